@@ -1,0 +1,22 @@
+//! What muster decides, apart from what it does.
+//!
+//! [`scheduler::Scheduler`] says which worker gets which tasks; [`agent::Agent`] says what a worker does with
+//! them. Both take inputs and the time and return outputs. Nothing here waits, spawns, logs, reads a clock or
+//! rolls dice, and task data never enters: the core knows indexes, counts and times only. The coordinator,
+//! the worker and the simulator are shells around the same code.
+
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod id;
+pub mod range;
+pub mod time;
+
+pub mod page;
+pub mod reduce;
+pub mod shape;
+pub mod sketch;
