@@ -20,3 +20,6 @@ pub mod page;
 pub mod reduce;
 pub mod shape;
 pub mod sketch;
+
+pub mod agent;
+pub mod scheduler;

@@ -1,0 +1,443 @@
+//! What the scheduler is told and what it says.
+
+use crate::id::{JobId, LeaseId, LogPos, WorkerId};
+use crate::range::{IndexRange, RangeSet};
+use crate::reduce::Block;
+use crate::shape::{Shape, ShapeRequest};
+use crate::time::Span;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// What a job is, as far as scheduling goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSpec {
+    /// Tasks it has from the start.
+    pub tasks: u64,
+    /// More tasks may come by [`Input::Extend`] until [`Input::Seal`].
+    pub open: bool,
+    /// Its share of the workers against other jobs of the same priority; at least 1.
+    pub weight: u32,
+    /// Jobs of a higher priority go first.
+    pub priority: i32,
+    /// How often one task may be tried when its own failures are to blame; at least 1.
+    pub max_attempts: u32,
+    /// The executors it wants on each worker.
+    pub shape: ShapeRequest,
+    /// Its shape may have more threads than a worker has slots.
+    pub oversubscribe: bool,
+    /// Results are combined to one.
+    pub reduce: bool,
+}
+
+impl Default for JobSpec {
+    fn default() -> Self {
+        Self {
+            tasks: 0,
+            open: false,
+            weight: 1,
+            priority: 0,
+            max_attempts: 3,
+            shape: ShapeRequest::default(),
+            oversubscribe: false,
+            reduce: false,
+        }
+    }
+}
+
+/// Why a worker is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// Its stream ended.
+    Disconnected,
+    /// It was silent for a lease's length.
+    Silent,
+    /// It said goodbye.
+    Left,
+    /// It broke the protocol, or did not read what was sent to it.
+    Misbehaved,
+}
+
+impl Loss {
+    /// The name in metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Silent => "silent",
+            Self::Left => "left",
+            Self::Misbehaved => "misbehaved",
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureClass {
+    /// It would fail again: not tried again.
+    Failed,
+    /// It may succeed another time.
+    Transient,
+    /// Its executor ended while it ran.
+    Crashed,
+    /// It was stopped because its job was cancelled.
+    Cancelled,
+    /// A panic or an exception was caught.
+    Panicked,
+    /// It went over a limit.
+    Limit,
+}
+
+impl FailureClass {
+    /// The name in metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Transient => "transient",
+            Self::Crashed => "crashed",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+            Self::Limit => "limit",
+        }
+    }
+
+    /// Whether another attempt may end otherwise.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        match self {
+            Self::Transient | Self::Crashed => true,
+            Self::Failed | Self::Cancelled | Self::Panicked | Self::Limit => false,
+        }
+    }
+}
+
+/// What the scheduler is told. Everything that comes from a worker may be late, repeated or wrong: it then
+/// becomes an [`Output::Dropped`] and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A worker attached. Its id was never used before in this epoch.
+    Joined {
+        /// The new worker.
+        worker: WorkerId,
+        /// Tasks it can run at the same time, at least 1.
+        slots: u32,
+    },
+    /// A worker is gone; its leases end.
+    Left {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        reason: Loss,
+    },
+    /// Give the worker nothing more; it leaves when it has finished ([`Output::Drained`]).
+    Drain {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The worker is alive: its leases are renewed. Every other message of it does the same.
+    Heartbeat {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A new job. Its id was never used before.
+    Submit {
+        /// The job's id.
+        job: JobId,
+        /// What it is.
+        spec: JobSpec,
+    },
+    /// More tasks for an open job.
+    Extend {
+        /// The job.
+        job: JobId,
+        /// How many tasks more.
+        tasks: u64,
+        /// Bytes of their inputs together.
+        bytes: u64,
+    },
+    /// An open job has all its tasks.
+    Seal {
+        /// The job.
+        job: JobId,
+    },
+    /// Stop a job: no further lease, running tasks are told to stop. Results so far stay.
+    Cancel {
+        /// The job.
+        job: JobId,
+    },
+    /// A held job gets no lease until it is let go: its results are not being fetched.
+    Hold {
+        /// The job.
+        job: JobId,
+        /// Hold or let go.
+        held: bool,
+    },
+    /// A worker finished tasks; their results are with the caller until it is told what to do with them.
+    Done {
+        /// The worker.
+        worker: WorkerId,
+        /// The lease the tasks belong to.
+        lease: LeaseId,
+        /// The tasks. For a job with reduction, one aligned block; for a combine lease, its whole range.
+        range: IndexRange,
+        /// Thread time they took together.
+        busy: Span,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The worker.
+        worker: WorkerId,
+        /// The lease the task belongs to.
+        lease: LeaseId,
+        /// The task.
+        index: u64,
+        /// Why.
+        class: FailureClass,
+    },
+    /// A worker gives back tasks that it did not start; an empty range answers a recall that found none.
+    Returned {
+        /// The worker.
+        worker: WorkerId,
+        /// The lease the tasks belong to.
+        lease: LeaseId,
+        /// The tasks.
+        range: IndexRange,
+    },
+    /// A worker cannot run a job at all, for example because the plugin does not load there. Its leases of
+    /// that job end, and it gets no more of them. When no worker is left that can, the job ends.
+    Trouble {
+        /// The worker.
+        worker: WorkerId,
+        /// The job.
+        job: JobId,
+    },
+}
+
+/// What a lease is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantKind {
+    /// Run the tasks.
+    Run,
+    /// Combine these partial results, in order, to one for the lease's range.
+    Combine {
+        /// The blocks whose partial results are to be sent along.
+        blocks: Vec<Block>,
+        /// Make the job's output of it.
+        finish: bool,
+    },
+}
+
+/// Tasks given to a worker for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The job its tasks belong to.
+    pub job: JobId,
+    /// The tasks; for combining, the block that the result stands for.
+    pub range: IndexRange,
+    /// 1 for tasks that were never leased before, then rising.
+    pub attempt: u32,
+    /// What to do with them.
+    pub kind: GrantKind,
+}
+
+/// Why something a worker sent was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// No such lease is in force with this worker.
+    StaleLease,
+    /// The tasks are not, or no longer, part of the lease: most often a result given twice.
+    NotOutstanding,
+    /// No such worker is there.
+    UnknownWorker,
+    /// A job with reduction got something that is not one aligned block.
+    NotABlock,
+}
+
+impl DropReason {
+    /// The name in metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StaleLease => "stale_lease",
+            Self::NotOutstanding => "not_outstanding",
+            Self::UnknownWorker => "unknown_worker",
+            Self::NotABlock => "not_a_block",
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Every task has a result or a final failure.
+    Done,
+    /// It was cancelled.
+    Cancelled,
+    /// No worker can run it.
+    Unrunnable,
+}
+
+/// What the scheduler says. Outputs come in the order in which they must be acted on. `pos` is the place in
+/// the log that a fact gets; what carries `after` may be shown to others once that place is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Log that the job exists; answer the client when durable.
+    Accepted {
+        /// The job.
+        job: JobId,
+        /// Its place in the log.
+        pos: LogPos,
+    },
+    /// Log that an open job has `tasks` tasks now; answer the client when durable.
+    Extended {
+        /// The job.
+        job: JobId,
+        /// The new tasks.
+        range: IndexRange,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Log that an open job got its last task.
+    Sealed {
+        /// The job.
+        job: JobId,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Tell the worker about a job before its first lease there.
+    Open {
+        /// The worker.
+        worker: WorkerId,
+        /// The job.
+        job: JobId,
+        /// The job's executors there.
+        shape: Shape,
+    },
+    /// Send a lease to a worker. Needs not be durable first.
+    Grant {
+        /// The worker.
+        worker: WorkerId,
+        /// The lease.
+        grant: Grant,
+    },
+    /// Ask the worker for up to `count` unstarted tasks from the lease's end.
+    Recall {
+        /// The worker.
+        worker: WorkerId,
+        /// The lease.
+        lease: LeaseId,
+        /// How many.
+        count: u64,
+    },
+    /// The worker needs the job no longer.
+    Close {
+        /// The worker.
+        worker: WorkerId,
+        /// The job.
+        job: JobId,
+        /// Stop what runs of it.
+        cancel: bool,
+    },
+    /// Commit the results of these tasks, out of the message being handled. For a job with reduction the
+    /// range is one block and stands for its partial result.
+    Commit {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        range: IndexRange,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Commit the combined result, out of the message being handled, in place of the blocks inside it.
+    Combined {
+        /// The job.
+        job: JobId,
+        /// The block it stands for.
+        block: Block,
+        /// It is the job's output.
+        finished: bool,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Commit that a task failed for good.
+    Fail {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u64,
+        /// Why the last attempt failed.
+        class: FailureClass,
+        /// How many attempts its failures ended.
+        charged: u32,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Log that an attempt was charged to a task that will be tried again.
+    Retry {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u64,
+        /// Why the attempt failed.
+        class: FailureClass,
+        /// How many attempts its failures ended so far.
+        charged: u32,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Something a worker sent changed nothing: count it and drop its bytes.
+    Dropped {
+        /// The worker that sent it.
+        worker: WorkerId,
+        /// The job it was for, when that is known.
+        job: Option<JobId>,
+        /// The tasks.
+        range: IndexRange,
+        /// Why.
+        reason: DropReason,
+    },
+    /// The worker was silent for too long: it is gone for the scheduler; end its stream.
+    Lost {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A draining worker has nothing left to do.
+    Drained {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The job ended. Log it at `pos`, tell clients once that is durable.
+    Ended {
+        /// The job.
+        job: JobId,
+        /// How.
+        outcome: Outcome,
+        /// Place in the log.
+        pos: LogPos,
+    },
+}
+
+/// A job as the log knows it, for [`crate::scheduler::Scheduler::recover`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredJob {
+    /// Its id.
+    pub job: JobId,
+    /// What was submitted.
+    pub spec: JobSpec,
+    /// All its tasks so far.
+    pub tasks: u64,
+    /// Bytes of its inputs together.
+    pub bytes: u64,
+    /// No more tasks come.
+    pub sealed: bool,
+    /// Tasks with a committed result.
+    pub committed: RangeSet,
+    /// Tasks that failed for good.
+    pub failed: RangeSet,
+    /// Attempts charged to tasks that are neither committed nor failed.
+    pub charged: BTreeMap<u64, u32>,
+    /// Reduction: the blocks whose partial results are kept.
+    pub blocks: Vec<Block>,
+}
