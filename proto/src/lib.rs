@@ -4,6 +4,8 @@
 //! checks what comes in and turns it into core types; it never decides what to do about it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod link;
+
 /// The generated messages, clients and servers.
 #[allow(missing_docs, unused_qualifications, clippy::all)]
 pub mod v1 {

@@ -1,0 +1,44 @@
+//! How muster's processes reach each other: one function opens listeners ([`listen`]), one function connects
+//! ([`connect`]). On one machine a link is a Unix socket of mode 0600 whose peer must be the same user; off
+//! the machine it is TLS 1.3 with a private authority, known by its pin, and a bearer token. There is no
+//! third way to be trusted.
+
+mod access;
+mod ca;
+mod connect;
+mod connection;
+mod error;
+mod guard;
+mod listen;
+mod private_file;
+mod target;
+
+pub use access::{Access, AccessFolder};
+pub use ca::Authority;
+pub use connect::{Bearer, Link, connect};
+pub use connection::{Connection, Peer};
+pub use error::{FileError, JoinError, LinkError, ListenError};
+pub use guard::Guard;
+pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
+pub use private_file::random_bytes;
+pub use target::{Pin, Target, Token};
+
+use std::time::Duration;
+
+/// How long opening a link may take, from the first packet to the greeting.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take for its TLS handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshakes that may be under way at the same time; further clients wait.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// Connections that were accepted and not yet served.
+const ACCEPTED_MAX: usize = 64;
+/// How often a quiet link is checked, and how long the answer may take.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// HTTP/2 flow control: bytes on the way per stream and per connection.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// The name in the server's certificate. Nobody resolves it: the pin says who is right.
+const SERVER_NAME: &str = "muster-coordinator";
