@@ -1,0 +1,197 @@
+//! What a running task can ask and tell.
+
+use crate::output::Sink;
+use crate::{Error, Level, Log, Output, Random, Task, host};
+use muster_plugin_abi::{self as abi, status, task_seed};
+use std::fmt::Arguments;
+use std::path::Path;
+use std::time::Duration;
+
+/// The running task's way to its host. It also hands out the tasks of a range, see [`Context::next_task`].
+#[derive(Debug)]
+pub struct Context<'a> {
+    call: &'a abi::TaskCtx,
+    range: &'a abi::Range,
+    sink: Sink<'a>,
+    /// Tasks finished.
+    at: usize,
+    /// Where the running task's result begins.
+    begin: usize,
+    random: Option<Random>,
+}
+
+impl<'a> Context<'a> {
+    /// # Safety
+    /// All three must be valid for `'a` and as the header says; nobody else may use `out` meanwhile.
+    pub(crate) unsafe fn new(call: &'a abi::TaskCtx, range: &'a abi::Range, out: *mut abi::Out) -> Self {
+        // SAFETY: the caller's promise.
+        let sink = unsafe { Sink::lent(out, call.ctx) };
+        Self { call, range, sink, at: 0, begin: 0, random: None }
+    }
+
+    /// True when the task should stop: the job was cancelled, or its time is over.
+    #[inline]
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        // SAFETY: the host promises that the flag is readable during the call; another thread sets it.
+        unsafe { self.call.cancel.read_volatile() != 0 }
+    }
+
+    /// Stops the task with `?` when it should stop. About a nanosecond: ask at least every 10 ms.
+    ///
+    /// # Errors
+    /// [`Error::cancelled`]
+    #[inline]
+    pub fn check(&self) -> Result<(), Error> {
+        if self.cancelled() { Err(Error::cancelled()) } else { Ok(()) }
+    }
+
+    /// As [`Context::check`], and lets other threads go first where tasks take turns. Costs a call into the
+    /// host.
+    ///
+    /// # Errors
+    /// [`Error::cancelled`]
+    pub fn checkpoint(&mut self) -> Result<(), Error> {
+        let Some((host, checkpoint)) = host::table().and_then(|host| Some((host, host.checkpoint?))) else {
+            return self.check();
+        };
+        // SAFETY: the function belongs to this table; ctx came with the running call.
+        match unsafe { checkpoint(host.this, self.call.ctx) } {
+            status::OK => Ok(()),
+            _ => Err(Error::cancelled()),
+        }
+    }
+
+    /// Runs code that waits (I/O, sleep, a lock) and does not compute: where tasks take turns, others compute
+    /// meanwhile. Not to be nested.
+    pub fn blocking<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+        struct End(*mut abi::CtxObject);
+        impl Drop for End {
+            fn drop(&mut self) {
+                if let Some((host, end)) = host::table().and_then(|host| Some((host, host.blocking_end?))) {
+                    // SAFETY: the function belongs to this table; ctx came with the running call.
+                    unsafe { end(host.this, self.0) }
+                }
+            }
+        }
+        if let Some((host, begin)) = host::table().and_then(|host| Some((host, host.blocking_begin?))) {
+            // SAFETY: the function belongs to this table; ctx came with the running call.
+            unsafe { begin(host.this, self.call.ctx) }
+        }
+        let _end = End(self.call.ctx);
+        wait()
+    }
+
+    /// Random numbers of this task: the same on every attempt, machine and shape.
+    #[inline]
+    pub fn random(&mut self) -> &mut Random {
+        let index = self.range.start.wrapping_add(self.at as u64);
+        let seed = self.range.job_seed;
+        self.random.get_or_insert_with(|| Random::new(task_seed(seed, index)))
+    }
+
+    /// Tells how far the task is; `total` 0 when that is not known.
+    pub fn progress(&self, done: u64, total: u64) {
+        if let Some((host, progress)) = host::table().and_then(|host| Some((host, host.progress?))) {
+            // SAFETY: the function belongs to this table; ctx came with the running call.
+            unsafe { progress(host.this, self.call.ctx, done, total) }
+        }
+    }
+
+    /// Appends to the task's result without a copy of its own; for [`Written`](crate::Written).
+    ///
+    /// # Errors
+    /// Over the limit of one result, or no memory.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.sink.put(bytes)
+    }
+
+    /// A private folder, wiped after the attempt, when the host gives one.
+    #[must_use]
+    pub fn scratch_dir(&self) -> Option<&Path> {
+        // SAFETY: the host promises that the text is valid during the call.
+        let path = unsafe { self.call.scratch_dir.as_bytes() };
+        std::str::from_utf8(path).ok().filter(|path| !path.is_empty()).map(Path::new)
+    }
+
+    /// The time left, when the task has a time limit.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        let deadline = self.call.deadline_ns;
+        (deadline != u64::MAX).then(|| Duration::from_nanos(deadline.saturating_sub(host::now_ns())))
+    }
+
+    /// The number of the slot, from 0 to below [`Job::threads`](crate::Job::threads); stable for this thread.
+    #[must_use]
+    pub const fn slot(&self) -> u32 {
+        self.call.slot
+    }
+
+    /// Which attempt this is, from 1. For logs, never for results.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.range.attempt
+    }
+
+    /// The next task of the range, for [`Workload::run_range`](crate::Workload::run_range); none when all are
+    /// done or the host wants the results so far. Between two calls there must be one [`Context::finish`].
+    ///
+    /// # Errors
+    /// [`Error::cancelled`]
+    #[inline]
+    pub fn next_task(&mut self) -> Result<Option<Task<'a>>, Error> {
+        let at = self.at;
+        if at as u64 >= self.range.count || (self.sink.is_full() && at > 0) {
+            return Ok(None);
+        }
+        self.check()?;
+        let index = self.range.start.wrapping_add(at as u64);
+        // SAFETY: the host promises that the word is writable during the call; others only read it.
+        unsafe { self.call.current.write_volatile(index) };
+        self.begin = self.sink.len();
+        self.random = None;
+        Ok(Some(Task { index, job_seed: self.range.job_seed, input: self.input(at) }))
+    }
+
+    /// Finishes the task that [`Context::next_task`] gave last.
+    ///
+    /// # Errors
+    /// When the output cannot be written, or no task is unfinished.
+    #[inline]
+    pub fn finish(&mut self, output: impl Output) -> Result<(), Error> {
+        if self.at as u64 >= self.range.count {
+            return Err(Error::new(status::ABI, "finish was called without a task"));
+        }
+        output.append(&mut self.sink)?;
+        let Ok(len) = u32::try_from(self.sink.len() - self.begin) else {
+            return Err(Error::new(status::LIMIT, "a result has 4 GiB or more"));
+        };
+        self.sink.close(self.at, len);
+        self.at += 1;
+        self.begin = self.sink.len();
+        Ok(())
+    }
+
+    #[inline]
+    fn input(&self, at: usize) -> &'a [u8] {
+        if self.range.input_offsets.is_null() {
+            return &[];
+        }
+        // SAFETY: the host gives count+1 ascending offsets into its data, and `at` is below count.
+        unsafe {
+            let from = self.range.input_offsets.add(at).read();
+            let to = self.range.input_offsets.add(at + 1).read();
+            if to <= from {
+                return &[];
+            }
+            std::slice::from_raw_parts(self.range.input_data.add(from as usize), (to - from) as usize)
+        }
+    }
+}
+
+impl Log for Context<'_> {
+    fn log(&self, level: Level, message: Arguments<'_>) {
+        host::log(self.call.ctx, level as u32, &message.to_string());
+    }
+}

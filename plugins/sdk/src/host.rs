@@ -1,0 +1,51 @@
+//! The host's table, as `load` gave it to this plugin.
+
+use muster_plugin_abi::{self as abi, CtxObject, Host, Str};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+static HOST: AtomicPtr<Host> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Remembers the host's table. False when it is older than this SDK needs.
+///
+/// # Safety
+/// `host` must be null or point to a table that lives until the process ends.
+pub(crate) unsafe fn remember(host: *const Host) -> bool {
+    // SAFETY: the caller promises a live table, and every table begins with its size.
+    let fits = !host.is_null() && unsafe { (*host).struct_size } >= abi::size_of_table::<Host>();
+    if fits {
+        HOST.store(host.cast_mut(), Ordering::Release);
+    }
+    fits
+}
+
+/// The host's table; none before `load`, as in a unit test of a workload.
+pub(crate) fn table() -> Option<&'static Host> {
+    // SAFETY: only `remember` stores here, and its caller promised that the table lives on.
+    unsafe { HOST.load(Ordering::Acquire).as_ref() }
+}
+
+pub(crate) fn log(ctx: *mut CtxObject, level: u32, message: &str) {
+    if let Some((host, log)) = table().and_then(|host| Some((host, host.log?))) {
+        // SAFETY: the function belongs to this table; ctx is null or came from the running call.
+        unsafe { log(host.this, ctx, level, Str::new(message)) }
+    }
+}
+
+pub(crate) fn metric(kind: u32, name: &str) -> u32 {
+    table().and_then(|host| Some((host, host.metric?))).map_or(0, |(host, metric)| {
+        // SAFETY: the function belongs to this table.
+        unsafe { metric(host.this, kind, Str::new(name)) }
+    })
+}
+
+pub(crate) fn metric_record(metric: u32, value: f64) {
+    if let Some((host, record)) = table().and_then(|host| Some((host, host.metric_record?))) {
+        // SAFETY: the function belongs to this table.
+        unsafe { record(host.this, metric, value) }
+    }
+}
+
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: the function belongs to this table.
+    table().and_then(|host| Some((host, host.now_ns?))).map_or(0, |(host, now)| unsafe { now(host.this) })
+}
