@@ -1,1 +1,6 @@
-//! placeholder
+//! The coordinator.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod checksum;
+pub mod items;
+pub mod store;

@@ -1,0 +1,125 @@
+//! The store in a folder: an SQLite database in WAL mode, large items as files beside it.
+//!
+//! `synchronous=FULL` makes every commit wait for the disk. The format's number is SQLite's `user_version`.
+
+mod read;
+mod replay;
+mod rows;
+mod schema;
+mod write;
+
+use super::blobs::Blobs;
+use super::lock::FolderLock;
+use super::{Reader, Record, Store, StoreError};
+use muster_core::id::{Epoch, LogPos};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Keeps records in a folder.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+    folder: PathBuf,
+    blobs: Blobs,
+    // Dropped last: whoever gets the folder next finds the database closed.
+    _lock: FolderLock,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, making both when they are missing.
+    ///
+    /// # Errors
+    /// When another coordinator has the folder, a later build wrote it, or it cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(StoreError::file("making the folder", folder))?;
+        let lock = FolderLock::take(folder)?;
+        let blobs = Blobs::open(&folder.join("blobs"))?;
+        let path = folder.join("muster.db");
+        let connection = schema::open(folder, &path)?;
+        Ok(Self { connection, folder: folder.to_owned(), blobs, _lock: lock })
+    }
+
+    /// The large items and plugin files of this store.
+    #[must_use]
+    pub fn blobs(&self) -> Blobs {
+        self.blobs.clone()
+    }
+
+    /// Removes blobs that no record names.
+    ///
+    /// # Errors
+    /// When database or folder cannot be read.
+    pub fn sweep_blobs(&mut self) -> Result<usize, StoreError> {
+        let mut named = self
+            .connection
+            .prepare(
+                "SELECT digest FROM plugins UNION SELECT blob FROM results WHERE blob IS NOT NULL
+                 UNION SELECT blob FROM inputs WHERE blob IS NOT NULL",
+            )
+            .map_err(StoreError::sqlite("listing blobs"))?;
+        let named: std::collections::HashSet<[u8; 32]> = named
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect)
+            .map_err(StoreError::sqlite("listing blobs"))?;
+        let mut removed = 0;
+        for digest in self.blobs.list()? {
+            if !named.contains(&digest) {
+                self.blobs.remove(&digest);
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin_epoch(&mut self) -> Result<Epoch, StoreError> {
+        let begin = || {
+            self.connection.query_row(
+                "INSERT INTO meta (key, value) VALUES ('epoch', 1)
+                 ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+        };
+        begin().map(|epoch| Epoch(epoch as u64)).map_err(StoreError::sqlite("beginning an epoch"))
+    }
+
+    fn append(&mut self, epoch: Epoch, batch: &[(LogPos, Record)]) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::sqlite("beginning a commit"))?;
+        let found: Option<i64> = transaction
+            .prepare_cached("SELECT value FROM meta WHERE key = 'epoch'")
+            .and_then(|mut query| query.query_row([], |row| row.get(0)).optional())
+            .map_err(StoreError::sqlite("reading the epoch"))?;
+        let found = Epoch(found.unwrap_or(0) as u64);
+        if found != epoch {
+            return Err(StoreError::StaleEpoch { held: epoch, found });
+        }
+        for (_, record) in batch {
+            write::apply(&transaction, &self.blobs, record)?;
+        }
+        transaction.commit().map_err(StoreError::sqlite("committing"))
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        replay::replay(&self.connection, &self.blobs, each)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        let connection = schema::open_to_read(&self.folder.join("muster.db"))?;
+        Ok(Box::new(read::SqliteReader::new(connection, self.blobs.clone())))
+    }
+
+    fn durable(&self) -> bool {
+        true
+    }
+}

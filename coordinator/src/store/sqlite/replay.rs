@@ -1,0 +1,162 @@
+//! Rows back to records.
+
+use super::rows;
+use crate::store::blobs::Blobs;
+use crate::store::{EndedAs, PluginRecord, Record, StoreError};
+use bytes::Bytes;
+use muster_core::id::JobId;
+use muster_core::range::IndexRange;
+use muster_core::reduce::Block;
+use rusqlite::{Connection, Row};
+
+type Each<'a> = dyn FnMut(Record) -> Result<(), StoreError> + 'a;
+
+/// Calls `each` with everything the database holds.
+pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(), StoreError> {
+    query(from, "SELECT digest, name, version, target, size, manifest, added_ns FROM plugins", None, |row| {
+        each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?))
+    })?;
+    let mut jobs = Vec::new();
+    query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {
+        jobs.push(JobId(row.get::<_, i64>(0).map_err(StoreError::sqlite("reading jobs"))? as u64));
+        Ok(())
+    })?;
+    jobs.into_iter().try_for_each(|job| replay_job(from, blobs, job, each))
+}
+
+fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
+    let mut head = None;
+    query(from, "SELECT * FROM jobs WHERE job = ?1", Some(job), |row| {
+        head = Some(Head::read(row).map_err(StoreError::sqlite("reading a job"))?);
+        Ok(())
+    })?;
+    let head = head.ok_or(StoreError::Damaged { what: "the row", job: job.0 })?;
+    let Head { request_id, at_unix_ns, spec, .. } = head;
+    each(Record::Submitted { job, request_id, at_unix_ns, spec })?;
+    replay_inputs(from, blobs, job, each)?;
+    if head.sealed {
+        each(Record::Sealed { job })?;
+    }
+    if head.cancel_asked {
+        each(Record::CancelAsked { job })?;
+    }
+    let (mut checksum, mut bytes) = (head.checksum, head.bytes);
+    query(from, "SELECT start, count FROM commits WHERE job = ?1 ORDER BY start", Some(job), |row| {
+        let range = range_of(row).map_err(StoreError::sqlite("reading commits"))?;
+        let record = Record::Committed { job, range, outputs: None, checksum, bytes };
+        (checksum, bytes) = (0, 0);
+        each(record)
+    })?;
+    replay_tasks(from, job, each)?;
+    if let Some(data) = head.reduced {
+        each(Record::Reduced { job, data })?;
+    }
+    if let Some((how, reason, status)) = head.ended {
+        let how = EndedAs::from_number(how).ok_or(StoreError::Damaged { what: "the outcome", job: job.0 })?;
+        each(Record::Ended { job, how, reason, status })?;
+    }
+    Ok(())
+}
+
+fn replay_inputs(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
+    const QUERY: &str = "SELECT has_items, start, count, width, lengths, data, blob FROM inputs
+                         WHERE job = ?1 ORDER BY start";
+    query(from, QUERY, Some(job), |row| {
+        let read = || Ok((row.get::<_, bool>(0)?, rows::read(row, 1, blobs)?));
+        let (has_items, piece) = read().map_err(StoreError::sqlite("reading inputs"))?;
+        let piece = piece.ok_or(StoreError::Damaged { what: "an input", job: job.0 })?;
+        each(Record::Extended { job, range: piece.range, inputs: has_items.then_some(piece.items) })
+    })
+}
+
+fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
+    query(from, "SELECT task, charged FROM charges WHERE job = ?1 ORDER BY task", Some(job), |row| {
+        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?));
+        let (index, charged) = read().map_err(StoreError::sqlite("reading attempts"))?;
+        each(Record::Charged { job, index, charged })
+    })?;
+    query(from, "SELECT task, class, message FROM failures WHERE job = ?1 ORDER BY task", Some(job), |row| {
+        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+        let (index, class, message) = read().map_err(StoreError::sqlite("reading failures"))?;
+        each(Record::TaskFailed { job, index, class, message })
+    })?;
+    query(from, "SELECT start, size, data FROM partials WHERE job = ?1 ORDER BY start", Some(job), |row| {
+        let read = || {
+            let block = Block { start: row.get::<_, i64>(0)? as u64, size: row.get::<_, i64>(1)? as u64 };
+            Ok((block, Bytes::from(row.get::<_, Vec<u8>>(2)?)))
+        };
+        let (block, data) = read().map_err(StoreError::sqlite("reading partial results"))?;
+        each(Record::Partial { job, block, data })
+    })
+}
+
+/// The row of a job.
+struct Head {
+    request_id: String,
+    at_unix_ns: u64,
+    spec: Bytes,
+    sealed: bool,
+    cancel_asked: bool,
+    checksum: u64,
+    bytes: u64,
+    reduced: Option<Bytes>,
+    ended: Option<(i64, String, Bytes)>,
+}
+
+impl Head {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let ended: Option<i64> = row.get("ended")?;
+        let ended = match ended {
+            None => None,
+            Some(how) => {
+                let reason: Option<String> = row.get("reason")?;
+                let status: Option<Vec<u8>> = row.get("status")?;
+                Some((how, reason.unwrap_or_default(), status.unwrap_or_default().into()))
+            }
+        };
+        Ok(Self {
+            request_id: row.get("request_id")?,
+            at_unix_ns: row.get::<_, i64>("submitted_ns")? as u64,
+            spec: row.get::<_, Vec<u8>>("spec")?.into(),
+            sealed: row.get("sealed")?,
+            cancel_asked: row.get("cancel_asked")?,
+            checksum: row.get::<_, i64>("checksum")? as u64,
+            bytes: row.get::<_, i64>("bytes")? as u64,
+            reduced: row.get::<_, Option<Vec<u8>>>("reduced")?.map(Bytes::from),
+            ended,
+        })
+    }
+}
+
+fn plugin(row: &Row<'_>) -> rusqlite::Result<PluginRecord> {
+    Ok(PluginRecord {
+        digest: row.get(0)?,
+        name: row.get(1)?,
+        version: row.get(2)?,
+        target: row.get(3)?,
+        size: row.get::<_, i64>(4)? as u64,
+        manifest: row.get(5)?,
+        added_unix_ns: row.get::<_, i64>(6)? as u64,
+    })
+}
+
+/// (start, count) as the first two columns.
+fn range_of(row: &Row<'_>) -> rusqlite::Result<IndexRange> {
+    Ok(IndexRange::from_count(row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
+}
+
+fn query(
+    from: &Connection,
+    sql: &str,
+    job: Option<JobId>,
+    mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let failed = || StoreError::sqlite("reading the state");
+    let mut statement = from.prepare(sql).map_err(failed())?;
+    let keys: Vec<i64> = job.iter().map(|job| job.0 as i64).collect();
+    let mut rows = statement.query(rusqlite::params_from_iter(keys)).map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        each(row)?;
+    }
+    Ok(())
+}
