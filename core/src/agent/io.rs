@@ -4,7 +4,6 @@ use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::IndexRange;
 use crate::scheduler::FailureClass;
 use crate::shape::Shape;
-use crate::time::Span;
 use alloc::vec::Vec;
 
 /// Which plugin a job needs, as a number the shell gives out (one per digest): executors whose plugin allows
@@ -85,6 +84,8 @@ pub enum Input {
         plugin: PluginKey,
         /// The plugin's executors may serve another job afterwards.
         reusable: bool,
+        /// Results come as partial results of aligned blocks.
+        reduce: bool,
     },
     /// Tasks to do.
     Grant(Grant),
@@ -148,7 +149,14 @@ pub enum Input {
         /// The tasks; empty: all were claimed.
         range: IndexRange,
     },
-    /// Every task of a page entry has been claimed.
+    /// Every thread of the job waits for work, and everything its executors sent was handed in. Tasks that are
+    /// still owed by then were lost, for example because a plugin wrote into the page: they run again.
+    Quiet {
+        /// The job.
+        job: JobId,
+    },
+    /// Every task of a page entry has been claimed or taken back: its word's next and end are equal. The shell
+    /// looks at the words whenever something of the job arrives, and after each reclaim.
     Drained {
         /// The job whose page it is.
         job: JobId,
@@ -208,7 +216,7 @@ pub enum Output {
         /// The job.
         job: JobId,
     },
-    /// Put tasks into the job's page and wake its threads.
+    /// Put tasks into the job's page and wake its threads. A whole lease stands there as one task, its first.
     Publish {
         /// The job.
         job: JobId,
@@ -218,6 +226,8 @@ pub enum Output {
         lease: LeaseId,
         /// The tasks.
         range: IndexRange,
+        /// They are claimed as one.
+        whole: bool,
     },
     /// Take up to `count` unclaimed tasks out of a page entry; answer by [`Input::Reclaimed`] at once.
     Reclaim {

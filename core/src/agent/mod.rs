@@ -1,5 +1,129 @@
 //! What a worker does with the tasks it was given.
+//!
+//! The agent knows the leases that the worker holds and checks every result against them; it says which
+//! executors run, what stands in a job's page, and what the coordinator is told. Executors claim from the page
+//! by themselves. The agent never sees task data.
 
+mod executor;
+mod invariants;
 mod io;
+mod job;
+mod lease;
+mod share;
 
 pub use io::{ExitCause, Grant, Input, Output, PluginKey};
+
+use crate::id::{ExecutorId, JobId, LeaseId};
+use crate::time::{Span, Time};
+use alloc::collections::{BTreeMap, VecDeque};
+use executor::Executor;
+use job::Job;
+use lease::Lease;
+
+/// How long an executor may take to stop after its job was cancelled before it is killed.
+pub const CANCEL_GRACE: Span = Span::from_millis(2_000);
+/// How long an executor without a job is kept for the next one.
+pub const IDLE_KEEP: Span = Span::from_millis(30_000);
+/// Executors of a job that may end in a row without having become ready; then the job is in trouble.
+const FAILED_STARTS_MAX: u32 = 3;
+
+/// Decides what a worker does. One owner drives it.
+#[derive(Debug)]
+pub struct Agent {
+    slots: u32,
+    jobs: BTreeMap<JobId, Job>,
+    leases: BTreeMap<LeaseId, Lease>,
+    executors: BTreeMap<ExecutorId, Executor>,
+    next_executor: ExecutorId,
+    /// Jobs with tasks to claim, in the order in which they get slots.
+    turns: VecDeque<JobId>,
+    outputs: VecDeque<Output>,
+}
+
+impl Agent {
+    /// An agent of a worker that can run `slots` tasks at the same time.
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
+        Self {
+            slots: slots.max(1),
+            jobs: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            next_executor: ExecutorId(1),
+            turns: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes an input. Something late, repeated or wrong is harmless.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        let Some(input) = self.defer(now, input) else { return };
+        match input {
+            Input::Attached => self.on_attached(now),
+            Input::Open { job, shape, plugin, reusable, reduce } => {
+                self.on_open(job, Job::new(shape, plugin, reusable, reduce));
+            }
+            Input::Grant(grant) => self.on_grant(grant),
+            Input::Recall { lease, count } => self.on_recall(lease, count),
+            Input::Close { job, cancel } => self.close(now, job, cancel),
+            Input::ExecutorReady { executor } => self.on_ready(executor),
+            Input::ExecutorIdle { executor } => self.on_idle(now, executor),
+            Input::ExecutorExited { executor, cause, held, running } => {
+                self.on_exited(now, executor, cause, &held, &running);
+            }
+            Input::Done { lease, range } => self.on_done(lease, range),
+            Input::Failed { lease, index, class } => self.on_failed(lease, index, class),
+            Input::Reclaimed { job, entry, range } => self.on_reclaimed(job, entry, range),
+            Input::Drained { job, entry } => self.on_drained(job, entry),
+            Input::Quiet { job } => self.on_quiet(job),
+        }
+    }
+
+    /// What to do next. Outputs keep their order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Agent::handle_timeout`] should be called at the latest, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        self.executors.values().filter_map(Executor::deadline).min()
+    }
+
+    /// Does what is due; harmless when nothing is.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let due: alloc::vec::Vec<ExecutorId> = self
+            .executors
+            .iter()
+            .filter(|(_, executor)| executor.deadline().is_some_and(|(time, _)| time <= now))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in due {
+            self.on_deadline(id);
+        }
+    }
+
+    /// Executor processes, with a job or without.
+    #[must_use]
+    pub fn executors(&self) -> usize {
+        self.executors.len()
+    }
+
+    /// Tasks that the coordinator waits for.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.leases.values().map(|lease| lease.outstanding.len()).sum()
+    }
+
+    /// The job of a lease that is in force.
+    #[must_use]
+    pub fn job_of(&self, lease: LeaseId) -> Option<JobId> {
+        self.leases.get(&lease).map(|lease| lease.job)
+    }
+
+    /// The executor that has these slots of a job's page.
+    #[must_use]
+    pub fn executor_at(&self, job: JobId, place: usize) -> Option<ExecutorId> {
+        self.jobs.get(&job)?.places.get(place).copied().flatten()
+    }
+}

@@ -5,7 +5,251 @@
 //! while let Some(output) = scheduler.poll_output() { .. }
 //! sleep_until(scheduler.poll_timeout());   // then handle_timeout(now)
 //! ```
+//!
+//! Which tasks may run (`job`) is kept apart from who runs them (`lease`, `fleet`). A task is at every moment
+//! ready, out on exactly one lease, committed, or failed for good; `check_invariants` says so.
 
+mod chunk;
+mod config;
+mod dispatch;
+mod fleet;
+mod invariants;
 mod io;
+mod job;
+mod lease;
+mod reduction;
+mod report;
+mod worker;
 
-pub use io::{DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob};
+pub use config::{Chunking, Config};
+pub use io::{
+    DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
+};
+
+use crate::id::{JobId, LogPos, WorkerId};
+use crate::range::IndexRange;
+use crate::time::Time;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use fleet::Fleet;
+use job::Job;
+use lease::Leases;
+
+/// Decides which worker gets which tasks. One owner drives it; it keeps no clock and no task data.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    jobs: BTreeMap<JobId, Job>,
+    /// Jobs that have something to lease out.
+    ready: BTreeSet<JobId>,
+    fleet: Fleet,
+    leases: Leases,
+    outputs: VecDeque<Output>,
+    next_pos: LogPos,
+    /// When the workers' signs of life are looked at next.
+    next_check: Option<Time>,
+    /// Nothing can be called back until something is leased out again.
+    balanced: bool,
+    /// What the job served last had been given: newcomers start there.
+    served_ns: u64,
+}
+
+/// What a job looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Tasks it has so far.
+    pub tasks: u64,
+    /// Tasks that nobody has.
+    pub ready: u64,
+    /// Tasks out on leases.
+    pub leased: u64,
+    /// Tasks with a committed result.
+    pub committed: u64,
+    /// Tasks that failed for good.
+    pub failed: u64,
+    /// Workers that know of it.
+    pub workers: usize,
+    /// Workers that could run it: large enough for its shape, and the plugin is not known to fail there.
+    pub fitting: usize,
+    /// It is held back by the caller.
+    pub held: bool,
+}
+
+impl Scheduler {
+    /// A scheduler without jobs and workers. `next_pos` is the first free place in the log.
+    #[must_use]
+    pub fn new(config: Config, next_pos: LogPos) -> Self {
+        Self {
+            config,
+            jobs: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            fleet: Fleet::default(),
+            leases: Leases::default(),
+            outputs: VecDeque::new(),
+            next_pos,
+            next_check: None,
+            balanced: true,
+            served_ns: 0,
+        }
+    }
+
+    /// Takes up a job that the log knows and that had not ended. Its unfinished tasks are ready again.
+    pub fn recover(&mut self, recovered: RecoveredJob) {
+        let RecoveredJob { job: id, spec, tasks, bytes, sealed, committed, failed, charged, blocks } =
+            recovered;
+        let mut job = Job::new(JobSpec { tasks: 0, ..spec });
+        job.reduction = job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open));
+        (job.spec.tasks, job.tasks, job.bytes, job.sealed) = (spec.tasks, tasks, bytes, sealed);
+        let mut left = crate::range::RangeSet::from(IndexRange::new(0, tasks));
+        committed.iter().chain(failed.iter()).for_each(|range| {
+            left.remove(range);
+        });
+        left.iter().for_each(|range| job.ready.insert(1, range));
+        (job.committed, job.failed, job.charged) = (committed.len(), failed, charged);
+        if let Some(reduction) = &mut job.reduction {
+            blocks.into_iter().for_each(|block| reduction.insert(block));
+        }
+        self.jobs.insert(id, job);
+        self.settle(id);
+        self.dispatch();
+    }
+
+    /// Takes an input. Calling with something late, repeated or wrong is harmless.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Joined { worker, slots } => self.on_joined(now, worker, slots),
+            Input::Left { worker, reason: _ } => self.on_left(worker),
+            Input::Drain { worker } => self.on_drain(worker),
+            Input::Heartbeat { worker } => {
+                self.fleet.hear(worker, now);
+                return;
+            }
+            Input::Submit { job, spec } => self.on_submit(job, spec),
+            Input::Extend { job, tasks, bytes } => self.on_extend(job, tasks, bytes),
+            Input::Seal { job } => self.on_seal(job),
+            Input::Cancel { job } => self.end(job, Outcome::Cancelled),
+            Input::Hold { job, held } => self.on_hold(job, held),
+            Input::Done { worker, lease, range, busy } => self.on_done(now, worker, lease, range, busy),
+            Input::Failed { worker, lease, index, class } => self.on_failed(now, worker, lease, index, class),
+            Input::Returned { worker, lease, range } => self.on_returned(now, worker, lease, range),
+            Input::Trouble { worker, job } => self.on_trouble(worker, job),
+        }
+        self.dispatch();
+    }
+
+    /// What to do next. Outputs keep their order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Scheduler::handle_timeout`] should be called at the latest, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        self.next_check.map(|time| (time, "a worker may have fallen silent"))
+    }
+
+    /// Does what is due; harmless when nothing is.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.check_silence(now);
+        self.dispatch();
+    }
+
+    /// A job that has not ended.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<JobView> {
+        let job = self.jobs.get(&id)?;
+        let fitting =
+            self.fleet.iter().filter(|(worker, view)| self.fits(job, *worker, view.slots as u32)).count();
+        Some(JobView {
+            tasks: job.tasks,
+            ready: job.ready.len(),
+            leased: job.leased,
+            committed: job.committed,
+            failed: job.failed.len(),
+            workers: job.workers.len(),
+            fitting,
+            held: job.held,
+        })
+    }
+
+    /// Tasks that a worker has and did not finish.
+    #[must_use]
+    pub fn worker_tasks(&self, worker: WorkerId) -> Option<u64> {
+        self.fleet.get(worker).map(|worker| worker.tasks)
+    }
+
+    /// Tasks of all jobs that nobody has.
+    #[must_use]
+    pub fn queued_tasks(&self) -> u64 {
+        self.jobs.values().map(|job| job.ready.len()).sum()
+    }
+
+    fn on_submit(&mut self, id: JobId, spec: JobSpec) {
+        let mut job = Job::new(spec);
+        job.served_ns = self.served_ns;
+        self.jobs.insert(id, job);
+        let pos = self.log();
+        self.outputs.push_back(Output::Accepted { job: id, pos });
+        self.settle(id);
+    }
+
+    fn on_extend(&mut self, id: JobId, tasks: u64, bytes: u64) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.sealed) else { return };
+        let range = IndexRange::from_count(job.tasks, tasks);
+        job.tasks = range.end;
+        job.bytes = job.bytes.saturating_add(bytes);
+        job.ready.insert(1, range);
+        let pos = self.log();
+        self.outputs.push_back(Output::Extended { job: id, range, pos });
+        self.settle(id);
+    }
+
+    fn on_seal(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.sealed) else { return };
+        job.sealed = true;
+        let pos = self.log();
+        self.outputs.push_back(Output::Sealed { job: id, pos });
+        self.settle(id);
+    }
+
+    fn on_hold(&mut self, id: JobId, held: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.held = held;
+        self.settle(id);
+    }
+
+    /// Files a job after a change: it has work, or not, or is over.
+    fn settle(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if job.is_over() {
+            self.end(id, Outcome::Done);
+        } else if job.has_work() {
+            self.ready.insert(id);
+        } else {
+            self.ready.remove(&id);
+        }
+    }
+
+    /// Ends a job: its leases are void and its workers forget it.
+    fn end(&mut self, id: JobId, outcome: Outcome) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.ready.remove(&id);
+        let cancel = outcome != Outcome::Done;
+        for &worker in &job.workers {
+            self.void_leases(worker, id);
+            self.fleet.update(worker, &self.config, |worker| {
+                worker.jobs.remove(&id);
+            });
+            self.outputs.push_back(Output::Close { worker, job: id, cancel });
+            self.check_drained(worker);
+        }
+        let pos = self.log();
+        self.outputs.push_back(Output::Ended { job: id, outcome, pos });
+    }
+
+    /// The next place in the log.
+    fn log(&mut self) -> LogPos {
+        let pos = self.next_pos;
+        self.next_pos = LogPos(pos.0 + 1);
+        pos
+    }
+}

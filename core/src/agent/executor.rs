@@ -1,0 +1,230 @@
+//! Executors: started for a place of a job's shape, kept for the next job where the plugin allows it, replaced
+//! when they die, and what their end means for the tasks they had.
+
+use super::io::{ExitCause, Output, PluginKey};
+use super::{Agent, CANCEL_GRACE, FAILED_STARTS_MAX, IDLE_KEEP};
+use crate::id::{ExecutorId, JobId, LeaseId};
+use crate::range::{IndexRange, RangeSet};
+use crate::scheduler::FailureClass;
+use crate::time::Time;
+use alloc::vec::Vec;
+
+/// An executor process.
+#[derive(Debug)]
+pub(super) struct Executor {
+    plugin: PluginKey,
+    pub(super) state: State,
+}
+
+/// What an executor is doing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It was given a job and has not said that it is ready.
+    Opening { job: JobId, place: usize },
+    /// It runs a job.
+    Running { job: JobId, place: usize },
+    /// Its job is over and it will say when it has closed it.
+    Closing { job: JobId, place: usize, kill_at: Time },
+    /// It was told to end; `kill_at` says when it is killed.
+    Stopping { job: Option<(JobId, usize)>, kill_at: Option<Time> },
+    /// It waits for a job until `until`.
+    Idle { until: Time },
+}
+
+impl Executor {
+    /// When something must be done about it, and what.
+    pub(super) fn deadline(&self) -> Option<(Time, &'static str)> {
+        match self.state {
+            State::Opening { .. } | State::Running { .. } => None,
+            State::Closing { kill_at, .. } => Some((kill_at, "an executor does not close its job")),
+            State::Stopping { kill_at, .. } => kill_at.map(|time| (time, "an executor does not stop")),
+            State::Idle { until } => Some((until, "an executor waited long enough for a job")),
+        }
+    }
+
+    fn seat(&self) -> Option<(JobId, usize)> {
+        match self.state {
+            State::Opening { job, place }
+            | State::Running { job, place }
+            | State::Closing { job, place, .. } => Some((job, place)),
+            State::Stopping { job, .. } => job,
+            State::Idle { .. } => None,
+        }
+    }
+}
+
+impl Agent {
+    /// Gives a place of a job's shape an executor: an idle one of the same plugin, or a new one.
+    pub(super) fn staff(&mut self, id: JobId, place: usize) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let (threads, plugin) = (job.shape.threads, job.plugin);
+        let first_slot = place as u32 * threads;
+        let state = State::Opening { job: id, place };
+        let idle = self
+            .executors
+            .iter_mut()
+            .find(|(_, executor)| executor.plugin == plugin && matches!(executor.state, State::Idle { .. }));
+        let executor = match idle {
+            Some((&executor, view)) => {
+                view.state = state;
+                self.outputs.push_back(Output::Assign { executor, job: id, threads, first_slot });
+                executor
+            }
+            None => {
+                let executor = self.next_executor;
+                self.next_executor = ExecutorId(executor.0 + 1);
+                self.executors.insert(executor, Executor { plugin, state });
+                self.outputs.push_back(Output::Start { executor, job: id, threads, first_slot });
+                executor
+            }
+        };
+        job.places[place] = Some(executor);
+    }
+
+    pub(super) fn on_ready(&mut self, id: ExecutorId) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        if let State::Opening { job, place } = executor.state {
+            executor.state = State::Running { job, place };
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.failed_starts = 0;
+            }
+        }
+    }
+
+    /// An executor closed its job: it waits for the next.
+    pub(super) fn on_idle(&mut self, now: Time, id: ExecutorId) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        if let State::Closing { job, place, .. } = executor.state {
+            executor.state = State::Idle { until: now + IDLE_KEEP };
+            self.leave(now, job, place, id);
+        }
+    }
+
+    /// Lets the executors of a closed job go.
+    pub(super) fn release_executors(&mut self, now: Time, id: JobId, cancel: bool) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if !job.reusable || cancel {
+            self.stop_executors(now, id, false);
+            return;
+        }
+        let executors: Vec<ExecutorId> = job.places.iter().copied().flatten().collect();
+        for executor in executors {
+            let Some(view) = self.executors.get_mut(&executor) else { continue };
+            let Some((job, place)) = view.seat() else { continue };
+            view.state = State::Closing { job, place, kill_at: now + CANCEL_GRACE };
+            self.outputs.push_back(Output::CloseJob { executor, job });
+        }
+    }
+
+    /// Ends the executors of a closed job, at once or when their tasks have stopped.
+    pub(super) fn stop_executors(&mut self, now: Time, id: JobId, kill: bool) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let executors: Vec<ExecutorId> = job.places.iter().copied().flatten().collect();
+        for executor in executors {
+            let Some(view) = self.executors.get_mut(&executor) else { continue };
+            view.state = State::Stopping { job: view.seat(), kill_at: (!kill).then_some(now + CANCEL_GRACE) };
+            self.outputs.push_back(Output::Stop { executor, kill });
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, id: ExecutorId) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        let kill = match executor.state {
+            State::Closing { .. } | State::Stopping { .. } => true,
+            State::Idle { .. } => false,
+            State::Opening { .. } | State::Running { .. } => return,
+        };
+        executor.state = State::Stopping { job: executor.seat(), kill_at: None };
+        self.outputs.push_back(Output::Stop { executor: id, kill });
+    }
+
+    pub(super) fn on_exited(
+        &mut self,
+        now: Time,
+        id: ExecutorId,
+        cause: ExitCause,
+        held: &[(LeaseId, IndexRange)],
+        running: &[(LeaseId, u64)],
+    ) {
+        let Some(executor) = self.executors.remove(&id) else { return };
+        let Some((job_id, place)) = executor.seat() else { return };
+        self.leave(now, job_id, place, id);
+        let Some(job) = self.jobs.get_mut(&job_id).filter(|job| !job.closing) else { return };
+        if matches!(executor.state, State::Opening { .. }) {
+            job.failed_starts += 1;
+        }
+        let hopeless = cause == ExitCause::LoadFailed || job.failed_starts >= FAILED_STARTS_MAX;
+        if hopeless {
+            self.outputs.push_back(Output::ReportTrouble { job: job_id });
+            self.close(now, job_id, true);
+            return;
+        }
+        self.settle_blame(job_id, cause, held, running);
+        self.staff(job_id, place);
+        self.share_slots();
+    }
+
+    /// The one task that ran when an executor crashed is charged; of several, none is: they become suspects
+    /// and run again one at a time. Everything else the executor had runs again.
+    fn settle_blame(
+        &mut self,
+        job_id: JobId,
+        cause: ExitCause,
+        held: &[(LeaseId, IndexRange)],
+        running: &[(LeaseId, u64)],
+    ) {
+        let owed: Vec<(LeaseId, u64)> = running
+            .iter()
+            .copied()
+            .filter(|(lease, index)| {
+                self.leases
+                    .get(lease)
+                    .is_some_and(|view| view.job == job_id && view.outstanding.contains(*index))
+            })
+            .collect();
+        match (cause.is_crash(), owed.as_slice()) {
+            (true, &[(lease, index)]) => self.on_failed(lease, index, FailureClass::Crashed),
+            (true, several) => {
+                for &(lease, index) in several {
+                    self.suspect(job_id, lease, IndexRange::from_count(index, 1));
+                }
+            }
+            (false, _) => {}
+        }
+        for &(lease, range) in held {
+            let Some(view) = self.leases.get(&lease).filter(|view| view.job == job_id) else { continue };
+            if view.whole {
+                let entire: Vec<IndexRange> = view.outstanding.iter().collect();
+                entire.into_iter().for_each(|range| self.queue(job_id, lease, range));
+                continue;
+            }
+            let mut tasks = RangeSet::new();
+            view.outstanding.overlap(range).for_each(|piece| tasks.insert(piece));
+            // Suspects run as pieces of their own.
+            let alone: Vec<IndexRange> = owed
+                .iter()
+                .filter(|(of, index)| *of == lease && tasks.contains(*index))
+                .map(|&(_, index)| IndexRange::from_count(index, 1))
+                .collect();
+            for range in alone {
+                tasks.remove(range);
+                self.queue(job_id, lease, range);
+            }
+            let pieces: Vec<IndexRange> = tasks.iter().collect();
+            pieces.into_iter().for_each(|range| self.queue(job_id, lease, range));
+        }
+    }
+
+    fn leave(&mut self, now: Time, job: JobId, place: usize, id: ExecutorId) {
+        if let Some(seat) = self.jobs.get_mut(&job).and_then(|job| job.places.get_mut(place))
+            && *seat == Some(id)
+        {
+            *seat = None;
+        }
+        self.forget_when_empty(now, job);
+    }
+
+    pub(super) fn executor_states(&self) -> impl Iterator<Item = (ExecutorId, Option<(JobId, usize)>)> + '_ {
+        self.executors.iter().map(|(&id, executor)| (id, executor.seat()))
+    }
+}

@@ -1,0 +1,176 @@
+//! Giving leases to workers, and calling unstarted tasks back for those that have nothing to do.
+
+use super::Scheduler;
+use super::chunk::{self, Outlook};
+use super::fleet::Change;
+use super::io::{Grant, GrantKind, Output};
+use super::job::Job;
+use super::lease::{Lease, Work};
+use super::reduction::Combination;
+use crate::id::{JobId, LeaseId, WorkerId};
+use crate::range::RangeSet;
+
+impl Scheduler {
+    /// Leases out what can be leased out. Each round gives one lease to the least loaded worker, so that a
+    /// few tasks spread over many workers.
+    pub(super) fn dispatch(&mut self) {
+        let mut place = None;
+        while !self.ready.is_empty() {
+            let Some(next) = self.fleet.next_hungry(place) else { break };
+            let worker = next.1;
+            match self.choose_job(worker) {
+                Some(job) => {
+                    self.lease_out(worker, job);
+                    self.balanced = false;
+                    place = None;
+                }
+                // Nothing that is ready suits this worker; it may suit the next.
+                None => place = Some(next),
+            }
+        }
+        self.rebalance();
+    }
+
+    /// Whether a worker is large enough for a job's executors and can run it as far as is known.
+    pub(super) fn fits(&self, job: &Job, worker: WorkerId, slots: u32) -> bool {
+        !job.banned.contains(&worker)
+            && (job.spec.oversubscribe || job.spec.shape.resolve(slots).slots() <= slots)
+    }
+
+    /// The job whose turn it is on this worker: highest priority, then least served for its weight, then
+    /// oldest.
+    fn choose_job(&self, worker: WorkerId) -> Option<JobId> {
+        let slots = self.fleet.get(worker)?.slots as u32;
+        self.ready
+            .iter()
+            .filter_map(|&id| Some((id, self.jobs.get(&id)?)))
+            .filter(|(_, job)| self.fits(job, worker, slots))
+            .min_by_key(|(id, job)| (core::cmp::Reverse(job.spec.priority), job.served_ns, *id))
+            .map(|(id, _)| id)
+    }
+
+    fn lease_out(&mut self, worker: WorkerId, id: JobId) {
+        let (Some(job), Some(view)) = (self.jobs.get_mut(&id), self.fleet.get(worker)) else { return };
+        let (slots, all_slots) = (view.slots, self.fleet.slots());
+        self.served_ns = self.served_ns.max(job.served_ns);
+        let outlook = Outlook {
+            ready: job.ready.len(),
+            ended: job.ended(),
+            task_ps: job.pace.task_ps(),
+            task_bytes: job.task_bytes(),
+            bytes_max: self.config.lease_bytes_max,
+            slots,
+            all_slots,
+            leaf: job.leaf(),
+        };
+        let wanted = chunk::lease_tasks(self.config.chunking, &outlook);
+        let (attempt, work) = if let Some((attempt, range)) = job.ready.take(wanted, job.leaf()) {
+            job.leased += range.len();
+            (attempt, Work::Run { outstanding: RangeSet::from(range) })
+        } else {
+            let tasks = job.tasks;
+            let Some(reduction) = &mut job.reduction else { return };
+            let Some(Combination { block, finish }) = reduction.next(tasks) else { return };
+            reduction.leased += 1;
+            (reduction.failures + 1, Work::Combine { block, finish })
+        };
+        let units = match &work {
+            Work::Run { outstanding } => outstanding.len(),
+            Work::Combine { .. } => 1,
+        };
+        let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
+        job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
+        let newly = job.workers.insert(worker);
+        let shape = job.spec.shape.resolve(slots as u32);
+        if newly {
+            self.outputs.push_back(Output::Open { worker, job: id, shape });
+        }
+        let lease =
+            Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };
+        self.grant(lease, units);
+        self.settle(id);
+    }
+
+    fn grant(&mut self, lease: Lease, units: u64) {
+        let (worker, job, attempt, task_ps) = (lease.worker, lease.job, lease.attempt, lease.task_ps);
+        let (range, kind) = match &lease.work {
+            Work::Run { outstanding } => (outstanding.first().unwrap_or_default(), GrantKind::Run),
+            Work::Combine { block, finish } => {
+                let blocks = self
+                    .jobs
+                    .get(&job)
+                    .and_then(|job| job.reduction.as_ref())
+                    .map(|reduction| reduction.inside(*block))
+                    .unwrap_or_default();
+                (block.range(), GrantKind::Combine { blocks, finish: *finish })
+            }
+        };
+        let id = self.leases.insert(lease);
+        self.fleet.update(worker, &self.config, |worker| {
+            worker.leases.push(id);
+            worker.jobs.insert(job);
+        });
+        self.fleet.load(worker, &self.config, Change::More(units), task_ps);
+        self.outputs
+            .push_back(Output::Grant { worker, grant: Grant { lease: id, job, range, attempt, kind } });
+    }
+
+    /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing is
+    /// ready.
+    fn rebalance(&mut self) {
+        if self.balanced || !self.ready.is_empty() {
+            return;
+        }
+        let Some(thief) = self.fleet.idle() else { return };
+        let Some((lease, count)) = self.best_recall(thief) else {
+            self.balanced = true;
+            return;
+        };
+        self.recall(lease, count);
+    }
+
+    /// The lease whose unstarted tasks are worth the most elsewhere, and how many of them to ask for.
+    fn best_recall(&self, thief: WorkerId) -> Option<(LeaseId, u64)> {
+        let slots = self.fleet.get(thief)?.slots as u32;
+        let mut best: Option<(u64, LeaseId, u64)> = None;
+        for (id, worker) in self.fleet.iter() {
+            let waiting = worker.waiting();
+            if waiting == 0 || id == thief {
+                continue;
+            }
+            for &lease_id in &worker.leases {
+                let Some(lease) = self.leases.get(lease_id) else { continue };
+                let Some(outstanding) = lease.outstanding() else { continue };
+                let Some(job) = self.jobs.get(&lease.job) else { continue };
+                if lease.recalling || !self.fits(job, thief, slots) {
+                    continue;
+                }
+                let count = waiting.div_ceil(2).min(outstanding.len());
+                let measured = job.pace.task_ps();
+                let gain_ps = count.saturating_mul(measured.unwrap_or(lease.task_ps));
+                if measured.is_some() && gain_ps < self.config.recall_gain.0.saturating_mul(1000) {
+                    continue;
+                }
+                if best.is_none_or(|(most, ..)| gain_ps > most) {
+                    best = Some((gain_ps, lease_id, count));
+                }
+            }
+        }
+        best.map(|(_, lease, count)| (lease, count))
+    }
+
+    /// Asks for the last `count` tasks of a lease, in whole leaves.
+    pub(super) fn recall(&mut self, id: LeaseId, count: u64) {
+        let Some(lease) = self.leases.get_mut(id) else { return };
+        let Some(tail) = lease.tail() else { return };
+        let leaf = self.jobs.get(&lease.job).map_or(1, Job::leaf);
+        let whole = if leaf > 1 { count.div_ceil(leaf) * leaf + tail.end % leaf } else { count };
+        lease.recalling = true;
+        self.outputs.push_back(Output::Recall { worker: lease.worker, lease: id, count: whole });
+    }
+}
+
+/// What `units` tasks count in a job's share.
+pub(super) fn weighted_ns(units: u64, task_ps: u64, weight: u32) -> u64 {
+    units.saturating_mul(task_ps) / 1000 / u64::from(weight.max(1))
+}

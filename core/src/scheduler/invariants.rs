@@ -1,0 +1,57 @@
+//! All indexes of the scheduler compared with each other. Simulation and tests call this after each step.
+
+use super::Scheduler;
+use super::lease::Work;
+use crate::id::{JobId, WorkerId};
+use alloc::collections::BTreeMap;
+
+impl Scheduler {
+    /// Panics when the scheduler's own records disagree: a bug in the scheduler, never in its callers.
+    pub fn check_invariants(&self) {
+        let mut leased: BTreeMap<JobId, u64> = BTreeMap::new();
+        let mut combining: BTreeMap<JobId, usize> = BTreeMap::new();
+        let mut tasks: BTreeMap<WorkerId, u64> = BTreeMap::new();
+        let mut ranges: BTreeMap<JobId, alloc::vec::Vec<_>> = BTreeMap::new();
+        for (id, lease) in self.leases.iter() {
+            let worker = self.fleet.get(lease.worker).expect("a lease belongs to a worker that is there");
+            let job = self.jobs.get(&lease.job).expect("a lease belongs to a job that has not ended");
+            assert_eq!(worker.leases.get(lease.place), Some(&id), "a worker lists its leases");
+            assert!(job.workers.contains(&lease.worker) && worker.jobs.contains(&lease.job));
+            assert!(lease.attempt >= 1 && lease.units() > 0, "an empty lease is in force");
+            *tasks.entry(lease.worker).or_default() += lease.units();
+            match &lease.work {
+                Work::Run { outstanding } => {
+                    *leased.entry(lease.job).or_default() += outstanding.len();
+                    ranges.entry(lease.job).or_default().extend(outstanding.iter());
+                }
+                Work::Combine { .. } => *combining.entry(lease.job).or_default() += 1,
+            }
+        }
+        for (id, worker) in self.fleet.iter() {
+            assert_eq!(worker.tasks, tasks.get(&id).copied().unwrap_or(0), "{id}: tasks out on leases");
+            assert!(worker.jobs.iter().all(|job| self.jobs[job].workers.contains(&id)));
+        }
+        for (&id, job) in &self.jobs {
+            job.check_invariants();
+            assert_eq!(job.leased, leased.get(&id).copied().unwrap_or(0), "{id}: tasks out on leases");
+            assert_eq!(self.ready.contains(&id), job.has_work(), "{id} is filed wrongly");
+            assert!(!job.is_over(), "{id} is over and still there");
+            let mut held = ranges.remove(&id).unwrap_or_default();
+            held.extend(job.ready.iter().map(|(_, range)| range));
+            held.extend(job.failed.iter());
+            held.sort_unstable();
+            assert!(
+                held.windows(2).all(|pair| pair[0].end <= pair[1].start),
+                "{id}: a task is in two places"
+            );
+            if let Some(reduction) = &job.reduction {
+                assert_eq!(reduction.leased, combining.get(&id).copied().unwrap_or(0));
+                let blocks: alloc::vec::Vec<_> = reduction.blocks().collect();
+                assert!(blocks.windows(2).all(|pair| pair[0].range().end <= pair[1].start), "blocks overlap");
+            }
+            assert!(job.workers.iter().all(|worker| self.fleet.get(*worker).is_some()));
+        }
+        self.fleet.check_invariants(&self.config);
+        assert!(self.next_check.is_some() || self.fleet.len() == 0, "nobody looks for silent workers");
+    }
+}

@@ -1,0 +1,175 @@
+//! A job: which of its tasks may run, apart from who runs them.
+
+use super::chunk::Pace;
+use super::io::JobSpec;
+use super::reduction::Reduction;
+use crate::id::WorkerId;
+use crate::range::{IndexRange, RangeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) spec: JobSpec,
+    pub(super) tasks: u64,
+    pub(super) bytes: u64,
+    pub(super) sealed: bool,
+    pub(super) held: bool,
+    pub(super) ready: Ready,
+    /// Tasks that are out on leases.
+    pub(super) leased: u64,
+    /// Tasks with a committed result.
+    pub(super) committed: u64,
+    /// Tasks that failed for good.
+    pub(super) failed: RangeSet,
+    /// Attempts charged to tasks that have not ended.
+    pub(super) charged: BTreeMap<u64, u32>,
+    pub(super) pace: Pace,
+    /// Weighted thread time it was given, in nanoseconds: the job with the least goes next.
+    pub(super) served_ns: u64,
+    /// Workers that know of it.
+    pub(super) workers: BTreeSet<WorkerId>,
+    /// Workers that cannot run it.
+    pub(super) banned: BTreeSet<WorkerId>,
+    pub(super) reduction: Option<Reduction>,
+}
+
+impl Job {
+    pub(super) fn new(spec: JobSpec) -> Self {
+        let mut ready = Ready::default();
+        ready.insert(1, IndexRange::new(0, spec.tasks));
+        Self {
+            tasks: spec.tasks,
+            bytes: 0,
+            sealed: !spec.open,
+            held: false,
+            ready,
+            leased: 0,
+            committed: 0,
+            failed: RangeSet::new(),
+            charged: BTreeMap::new(),
+            pace: Pace::default(),
+            served_ns: 0,
+            workers: BTreeSet::new(),
+            banned: BTreeSet::new(),
+            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open)),
+            spec,
+        }
+    }
+
+    /// Every task it has got so far has ended.
+    pub(super) fn tasks_ended(&self) -> bool {
+        self.ready.len() == 0 && self.leased == 0
+    }
+
+    /// Nothing is left to do, now or later.
+    pub(super) fn is_over(&self) -> bool {
+        self.sealed && self.tasks_ended() && self.reduction.as_ref().is_none_or(Reduction::is_over)
+    }
+
+    /// Tasks that ended, one way or the other.
+    pub(super) fn ended(&self) -> u64 {
+        self.committed + self.failed.len()
+    }
+
+    /// Tasks per leaf of its reduction; 1 without.
+    pub(super) fn leaf(&self) -> u64 {
+        self.reduction.as_ref().map_or(1, |reduction| reduction.leaf)
+    }
+
+    /// Mean bytes of input per task.
+    pub(super) fn task_bytes(&self) -> u64 {
+        self.bytes.checked_div(self.tasks).unwrap_or(0)
+    }
+
+    /// Whether something can be leased out: tasks, or combinations once all tasks have ended.
+    pub(super) fn has_work(&self) -> bool {
+        !self.held
+            && (self.ready.len() > 0
+                || (self.sealed
+                    && self.leased == 0
+                    && self.reduction.as_ref().is_some_and(Reduction::has_work)))
+    }
+
+    pub(super) fn check_invariants(&self) {
+        let accounted = self.ready.len() + self.leased + self.ended();
+        assert_eq!(accounted, self.tasks, "every task is ready, leased or ended");
+        for (_, range) in self.ready.iter() {
+            assert!(range.end <= self.tasks);
+            assert!(self.failed.overlap(range).next().is_none(), "a failed task is ready");
+        }
+        assert!(self.charged.values().all(|&charged| charged < self.spec.max_attempts.max(1)));
+    }
+}
+
+/// Tasks that may run and that nobody has, by the attempt they are up to. A lease takes from one attempt only,
+/// so that all of its tasks have the same.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    attempts: BTreeMap<u32, RangeSet>,
+    len: u64,
+}
+
+impl Ready {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn insert(&mut self, attempt: u32, range: IndexRange) {
+        if range.is_empty() {
+            return;
+        }
+        let tasks = self.attempts.entry(attempt).or_default();
+        let before = tasks.len();
+        tasks.insert(range);
+        self.len += tasks.len() - before;
+    }
+
+    /// Takes up to `count` of the lowest tasks of the highest attempt: what was tried before goes first. The
+    /// end is cut at a multiple of `leaf` where the tasks allow it.
+    pub(super) fn take(&mut self, count: u64, leaf: u64) -> Option<(u32, IndexRange)> {
+        let (&attempt, tasks) = self.attempts.last_key_value()?;
+        let first = tasks.first()?;
+        let mut end = first.start.saturating_add(count).min(first.end);
+        if leaf > 1 && end < first.end {
+            let aligned = end - end % leaf;
+            // A leaf that lost its head stays whole behind it.
+            end = if aligned > first.start { aligned } else { (aligned + leaf).min(first.end) };
+        }
+        let range = IndexRange::new(first.start, end);
+        let tasks = self.attempts.get_mut(&attempt)?;
+        tasks.remove(range);
+        if tasks.is_empty() {
+            self.attempts.remove(&attempt);
+        }
+        self.len -= range.len();
+        Some((attempt, range))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, IndexRange)> + '_ {
+        self.attempts.iter().flat_map(|(&attempt, tasks)| tasks.iter().map(move |range| (attempt, range)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retried_tasks_go_first_and_leases_never_mix_attempts() {
+        let mut ready = Ready::default();
+        ready.insert(1, IndexRange::new(0, 10));
+        ready.insert(2, IndexRange::new(20, 22));
+        assert_eq!(ready.take(5, 1), Some((2, IndexRange::new(20, 22))));
+        assert_eq!(ready.take(5, 1), Some((1, IndexRange::new(0, 5))));
+        assert_eq!(ready.len(), 5);
+    }
+
+    #[test]
+    fn leaves_are_not_cut() {
+        let mut ready = Ready::default();
+        ready.insert(1, IndexRange::new(0, 21));
+        assert_eq!(ready.take(6, 4), Some((1, IndexRange::new(0, 4))));
+        assert_eq!(ready.take(2, 4), Some((1, IndexRange::new(4, 8))));
+        assert_eq!(ready.take(100, 4), Some((1, IndexRange::new(8, 21))));
+    }
+}

@@ -1,0 +1,136 @@
+//! Which partial results of a job are there, and what is to be combined next.
+
+use crate::reduce::{Block, leaf_size};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Partial results that one combine lease takes at the most.
+const FAN_IN_MAX: usize = 16;
+
+/// The partial results of a job with reduction.
+#[derive(Debug)]
+pub(super) struct Reduction {
+    /// Tasks per leaf of the tree.
+    pub(super) leaf: u64,
+    /// start -> size of the blocks whose partial results are kept.
+    blocks: BTreeMap<u64, u64>,
+    /// Combinations to lease out.
+    planned: Vec<Combination>,
+    /// Combinations leased out.
+    pub(super) leased: usize,
+    /// Failed attempts to combine.
+    pub(super) failures: u32,
+    /// The job's output is there.
+    pub(super) finished: bool,
+}
+
+/// Partial results to combine to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Combination {
+    pub(super) block: Block,
+    pub(super) finish: bool,
+}
+
+impl Reduction {
+    pub(super) fn new(tasks: u64, open: bool) -> Self {
+        let leaf = leaf_size(if open { 0 } else { tasks });
+        Self { leaf, blocks: BTreeMap::new(), planned: Vec::new(), leased: 0, failures: 0, finished: false }
+    }
+
+    /// Keeps the partial result of a block that holds none yet.
+    pub(super) fn insert(&mut self, block: Block) {
+        let replaced = self.blocks.insert(block.start, block.size);
+        debug_assert!(replaced.is_none(), "a block is committed once");
+    }
+
+    /// The partial results inside `block`, in order.
+    pub(super) fn inside(&self, block: Block) -> Vec<Block> {
+        let range = block.range();
+        self.blocks.range(range.start..range.end).map(|(&start, &size)| Block { start, size }).collect()
+    }
+
+    /// One partial result stands for all inside `block` now.
+    pub(super) fn combined(&mut self, combination: &Combination) {
+        for inner in self.inside(combination.block) {
+            self.blocks.remove(&inner.start);
+        }
+        self.insert(combination.block);
+        self.finished = combination.finish;
+    }
+
+    /// The next combination to lease out. `tasks`: all tasks of the job; called when all of them have ended.
+    pub(super) fn next(&mut self, tasks: u64) -> Option<Combination> {
+        if self.planned.is_empty() && self.leased == 0 && !self.finished && !self.blocks.is_empty() {
+            self.plan(tasks);
+        }
+        self.planned.pop()
+    }
+
+    /// Whether `next` has something, once all tasks have ended.
+    pub(super) fn has_work(&self) -> bool {
+        !self.planned.is_empty() || (self.leased == 0 && !self.finished && !self.blocks.is_empty())
+    }
+
+    /// Whether nothing is left to do once all tasks have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished || (self.blocks.is_empty() && self.leased == 0)
+    }
+
+    /// A combination that was leased out has to be done again.
+    pub(super) fn put_back(&mut self, combination: Combination) {
+        self.planned.push(combination);
+    }
+
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
+        self.blocks.iter().map(|(&start, &size)| Block { start, size })
+    }
+
+    fn plan(&mut self, tasks: u64) {
+        let root = Block::root(tasks);
+        if self.blocks.len() <= FAN_IN_MAX {
+            self.planned.push(Combination { block: root, finish: true });
+            return;
+        }
+        let mut open = Vec::from([root]);
+        while let Some(block) = open.pop() {
+            let range = block.range();
+            match self.blocks.range(range.start..range.end).take(FAN_IN_MAX + 1).count() {
+                0 | 1 => {}
+                2..=FAN_IN_MAX => self.planned.push(Combination { block, finish: false }),
+                _ => {
+                    let (left, right) = block.halves();
+                    open.extend([left, right]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn combines_in_rounds_until_one_is_left() {
+        let tasks = 1_000;
+        let mut reduction = Reduction::new(tasks, false);
+        (0..tasks).for_each(|start| reduction.insert(Block { start, size: 1 }));
+        let mut rounds = 0;
+        while !reduction.is_over() {
+            rounds += 1;
+            let mut round = Vec::new();
+            while let Some(combination) = reduction.next(tasks) {
+                assert!((1..=FAN_IN_MAX).contains(&reduction.inside(combination.block).len()));
+                reduction.leased += 1;
+                round.push(combination);
+            }
+            assert!(!round.is_empty());
+            for combination in round {
+                reduction.leased -= 1;
+                reduction.combined(&combination);
+            }
+        }
+        assert_eq!(rounds, 3);
+        assert_eq!(reduction.blocks().collect::<Vec<_>>(), [Block::root(tasks)]);
+    }
+}

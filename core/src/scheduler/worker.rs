@@ -1,0 +1,165 @@
+//! Workers that come, fall silent, drain and go, and what becomes of their leases.
+
+use super::Scheduler;
+use super::fleet::Change;
+use super::io::{Outcome, Output};
+use super::lease::Work;
+use super::reduction::Combination;
+use crate::id::{JobId, LeaseId, WorkerId};
+use crate::time::Time;
+use alloc::vec::Vec;
+
+impl Scheduler {
+    pub(super) fn on_joined(&mut self, now: Time, worker: WorkerId, slots: u32) {
+        self.fleet.join(worker, slots, now, &self.config);
+        self.next_check.get_or_insert(now + self.config.lease);
+        self.balanced = false;
+    }
+
+    pub(super) fn on_left(&mut self, worker: WorkerId) {
+        let Some(view) = self.fleet.get(worker) else { return };
+        let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) =
+            (view.leases.clone(), view.jobs.iter().copied().collect());
+        for lease in leases {
+            self.put_back_lease(lease);
+        }
+        self.fleet.remove(worker);
+        for &id in &jobs {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.workers.remove(&worker);
+                job.banned.remove(&worker);
+            }
+            self.settle(id);
+        }
+    }
+
+    pub(super) fn on_drain(&mut self, worker: WorkerId) {
+        self.fleet.update(worker, &self.config, |worker| worker.draining = true);
+        let Some(view) = self.fleet.get(worker) else { return };
+        let leases: Vec<(LeaseId, u64)> = view
+            .leases
+            .iter()
+            .filter_map(|&id| Some((id, self.leases.get(id)?.outstanding()?.len())))
+            .collect();
+        for (lease, count) in leases {
+            self.recall(lease, count);
+        }
+        self.check_drained(worker);
+    }
+
+    pub(super) fn on_trouble(&mut self, worker: WorkerId, id: JobId) {
+        let knows = self.jobs.get(&id).is_some_and(|job| job.workers.contains(&worker));
+        if !knows {
+            return;
+        }
+        self.put_back_leases(worker, id);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.workers.remove(&worker);
+            job.banned.insert(worker);
+        }
+        self.fleet.update(worker, &self.config, |worker| {
+            worker.jobs.remove(&id);
+        });
+        self.outputs.push_back(Output::Close { worker, job: id, cancel: true });
+        self.check_drained(worker);
+        let hopeless = self.jobs.get(&id).is_some_and(|job| {
+            self.fleet.iter().all(|(other, view)| !self.fits(job, other, view.slots as u32))
+        });
+        if hopeless {
+            self.end(id, Outcome::Unrunnable);
+        } else {
+            self.settle(id);
+        }
+    }
+
+    /// Gives up workers that were silent for a lease's length.
+    pub(super) fn check_silence(&mut self, now: Time) {
+        if self.next_check.is_none_or(|due| now < due) {
+            return;
+        }
+        let limit = self.config.lease;
+        let silent: Vec<WorkerId> =
+            self.fleet.iter().filter(|(_, view)| view.heard + limit <= now).map(|(id, _)| id).collect();
+        for worker in silent {
+            self.on_left(worker);
+            self.outputs.push_back(Output::Lost { worker });
+        }
+        self.next_check = self.fleet.iter().map(|(_, view)| view.heard + limit).min();
+    }
+
+    /// Ends a lease when all of its tasks are accounted for.
+    pub(super) fn finish_lease(&mut self, id: LeaseId) {
+        if self.leases.get(id).is_some_and(|lease| lease.units() == 0) {
+            self.remove_lease(id);
+        }
+    }
+
+    /// Ends a lease; what was left of it is the caller's to account for. A combination comes back.
+    pub(super) fn remove_lease(&mut self, id: LeaseId) -> Option<Combination> {
+        let lease = self.leases.remove(id)?;
+        let units = lease.units();
+        self.fleet.load(lease.worker, &self.config, Change::Less(units), lease.task_ps);
+        let mut moved = None;
+        self.fleet.update(lease.worker, &self.config, |worker| {
+            worker.leases.swap_remove(lease.place);
+            moved = worker.leases.get(lease.place).copied();
+        });
+        if let Some(other) = moved.and_then(|moved| self.leases.get_mut(moved)) {
+            other.place = lease.place;
+        }
+        self.check_drained(lease.worker);
+        match lease.work {
+            Work::Run { .. } => None,
+            Work::Combine { block, finish } => Some(Combination { block, finish }),
+        }
+    }
+
+    /// Ends a lease; its unfinished tasks are ready for their next attempt.
+    pub(super) fn put_back_lease(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get(id) else { return };
+        let (job_id, attempt) = (lease.job, lease.attempt);
+        let left: Vec<_> = lease.outstanding().into_iter().flat_map(|tasks| tasks.iter()).collect();
+        let combination = self.remove_lease(id);
+        let Some(job) = self.jobs.get_mut(&job_id) else { return };
+        for range in left {
+            job.leased -= range.len();
+            job.ready.insert(attempt + 1, range);
+        }
+        if let (Some(combination), Some(reduction)) = (combination, &mut job.reduction) {
+            reduction.leased -= 1;
+            reduction.put_back(combination);
+        }
+    }
+
+    fn put_back_leases(&mut self, worker: WorkerId, job: JobId) {
+        for lease in self.leases_of(worker, job) {
+            self.put_back_lease(lease);
+        }
+    }
+
+    /// Ends a worker's leases of a job that is no more.
+    pub(super) fn void_leases(&mut self, worker: WorkerId, job: JobId) {
+        for lease in self.leases_of(worker, job) {
+            self.remove_lease(lease);
+        }
+    }
+
+    fn leases_of(&self, worker: WorkerId, job: JobId) -> Vec<LeaseId> {
+        let of_job = |id: &LeaseId| self.leases.get(*id).is_some_and(|lease| lease.job == job);
+        self.fleet
+            .get(worker)
+            .map(|view| view.leases.iter().copied().filter(of_job).collect())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn check_drained(&mut self, worker: WorkerId) {
+        let done = self
+            .fleet
+            .get(worker)
+            .is_some_and(|view| view.draining && !view.drained && view.leases.is_empty());
+        if done {
+            self.fleet.update(worker, &self.config, |worker| worker.drained = true);
+            self.outputs.push_back(Output::Drained { worker });
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Scheduler and agents together, under random orders, losses, crashes and lies. After each step all
+//! invariants hold; when the faults stop, every task ends, once.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod world;
+
+use muster_core::agent::ExitCause;
+use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
+use muster_core::range::IndexRange;
+use muster_core::reduce::Block;
+use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Outcome, Output, Scheduler};
+use muster_core::shape::ShapeRequest;
+use muster_core::time::{Span, Time};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use world::{JOB, World};
+
+/// What may happen next.
+#[derive(Clone, Debug)]
+enum Step {
+    Up { at: usize, twice: bool },
+    Down { at: usize },
+    Claim { at: usize, thread: usize, size: u32 },
+    Deliver { at: usize, thread: usize, fail: Option<FailureClass> },
+    Crash { at: usize, thread: usize },
+    Forget { at: usize, thread: usize },
+    Kill { at: usize },
+    Join { slots: u32 },
+    Wait,
+    Beat,
+    Lie { at: usize, lease: u64, range: IndexRange, what: u8 },
+    Extend { tasks: u64 },
+    Hold { held: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (at, thread) = (0..5usize, 0..6usize);
+    let place = (at.clone(), thread);
+    let fail = prop_oneof![
+        20 => Just(None),
+        1 => Just(Some(FailureClass::Transient)),
+        1 => Just(Some(FailureClass::Failed)),
+    ];
+    prop_oneof![
+        20 => (at.clone(), prop::bool::weighted(0.1)).prop_map(|(at, twice)| Step::Up { at, twice }),
+        20 => at.clone().prop_map(|at| Step::Down { at }),
+        30 => (place.clone(), 1..9u32).prop_map(|((at, thread), size)| Step::Claim { at, thread, size }),
+        25 => (place.clone(), fail).prop_map(|((at, thread), fail)| Step::Deliver { at, thread, fail }),
+        2 => place.clone().prop_map(|(at, thread)| Step::Crash { at, thread }),
+        1 => place.prop_map(|(at, thread)| Step::Forget { at, thread }),
+        1 => at.clone().prop_map(|at| Step::Kill { at }),
+        1 => (1..4u32).prop_map(|slots| Step::Join { slots }),
+        1 => Just(Step::Wait),
+        2 => Just(Step::Beat),
+        3 => (at, 0..40u64, (0..250u64, 0..30u64), 0..4u8).prop_map(|(at, lease, (start, count), what)| {
+            Step::Lie { at, lease, range: IndexRange::from_count(start, count), what }
+        }),
+        2 => (0..40u64).prop_map(|tasks| Step::Extend { tasks }),
+        1 => any::<bool>().prop_map(|held| Step::Hold { held }),
+    ]
+}
+
+fn take(world: &mut World, step: Step) {
+    let now = world.now;
+    let reduce = world.reduce;
+    match step {
+        Step::Up { at, twice } => {
+            world.deliver_up(at, twice);
+        }
+        Step::Down { at } => {
+            world.deliver_down(at);
+        }
+        Step::Claim { at, thread, size } => {
+            let size = if reduce { size.next_power_of_two() } else { size };
+            world.worker(at).map(|worker| worker.claim(now, thread, size));
+        }
+        Step::Deliver { at, thread, fail } => {
+            world.worker(at).map(|worker| worker.deliver(now, thread, fail));
+        }
+        Step::Crash { at, thread } => {
+            world.worker(at).map(|worker| worker.crash(now, thread, ExitCause::Signal));
+        }
+        Step::Forget { at, thread } => {
+            world.worker(at).map(|worker| worker.forget_claim(thread));
+        }
+        Step::Kill { at } => world.kill_worker(at),
+        Step::Join { slots } => {
+            if world.workers.len() < 5 {
+                world.join(slots);
+            }
+        }
+        Step::Wait => world.wait(Span::from_millis(4_000)),
+        Step::Beat => {
+            let alive: Vec<WorkerId> = world.alive().map(|worker| worker.id).collect();
+            alive.into_iter().for_each(|worker| world.tell(Input::Heartbeat { worker }));
+        }
+        Step::Lie { at, lease, range, what } => {
+            // Mostly leases that are not there, and workers that are not there; a lie about a worker's own lease
+            // is a result, only an early one.
+            let worker = WorkerId(at as u64 + 1_000 * u64::from(what % 2));
+            let lease = LeaseId((lease % 50) << 33 | lease % 7);
+            world.tell(match what {
+                0 => Input::Done { worker, lease, range, busy: Span(1) },
+                1 => Input::Returned { worker, lease, range },
+                2 => Input::Failed { worker, lease, index: range.start, class: FailureClass::Failed },
+                _ => Input::Trouble { worker, job: JobId(lease.0) },
+            });
+        }
+        Step::Extend { tasks } => world.tell(Input::Extend { job: JOB, tasks, bytes: tasks * 16 }),
+        Step::Hold { held } => world.tell(Input::Hold { job: JOB, held }),
+    }
+}
+
+fn run(spec: JobSpec, workers: u32, slots: u32, steps: Vec<Step>) -> World {
+    let mut world = World::new(workers, slots);
+    world.submit(spec);
+    steps.into_iter().for_each(|step| take(&mut world, step));
+    world.tell(Input::Hold { job: JOB, held: false });
+    world.tell(Input::Seal { job: JOB });
+    world.finish();
+    world
+}
+
+fn check_ended(world: &World, tasks: Option<u64>) {
+    assert_eq!(world.ended[&JOB], Outcome::Done);
+    if let Some(tasks) = tasks {
+        assert_eq!(world.committed.len() + world.failed.len(), tasks);
+    }
+    assert!(world.scheduler.job(JOB).is_none());
+    assert_eq!(world.scheduler.queued_tasks(), 0);
+    assert!(world.alive().all(|worker| world.scheduler.worker_tasks(worker.id) == Some(0)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_task_of_a_closed_job_ends_once(
+        tasks in 0..200u64, workers in 1..4u32, slots in 1..4u32, processes in prop::option::of(1..3u32),
+        steps in prop::collection::vec(step(), 0..400),
+    ) {
+        let shape = match processes {
+            Some(processes) => ShapeRequest::Process { processes: Some(processes) },
+            None => ShapeRequest::Thread { threads: None },
+        };
+        let spec = JobSpec { tasks, shape, oversubscribe: true, ..JobSpec::default() };
+        check_ended(&run(spec, workers, slots, steps), Some(tasks));
+    }
+
+    #[test]
+    fn every_task_of_an_open_job_ends_once(steps in prop::collection::vec(step(), 0..400)) {
+        check_ended(&run(JobSpec { open: true, ..JobSpec::default() }, 2, 2, steps), None);
+    }
+
+    #[test]
+    fn a_reduction_ends_with_one_block_or_none(tasks in 0..150u64, steps in prop::collection::vec(step(), 0..400)) {
+        let world = run(JobSpec { tasks, reduce: true, ..JobSpec::default() }, 2, 2, steps);
+        check_ended(&world, Some(tasks));
+        let expected = if world.failed.len() == tasks { vec![] } else { vec![(0, Block::root(tasks).size)] };
+        prop_assert_eq!(world.blocks.into_iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+fn grants(world: &World) -> Vec<(WorkerId, Grant)> {
+    let sent = world.workers.iter().flat_map(|worker| worker.down.iter());
+    sent.filter_map(|output| match output {
+        Output::Grant { worker, grant } => Some((*worker, grant.clone())),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn a_worker_cannot_commit_for_another() {
+    let mut world = World::new(2, 1);
+    world.submit(JobSpec { tasks: 2, ..JobSpec::default() });
+    let grants = grants(&world);
+    assert_eq!(grants.len(), 2);
+    let (thief, victim) = (grants[0].0, &grants[1].1);
+    world.tell(Input::Done { worker: thief, lease: victim.lease, range: victim.range, busy: Span(1) });
+    assert_eq!(world.dropped, 1);
+    assert!(world.committed.is_empty());
+}
+
+#[test]
+fn jobs_share_by_weight() {
+    let mut scheduler = Scheduler::new(Config::default(), LogPos(1));
+    let mut now = Time::ZERO;
+    scheduler.handle(now, Input::Joined { worker: WorkerId(1), slots: 1 });
+    for (job, weight) in [(JobId(1), 1), (JobId(2), 3)] {
+        let spec = JobSpec { tasks: 10_000, weight, ..JobSpec::default() };
+        scheduler.handle(now, Input::Submit { job, spec });
+    }
+    let (mut done, mut queue) = (BTreeMap::new(), VecDeque::new());
+    while now < Time(20_000_000_000) {
+        while let Some(output) = scheduler.poll_output() {
+            if let Output::Grant { grant, .. } = output {
+                queue.push_back(grant);
+            }
+        }
+        let grant = queue.pop_front().expect("there is always work");
+        let busy = Span(grant.range.len() * 10_000_000);
+        now = now + busy;
+        *done.entry(grant.job).or_insert(0) += grant.range.len();
+        scheduler
+            .handle(now, Input::Done { worker: WorkerId(1), lease: grant.lease, range: grant.range, busy });
+    }
+    let ratio = done[&JobId(2)] as f64 / done[&JobId(1)] as f64;
+    assert!((2.5..3.5).contains(&ratio), "weights 1 and 3 gave {done:?}");
+}
+
+#[test]
+fn higher_priority_goes_first() {
+    let mut scheduler = Scheduler::new(Config::default(), LogPos(1));
+    for (job, priority) in [(JobId(1), 0), (JobId(2), 5)] {
+        let spec = JobSpec { tasks: 4, priority, ..JobSpec::default() };
+        scheduler.handle(Time::ZERO, Input::Submit { job, spec });
+    }
+    scheduler.handle(Time::ZERO, Input::Joined { worker: WorkerId(1), slots: 2 });
+    let first = std::iter::from_fn(|| scheduler.poll_output()).find_map(|output| match output {
+        Output::Grant { grant, .. } => Some(grant.job),
+        _ => None,
+    });
+    assert_eq!(first, Some(JobId(2)));
+}
+
+#[test]
+fn a_late_worker_gets_unstarted_tasks_of_the_others() {
+    let mut world = World::new(1, 1);
+    world.submit(JobSpec { tasks: 4, ..JobSpec::default() });
+    while world.deliver_down(0) {}
+    let now = world.now;
+    world.workers[0].claim(now, 0, 1);
+    world.join(1);
+    while world.deliver_down(0) | world.deliver_up(0, false) {}
+    let given = world.scheduler.worker_tasks(WorkerId(2));
+    assert!(given >= Some(1), "the newcomer has {given:?}");
+    world.finish();
+    check_ended(&world, Some(4));
+}
+
+#[test]
+fn a_task_that_crashes_its_executor_is_charged_and_its_neighbours_are_not() {
+    let mut world = World::new(1, 1);
+    world.submit(JobSpec { tasks: 10, ..JobSpec::default() });
+    while world.deliver_down(0) {}
+    let now = world.now;
+    for _ in 0..3 {
+        // Index 0 is claimed with neighbours and ends the executor each time.
+        for _ in 0..50 {
+            let worker = &mut world.workers[0];
+            if worker.claim(now, 0, 4) {
+                break;
+            }
+            world.deliver_down(0);
+            world.deliver_up(0, false);
+        }
+        world.workers[0].crash(now, 0, ExitCause::Signal);
+        while world.deliver_up(0, false) | world.deliver_down(0) {}
+    }
+    world.finish();
+    assert!(world.failed.len() <= 1, "{:?} failed", world.failed);
+    check_ended(&world, Some(10));
+}
