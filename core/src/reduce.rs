@@ -30,7 +30,7 @@ impl Block {
     #[must_use]
     pub const fn from_range(range: IndexRange) -> Option<Self> {
         let size = range.len();
-        if size.is_power_of_two() && range.start % size == 0 {
+        if size.is_power_of_two() && range.start.is_multiple_of(size) {
             Some(Self { start: range.start, size })
         } else {
             None

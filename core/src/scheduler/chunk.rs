@@ -71,7 +71,7 @@ pub(super) fn lease_tasks(chunking: Chunking, outlook: &Outlook) -> u64 {
             by_time.min(fair_half).saturating_mul(outlook.slots).min(shown.saturating_mul(outlook.slots))
         }
     };
-    let carried = if outlook.task_bytes == 0 { u64::MAX } else { outlook.bytes_max / outlook.task_bytes };
+    let carried = outlook.bytes_max.checked_div(outlook.task_bytes).unwrap_or(u64::MAX);
     let tasks = wanted.min(carried).clamp(1, LEASE_TASKS_MAX);
     // Whole leaves: a leaf is folded by one thread.
     let leaves = tasks.div_ceil(outlook.leaf).min(LEASE_TASKS_MAX / outlook.leaf).max(1);

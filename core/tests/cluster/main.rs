@@ -79,10 +79,14 @@ fn take(world: &mut World, step: Step) {
             world.worker(at).map(|worker| worker.deliver(now, thread, fail));
         }
         Step::Crash { at, thread } => {
-            world.worker(at).map(|worker| worker.crash(now, thread, ExitCause::Signal));
+            if let Some(worker) = world.worker(at) {
+                worker.crash(now, thread, ExitCause::Signal);
+            }
         }
         Step::Forget { at, thread } => {
-            world.worker(at).map(|worker| worker.forget_claim(thread));
+            if let Some(worker) = world.worker(at) {
+                worker.forget_claim(thread);
+            }
         }
         Step::Kill { at } => world.kill_worker(at),
         Step::Join { slots } => {
@@ -99,7 +103,7 @@ fn take(world: &mut World, step: Step) {
             // Mostly leases that are not there, and workers that are not there; a lie about a worker's own lease
             // is a result, only an early one.
             let worker = WorkerId(at as u64 + 1_000 * u64::from(what % 2));
-            let lease = LeaseId((lease % 50) << 33 | lease % 7);
+            let lease = LeaseId(((lease % 50) << 33) | (lease % 7));
             world.tell(match what {
                 0 => Input::Done { worker, lease, range, busy: Span(1) },
                 1 => Input::Returned { worker, lease, range },
