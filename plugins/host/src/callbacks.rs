@@ -1,0 +1,205 @@
+//! The functions behind the host's table.
+
+use crate::metrics::Metrics;
+use crate::range::OutBuffer;
+use crate::services::{HostServices, LogLevel};
+use crate::slot::{Call, SlotState};
+use muster_plugin_abi::{self as abi, Buf, CtxObject, Host, Out, Str, status};
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Longer lines of a plugin's log are cut.
+const LOG_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What the callbacks work on. One per loaded plugin; lives until the process ends.
+pub(crate) struct HostState {
+    pub services: Arc<dyn HostServices>,
+    pub metrics: Metrics,
+}
+
+impl HostState {
+    /// Makes the table. It and the state are never freed: a plugin's threads may use them at any time.
+    pub(crate) fn publish(self) -> (&'static Self, &'static Host) {
+        let state: &'static Self = Box::leak(Box::new(self));
+        let host = Host {
+            struct_size: abi::size_of_table::<Host>(),
+            abi_major: abi::ABI_MAJOR as u16,
+            abi_minor: abi::ABI_MINOR as u16,
+            this: std::ptr::from_ref(state).cast_mut().cast(),
+            log: Some(log),
+            metric: Some(metric),
+            metric_record: Some(metric_record),
+            now_ns: Some(now_ns),
+            progress: Some(progress),
+            result_alloc: Some(result_alloc),
+            out_reserve: Some(out_reserve),
+            checkpoint: Some(checkpoint),
+            blocking_begin: Some(blocking_begin),
+            blocking_end: Some(blocking_end),
+            extension: Some(extension),
+        };
+        (state, Box::leak(Box::new(host)))
+    }
+}
+
+/// # Safety
+/// `this` must be what the table says.
+unsafe fn state(this: *mut c_void) -> &'static HostState {
+    // SAFETY: `publish` leaked it, and it is never changed.
+    unsafe { &*this.cast::<HostState>() }
+}
+
+/// The number of a slot; it never changes, so any thread may ask.
+///
+/// # Safety
+/// `ctx` must be null or come from a running call.
+unsafe fn number(ctx: *mut CtxObject) -> Option<u32> {
+    // SAFETY: the caller's promise; the field is read in place, beside fields that may be in use.
+    (!ctx.is_null()).then(|| unsafe { (*ctx.cast::<SlotState>()).number })
+}
+
+unsafe extern "C" fn log(this: *mut c_void, ctx: *mut CtxObject, level: u32, message: Str) {
+    // SAFETY: the plugin passes the table's own pointer, a ctx it was given, and text that it lends.
+    unsafe {
+        let bytes = message.as_bytes();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LOG_LINE_BYTES_MAX)]);
+        state(this).services.log(number(ctx), LogLevel::from_abi(level), text.trim_end());
+    }
+}
+
+unsafe extern "C" fn metric(this: *mut c_void, kind: u32, name: Str) -> u32 {
+    // SAFETY: as in `log`.
+    unsafe { state(this).metrics.id(kind, name.as_bytes()) }
+}
+
+unsafe extern "C" fn metric_record(this: *mut c_void, metric: u32, value: f64) {
+    // SAFETY: as in `log`.
+    unsafe { state(this).metrics.record(metric, value) }
+}
+
+unsafe extern "C" fn now_ns(this: *mut c_void) -> u64 {
+    // SAFETY: as in `log`.
+    unsafe { state(this).services.now_ns() }
+}
+
+unsafe extern "C" fn progress(this: *mut c_void, ctx: *mut CtxObject, done: u64, total: u64) {
+    // SAFETY: as in `log`.
+    unsafe {
+        if let Some(slot) = number(ctx) {
+            state(this).services.progress(slot, done, total);
+        }
+    }
+}
+
+unsafe extern "C" fn checkpoint(this: *mut c_void, ctx: *mut CtxObject) -> i32 {
+    // SAFETY: as in `log`; the slot's words outlive its calls.
+    unsafe {
+        let Some(slot) = number(ctx) else { return status::ABI };
+        state(this).services.checkpoint(slot);
+        let cancel: *const AtomicU32 = (*ctx.cast::<SlotState>()).cancel;
+        if (*cancel).load(Ordering::Relaxed) == 0 { status::OK } else { status::CANCELLED }
+    }
+}
+
+unsafe extern "C" fn blocking_begin(this: *mut c_void, ctx: *mut CtxObject) {
+    // SAFETY: as in `log`.
+    unsafe {
+        if let Some(slot) = number(ctx) {
+            state(this).services.blocking_begin(slot);
+        }
+    }
+}
+
+unsafe extern "C" fn blocking_end(this: *mut c_void, ctx: *mut CtxObject) {
+    // SAFETY: as in `log`.
+    unsafe {
+        if let Some(slot) = number(ctx) {
+            state(this).services.blocking_end(slot);
+        }
+    }
+}
+
+unsafe extern "C" fn extension(_this: *mut c_void, _id: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn result_alloc(_this: *mut c_void, ctx: *mut CtxObject, len: usize) -> Buf {
+    if ctx.is_null() {
+        return Buf::NONE;
+    }
+    // SAFETY: the plugin passes the ctx of the call that this thread is in, so nobody else uses the state.
+    let slot = unsafe { &mut *ctx.cast::<SlotState>() };
+    let Call::One { buffer, limit, given, twice } = &mut slot.call else { return Buf::NONE };
+    *twice |= *given;
+    *given = true;
+    if *twice || len > *limit {
+        return Buf::NONE;
+    }
+    // SAFETY: the buffer belongs to the running call, which waits for the plugin to return.
+    let data = unsafe { &mut (**buffer).data };
+    let base = data.len();
+    if data.try_reserve(len).is_err() {
+        return Buf::NONE;
+    }
+    data.resize(base + len, 0);
+    Buf { ptr: data[base..].as_mut_ptr(), len }
+}
+
+unsafe extern "C" fn out_reserve(_this: *mut c_void, ctx: *mut CtxObject, out: *mut Out, more: usize) -> i32 {
+    if ctx.is_null() {
+        return status::ABI;
+    }
+    // SAFETY: as in `result_alloc`.
+    let slot = unsafe { &mut *ctx.cast::<SlotState>() };
+    let limit = slot.result_limit;
+    let Call::Range { table, buffer, base, counted } = &mut slot.call else { return status::ABI };
+    if out != *table {
+        return status::ABI;
+    }
+    // SAFETY: it is the struct that this call lent to the plugin, and the buffer behind it.
+    let (out, buffer) = unsafe { (&mut *out, &mut **buffer) };
+    grow(out, buffer, *base, counted, limit, more)
+}
+
+/// Makes room for `more` bytes behind what the plugin wrote so far.
+fn grow(
+    out: &mut Out,
+    buffer: &mut OutBuffer,
+    base: usize,
+    counted: &mut (usize, usize),
+    limit: usize,
+    more: usize,
+) -> i32 {
+    let room = buffer.data.capacity() - base;
+    if out.data_len > room
+        || out.lens_len > buffer.lens.capacity() - buffer.lens.len()
+        || out.lens_len < counted.0
+    {
+        return status::ABI;
+    }
+    // SAFETY: checked above to lie in the room that was lent; the plugin wrote the lengths it counts.
+    let new = unsafe {
+        let lens = buffer.lens.as_ptr().add(buffer.lens.len());
+        std::slice::from_raw_parts(lens.add(counted.0), out.lens_len - counted.0)
+    };
+    counted.1 += new.iter().map(|len| *len as usize).sum::<usize>();
+    counted.0 = out.lens_len;
+    let Some(unfinished) = out.data_len.checked_sub(counted.1) else { return status::ABI };
+    if unfinished.saturating_add(more) > limit {
+        return status::LIMIT;
+    }
+    // SAFETY: within the capacity, checked above, and written by the plugin, which counts these bytes.
+    unsafe { buffer.data.set_len(base + out.data_len) };
+    let reserved = buffer.data.try_reserve(more);
+    // The bytes of this call become part of the buffer only when it is over.
+    let data = buffer.data.as_mut_ptr();
+    buffer.data.truncate(base);
+    if reserved.is_err() {
+        return status::NOMEM;
+    }
+    // SAFETY: `base` is within the buffer.
+    out.data = unsafe { data.add(base) };
+    out.data_cap = buffer.data.capacity() - base;
+    status::OK
+}

@@ -1,0 +1,49 @@
+//! Checks, loads and calls muster plugins.
+//!
+//! [`inspect`] reads a plugin file without running any of its code, and says in words what is wrong with it.
+//! [`Plugin::load`] brings it into this process, [`Plugin::create`] makes a job's object, [`Job::run_range`]
+//! runs tasks on a [`Slot`] and [`Accumulator`] combines results. [`probe`] loads a plugin in a child process
+//! first, because its constructors may abort, hang or exit.
+//!
+//! Loading a plugin is running native code: only executors and probes do it. This crate never unloads a
+//! plugin, never starts a thread outside of [`probe`], and never trusts a plugin's numbers: what is out of
+//! range becomes a named failure. What no library can check, a plugin that writes where it must not, is why
+//! executors are processes of their own.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod problem;
+
+mod elf;
+mod inspect;
+mod manifest;
+mod params;
+mod schema;
+mod suggest;
+
+mod accumulator;
+mod callbacks;
+mod job;
+mod metrics;
+mod outcome;
+mod plugin;
+mod range;
+mod services;
+mod slot;
+
+mod probe;
+
+pub use accumulator::{Accumulator, Take};
+pub use elf::{Machine, PLUGIN_SIZE_MAX};
+pub use inspect::{Digest, Inspection, inspect, inspect_any, inspect_bytes};
+pub use job::{Job, JobParams};
+pub use manifest::{InputKind, Manifest, ManifestError, MetricKind, MetricSpec, OutputKind};
+pub use metrics::{METRICS_MAX, MetricReading, MetricValue, Metrics};
+pub use outcome::{ErrorKind, TaskError};
+pub use params::{ParamError, check, from_pairs};
+pub use plugin::Plugin;
+pub use probe::{probe, probe_main};
+pub use problem::{PluginError, Problem};
+pub use range::{Inputs, OutBuffer, RangeInput, RangeOutcome};
+pub use schema::{ParamKind, ParamSpec};
+pub use services::{HostServices, LogLevel, StderrServices};
+pub use slot::{Slot, SlotWords};

@@ -1,0 +1,80 @@
+//! What the process that loads a plugin does for it.
+
+use std::io::Write;
+
+/// How much a line of a plugin's log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Broken.
+    Error,
+    /// Somebody should look.
+    Warn,
+    /// A state changed.
+    Info,
+    /// An odd branch.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) const fn from_abi(level: u32) -> Self {
+        match level {
+            0 | 1 => Self::Error,
+            2 => Self::Warn,
+            3 => Self::Info,
+            4 => Self::Debug,
+            _ => Self::Trace,
+        }
+    }
+
+    /// Lower-case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Called from the threads that are inside the plugin, any number at once. A panic here aborts the process.
+pub trait HostServices: Send + Sync + 'static {
+    /// A line for the log; `slot` is none outside of tasks.
+    fn log(&self, slot: Option<u32>, level: LogLevel, text: &str);
+
+    /// How far the running task of a slot is; `total` 0 when that is not known.
+    fn progress(&self, _slot: u32, _done: u64, _total: u64) {}
+
+    /// The task of a slot could stop or let others go first here.
+    fn checkpoint(&self, _slot: u32) {}
+
+    /// The task of a slot waits from here and does not compute.
+    fn blocking_begin(&self, _slot: u32) {}
+
+    /// The task of a slot computes again.
+    fn blocking_end(&self, _slot: u32) {}
+
+    /// Monotonic nanoseconds.
+    fn now_ns(&self) -> u64 {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock exists on every Linux, and `now` is valid for writing.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
+}
+
+/// Writes the log to standard error and does nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StderrServices;
+
+impl HostServices for StderrServices {
+    fn log(&self, slot: Option<u32>, level: LogLevel, text: &str) {
+        let slot = slot.map(|slot| format!(" slot {slot}")).unwrap_or_default();
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(std::io::stderr(), "{}{slot}: {text}", level.name());
+    }
+}

@@ -1,0 +1,163 @@
+//! The place where one thread runs tasks.
+
+use crate::outcome::TaskError;
+use crate::range::OutBuffer;
+use muster_plugin_abi::{self as abi, CtxObject, ErrorText, Str};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Largest result of one task unless the job says otherwise.
+const RESULT_BYTES_MAX: usize = 1 << 30;
+
+/// The words of a slot that others see: in the job page, or anywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotWords<'page> {
+    /// Not 0: the running task should stop.
+    pub cancel: &'page AtomicU32,
+    /// The index being run.
+    pub current: &'page AtomicU64,
+}
+
+/// One thread's place: its number, its words, and where its results go. Not shared between threads.
+#[derive(Debug)]
+pub struct Slot<'page> {
+    /// Behind a pointer, because the plugin's callbacks reach it while a call runs.
+    state: NonNull<SlotState>,
+    words: SlotWords<'page>,
+    deadline_ns: u64,
+    scratch_dir: String,
+    error: Box<ErrorText>,
+    owned: PhantomData<SlotState>,
+}
+
+// SAFETY: a slot owns its state, and whatever that points to lives only during a call on the same thread.
+unsafe impl Send for Slot<'_> {}
+
+/// What callbacks see of a slot.
+#[derive(Debug)]
+pub(crate) struct SlotState {
+    pub number: u32,
+    pub cancel: *const AtomicU32,
+    pub result_limit: usize,
+    pub call: Call,
+}
+
+/// The call that runs on the slot.
+#[derive(Debug)]
+pub(crate) enum Call {
+    None,
+    /// A range call: results are appended through this struct, behind `base` bytes of the buffer.
+    Range {
+        table: *mut abi::Out,
+        buffer: *mut OutBuffer,
+        base: usize,
+        /// Finished tasks that were added up, and their bytes.
+        counted: (usize, usize),
+    },
+    /// A call with one result of at most `limit` bytes; `given`: it was asked for, `twice`: more than once.
+    One {
+        buffer: *mut OutBuffer,
+        limit: usize,
+        given: bool,
+        twice: bool,
+    },
+}
+
+impl<'page> Slot<'page> {
+    /// A slot with a number that is stable for its thread.
+    #[must_use]
+    pub fn new(number: u32, words: SlotWords<'page>) -> Self {
+        let cancel = std::ptr::from_ref(words.cancel);
+        let state = SlotState { number, cancel, result_limit: RESULT_BYTES_MAX, call: Call::None };
+        Self {
+            state: NonNull::from(Box::leak(Box::new(state))),
+            words,
+            deadline_ns: u64::MAX,
+            scratch_dir: String::new(),
+            error: Box::default(),
+            owned: PhantomData,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        // SAFETY: the state lives as long as the slot, and no call runs while the slot is borrowed here.
+        unsafe { self.state.as_ref().number }
+    }
+
+    /// Bytes that one result may have; at most 4 GiB.
+    pub fn set_result_limit(&mut self, bytes: usize) {
+        // SAFETY: as in `number`; and the slot is borrowed exclusively.
+        unsafe { self.state.as_mut().result_limit = bytes.min(u32::MAX as usize) };
+    }
+
+    /// When running tasks should be over, in the time of [`HostServices::now_ns`](crate::HostServices::now_ns).
+    pub fn set_deadline_ns(&mut self, deadline_ns: Option<u64>) {
+        self.deadline_ns = deadline_ns.unwrap_or(u64::MAX);
+    }
+
+    /// A private folder for the running tasks, or an empty text.
+    pub fn set_scratch_dir(&mut self, path: impl Into<String>) {
+        self.scratch_dir = path.into();
+    }
+
+    pub(crate) fn result_limit(&self) -> usize {
+        // SAFETY: as in `number`.
+        unsafe { self.state.as_ref().result_limit }
+    }
+
+    pub(crate) fn cancelled(&self) -> bool {
+        self.words.cancel.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn set_current(&self, index: u64) {
+        self.words.current.store(index, Ordering::Relaxed);
+    }
+
+    /// Calls a function of the plugin that takes a context and room for an error; says what it returned, and
+    /// what became of `call`.
+    pub(crate) fn enter(
+        &mut self,
+        function: &str,
+        call: Call,
+        enter: impl FnOnce(&abi::TaskCtx, &mut ErrorText) -> i32,
+    ) -> (Option<TaskError>, Call) {
+        let state = self.state.as_ptr();
+        // SAFETY: the state lives as long as the slot; only this thread touches `call`.
+        unsafe { (*state).call = call };
+        let ctx = abi::TaskCtx {
+            struct_size: abi::size_of_table::<abi::TaskCtx>(),
+            slot: self.number(),
+            ctx: state.cast::<CtxObject>(),
+            cancel: self.words.cancel.as_ptr(),
+            deadline_ns: self.deadline_ns,
+            scratch_dir: Str::new(&self.scratch_dir),
+            current: self.words.current.as_ptr(),
+        };
+        self.error.clear();
+        let status = enter(&ctx, &mut self.error);
+        // SAFETY: as above; the plugin's call is over.
+        let call = unsafe { std::mem::replace(&mut (*state).call, Call::None) };
+        (TaskError::from_call(function, status, &self.error), call)
+    }
+
+    /// As [`Slot::enter`], for functions without a context.
+    pub(crate) fn enter_plain(
+        &mut self,
+        function: &str,
+        enter: impl FnOnce(&mut ErrorText) -> i32,
+    ) -> Result<(), TaskError> {
+        self.error.clear();
+        let status = enter(&mut self.error);
+        TaskError::from_call(function, status, &self.error).map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `new` made the state from a box, and no call runs any more.
+        drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
