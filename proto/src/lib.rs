@@ -4,7 +4,9 @@
 //! checks what comes in and turns it into core types; it never decides what to do about it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod convert;
 pub mod link;
+pub mod packed;
 
 /// The generated messages, clients and servers.
 #[allow(missing_docs, unused_qualifications, clippy::all)]

@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,7 @@ use tower::service_fn;
 use super::ca::{client_config, is_wrong_peer, server_name};
 use super::connection::{Connection, Peer, Wire};
 use super::error::LinkError;
+use super::guard::is_trusted;
 use super::target::{Pin, Target, Token};
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
@@ -68,17 +70,23 @@ pub async fn connect(target: &Target) -> Result<Link, LinkError> {
 
 async fn open(target: &Target) -> Result<Link, LinkError> {
     let (connection, bearer) = match target {
-        Target::Unix(path) => {
-            let stream = UnixStream::connect(path).await.map_err(|error| refused(target, error))?;
-            let peer = stream.peer_cred().map_err(|error| refused(target, error))?;
-            let pid = peer.pid().unwrap_or(0).cast_unsigned();
-            (Connection::new(Wire::Unix(stream), Peer::Unix { uid: peer.uid(), pid }), Bearer::default())
-        }
+        Target::Unix(path) => (open_unix(target, path).await?, Bearer::default()),
         Target::Tls { address, pin, token } => (open_tls(target, address, *pin).await?, Bearer::new(token)),
     };
     let link = InterceptedService::new(channel(target, connection).await?, bearer);
     greet(target, link.clone()).await?;
     Ok(link)
+}
+
+async fn open_unix(target: &Target, path: &Path) -> Result<Connection, LinkError> {
+    let stream = UnixStream::connect(path).await.map_err(|error| refused(target, error))?;
+    let peer = stream.peer_cred().map_err(|error| refused(target, error))?;
+    // A worker runs what its coordinator sends: it must not be somebody else's.
+    if !is_trusted(peer.uid()) {
+        return Err(LinkError::Permission { target: target.to_string() });
+    }
+    let pid = peer.pid().unwrap_or(0).cast_unsigned();
+    Ok(Connection::new(Wire::Unix(stream), Peer::Unix { uid: peer.uid(), pid }))
 }
 
 async fn open_tls(target: &Target, address: &str, pin: Pin) -> Result<Connection, LinkError> {

@@ -1,0 +1,215 @@
+//! What clients ask for and get.
+
+use bytes::Bytes;
+use muster_core::id::JobId;
+use muster_core::range::IndexRange;
+use muster_core::scheduler::JobSpec;
+
+use super::scalar::{PluginRef, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
+use super::worker::{TaskFailure, malformed};
+use super::{
+    ConvertError, PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX, at_most, name, named,
+};
+use crate::packed::Items;
+use crate::{INPUT_MAX_BYTES, v1};
+
+const MAX_ATTEMPTS_DEFAULT: u32 = 3;
+const MAX_ATTEMPTS_MAX: u32 = 1_000;
+const WEIGHT_MAX: u32 = 1_000_000;
+
+/// What happens to the results of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outputs {
+    /// Stored until the job is removed.
+    #[default]
+    Keep,
+    /// Held until a client's stream took them.
+    Stream,
+    /// Checksummed and dropped.
+    Checksum,
+}
+
+/// A job that a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The client's name for this request: repeating it gives the same job.
+    pub request_id: String,
+    /// The plugin.
+    pub plugin: PluginRef,
+    /// Parameters as JSON.
+    pub params: Bytes,
+    /// What the scheduler needs to know.
+    pub spec: JobSpec,
+    /// Its tasks have inputs.
+    pub has_inputs: bool,
+    /// What happens to its results.
+    pub outputs: Outputs,
+    /// The seed of its tasks' random numbers.
+    pub seed: u64,
+    /// The largest result of one task.
+    pub result_max_bytes: u64,
+    /// A name for people.
+    pub label: String,
+}
+
+/// Tasks for an open job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Their number.
+    pub count: u64,
+    /// An item per task; `None`: index only.
+    pub inputs: Option<Items>,
+    /// These are the last.
+    pub seal: bool,
+}
+
+/// A part of a job's results.
+#[derive(Clone, Debug)]
+pub struct ResultsPart {
+    /// The tasks; those in `failures` have an empty item.
+    pub range: IndexRange,
+    /// An item per task, or the one reduced output.
+    pub items: Items,
+    /// Tasks without a result.
+    pub failures: Vec<TaskFailure>,
+    /// `items` is the one reduced output.
+    pub reduced: bool,
+    /// Nothing more will come.
+    pub end: bool,
+}
+
+impl TryFrom<v1::SubmitRequest> for Submission {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::SubmitRequest) -> Result<Self, ConvertError> {
+        let request_id = named("request_id", wire.request_id)?;
+        let spec = wire.spec.ok_or_else(|| ConvertError::missing("spec"))?;
+        at_most("spec.params (bytes)", spec.params.len(), PARAMS_MAX_BYTES)?;
+        Ok(Self {
+            request_id,
+            spec: job_spec(&spec)?,
+            plugin: plugin(spec.plugin)?,
+            params: spec.params,
+            has_inputs: spec.has_inputs,
+            outputs: outputs(spec.outputs)?,
+            seed: spec.seed,
+            result_max_bytes: match spec.result_max_bytes {
+                0 => RESULT_DEFAULT_BYTES,
+                given => at_most("spec.result_max_bytes", given, RESULT_MAX_BYTES)?,
+            },
+            label: name("spec.label", spec.label)?,
+        })
+    }
+}
+
+fn job_spec(wire: &v1::JobSpec) -> Result<JobSpec, ConvertError> {
+    let wrong = |limit| Err(ConvertError::wrong("spec.tasks", wire.tasks, limit));
+    match (wire.open, wire.has_inputs, wire.tasks) {
+        (true, _, 0) | (false, false, 1..) => {}
+        (true, _, _) => return wrong("the tasks of an open job come through Feed"),
+        (false, true, _) => return wrong("a job with inputs must be open: they come through Feed"),
+        (false, false, 0) => return wrong("a closed job has at least one"),
+    }
+    let or_default = |given, default| if given == 0 { default } else { given };
+    Ok(JobSpec {
+        tasks: at_most("spec.tasks", wire.tasks, TASKS_MAX)?,
+        open: wire.open,
+        weight: at_most("spec.weight", or_default(wire.weight, 1), WEIGHT_MAX)?,
+        priority: wire.priority,
+        max_attempts: at_most(
+            "spec.max_attempts",
+            or_default(wire.max_attempts, MAX_ATTEMPTS_DEFAULT),
+            MAX_ATTEMPTS_MAX,
+        )?,
+        shape: shape_request(wire.shape)?,
+        oversubscribe: wire.shape.is_some_and(|shape| shape.oversubscribe),
+        reduce: wire.reduce,
+    })
+}
+
+fn outputs(wire: i32) -> Result<Outputs, ConvertError> {
+    match v1::Outputs::try_from(wire) {
+        Ok(v1::Outputs::Unspecified | v1::Outputs::Keep) => Ok(Outputs::Keep),
+        Ok(v1::Outputs::Stream) => Ok(Outputs::Stream),
+        Ok(v1::Outputs::Checksum) => Ok(Outputs::Checksum),
+        Err(_) => Err(ConvertError::wrong("spec.outputs", wire, "not a known way")),
+    }
+}
+
+/// A job for the wire, as it was submitted.
+#[must_use]
+pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
+    let spec = &submission.spec;
+    let outputs = match submission.outputs {
+        Outputs::Keep => v1::Outputs::Keep,
+        Outputs::Stream => v1::Outputs::Stream,
+        Outputs::Checksum => v1::Outputs::Checksum,
+    };
+    v1::JobSpec {
+        plugin: Some(plugin_to_wire(&submission.plugin)),
+        params: submission.params.clone(),
+        tasks: spec.tasks,
+        open: spec.open,
+        has_inputs: submission.has_inputs,
+        shape: Some(shape_request_to_wire(spec.shape, spec.oversubscribe)),
+        weight: spec.weight,
+        priority: spec.priority,
+        max_attempts: spec.max_attempts,
+        outputs: outputs.into(),
+        reduce: spec.reduce,
+        seed: submission.seed,
+        result_max_bytes: submission.result_max_bytes,
+        label: submission.label.clone(),
+    }
+}
+
+impl Feed {
+    /// Tasks for a job that has inputs, or has none.
+    ///
+    /// # Errors
+    /// Inputs for a job without them or the other way round, too many, or malformed ones.
+    pub fn try_new(wire: v1::FeedRequest, has_inputs: bool) -> Result<Self, ConvertError> {
+        let count = at_most("count", wire.count, TASKS_MAX)?;
+        let inputs = match (wire.inputs, has_inputs) {
+            (None, false) => None,
+            (None, true) if count == 0 => None,
+            (None, true) => return Err(ConvertError::missing("inputs")),
+            (Some(_), false) => {
+                return Err(ConvertError::wrong("inputs", "set", "this job was submitted without inputs"));
+            }
+            (Some(packed), true) => {
+                Some(Items::try_new(packed, count).map_err(|error| malformed("inputs", error))?)
+            }
+        };
+        if let Some(inputs) = &inputs {
+            at_most("inputs (bytes of one)", inputs.longest(), INPUT_MAX_BYTES as u32)?;
+        }
+        Ok(Self { count, inputs, seal: wire.seal })
+    }
+
+    /// The job that the first message of a stream names.
+    ///
+    /// # Errors
+    /// None is named.
+    pub fn job(wire: &v1::FeedRequest) -> Result<JobId, ConvertError> {
+        if wire.job == 0 { Err(ConvertError::missing("job")) } else { Ok(JobId(wire.job)) }
+    }
+}
+
+/// A part of a job's results.
+///
+/// # Errors
+/// Results that do not fit the range.
+pub fn results(wire: v1::ResultsReply) -> Result<ResultsPart, ConvertError> {
+    let count = if wire.reduced { 1 } else { wire.count };
+    let items = Items::try_new(wire.results.unwrap_or_default(), count)
+        .map_err(|error| malformed("results", error))?;
+    let failures = wire.failures.into_iter().map(TaskFailure::try_from).collect::<Result<_, _>>()?;
+    Ok(ResultsPart {
+        range: range("count", wire.start, wire.count)?,
+        items,
+        failures,
+        reduced: wire.reduced,
+        end: wire.end,
+    })
+}

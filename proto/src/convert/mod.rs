@@ -1,0 +1,117 @@
+//! The one place where messages become core types and back. What a peer sent is checked here, once: counts,
+//! ranges that overflow, sizes, closed sets. What passes carries the proof in its type; what does not becomes
+//! a [`ConvertError`] that names the field, and nothing has changed.
+
+mod job;
+mod scalar;
+mod worker;
+
+pub use job::{Feed, Outputs, Submission, results};
+pub use job::{ResultsPart, job_spec_to_wire};
+pub use scalar::{
+    PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, plugin,
+    plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
+    sketch_to_wire,
+};
+pub use worker::{
+    ExecutorExit, GrantIn, Hello, JobOpen, Phases, Report, ResultBlock, TaskFailure, Trouble, Welcome, Work,
+    grant_to_wire, job_open_to_wire, phases_to_wire,
+};
+
+use std::fmt;
+
+use tonic::Status;
+
+/// Tasks that one job may have.
+pub const TASKS_MAX: u64 = 1_000_000_000_000;
+/// Slots that one worker may have, and processes and threads of a shape.
+pub const SLOTS_MAX: u32 = 65_536;
+/// Bytes of a job's parameters.
+pub const PARAMS_MAX_BYTES: usize = 1 << 20;
+/// Bytes of names, labels, addresses and request ids.
+pub const NAME_MAX_BYTES: usize = 256;
+/// Bytes of a failure's or trouble's words. Longer ones are cut, not refused.
+pub const WORDS_MAX_BYTES: usize = 8 << 10;
+/// Blocks that one combine lease may bring together.
+pub const COMBINE_BLOCKS_MAX: usize = 65_536;
+/// The largest result that a job may ask for: with what surrounds it, it must fit into a message.
+pub const RESULT_MAX_BYTES: u64 = 48 << 20;
+/// A job's limit for one result unless it says otherwise.
+pub const RESULT_DEFAULT_BYTES: u64 = 16 << 20;
+
+/// A field of a message that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}: {limit}")]
+pub struct ConvertError {
+    /// The field, as the `.proto` file calls it.
+    pub field: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What it may hold.
+    pub limit: String,
+    /// Whether it is too much rather than wrong.
+    pub too_much: bool,
+}
+
+impl ConvertError {
+    fn wrong(field: &'static str, value: impl fmt::Display, limit: impl fmt::Display) -> Self {
+        let value = clip(&value.to_string(), NAME_MAX_BYTES).to_owned();
+        Self { field, value, limit: limit.to_string(), too_much: false }
+    }
+
+    fn too_much(field: &'static str, value: impl fmt::Display, max: impl fmt::Display) -> Self {
+        Self { too_much: true, ..Self::wrong(field, value, format_args!("at most {max}")) }
+    }
+
+    fn missing(field: &'static str) -> Self {
+        Self::wrong(field, "missing", "it must be set")
+    }
+}
+
+impl From<ConvertError> for Status {
+    fn from(error: ConvertError) -> Self {
+        if error.too_much {
+            Self::resource_exhausted(error.to_string())
+        } else {
+            Self::invalid_argument(error.to_string())
+        }
+    }
+}
+
+/// The beginning of a text, cut at a character.
+#[must_use]
+pub fn clip(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn words(text: String) -> String {
+    if text.len() <= WORDS_MAX_BYTES { text } else { clip(&text, WORDS_MAX_BYTES).to_owned() }
+}
+
+/// A text that is shown in tables and metrics: short, and without control characters.
+fn name(field: &'static str, text: String) -> Result<String, ConvertError> {
+    if text.len() > NAME_MAX_BYTES {
+        let found = format_args!("{} bytes long", text.len()).to_string();
+        return Err(ConvertError::too_much(field, found, format_args!("{NAME_MAX_BYTES} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(ConvertError::wrong(
+            field,
+            format_args!("{text:?}"),
+            "control characters are not allowed",
+        ));
+    }
+    Ok(text)
+}
+
+fn named(field: &'static str, text: String) -> Result<String, ConvertError> {
+    if text.is_empty() { Err(ConvertError::missing(field)) } else { name(field, text) }
+}
+
+fn at_most<T: PartialOrd + fmt::Display>(field: &'static str, value: T, max: T) -> Result<T, ConvertError> {
+    if value > max { Err(ConvertError::too_much(field, value, max)) } else { Ok(value) }
+}

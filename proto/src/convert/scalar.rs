@@ -1,0 +1,240 @@
+//! The small parts that several messages share.
+
+use bytes::Bytes;
+use muster_core::agent::ExitCause;
+use muster_core::range::IndexRange;
+use muster_core::reduce::Block;
+use muster_core::scheduler::FailureClass;
+use muster_core::shape::{Shape, ShapeRequest};
+use muster_core::sketch::{BUCKETS_MAX, Sketch};
+use muster_core::time::Span;
+
+use super::{ConvertError, SLOTS_MAX, TASKS_MAX, at_most, name, named};
+use crate::v1;
+
+/// A plugin as jobs name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginRef {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// BLAKE3 of its file.
+    pub digest: [u8; 32],
+    /// Bytes of its file.
+    pub size: u64,
+}
+
+/// The reference to a plugin.
+///
+/// # Errors
+/// No name, or a digest of another length.
+pub fn plugin(wire: Option<v1::PluginRef>) -> Result<PluginRef, ConvertError> {
+    let wire = wire.ok_or_else(|| ConvertError::missing("plugin"))?;
+    let digest = wire.digest.as_ref().try_into().map_err(|_| {
+        ConvertError::wrong(
+            "plugin.digest",
+            format_args!("{} bytes", wire.digest.len()),
+            "32 bytes are wanted",
+        )
+    })?;
+    Ok(PluginRef {
+        name: named("plugin.name", wire.name)?,
+        version: name("plugin.version", wire.version)?,
+        digest,
+        size: wire.size,
+    })
+}
+
+/// The reference to a plugin for the wire.
+#[must_use]
+pub fn plugin_to_wire(plugin: &PluginRef) -> v1::PluginRef {
+    v1::PluginRef {
+        name: plugin.name.clone(),
+        version: plugin.version.clone(),
+        digest: Bytes::copy_from_slice(&plugin.digest),
+        size: plugin.size,
+    }
+}
+
+/// `count` indexes from `start`, all below [`TASKS_MAX`].
+///
+/// # Errors
+/// A range that reaches beyond.
+pub fn range(field: &'static str, start: u64, count: u64) -> Result<IndexRange, ConvertError> {
+    match start.checked_add(count) {
+        Some(end) if end <= TASKS_MAX => Ok(IndexRange::new(start, end)),
+        _ => Err(ConvertError::too_much(field, format_args!("{start} and {count} more"), TASKS_MAX)),
+    }
+}
+
+/// An aligned block. One that the job's end cuts keeps its full size here.
+///
+/// # Errors
+/// A range that is not aligned, or reaches beyond what a tree over [`TASKS_MAX`] tasks spans.
+pub fn block(wire: v1::Block) -> Result<Block, ConvertError> {
+    let found = || format!("{} and {} more", wire.start, wire.count);
+    let end = wire.start.checked_add(wire.count).filter(|&end| end <= TASKS_MAX.next_power_of_two());
+    end.and_then(|end| Block::from_range(IndexRange::new(wire.start, end)))
+        .ok_or_else(|| ConvertError::wrong("block", found(), "an aligned power-of-two block is wanted"))
+}
+
+/// An aligned block for the wire.
+#[must_use]
+pub const fn block_to_wire(block: Block) -> v1::Block {
+    v1::Block { start: block.start, count: block.size }
+}
+
+/// Why a task failed.
+///
+/// # Errors
+/// A class that this build does not know.
+pub fn failure_class(wire: i32) -> Result<FailureClass, ConvertError> {
+    use v1::FailureClass as Wire;
+    match Wire::try_from(wire) {
+        Ok(Wire::Failed) => Ok(FailureClass::Failed),
+        Ok(Wire::Transient) => Ok(FailureClass::Transient),
+        Ok(Wire::Crashed) => Ok(FailureClass::Crashed),
+        Ok(Wire::Cancelled) => Ok(FailureClass::Cancelled),
+        Ok(Wire::Panicked) => Ok(FailureClass::Panicked),
+        Ok(Wire::Limit) => Ok(FailureClass::Limit),
+        Ok(Wire::Unspecified) | Err(_) => {
+            Err(ConvertError::wrong("class", wire, "not a known failure class"))
+        }
+    }
+}
+
+/// Why a task failed, for the wire.
+#[must_use]
+pub const fn failure_class_to_wire(class: FailureClass) -> v1::FailureClass {
+    match class {
+        FailureClass::Failed => v1::FailureClass::Failed,
+        FailureClass::Transient => v1::FailureClass::Transient,
+        FailureClass::Crashed => v1::FailureClass::Crashed,
+        FailureClass::Cancelled => v1::FailureClass::Cancelled,
+        FailureClass::Panicked => v1::FailureClass::Panicked,
+        FailureClass::Limit => v1::FailureClass::Limit,
+    }
+}
+
+/// Why an executor ended; [`ExitCause::name`] is the way back.
+///
+/// # Errors
+/// A name that is not in the closed set.
+pub fn exit_cause(wire: &str) -> Result<ExitCause, ConvertError> {
+    const ALL: [ExitCause; 7] = [
+        ExitCause::Stopped,
+        ExitCause::Killed,
+        ExitCause::Exited,
+        ExitCause::Signal,
+        ExitCause::Aborted,
+        ExitCause::LoadFailed,
+        ExitCause::Protocol,
+    ];
+    ALL.into_iter()
+        .find(|cause| cause.name() == wire)
+        .ok_or_else(|| ConvertError::wrong("cause", format_args!("{wire:?}"), "not a known cause"))
+}
+
+/// The shape that a job asks for.
+///
+/// # Errors
+/// An unknown model, or numbers that the model does not have.
+pub fn shape_request(wire: Option<v1::Shape>) -> Result<ShapeRequest, ConvertError> {
+    let wire = wire.unwrap_or_default();
+    let given = |field, number| Ok((number > 0).then_some(at_most(field, number, SLOTS_MAX)?));
+    let processes = given("shape.processes", wire.processes)?;
+    let threads = given("shape.threads", wire.threads)?;
+    match v1::Model::try_from(wire.model) {
+        Ok(v1::Model::Unspecified | v1::Model::Thread) if wire.processes > 1 => Err(ConvertError::wrong(
+            "shape.processes",
+            wire.processes,
+            "the thread model has one process; choose process or hybrid",
+        )),
+        Ok(v1::Model::Unspecified | v1::Model::Thread) => Ok(ShapeRequest::Thread { threads }),
+        Ok(v1::Model::Process) if wire.threads > 1 => Err(ConvertError::wrong(
+            "shape.threads",
+            wire.threads,
+            "the process model has one thread per process; choose thread or hybrid",
+        )),
+        Ok(v1::Model::Process) => Ok(ShapeRequest::Process { processes }),
+        Ok(v1::Model::Hybrid) => Ok(ShapeRequest::Hybrid { processes, threads }),
+        Err(_) => Err(ConvertError::wrong("shape.model", wire.model, "not a known model")),
+    }
+}
+
+/// The shape that a job asks for, for the wire.
+#[must_use]
+pub fn shape_request_to_wire(shape: ShapeRequest, oversubscribe: bool) -> v1::Shape {
+    let (model, processes, threads) = match shape {
+        ShapeRequest::Thread { threads } => (v1::Model::Thread, None, threads),
+        ShapeRequest::Process { processes } => (v1::Model::Process, processes, None),
+        ShapeRequest::Hybrid { processes, threads } => (v1::Model::Hybrid, processes, threads),
+    };
+    v1::Shape {
+        model: model.into(),
+        processes: processes.unwrap_or(0),
+        threads: threads.unwrap_or(0),
+        oversubscribe,
+    }
+}
+
+/// The executors of a job on one worker.
+///
+/// # Errors
+/// No executors, or more than [`SLOTS_MAX`] threads in all.
+pub fn shape(wire: Option<v1::Shape>) -> Result<Shape, ConvertError> {
+    let wire = wire.ok_or_else(|| ConvertError::missing("shape"))?;
+    let shape = Shape { processes: wire.processes, threads: wire.threads };
+    if shape.slots() == 0 {
+        return Err(ConvertError::wrong("shape", shape, "at least one process and one thread are wanted"));
+    }
+    at_most("shape", shape.slots(), SLOTS_MAX).map(|_| shape)
+}
+
+/// The executors of a job on one worker, for the wire.
+#[must_use]
+pub fn shape_to_wire(shape: Shape) -> v1::Shape {
+    let model = match (shape.processes, shape.threads) {
+        (1, _) => v1::Model::Thread,
+        (_, 1) => v1::Model::Process,
+        _ => v1::Model::Hybrid,
+    };
+    v1::Shape {
+        model: model.into(),
+        processes: shape.processes,
+        threads: shape.threads,
+        oversubscribe: false,
+    }
+}
+
+/// A histogram of times; a missing one is empty.
+///
+/// # Errors
+/// Buckets that do not exist, or are not given one count each.
+pub fn sketch(wire: Option<v1::Sketch>) -> Result<Sketch, ConvertError> {
+    let mut sketch = Sketch::new();
+    let Some(wire) = wire else { return Ok(sketch) };
+    if wire.buckets.len() != wire.counts.len() || wire.buckets.len() > BUCKETS_MAX {
+        let found = format!("{} buckets and {} counts", wire.buckets.len(), wire.counts.len());
+        let limit = format_args!("one count per bucket and at most {BUCKETS_MAX} are wanted").to_string();
+        return Err(ConvertError::wrong("sketch", found, limit));
+    }
+    for (&bucket, &count) in wire.buckets.iter().zip(&wire.counts) {
+        if !sketch.add_bucket(bucket as usize, count) {
+            return Err(ConvertError::too_much("sketch.buckets", bucket, BUCKETS_MAX - 1));
+        }
+    }
+    sketch.add_exact(Span(wire.sum_ns), Span(wire.max_ns));
+    Ok(sketch)
+}
+
+/// A histogram of times for the wire; an empty one is left out.
+#[must_use]
+pub fn sketch_to_wire(sketch: &Sketch) -> Option<v1::Sketch> {
+    if sketch.count() == 0 {
+        return None;
+    }
+    let (buckets, counts) = sketch.buckets().map(|(bucket, count)| (bucket as u32, count)).unzip();
+    Some(v1::Sketch { buckets, counts, sum_ns: sketch.sum().0, max_ns: sketch.max().0 })
+}
