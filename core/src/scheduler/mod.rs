@@ -26,7 +26,7 @@ pub use io::{
     DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
 };
 
-use crate::id::{JobId, LogPos, WorkerId};
+use crate::id::{JobId, LeaseId, LogPos, WorkerId};
 use crate::range::IndexRange;
 use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -175,6 +175,12 @@ impl Scheduler {
     #[must_use]
     pub fn worker_tasks(&self, worker: WorkerId) -> Option<u64> {
         self.fleet.get(worker).map(|worker| worker.tasks)
+    }
+
+    /// The job of a lease that is in force with this worker.
+    #[must_use]
+    pub fn lease_job(&self, worker: WorkerId, lease: LeaseId) -> Option<JobId> {
+        self.leases.get(lease).filter(|lease| lease.worker == worker).map(|lease| lease.job)
     }
 
     /// Tasks of all jobs that nobody has.
