@@ -70,7 +70,7 @@ impl Items {
         let wrong_count = Malformed::Count { found: lengths.len() as u64, wanted: count };
         let len = usize::try_from(count).map_err(|_| wrong_count)?;
         let wanted = if lengths.is_empty() {
-            u64::from(width).checked_mul(count).unwrap_or(u64::MAX)
+            u64::from(width).saturating_mul(count)
         } else if lengths.len() == len {
             sum(&lengths)
         } else {

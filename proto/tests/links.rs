@@ -252,17 +252,38 @@ async fn silent_clients_hold_up_nobody() {
 
 #[tokio::test]
 async fn a_lost_link_stays_lost() {
-    let mut world = World::tls().await;
-    let link = connect(&Target::Unix(world.socket())).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    // A runtime of its own, so that ending it ends the connections as the end of a process does.
+    let start = |path: PathBuf| {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.spawn(listen(ListenConfig { unix: Some(path), tcp: None }));
+        (runtime, listener)
+    };
+    let (first, listener) = start(path.clone());
+    let guard = Guard::local_only();
+    first.spawn({
+        let (listener, guard) = (listener.await.unwrap().unwrap(), guard.clone());
+        async move { serve(listener, guard, PROTOCOL_VERSION).await }
+    });
+    let link = connect(&Target::Unix(path.clone())).await.unwrap();
     info(link.clone()).await;
-    // A graceful end: what tonic serves outlives the task that accepts.
-    world.serving.abort();
-    let _ = (&mut world.serving).await;
-    assert!(!world.socket().exists(), "the socket goes with its listener");
-    let config = ListenConfig { unix: Some(world.socket()), tcp: None };
-    let again = serve(listen(config).await.unwrap(), Guard::local_only(), PROTOCOL_VERSION);
-    info(connect(&Target::Unix(world.socket())).await.unwrap()).await;
-    again.abort();
+    tokio::task::spawn_blocking(move || drop(first)).await.unwrap();
+    assert!(!path.exists(), "the socket goes with its listener");
+
+    let (second, listener) = start(path.clone());
+    second.spawn({
+        let listener = listener.await.unwrap().unwrap();
+        async move { serve(listener, guard, PROTOCOL_VERSION).await }
+    });
+    info(connect(&Target::Unix(path)).await.unwrap()).await;
+    for _ in 0..2 {
+        let request = InfoRequest { protocol: PROTOCOL_VERSION };
+        let status = ClusterClient::new(link.clone()).info(request).await.unwrap_err();
+        assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status}");
+    }
+    tokio::task::spawn_blocking(move || drop(second)).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ use muster_core::id::JobId;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::JobSpec;
 
+use super::report::TaskFailure;
 use super::scalar::{PluginRef, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
-use super::worker::{TaskFailure, malformed};
 use super::{
-    ConvertError, PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX, at_most, name, named,
+    ConvertError, PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX, at_most, malformed,
+    name, named,
 };
 use crate::packed::Items;
 use crate::{INPUT_MAX_BYTES, v1};

@@ -3,27 +3,29 @@
 //! a [`ConvertError`] that names the field, and nothing has changed.
 
 mod job;
+mod report;
 mod scalar;
-mod worker;
+mod work;
 
-pub use job::{Feed, Outputs, Submission, results};
-pub use job::{ResultsPart, job_spec_to_wire};
+pub use job::{Feed, Outputs, ResultsPart, Submission, job_spec_to_wire, results};
+pub use report::{ExecutorExit, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire};
 pub use scalar::{
     PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, plugin,
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
     sketch_to_wire,
 };
-pub use worker::{
-    ExecutorExit, GrantIn, Hello, JobOpen, Phases, Report, ResultBlock, TaskFailure, Trouble, Welcome, Work,
-    grant_to_wire, job_open_to_wire, phases_to_wire,
-};
+pub use work::{GrantIn, JobOpen, Welcome, Work, grant_to_wire, job_open_to_wire};
 
 use std::fmt;
 
+use muster_core::range::IndexRange;
 use tonic::Status;
 
-/// Tasks that one job may have.
-pub const TASKS_MAX: u64 = 1_000_000_000_000;
+use crate::PROTOCOL_VERSION;
+use crate::packed::Malformed;
+
+/// Tasks that one job may have. A power of two, so that the tree of a reduction reaches no further.
+pub const TASKS_MAX: u64 = 1 << 40;
 /// Slots that one worker may have, and processes and threads of a shape.
 pub const SLOTS_MAX: u32 = 65_536;
 /// Bytes of a job's parameters.
@@ -114,4 +116,31 @@ fn named(field: &'static str, text: String) -> Result<String, ConvertError> {
 
 fn at_most<T: PartialOrd + fmt::Display>(field: &'static str, value: T, max: T) -> Result<T, ConvertError> {
     if value > max { Err(ConvertError::too_much(field, value, max)) } else { Ok(value) }
+}
+
+fn protocol(found: u32) -> Result<(), ConvertError> {
+    if found == PROTOCOL_VERSION {
+        return Ok(());
+    }
+    let limit =
+        format_args!("this muster speaks {PROTOCOL_VERSION}; use the same version everywhere").to_string();
+    Err(ConvertError::wrong("protocol", found, limit))
+}
+
+fn some_range(field: &'static str, start: u64, count: u64) -> Result<IndexRange, ConvertError> {
+    if count == 0 {
+        return Err(ConvertError::wrong(field, 0, "at least one task is wanted"));
+    }
+    range(field, start, count)
+}
+
+fn all<T, W>(wire: Vec<W>) -> Result<Vec<T>, ConvertError>
+where
+    T: TryFrom<W, Error = ConvertError>,
+{
+    wire.into_iter().map(T::try_from).collect()
+}
+
+fn malformed(field: &'static str, error: Malformed) -> ConvertError {
+    ConvertError::wrong(field, "malformed", error)
 }

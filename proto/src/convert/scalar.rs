@@ -71,10 +71,10 @@ pub fn range(field: &'static str, start: u64, count: u64) -> Result<IndexRange, 
 /// An aligned block. One that the job's end cuts keeps its full size here.
 ///
 /// # Errors
-/// A range that is not aligned, or reaches beyond what a tree over [`TASKS_MAX`] tasks spans.
+/// A range that is not aligned, or reaches beyond [`TASKS_MAX`].
 pub fn block(wire: v1::Block) -> Result<Block, ConvertError> {
     let found = || format!("{} and {} more", wire.start, wire.count);
-    let end = wire.start.checked_add(wire.count).filter(|&end| end <= TASKS_MAX.next_power_of_two());
+    let end = wire.start.checked_add(wire.count).filter(|&end| end <= TASKS_MAX);
     end.and_then(|end| Block::from_range(IndexRange::new(wire.start, end)))
         .ok_or_else(|| ConvertError::wrong("block", found(), "an aligned power-of-two block is wanted"))
 }

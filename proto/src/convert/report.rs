@@ -1,0 +1,253 @@
+//! What a worker sends: its first message and its reports.
+
+use muster_core::agent::ExitCause;
+use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::FailureClass;
+use muster_core::sketch::Sketch;
+use muster_core::time::Span;
+
+use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
+use super::{ConvertError, SLOTS_MAX, TASKS_MAX};
+use super::{all, at_most, malformed, name, named, protocol, some_range, words};
+use crate::packed::Items;
+use crate::v1;
+
+/// The first message of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// What it can beyond the protocol.
+    pub features: Vec<String>,
+    /// Its name.
+    pub name: String,
+    /// Which life of the worker this is.
+    pub incarnation: Incarnation,
+    /// Tasks it can run at the same time.
+    pub slots: u32,
+    /// Its target triple.
+    pub target: String,
+    /// Its version of muster.
+    pub version: String,
+    /// Its machine.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// `HOST:PORT` of its metrics, empty for none.
+    pub metrics_address: String,
+}
+
+/// Everything that a worker reports at once.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The life of the coordinator that it reports to.
+    pub epoch: Epoch,
+    /// Results.
+    pub blocks: Vec<ResultBlock>,
+    /// Attempts that failed.
+    pub failures: Vec<TaskFailure>,
+    /// Tasks given back.
+    pub returned: Vec<(LeaseId, IndexRange)>,
+    /// Jobs that cannot run there.
+    pub troubles: Vec<Trouble>,
+    /// Times.
+    pub phases: Vec<Phases>,
+    /// Executors that ended.
+    pub exits: Vec<ExecutorExit>,
+}
+
+/// Results of tasks of one lease, or one partial result for all of them.
+#[derive(Clone, Debug)]
+pub struct ResultBlock {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The tasks.
+    pub range: IndexRange,
+    /// Thread time they took.
+    pub busy: Span,
+    /// Reduction: failed tasks that are not in the partial result, rising.
+    pub skipped: Vec<u64>,
+    results: v1::Packed,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The task.
+    pub index: u64,
+    /// Why.
+    pub class: FailureClass,
+    /// In words.
+    pub message: String,
+}
+
+/// A job that a worker cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The job.
+    pub job: JobId,
+    /// Why.
+    pub message: String,
+}
+
+/// An executor that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutorExit {
+    /// Its job.
+    pub job: JobId,
+    /// Why.
+    pub cause: ExitCause,
+    /// In words.
+    pub detail: String,
+}
+
+/// Where the time of a job went on a worker since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// The job.
+    pub job: JobId,
+    /// From the lease's arrival until a thread claimed.
+    pub dispatch: Sketch,
+    /// Sampled single tasks.
+    pub run: Sketch,
+    /// From a task's end until its result was sent.
+    pub report: Sketch,
+    /// Thread time in the plugin.
+    pub busy: Span,
+    /// Slot time that the job had.
+    pub slot: Span,
+}
+
+impl TryFrom<v1::WorkerHello> for Hello {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::WorkerHello) -> Result<Self, ConvertError> {
+        protocol(wire.protocol)?;
+        if wire.slots == 0 {
+            return Err(ConvertError::wrong("slots", 0, "a worker has at least one"));
+        }
+        Ok(Self {
+            features: wire.features,
+            name: named("name", wire.name)?,
+            incarnation: Incarnation(wire.incarnation),
+            slots: at_most("slots", wire.slots, SLOTS_MAX)?,
+            target: named("target", wire.target)?,
+            version: name("version", wire.version)?,
+            host: name("host", wire.host)?,
+            pid: wire.pid,
+            metrics_address: name("metrics_address", wire.metrics_address)?,
+        })
+    }
+}
+
+impl TryFrom<v1::Report> for Report {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::Report) -> Result<Self, ConvertError> {
+        Ok(Self {
+            epoch: Epoch(wire.epoch),
+            blocks: all(wire.blocks)?,
+            failures: all(wire.failures)?,
+            returned: wire
+                .returned
+                .into_iter()
+                .map(|it| Ok((LeaseId(it.lease), range("returned", it.start, it.count)?)))
+                .collect::<Result<_, _>>()?,
+            troubles: wire
+                .troubles
+                .into_iter()
+                .map(|it| Trouble { job: JobId(it.job), message: words(it.message) })
+                .collect(),
+            phases: all(wire.phases)?,
+            exits: all(wire.exits)?,
+        })
+    }
+}
+
+impl ResultBlock {
+    /// The results: one per task, or the one partial result of a reduction (`partial`).
+    ///
+    /// # Errors
+    /// Another number of results, or bytes that do not fit their lengths.
+    pub fn into_items(self, partial: bool) -> Result<Items, ConvertError> {
+        let count = if partial { 1 } else { self.range.len() };
+        Items::try_new(self.results, count).map_err(|error| malformed("results", error))
+    }
+
+    /// Bytes of the results.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.results.data.len()
+    }
+}
+
+impl TryFrom<v1::ResultBlock> for ResultBlock {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::ResultBlock) -> Result<Self, ConvertError> {
+        let range = some_range("results.count", wire.start, wire.count)?;
+        let inside = wire.skipped.iter().all(|&index| range.contains(index));
+        if !inside || wire.skipped.windows(2).any(|pair| pair[0] >= pair[1]) {
+            let found = format!("{} indexes of {range}", wire.skipped.len());
+            return Err(ConvertError::wrong("skipped", found, "rising indexes of the block are wanted"));
+        }
+        Ok(Self {
+            lease: LeaseId(wire.lease),
+            range,
+            busy: Span(wire.busy_ns),
+            skipped: wire.skipped,
+            results: wire.results.unwrap_or_default(),
+        })
+    }
+}
+
+impl TryFrom<v1::TaskFailure> for TaskFailure {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::TaskFailure) -> Result<Self, ConvertError> {
+        Ok(Self {
+            lease: LeaseId(wire.lease),
+            index: at_most("index", wire.index, TASKS_MAX - 1)?,
+            class: failure_class(wire.class)?,
+            message: words(wire.message),
+        })
+    }
+}
+
+impl TryFrom<v1::PhaseStats> for Phases {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::PhaseStats) -> Result<Self, ConvertError> {
+        Ok(Self {
+            job: JobId(wire.job),
+            dispatch: sketch(wire.dispatch)?,
+            run: sketch(wire.run)?,
+            report: sketch(wire.report)?,
+            busy: Span(wire.busy_ns),
+            slot: Span(wire.slot_ns),
+        })
+    }
+}
+
+/// Times for the wire.
+#[must_use]
+pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
+    v1::PhaseStats {
+        job: phases.job.0,
+        dispatch: sketch_to_wire(&phases.dispatch),
+        run: sketch_to_wire(&phases.run),
+        report: sketch_to_wire(&phases.report),
+        busy_ns: phases.busy.0,
+        slot_ns: phases.slot.0,
+    }
+}
+
+impl TryFrom<v1::ExecutorExit> for ExecutorExit {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::ExecutorExit) -> Result<Self, ConvertError> {
+        let cause = exit_cause(&wire.cause)?;
+        Ok(Self { job: JobId(wire.job), cause, detail: words(wire.detail) })
+    }
+}
