@@ -343,11 +343,9 @@ proptest! {
 
     #[test]
     fn no_bytes_from_a_peer_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(wire) = v1::Report::decode(&bytes[..]) {
-            if let Ok(report) = Report::try_from(wire) {
-                for block in report.blocks {
-                    let _ = block.into_items(false);
-                }
+        if let Ok(wire) = v1::Report::decode(&bytes[..]) && let Ok(report) = Report::try_from(wire) {
+            for block in report.blocks {
+                let _ = block.into_items(false);
             }
         }
         if let Ok(wire) = v1::Work::decode(&bytes[..]) {
