@@ -41,7 +41,7 @@ pub use metrics::{METRICS_MAX, MetricReading, MetricValue, Metrics};
 pub use outcome::{ErrorKind, TaskError};
 pub use params::{ParamError, check, from_pairs};
 pub use plugin::Plugin;
-pub use probe::{probe, probe_main};
+pub use probe::{PROBE_ARGUMENT, probe, probe_main};
 pub use problem::{PluginError, Problem};
 pub use range::{Inputs, OutBuffer, RangeInput, RangeOutcome};
 pub use schema::{ParamKind, ParamSpec};

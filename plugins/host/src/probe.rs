@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// The argument that makes an executable call [`probe_main`].
-pub(crate) const PROBE_ARGUMENT: &str = "__probe";
+pub const PROBE_ARGUMENT: &str = "__probe";
 /// Time for the last words of a dead child to arrive.
 const LAST_WORDS_WAIT_MS: u64 = 200;
 const LAST_WORDS_BYTES_MAX: usize = 300;

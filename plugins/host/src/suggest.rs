@@ -3,12 +3,11 @@
 /// The candidate nearest to `name`, when it is near enough to be a slip.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).max(1);
+    let abbreviates = |candidate: &str| name.len() > 2 && candidate.starts_with(name);
     candidates
-        .map(|candidate| (distance(name, candidate), candidate))
+        .map(|candidate| (if abbreviates(candidate) { 1 } else { distance(name, candidate) }, candidate))
         .min()
-        .filter(|(distance, candidate)| {
-            *distance <= allowed || (name.len() > 2 && candidate.starts_with(name))
-        })
+        .filter(|(distance, _)| *distance <= allowed)
         .map(|(_, candidate)| candidate)
 }
 

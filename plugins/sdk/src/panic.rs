@@ -30,9 +30,7 @@ pub(crate) fn install_hook() {
 /// Runs `call`; a panic becomes its message.
 pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     let outer = GUARDED.replace(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(call));
-    GUARDED.set(outer);
-    result.map_err(|payload| {
+    let result = panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let text = payload
             .downcast_ref::<&str>()
             .copied()
@@ -41,7 +39,9 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         let message = format!("panicked{}: {text}", PLACE.take());
         drop_quietly(payload);
         message
-    })
+    });
+    GUARDED.set(outer);
+    result
 }
 
 /// The value in a panic may itself panic when dropped; then what is left of it stays.

@@ -1,0 +1,205 @@
+//! Plugins in C, well-behaved and not: what breaks the rules becomes a named failure.
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+
+use fixture::{MANIFEST, Source, Words, load, params, range, results, run};
+use muster_plugin_abi::task_seed;
+use muster_plugin_host::{ErrorKind, Inputs, OutBuffer, RangeOutcome};
+use std::sync::atomic::Ordering;
+
+fn run_body(body: &str) -> Source {
+    Source { run: body.into(), ..Source::default() }
+}
+
+fn range_body(body: &str) -> Source {
+    let extra = format!(
+        "static muster_status run_range(muster_job *job, const muster_range *r, const muster_task_ctx *tc, \
+         muster_out *out, muster_error *err) {{ (void)job; (void)r; (void)tc; (void)out; (void)err; {body} }}"
+    );
+    Source { extra, table: ".run_range = run_range".into(), ..Source::default() }
+}
+
+/// Runs five tasks of a plugin.
+fn five(source: &Source) -> (RangeOutcome, Vec<Vec<u8>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    run(&job, &mut Words::default().slot(), 10, 5)
+}
+
+#[track_caller]
+fn assert_fails(source: &Source, done: u64, kind: ErrorKind, part: &str) {
+    let (outcome, got) = five(source);
+    let failure = outcome.failure.expect("a failure");
+    assert_eq!((outcome.done, failure.kind), (done, kind), "{failure}");
+    assert_eq!(got.len() as u64, done);
+    assert!(failure.message.contains(part), "{:?} does not contain {part:?}", failure.message);
+}
+
+#[test]
+fn one_call_per_task_gives_inputs_seeds_and_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = run_body(
+        "muster_buf buf = host->result_alloc(host->self, tc->ctx, 8 + task->input.len);
+         if (!buf.ptr) return MUSTER_E_LIMIT;
+         memcpy(buf.ptr, &task->seed, 8);
+         if (task->seed != muster_task_seed(77, task->index)) return MUSTER_E_ABI;
+         if (task->input.len) memcpy(buf.ptr + 8, task->input.ptr, task->input.len);
+         return MUSTER_OK;",
+    );
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    let (words, mut out) = (Words::default(), OutBuffer::new());
+    let inputs = Inputs::new(b"abc", &[0, 0, 3]).unwrap();
+    let outcome = job.run_range(&mut words.slot(), range(5, 2, Some(inputs)), &mut out);
+    assert_eq!((outcome.done, outcome.failure), (2, None));
+    let seed = |index| task_seed(77, index).to_le_bytes();
+    assert_eq!(results(&out), [seed(5).to_vec(), [&seed(6)[..], b"abc"].concat()]);
+    assert_eq!(words.current.load(Ordering::Relaxed), 6);
+}
+
+#[test]
+fn no_result_is_an_empty_one_and_two_are_a_failure() {
+    let (outcome, got) = five(&Source::default());
+    assert_eq!((outcome.done, got), (5, vec![Vec::new(); 5]));
+    let twice = "host->result_alloc(host->self, tc->ctx, 4); \
+                 host->result_alloc(host->self, tc->ctx, 4); return MUSTER_OK;";
+    assert_fails(&run_body(twice), 0, ErrorKind::Abi, "run called result_alloc twice");
+}
+
+#[test]
+fn errors_of_single_calls_are_named() {
+    let at_12 = "if (task->index < 12) { return MUSTER_OK; }";
+    let cases = [
+        ("return MUSTER_E_TRANSIENT;", ErrorKind::Transient, "run returned -2 without a message"),
+        ("return -99;", ErrorKind::Failed, "run returned -99"),
+        ("return 3;", ErrorKind::Abi, "run returned the unknown status 3"),
+        ("err->len = 4000000000u; memset(err->text, 'x', 9); return -1;", ErrorKind::Failed, "xxxxxxxxx"),
+        ("memcpy(err->text, \"a\\377b\", 3); err->len = 3; return -1;", ErrorKind::Failed, "a\u{fffd}b"),
+        (
+            "return host->result_alloc(host->self, tc->ctx, (size_t)1 << 40).ptr ? 0 : MUSTER_E_LIMIT;",
+            ErrorKind::Limit,
+            "run returned -9",
+        ),
+    ];
+    for (body, kind, part) in cases {
+        assert_fails(&run_body(&format!("{at_12} {body}")), 2, kind, part);
+    }
+}
+
+#[test]
+fn lies_of_range_calls_are_named() {
+    let cases = [
+        ("out->lens_len = 6; return MUSTER_OK;", "says that 6 of 5 tasks are done"),
+        ("out->data_len = 1u << 30; return MUSTER_OK;", "says that it wrote 1073741824 bytes"),
+        ("return MUSTER_OK;", "without having done a task"),
+        ("out->lens[0] = 9; out->lens_len = 1; return MUSTER_OK;", "lengths that are not those of its bytes"),
+        ("out->lens[0] = 9; out->lens_len = 1; return MUSTER_E_FAILED;", "lengths beyond its bytes"),
+    ];
+    for (body, part) in cases {
+        assert_fails(&range_body(body), 0, ErrorKind::Abi, part);
+    }
+}
+
+#[test]
+fn a_range_call_reports_how_far_it_came() {
+    let write_two = "for (int i = 0; i < 2; i++) {
+           if (host->out_reserve(host->self, tc->ctx, out, 3) != MUSTER_OK) return MUSTER_E_NOMEM;
+           memcpy(out->data + out->data_len, \"abc\", 3); out->data_len += 3; out->lens[out->lens_len++] = 3; }";
+    let (outcome, got) = five(&range_body(&format!("{write_two} return MUSTER_OK;")));
+    assert_eq!((outcome.done, outcome.failure, got), (2, None, vec![b"abc".to_vec(); 2]));
+    // Bytes of the unfinished task are dropped.
+    let half = format!("{write_two} out->data_len--; out->data_len++; return MUSTER_E_FAILED;");
+    assert_fails(&range_body(&half), 2, ErrorKind::Failed, "run_range returned -1");
+    let all = "for (int i = 0; i < 5; i++) out->lens[out->lens_len++] = 0; return MUSTER_E_FAILED;";
+    assert_fails(&range_body(all), 4, ErrorKind::Failed, "run_range returned -1");
+}
+
+#[test]
+fn out_reserve_refuses_what_makes_no_sense() {
+    let reserve = |change: &str, more: &str| {
+        format!("{change} return host->out_reserve(host->self, tc->ctx, out, {more});")
+    };
+    assert_fails(&range_body(&reserve("", "(size_t)1 << 50")), 0, ErrorKind::Limit, "run_range returned -9");
+    assert_fails(&range_body(&reserve("out->data_len = 1u << 30;", "1")), 0, ErrorKind::Abi, "");
+    assert_fails(&range_body(&reserve("muster_out copy = *out; out = &copy;", "1")), 0, ErrorKind::Abi, "");
+    let other = "return host->result_alloc(host->self, tc->ctx, 1).ptr ? MUSTER_OK : MUSTER_E_CANCELLED;";
+    assert_fails(&range_body(other), 0, ErrorKind::Cancelled, "");
+}
+
+#[test]
+fn tasks_of_a_plugin_that_is_not_concurrent_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        extra: "#include <stdatomic.h>\nstatic atomic_int inside;".into(),
+        run: "int others = atomic_fetch_add(&inside, 1);
+              for (volatile int i = 0; i < 2000; i++) {}
+              atomic_fetch_sub(&inside, 1);
+              return others ? MUSTER_E_FAILED : MUSTER_OK;"
+            .into(),
+        ..Source::default()
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(run(&job, &mut Words::default().slot(), 0, 500).0.done, 500));
+        }
+    });
+}
+
+#[test]
+fn a_poisoned_object_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        extra: "static int made, destroyed;
+                static muster_status make(const muster_job_params *p, muster_job **out, muster_error *err) {
+                  (void)p; (void)err; *out = (muster_job *)malloc(1); made++; return MUSTER_OK; }
+                static void unmake(muster_job *job) { free(job); destroyed++; }"
+            .into(),
+        table: ".run = run, .create = make, .destroy = unmake".into(),
+        run: "if (task->index == 11) return MUSTER_E_PANIC;
+              muster_buf buf = host->result_alloc(host->self, tc->ctx, 2);
+              buf.ptr[0] = (uint8_t)made; buf.ptr[1] = (uint8_t)destroyed; return MUSTER_OK;"
+            .into(),
+        ..Source::default()
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    let words = Words::default();
+    let (outcome, got) = run(&job, &mut words.slot(), 10, 5);
+    assert_eq!((outcome.done, got, outcome.failure.unwrap().kind), (1, vec![vec![1, 0]], ErrorKind::Panic));
+    assert_eq!(run(&job, &mut words.slot(), 12, 1).1, [vec![2, 1]]);
+}
+
+#[test]
+fn an_object_that_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        extra: "static muster_status none(const muster_job_params *p, muster_job **out, muster_error *err) {
+                  (void)p; (void)out; (void)err; return MUSTER_OK; }"
+            .into(),
+        table: ".run = run, .create = none".into(),
+        ..Source::default()
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    let error = plugin.create(params("{}")).unwrap_err();
+    assert_eq!(error.message, "create returned OK without a job object");
+}
+
+#[test]
+fn a_section_that_is_not_marked_as_notes_still_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        manifest: format!(
+            "__asm__(\".section .note.muster,\\\"a\\\",@progbits\\n.balign 4\\n.long 7, {}, 0x4d535452\\n\
+             .asciz \\\"muster\\\"\\n.balign 4\\n.asciz \\\"{}\\\"\\n.balign 4\\n.text\");",
+            MANIFEST.replace('\\', "").len() + 1,
+            MANIFEST.replace('\\', "\\\\\\")
+        ),
+        ..Source::default()
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    assert_eq!(plugin.inspection().manifest.name(), "tiny");
+}
