@@ -50,8 +50,9 @@ mod tests {
             stamp.fill(&mut segment, at);
             for place in 0..segment.len() as u64 * 64 {
                 let number = 2 * (at + place) + 1;
-                let multiple =
-                    STAMPED.iter().any(|&prime| number % prime as u64 == 0 && number != prime as u64);
+                let multiple = STAMPED
+                    .iter()
+                    .any(|&prime| number.is_multiple_of(prime as u64) && number != prime as u64);
                 let bit = segment[place as usize / 64] >> (place % 64) & 1;
                 assert_eq!(bit == 1, multiple, "{number}");
             }
