@@ -9,6 +9,8 @@ const UNKNOWN_TASKS_PER_SLOT: u64 = 4;
 /// A lease is at most this many times as long as all tasks of the job that ended so far: a job whose first
 /// tasks were unusually short cannot bind its workers to more than it has shown.
 const GROWTH_MAX: u64 = 8;
+/// Leases that a worker may have ahead when each is short.
+const LEASES_AHEAD_MAX: u64 = 8;
 /// Thread time after which old measurements fade.
 const WINDOW: Span = Span::from_millis(2_000);
 /// Tasks that must be in a window before they fade.
@@ -63,12 +65,14 @@ pub(super) fn lease_tasks(chunking: Chunking, outlook: &Outlook) -> u64 {
     let wanted = match chunking {
         Chunking::Fixed(tasks) => tasks,
         Chunking::Adaptive { target } => {
-            let by_time = outlook
-                .task_ps
-                .map_or(UNKNOWN_TASKS_PER_SLOT, |task_ps| target.0.saturating_mul(1000) / task_ps);
-            let fair_half = outlook.ready.div_ceil(2 * outlook.all_slots.max(1));
+            let slots = outlook.slots;
+            let by_time = match outlook.task_ps {
+                Some(task_ps) => target.0.saturating_mul(1000).saturating_mul(slots) / task_ps,
+                None => UNKNOWN_TASKS_PER_SLOT.saturating_mul(slots),
+            };
+            let fair_half = outlook.ready.saturating_mul(slots).div_ceil(2 * outlook.all_slots.max(1));
             let shown = GROWTH_MAX.saturating_mul(outlook.ended).max(UNKNOWN_TASKS_PER_SLOT);
-            by_time.min(fair_half).saturating_mul(outlook.slots).min(shown.saturating_mul(outlook.slots))
+            by_time.min(fair_half).min(shown.saturating_mul(slots))
         }
     };
     let carried = outlook.bytes_max.checked_div(outlook.task_bytes).unwrap_or(u64::MAX);
@@ -78,10 +82,16 @@ pub(super) fn lease_tasks(chunking: Chunking, outlook: &Outlook) -> u64 {
     leaves.saturating_mul(outlook.leaf).min(outlook.ready.max(1))
 }
 
-/// What a task of a lease counts in a worker's credit, in picoseconds. While nothing was measured, one lease
-/// counts as half of the credit, so that a worker gets two.
+/// What a task of a lease counts in a worker's credit, in picoseconds. No lease counts less than an eighth of
+/// the credit, so that a worker never has more than eight leases ahead, however short they are; while nothing
+/// was measured, a lease counts as half of the credit.
 pub(super) fn estimate_ps(task_ps: Option<u64>, tasks: u64, slots: u64, credit: Span) -> u64 {
-    task_ps.unwrap_or_else(|| (credit.0.saturating_mul(1000).saturating_mul(slots) / 2 / tasks.max(1)).max(1))
+    let credit_ps = credit.0.saturating_mul(1000).saturating_mul(slots) / tasks.max(1);
+    match task_ps {
+        Some(task_ps) => task_ps.max(credit_ps / LEASES_AHEAD_MAX),
+        None => credit_ps / 2,
+    }
+    .max(1)
 }
 
 #[cfg(test)]
@@ -141,6 +151,15 @@ mod tests {
         let leaves = Outlook { leaf: 64, ..outlook(Span::from_millis(1)) };
         assert_eq!(lease_tasks(ADAPTIVE, &leaves), 256);
         assert_eq!(lease_tasks(Chunking::Fixed(1), &Outlook { ready: 3, leaf: 64, ..leaves }), 3);
+    }
+
+    #[test]
+    fn credit_bounds_the_number_of_leases() {
+        let credit = Span::from_millis(400);
+        let leases = |task_ps, tasks| 400_000_000_000 / (estimate_ps(task_ps, tasks, 1, credit) * tasks);
+        assert_eq!(leases(Some(1_000), 32), 8);
+        assert_eq!(leases(Some(1_000_000_000), 100), 4);
+        assert_eq!(leases(None, 4), 2);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Scheduler {
     /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing is
     /// ready.
     fn rebalance(&mut self) {
-        if self.balanced || !self.ready.is_empty() {
+        if self.balanced || !self.ready.is_empty() || !self.fleet.has_waiting() {
             return;
         }
         let Some(thief) = self.fleet.idle() else { return };

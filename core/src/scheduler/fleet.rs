@@ -42,6 +42,8 @@ pub(super) struct Fleet {
     workers: BTreeMap<WorkerId, Worker>,
     hungry: BTreeSet<(u64, WorkerId)>,
     slots: u64,
+    /// Workers that have more tasks than slots.
+    waiting: usize,
 }
 
 impl Fleet {
@@ -69,6 +71,7 @@ impl Fleet {
     pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
         let worker = self.workers.remove(&id)?;
         self.slots -= worker.slots;
+        self.waiting -= usize::from(worker.waiting() > 0);
         if let Some(key) = worker.hungry_key {
             self.hungry.remove(&(key, id));
         }
@@ -91,6 +94,11 @@ impl Fleet {
         self.workers.len()
     }
 
+    /// Whether some worker has more tasks than slots.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
     /// Slots of all workers.
     pub(super) fn slots(&self) -> u64 {
         self.slots
@@ -99,7 +107,9 @@ impl Fleet {
     /// Changes a worker and files it anew.
     pub(super) fn update(&mut self, id: WorkerId, config: &Config, change: impl FnOnce(&mut Worker)) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        let waited = worker.waiting() > 0;
         change(worker);
+        self.waiting = self.waiting + usize::from(worker.waiting() > 0) - usize::from(waited);
         let key = worker.key(config);
         if key == worker.hungry_key {
             return;
@@ -151,6 +161,8 @@ impl Fleet {
 
     pub(super) fn check_invariants(&self, config: &Config) {
         assert_eq!(self.slots, self.workers.values().map(|worker| worker.slots).sum::<u64>());
+        let waiting = self.workers.values().filter(|worker| worker.waiting() > 0).count();
+        assert_eq!(self.waiting, waiting, "the number of workers with waiting tasks is stale");
         let hungry: BTreeSet<_> =
             self.workers.iter().filter_map(|(&id, worker)| Some((worker.key(config)?, id))).collect();
         assert_eq!(hungry, self.hungry, "the order of hungry workers is stale");
