@@ -1,0 +1,96 @@
+//! How many tasks a thread claims at once: about a millisecond of work by the measured task time, so that the
+//! claim costs nothing and a recall or a crash loses little.
+
+/// The time that a claim should take.
+const CLAIM_NS: f64 = 1_000_000.0;
+/// The most tasks of a claim.
+pub(super) const CLAIM_TASKS_MAX: u32 = 16_384;
+/// A claim is at most this many times as long as the one before: the first tasks may be the short ones.
+const GROWTH_MAX: u32 = 8;
+
+/// A thread's measure of its tasks.
+#[derive(Debug)]
+pub(super) struct Pace {
+    task_ns: f64,
+    last: u32,
+}
+
+impl Pace {
+    /// Nothing measured: the first claim is one task.
+    pub const fn new() -> Self {
+        Self { task_ns: CLAIM_NS, last: 1 }
+    }
+
+    /// Notes what a claim of `tasks` tasks took.
+    pub fn record(&mut self, tasks: u32, busy_ns: u64) {
+        let tasks = tasks.max(1);
+        let mean = (busy_ns as f64 / f64::from(tasks)).max(0.1);
+        // Shorter than thought counts slowly, longer at once: a claim that is too long costs more.
+        self.task_ns = if mean > self.task_ns { mean } else { 0.5 * self.task_ns + 0.5 * mean };
+        self.last = tasks;
+    }
+
+    /// Tasks to claim when `total` are unclaimed in the page and `slots` threads share them: as many as the
+    /// time allows, and never so many that others run dry while this thread works on.
+    pub fn tasks(&self, total: u64, slots: u32) -> u32 {
+        let by_time = (CLAIM_NS / self.task_ns) as u32;
+        let share = total.div_ceil(2 * u64::from(slots.max(1)));
+        let share = u32::try_from(share).unwrap_or(u32::MAX);
+        by_time.min(CLAIM_TASKS_MAX).min(self.last.saturating_mul(GROWTH_MAX)).min(share).max(1)
+    }
+}
+
+/// Cuts a claim to whole leaves of a reduction: one aligned power-of-two block of at most about `wanted` tasks.
+pub(super) fn whole_leaves(start: u64, wanted: u32, leaf: u64) -> u32 {
+    let aligned = if start == 0 { u64::MAX } else { 1 << start.trailing_zeros() };
+    let tasks = if aligned < leaf {
+        // The rest of a leaf that was cut.
+        leaf - start % leaf
+    } else {
+        let wanted = u64::from(wanted).max(leaf);
+        (1u64 << (63 - wanted.leading_zeros())).min(aligned)
+    };
+    u32::try_from(tasks).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_grow_to_a_millisecond_and_no_further() {
+        let mut pace = Pace::new();
+        let mut claims = Vec::new();
+        for _ in 0..12 {
+            let tasks = pace.tasks(1 << 40, 2);
+            claims.push(tasks);
+            pace.record(tasks, u64::from(tasks) * 1_000);
+        }
+        assert_eq!(claims[0], 1);
+        assert!(claims.windows(2).all(|pair| pair[1] <= pair[0] * GROWTH_MAX));
+        assert!((900..=1_000).contains(claims.last().unwrap()), "{claims:?}");
+        pace.record(100, 100_000_000);
+        assert_eq!(pace.tasks(1 << 40, 2), 1, "long tasks are claimed one by one at once");
+    }
+
+    #[test]
+    fn tiny_tasks_are_claimed_in_thousands_and_the_last_ones_shared() {
+        let mut pace = Pace::new();
+        for _ in 0..40 {
+            pace.record(CLAIM_TASKS_MAX, 20_000);
+        }
+        assert_eq!(pace.tasks(1 << 40, 2), CLAIM_TASKS_MAX);
+        assert_eq!(pace.tasks(100, 2), 25);
+        assert_eq!(pace.tasks(3, 2), 1);
+        assert_eq!(pace.tasks(0, 0), 1);
+    }
+
+    #[test]
+    fn leaves_stay_whole() {
+        assert_eq!(whole_leaves(0, 1_000, 1), 512);
+        assert_eq!(whole_leaves(64, 1_000, 16), 64);
+        assert_eq!(whole_leaves(32, 1, 16), 16);
+        assert_eq!(whole_leaves(37, 1_000, 16), 11);
+        assert_eq!(whole_leaves(0, 1, 1 << 40), u32::MAX);
+    }
+}

@@ -1,0 +1,180 @@
+//! The executor's first thread: listens to the agent, opens and closes jobs, and sends results for threads
+//! that are inside a long task.
+
+use super::EXIT_REFUSED;
+use super::flush::{Bell, HOLD_NS_MAX};
+use super::job::RunningJob;
+use super::outbox::Outbox;
+use super::services::Services;
+use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
+use crate::os::socket;
+use bytes::{Bytes, BytesMut};
+use muster_plugin_host::Plugin;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes read from the agent at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// What the first thread owns.
+#[derive(Debug)]
+pub(super) struct Control {
+    socket: OwnedFd,
+    outbox: Arc<Outbox>,
+    bell: Bell,
+    bytes: BytesMut,
+    descriptors: VecDeque<OwnedFd>,
+    plugin: Option<Plugin>,
+    job: Option<RunningJob>,
+    stopping: bool,
+}
+
+/// The process should end with this code.
+struct End(i32);
+
+impl Control {
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let outbox = Arc::new(Outbox::new(socket.try_clone()?));
+        Ok(Self {
+            socket,
+            outbox,
+            bell: Bell::new()?,
+            bytes: BytesMut::new(),
+            descriptors: VecDeque::new(),
+            plugin: None,
+            job: None,
+            stopping: false,
+        })
+    }
+
+    /// Serves the agent until it stops this executor or is gone; gives the exit code.
+    pub fn run(mut self) -> i32 {
+        loop {
+            let (readable, overdue) = match self.wait() {
+                Ok(woken) => woken,
+                Err(error) => {
+                    eprintln!("executor: waiting for the agent: {error}");
+                    return 2;
+                }
+            };
+            if overdue && let Some(job) = &self.job {
+                job.send_overdue(&self.outbox);
+            }
+            let step = if readable { self.read() } else { Ok(()) };
+            if let Err(End(code)) = step.and_then(|()| self.finish_closing()) {
+                return code;
+            }
+        }
+    }
+
+    /// Waits for the agent, the bell, or the time to send for others; says whether the agent wrote and
+    /// whether that time may have come.
+    fn wait(&self) -> io::Result<(bool, bool)> {
+        let holding = || self.job.as_ref().is_some_and(RunningJob::holds_results);
+        self.bell.fall_asleep();
+        let timeout = if holding() { (HOLD_NS_MAX / 1_000_000) as i32 } else { -1 };
+        let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut fds = [watch(self.socket.as_raw_fd()), watch(self.bell.fd().as_raw_fd())];
+        // SAFETY: `fds` is an array of two valid pollfd.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
+        let error = (ready < 0).then(io::Error::last_os_error);
+        self.bell.awake();
+        match error {
+            Some(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            Some(_) => Ok((false, false)),
+            None => Ok((fds[0].revents != 0, holding())),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        let mut room = [0u8; READ_BYTES];
+        let descriptors = &mut self.descriptors;
+        let read = socket::receive(self.socket.as_fd(), &mut room, |fd| descriptors.push_back(fd));
+        match read {
+            // The agent is gone, and it sends nothing without this process.
+            Ok(0) | Err(_) => return Err(End(0)),
+            Ok(len) => self.bytes.extend_from_slice(&room[..len]),
+        }
+        while let Some(frame) = split_frame(&mut self.bytes).map_err(broken)? {
+            self.obey(frame)?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, frame: Bytes) -> Result<(), End> {
+        match ToExecutor::decode(frame).map_err(broken)? {
+            ToExecutor::Load { path } => self.load(Path::new(&path)),
+            ToExecutor::Open(open) => self.open(open),
+            ToExecutor::Close { job } => {
+                if let Some(running) = self.job.as_mut().filter(|running| running.id() == job) {
+                    running.close();
+                }
+                Ok(())
+            }
+            ToExecutor::Stop => {
+                self.stopping = true;
+                match &mut self.job {
+                    Some(running) => {
+                        running.close();
+                        Ok(())
+                    }
+                    None => Err(End(0)),
+                }
+            }
+        }
+    }
+
+    fn load(&mut self, path: &Path) -> Result<(), End> {
+        let services = Services { outbox: Arc::clone(&self.outbox) };
+        match Plugin::load(path, Arc::new(services)) {
+            Ok(plugin) => {
+                self.plugin = Some(plugin);
+                self.outbox.send(&FromExecutor::Loaded);
+                Ok(())
+            }
+            Err(error) => {
+                self.outbox.send(&FromExecutor::LoadFailed { text: error.to_string() });
+                Err(End(EXIT_REFUSED))
+            }
+        }
+    }
+
+    fn open(&mut self, open: OpenJob) -> Result<(), End> {
+        let id = open.job;
+        let (page, arena) = (self.descriptors.pop_front(), self.descriptors.pop_front());
+        let (Some(plugin), Some(page), Some(arena), None) = (&self.plugin, page, arena, &self.job) else {
+            eprintln!(
+                "executor: told to open job {id} without a plugin or its memory, or inside another job"
+            );
+            return Err(End(2));
+        };
+        match RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell) {
+            Ok(running) => {
+                self.job = Some(running);
+                self.outbox.send(&FromExecutor::Opened { job: id });
+                Ok(())
+            }
+            Err(error) => {
+                self.outbox.send(&FromExecutor::OpenFailed { job: id, text: error.to_string() });
+                Err(End(EXIT_REFUSED))
+            }
+        }
+    }
+
+    /// Reports a job as closed once its last thread has ended.
+    fn finish_closing(&mut self) -> Result<(), End> {
+        let Some(running) = self.job.take_if(|running| running.has_ended()) else { return Ok(()) };
+        let job = running.id();
+        running.end();
+        self.outbox.send(&FromExecutor::Closed { job });
+        if self.stopping { Err(End(0)) } else { Ok(()) }
+    }
+}
+
+fn broken(error: FrameError) -> End {
+    eprintln!("executor: the agent sent what no agent sends: {error}");
+    End(2)
+}

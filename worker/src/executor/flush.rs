@@ -1,0 +1,145 @@
+//! Results that a thread has gathered leave with its next frame, at the latest when it has nothing to claim.
+//! A thread that is inside a long task cannot send what it gathered before; the control thread does it then.
+//! While nobody holds results, nothing wakes up for this.
+
+use super::outbox::Outbox;
+use crate::frame::Gather;
+use crate::os::check;
+use crate::os::monotonic_ns;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Results wait at most about this long for others to travel with.
+pub(super) const HOLD_NS_MAX: u64 = 15_000_000;
+/// A frame is sent when it has about this many bytes.
+pub(super) const FRAME_BYTES: usize = 256 << 10;
+
+/// The results that one thread holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub gather: Gather,
+    /// When the first of them was added.
+    since_ns: u64,
+    head: Vec<u8>,
+}
+
+/// What the threads of a job hold.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    threads: Vec<Mutex<Held>>,
+    holders: AtomicU32,
+    bell: Bell,
+}
+
+impl Holdings {
+    pub fn new(job: u64, threads: u32, bell: Bell) -> Self {
+        let held = |_| Mutex::new(Held { gather: Gather::new(job), since_ns: 0, head: Vec::new() });
+        Self { threads: (0..threads).map(held).collect(), holders: AtomicU32::new(0), bell }
+    }
+
+    /// A thread's own results.
+    pub fn lock(&self, thread: usize) -> MutexGuard<'_, Held> {
+        self.threads[thread].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the results in `held` will wait for others.
+    pub fn hold(&self, held: &mut Held) {
+        if held.since_ns == 0 {
+            held.since_ns = monotonic_ns();
+            if self.holders.fetch_add(1, SeqCst) == 0 {
+                self.bell.ring_if_asleep();
+            }
+        }
+    }
+
+    /// Sends what is held.
+    pub fn send(&self, held: &mut Held, outbox: &Outbox) {
+        if held.since_ns != 0 {
+            held.since_ns = 0;
+            self.holders.fetch_sub(1, SeqCst);
+        }
+        if held.gather.is_empty() {
+            return;
+        }
+        held.head = held.gather.encode_head(std::mem::take(&mut held.head));
+        outbox.send_parts(&[&held.head, held.gather.data()]);
+        held.gather.clear();
+    }
+
+    /// Whether somebody holds results.
+    pub fn any(&self) -> bool {
+        self.holders.load(SeqCst) != 0
+    }
+
+    /// Sends what has waited for too long and belongs to threads that are busy otherwise.
+    pub fn send_overdue(&self, outbox: &Outbox) {
+        let now = monotonic_ns();
+        for held in &self.threads {
+            let Ok(mut held) = held.try_lock() else { continue };
+            if held.since_ns != 0 && now.saturating_sub(held.since_ns) >= HOLD_NS_MAX {
+                self.send(&mut held, outbox);
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Whether it should be sent now.
+    pub fn is_due(&self, now_ns: u64) -> bool {
+        let waited = self.since_ns != 0 && now_ns.saturating_sub(self.since_ns) >= HOLD_NS_MAX;
+        waited || self.gather.bytes() >= FRAME_BYTES
+    }
+}
+
+/// Wakes the control thread from its sleep in poll(2).
+#[derive(Clone, Debug)]
+pub(super) struct Bell(std::sync::Arc<BellParts>);
+
+#[derive(Debug)]
+struct BellParts {
+    event: OwnedFd,
+    asleep: AtomicBool,
+}
+
+impl Bell {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: takes numbers and returns a new descriptor or -1.
+        let event = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let event = unsafe { OwnedFd::from_raw_fd(event) };
+        Ok(Self(std::sync::Arc::new(BellParts { event, asleep: AtomicBool::new(false) })))
+    }
+
+    /// The descriptor that becomes readable.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.event.as_fd()
+    }
+
+    /// Wakes the control thread.
+    pub fn ring(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight readable bytes, as an eventfd wants them.
+        unsafe { libc::write(self.0.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    fn ring_if_asleep(&self) {
+        if self.0.asleep.swap(false, SeqCst) {
+            self.ring();
+        }
+    }
+
+    /// The control thread is about to sleep without a timeout.
+    pub fn fall_asleep(&self) {
+        self.0.asleep.store(true, SeqCst);
+    }
+
+    /// The control thread is awake.
+    pub fn awake(&self) {
+        self.0.asleep.store(false, SeqCst);
+        let mut count = [0u8; 8];
+        // SAFETY: eight writable bytes, as an eventfd wants them.
+        unsafe { libc::read(self.0.event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}

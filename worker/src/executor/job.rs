@@ -1,0 +1,160 @@
+//! A job in this executor: its threads and what they share.
+
+use super::flush::{Bell, Holdings};
+use super::outbox::Outbox;
+use super::thread;
+use crate::arena::ArenaView;
+use crate::frame::OpenJob;
+use crate::page::{JobPage, PageError};
+use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::thread::JoinHandle;
+
+/// The largest result of a task, whatever the job says: a message must hold it.
+pub(super) const RESULT_BYTES_MAX: u64 = 60 << 20;
+
+/// Why a job cannot run in this executor.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("the plugin refused the job: {0}")]
+    Refused(#[from] TaskError),
+    #[error("the parameters are not UTF-8")]
+    Params,
+    #[error(transparent)]
+    Page(#[from] PageError),
+    #[error("slots {first} to {end} are not in a page of {slots} slots")]
+    Slots { first: u32, end: u64, slots: u32 },
+    #[error("a thread could not be started: {0}; lower the number of threads or raise the limit (ulimit -u)")]
+    Thread(io::Error),
+}
+
+/// What the threads of a job share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub open: OpenJob,
+    pub page: JobPage,
+    pub arena: Arc<ArenaView>,
+    pub plugin: Job,
+    pub holdings: Holdings,
+    pub outbox: Arc<Outbox>,
+    bell: Bell,
+    closing: AtomicBool,
+    threads_left: AtomicU32,
+}
+
+impl Shared {
+    /// Whether the threads should end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(SeqCst)
+    }
+
+    /// The largest result that a task may have.
+    pub fn result_bytes_max(&self) -> usize {
+        self.open.result_bytes_max.min(RESULT_BYTES_MAX) as usize
+    }
+
+    fn thread_ended(&self) {
+        if self.threads_left.fetch_sub(1, SeqCst) == 1 {
+            self.bell.ring();
+        }
+    }
+}
+
+/// A job whose threads run.
+#[derive(Debug)]
+pub(super) struct RunningJob {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl RunningJob {
+    /// Makes the plugin's object for the job and starts its threads.
+    pub fn open(
+        plugin: &Plugin,
+        open: OpenJob,
+        page: OwnedFd,
+        arena: OwnedFd,
+        outbox: &Arc<Outbox>,
+        bell: &Bell,
+    ) -> Result<Self, OpenError> {
+        let page = JobPage::map(page)?;
+        let end = u64::from(open.first_slot) + u64::from(open.threads);
+        if open.threads == 0 || end > u64::from(page.slots()) {
+            return Err(OpenError::Slots { first: open.first_slot, end, slots: page.slots() });
+        }
+        let params = String::from_utf8(open.params.to_vec()).map_err(|_| OpenError::Params)?;
+        let job = plugin.create(JobParams {
+            id: u128::from(open.job),
+            params,
+            seed: open.seed,
+            threads: open.threads,
+            tasks: (open.tasks != 0).then_some(open.tasks),
+            memory_limit: None,
+        })?;
+        let threads = open.threads;
+        let shared = Arc::new(Shared {
+            page,
+            arena: Arc::new(ArenaView::new(arena)),
+            plugin: job,
+            holdings: Holdings::new(open.job, threads, bell.clone()),
+            outbox: Arc::clone(outbox),
+            bell: bell.clone(),
+            closing: AtomicBool::new(false),
+            threads_left: AtomicU32::new(threads),
+            open,
+        });
+        let mut running = Self { shared, threads: Vec::new() };
+        for ordinal in 0..threads {
+            match running.start_thread(ordinal) {
+                Ok(handle) => running.threads.push(handle),
+                Err(error) => {
+                    // The process ends after this, and with it the threads that did start.
+                    return Err(OpenError::Thread(error));
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    fn start_thread(&self, ordinal: u32) -> io::Result<JoinHandle<()>> {
+        let shared = Arc::clone(&self.shared);
+        std::thread::Builder::new().name(format!("task-{ordinal}")).spawn(move || {
+            thread::run(&shared, ordinal);
+            shared.thread_ended();
+        })
+    }
+
+    pub fn id(&self) -> u64 {
+        self.shared.open.job
+    }
+
+    /// Tells the threads to end when their running claims have ended.
+    pub fn close(&mut self) {
+        self.shared.closing.store(true, SeqCst);
+        self.shared.page.wake_slots(self.shared.open.first_slot, self.shared.open.threads);
+    }
+
+    /// Whether all threads have ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.threads_left.load(SeqCst) == 0
+    }
+
+    /// Destroys the plugin's object; all threads have ended.
+    pub fn end(self) {
+        for thread in self.threads {
+            // A thread that panicked has aborted the process before this.
+            let _ = thread.join();
+        }
+    }
+
+    pub fn holds_results(&self) -> bool {
+        self.shared.holdings.any()
+    }
+
+    pub fn send_overdue(&self, outbox: &Outbox) {
+        self.shared.holdings.send_overdue(outbox);
+    }
+}

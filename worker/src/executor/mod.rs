@@ -1,0 +1,77 @@
+//! The executor: a child process that loads one plugin, serves one job at a time and runs its tasks on a pool
+//! of plain threads. The first thread listens to the agent; it never runs a task. An executor ends with its
+//! agent, whatever happens.
+
+mod claim;
+mod control;
+mod flush;
+mod job;
+mod outbox;
+mod reduce;
+mod services;
+mod thread;
+
+use crate::os::process;
+use control::Control;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
+
+/// The argument that makes an executable an executor; the process id of the agent follows.
+pub(crate) const EXECUTOR_ARGUMENT: &str = "__executor";
+/// The argument that makes an executable try out a plugin; its path follows.
+const PROBE_ARGUMENT: &str = "__probe";
+/// The exit code of an executor that could not load its plugin or open its job.
+pub(crate) const EXIT_REFUSED: i32 = 3;
+
+/// Turns the process into an executor or a probe when its arguments say so, and returns otherwise. The main
+/// function of every binary that starts workers calls this first.
+pub fn run_if_executor() {
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(first), Some(second)) = (arguments.next(), arguments.next()) else { return };
+    if first == EXECUTOR_ARGUMENT {
+        run(&second);
+    }
+    if first == PROBE_ARGUMENT {
+        muster_plugin_host::probe_main(Path::new(&second));
+    }
+}
+
+fn run(agent: &OsString) -> ! {
+    let Some(agent) = agent.to_str().and_then(|text| text.parse().ok()) else {
+        eprintln!("muster starts its executors by itself; {EXECUTOR_ARGUMENT} is not for people");
+        end(2);
+    };
+    process::die_with_parent(agent);
+    process::name_thread("executor");
+    process::sharpen_timers();
+    let code = match take_socket().and_then(Control::new) {
+        Ok(control) => control.run(),
+        Err(error) => {
+            eprintln!("executor: no socket to the agent on standard input: {error}");
+            2
+        }
+    };
+    end(code)
+}
+
+/// Ends the process without destructors: the plugin's threads may still be running.
+fn end(code: i32) -> ! {
+    // SAFETY: `_exit` takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// The agent's socket comes as standard input. It moves to a descriptor that no child inherits, and standard
+/// input becomes empty.
+fn take_socket() -> io::Result<OwnedFd> {
+    // SAFETY: descriptors are passed as numbers; what is made here belongs to nobody else.
+    unsafe {
+        let socket = crate::os::check(libc::fcntl(libc::STDIN_FILENO, libc::F_DUPFD_CLOEXEC, 10))?;
+        let socket = OwnedFd::from_raw_fd(socket);
+        let null = crate::os::check(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
+        let null = OwnedFd::from_raw_fd(null);
+        crate::os::check(libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), libc::STDIN_FILENO))?;
+        Ok(socket)
+    }
+}

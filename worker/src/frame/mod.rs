@@ -1,0 +1,120 @@
+//! What the agent and an executor say to each other over their socket: frames of a length (u32), a kind (u8)
+//! and fields, all little-endian. An executor holds a plugin, so the agent checks every byte it reads; a
+//! frame that does not add up ends the executor, never the agent. Nothing here ever goes over stdout.
+
+mod batch;
+mod codec;
+mod stream;
+mod to_executor;
+
+pub use batch::{Batch, Block, EntryUse, Failure, Gather};
+pub use codec::FrameError;
+pub use stream::{FRAME_BYTES_MAX, FrameBuffer, split_frame};
+pub use to_executor::{OpenJob, ToExecutor};
+
+use bytes::Bytes;
+use codec::{Reader, Writer};
+
+/// The longest text of a log line or an error.
+pub const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// What an executor says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromExecutor {
+    /// The plugin is loaded.
+    Loaded,
+    /// The plugin could not be loaded; the executor ends.
+    LoadFailed {
+        /// Why, in words.
+        text: String,
+    },
+    /// The job is open; its threads claim.
+    Opened {
+        /// The job.
+        job: u64,
+    },
+    /// The plugin refused the job.
+    OpenFailed {
+        /// The job.
+        job: u64,
+        /// Why, in words.
+        text: String,
+    },
+    /// Results and failures of one thread.
+    Batch(Batch),
+    /// The job is closed; another may be opened.
+    Closed {
+        /// The job.
+        job: u64,
+    },
+    /// The plugin said something.
+    Log {
+        /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+        level: u32,
+        /// The text.
+        text: String,
+    },
+}
+
+const LOADED: u8 = 1;
+const LOAD_FAILED: u8 = 2;
+const OPENED: u8 = 3;
+const OPEN_FAILED: u8 = 4;
+const BATCH: u8 = 5;
+const CLOSED: u8 = 6;
+const LOG: u8 = 7;
+
+impl FromExecutor {
+    /// The frame, with its length in front. Batches are written by [`Gather`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut frame = Writer::begin();
+        match self {
+            Self::Loaded => frame.u8(LOADED),
+            Self::LoadFailed { text } => {
+                frame.u8(LOAD_FAILED);
+                frame.text(text);
+            }
+            Self::Opened { job } => {
+                frame.u8(OPENED);
+                frame.u64(*job);
+            }
+            Self::OpenFailed { job, text } => {
+                frame.u8(OPEN_FAILED);
+                frame.u64(*job);
+                frame.text(text);
+            }
+            Self::Batch(batch) => return batch.encode(),
+            Self::Closed { job } => {
+                frame.u8(CLOSED);
+                frame.u64(*job);
+            }
+            Self::Log { level, text } => {
+                frame.u8(LOG);
+                frame.u32(*level);
+                frame.text(text);
+            }
+        }
+        frame.finish(0)
+    }
+
+    /// Reads a frame without its length.
+    pub fn decode(frame: Bytes) -> Result<Self, FrameError> {
+        let mut fields = Reader::new(frame);
+        let message = match fields.u8("kind")? {
+            LOADED => Self::Loaded,
+            LOAD_FAILED => Self::LoadFailed { text: fields.text("text")? },
+            OPENED => Self::Opened { job: fields.u64("job")? },
+            OPEN_FAILED => Self::OpenFailed { job: fields.u64("job")?, text: fields.text("text")? },
+            BATCH => Self::Batch(Batch::decode(&mut fields)?),
+            CLOSED => Self::Closed { job: fields.u64("job")? },
+            LOG => Self::Log { level: fields.u32("level")?, text: fields.text("text")? },
+            kind => return Err(FrameError::UnknownKind { kind }),
+        };
+        fields.end()?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use super::batch::EntryUse;
+use super::*;
+use bytes::BytesMut;
+use muster_core::range::IndexRange;
+use muster_core::scheduler::FailureClass;
+use muster_core::sketch::Sketch;
+use muster_core::time::Span;
+use muster_proto::packed::Items;
+use proptest::prelude::*;
+
+const PLACE: EntryUse = EntryUse { entry: 3, generation: 9 };
+
+fn sent(gather: &Gather) -> Batch {
+    let mut bytes = BytesMut::from(&gather.encode_head(vec![1, 2, 3])[..]);
+    bytes.extend_from_slice(gather.data());
+    let frame = split_frame(&mut bytes).unwrap().unwrap();
+    assert!(bytes.is_empty());
+    match FromExecutor::decode(frame).unwrap() {
+        FromExecutor::Batch(batch) => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn items(block: &Block) -> Vec<Vec<u8>> {
+    let items = Items::try_new(block.results.clone(), u64::from(block.items)).unwrap();
+    items.iter().map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn neighbouring_claims_become_one_block() {
+    let mut gather = Gather::new(7);
+    gather.add_results(PLACE, IndexRange::new(10, 12), &[2, 2], b"aabb", 100, 1_000);
+    gather.add_results(PLACE, IndexRange::new(12, 13), &[2], b"cc", 50, 4_000);
+    gather.add_results(PLACE, IndexRange::new(20, 21), &[1], b"d", 1, 1);
+    let other = EntryUse { generation: 10, ..PLACE };
+    gather.add_results(other, IndexRange::new(21, 22), &[0], b"", 1, 1);
+    let batch = sent(&gather);
+    assert_eq!(batch.job, 7);
+    let ranges: Vec<_> = batch.blocks.iter().map(|block| (block.range.start, block.range.end)).collect();
+    assert_eq!(ranges, [(10, 13), (20, 21), (21, 22)]);
+    assert_eq!(items(&batch.blocks[0]), [b"aa", b"bb", b"cc"]);
+    assert!(batch.blocks[0].results.lengths.is_empty(), "equal lengths travel as one width");
+    assert_eq!((batch.blocks[0].busy_ns, batch.blocks[0].ended_ns), (150, 2_000));
+    gather.clear();
+    assert!(gather.is_empty() && gather.bytes() == 0);
+}
+
+#[test]
+fn combined_results_and_failures_keep_their_facts() {
+    let mut gather = Gather::new(1);
+    gather.add_combined(PLACE, IndexRange::new(0, 8), b"sum", vec![2, 5], 10, 20);
+    let failure =
+        Failure { place: PLACE, index: 5, class: FailureClass::Panicked, text: "it broke".to_owned() };
+    gather.add_failure(failure.clone());
+    gather.dispatch.record_many(Span(500), 8);
+    gather.run.record(Span(70));
+    let batch = sent(&gather);
+    assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
+    assert_eq!(items(&batch.blocks[0]), [b"sum"]);
+    assert_eq!(batch.failures, [failure]);
+    assert_eq!((batch.dispatch, batch.run), (gather.dispatch.clone(), gather.run.clone()));
+}
+
+#[test]
+fn every_message_survives_the_way() {
+    for message in [
+        FromExecutor::Loaded,
+        FromExecutor::LoadFailed { text: "no such file".into() },
+        FromExecutor::Opened { job: 5 },
+        FromExecutor::OpenFailed { job: 5, text: "bad".into() },
+        FromExecutor::Closed { job: u64::MAX },
+        FromExecutor::Log { level: 3, text: "käse".into() },
+        FromExecutor::Batch(Batch { job: 2, ..Batch::default() }),
+    ] {
+        let mut bytes = BytesMut::from(&message.encode()[..]);
+        assert_eq!(FromExecutor::decode(split_frame(&mut bytes).unwrap().unwrap()).unwrap(), message);
+    }
+    let open = OpenJob { job: 1, params: "{}".into(), seed: 2, threads: 3, ..OpenJob::default() };
+    for message in [
+        ToExecutor::Load { path: "/a/b".into() },
+        ToExecutor::Open(open),
+        ToExecutor::Close { job: 4 },
+        ToExecutor::Stop,
+    ] {
+        let mut bytes = BytesMut::from(&message.encode()[..]);
+        assert_eq!(ToExecutor::decode(split_frame(&mut bytes).unwrap().unwrap()).unwrap(), message);
+    }
+}
+
+#[test]
+fn frames_that_lie_are_named() {
+    let mut huge = BytesMut::from(&u32::MAX.to_le_bytes()[..]);
+    assert!(matches!(split_frame(&mut huge), Err(FrameError::TooLarge { field: "length", .. })));
+    let decode = |bytes: &'static [u8]| FromExecutor::decode(Bytes::from_static(bytes));
+    assert_eq!(decode(&[]), Err(FrameError::Short { field: "kind" }));
+    assert_eq!(decode(&[99]), Err(FrameError::UnknownKind { kind: 99 }));
+    assert_eq!(decode(&[LOADED, 0]), Err(FrameError::Long { left: 1 }));
+    let text = decode(&[LOG, 1, 0, 0, 0, 255, 255, 255, 255]);
+    assert_eq!(text, Err(FrameError::Short { field: "text" }));
+    let mut many_blocks = vec![BATCH];
+    many_blocks.extend([0; 8 + 2 * 20 + 4]);
+    many_blocks.extend(u32::MAX.to_le_bytes());
+    let many_blocks = FromExecutor::decode(many_blocks.into());
+    assert!(matches!(many_blocks, Err(FrameError::TooLarge { field: "blocks", .. })), "{many_blocks:?}");
+}
+
+#[test]
+fn long_texts_are_cut_at_a_character() {
+    let text = "ä".repeat(TEXT_BYTES_MAX);
+    let mut bytes = BytesMut::from(&FromExecutor::Log { level: 1, text }.encode()[..]);
+    match FromExecutor::decode(split_frame(&mut bytes).unwrap().unwrap()).unwrap() {
+        FromExecutor::Log { text, .. } => assert_eq!(text, "ä".repeat(TEXT_BYTES_MAX / 2)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn any_items() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop_oneof![
+        proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..5), 1..20),
+        (0..9usize, 1..20usize).prop_map(|(width, count)| vec![vec![7; width]; count]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn gathered_results_arrive_as_they_were(claims in proptest::collection::vec((any_items(), any::<bool>()), 1..10)) {
+        let mut gather = Gather::new(1);
+        let (mut at, mut expected) = (0u64, Vec::new());
+        for (claim, follows) in claims {
+            at += u64::from(!follows);
+            let lengths: Vec<u32> = claim.iter().map(|item| item.len() as u32).collect();
+            let range = IndexRange::from_count(at, claim.len() as u64);
+            gather.add_results(PLACE, range, &lengths, &claim.concat(), 1, 1);
+            expected.extend(claim.into_iter().enumerate().map(|(offset, item)| (at + offset as u64, item)));
+            at = range.end;
+        }
+        let batch = sent(&gather);
+        let arrived: Vec<_> =
+            batch.blocks.iter().flat_map(|block| (block.range.start..).zip(items(block))).collect();
+        prop_assert_eq!(arrived, expected);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0..10u8) {
+        if let Some(first) = bytes.first_mut() {
+            *first = kind;
+        }
+        let _ = FromExecutor::decode(bytes.clone().into());
+        let _ = ToExecutor::decode(bytes.clone().into());
+        let mut stream = BytesMut::from(&bytes[..]);
+        while let Ok(Some(_)) = split_frame(&mut stream) {}
+    }
+
+    #[test]
+    fn a_flipped_byte_in_a_batch_never_panics(at in 0..400usize, value in any::<u8>()) {
+        let mut gather = Gather::new(1);
+        gather.add_results(PLACE, IndexRange::new(0, 3), &[1, 2, 3], b"abbccc", 5, 6);
+        gather.add_combined(PLACE, IndexRange::new(4, 8), b"sum", vec![5], 5, 6);
+        gather.run.record(Span(12_345));
+        let mut bytes = gather.encode_head(Vec::new());
+        bytes.extend_from_slice(gather.data());
+        let at = 4 + at % (bytes.len() - 4);
+        bytes[at] = value;
+        if let Ok(FromExecutor::Batch(batch)) = FromExecutor::decode(Bytes::from(bytes).slice(4..)) {
+            for block in batch.blocks {
+                let _ = Items::try_new(block.results, u64::from(block.items));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sketch_survives_the_way() {
+    let mut gather = Gather::new(1);
+    let mut sketch = Sketch::new();
+    (0..10_000).for_each(|time| sketch.record(Span(time * time)));
+    gather.dispatch.merge(&sketch);
+    assert_eq!(sent(&gather).dispatch, gather.dispatch);
+}

@@ -1,0 +1,103 @@
+//! What the agent tells an executor.
+
+use super::codec::{FrameError, Reader, Writer};
+use bytes::Bytes;
+
+/// What the agent says. `OpenJob` travels with two descriptors: the job page and the input arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToExecutor {
+    /// Load this plugin: the first frame.
+    Load {
+        /// Its file.
+        path: String,
+    },
+    /// Take tasks of a job.
+    Open(OpenJob),
+    /// Close the job when its running tasks have ended.
+    Close {
+        /// The job.
+        job: u64,
+    },
+    /// End when the running tasks have ended.
+    Stop,
+}
+
+/// A job as an executor needs to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenJob {
+    /// The job.
+    pub job: u64,
+    /// Its parameters, JSON.
+    pub params: Bytes,
+    /// Its seed.
+    pub seed: u64,
+    /// Its number of tasks; 0: not known yet.
+    pub tasks: u64,
+    /// Threads to run.
+    pub threads: u32,
+    /// The page slot of the first of them.
+    pub first_slot: u32,
+    /// Tasks in a leaf of the reduction; 0: results are not combined.
+    pub reduce_leaf: u64,
+    /// The largest result of one task, in bytes.
+    pub result_bytes_max: u64,
+}
+
+const LOAD: u8 = 1;
+const OPEN: u8 = 2;
+const CLOSE: u8 = 3;
+const STOP: u8 = 4;
+
+impl ToExecutor {
+    /// The frame, with its length in front.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut frame = Writer::begin();
+        match self {
+            Self::Load { path } => {
+                frame.u8(LOAD);
+                frame.text(path);
+            }
+            Self::Open(open) => {
+                frame.u8(OPEN);
+                frame.u64(open.job);
+                frame.bytes(&open.params);
+                frame.u64(open.seed);
+                frame.u64(open.tasks);
+                frame.u32(open.threads);
+                frame.u32(open.first_slot);
+                frame.u64(open.reduce_leaf);
+                frame.u64(open.result_bytes_max);
+            }
+            Self::Close { job } => {
+                frame.u8(CLOSE);
+                frame.u64(*job);
+            }
+            Self::Stop => frame.u8(STOP),
+        }
+        frame.finish(0)
+    }
+
+    /// Reads a frame without its length.
+    pub fn decode(frame: Bytes) -> Result<Self, FrameError> {
+        let mut fields = Reader::new(frame);
+        let message = match fields.u8("kind")? {
+            LOAD => Self::Load { path: fields.text("path")? },
+            OPEN => Self::Open(OpenJob {
+                job: fields.u64("job")?,
+                params: fields.bytes("params")?,
+                seed: fields.u64("seed")?,
+                tasks: fields.u64("tasks")?,
+                threads: fields.u32("threads")?,
+                first_slot: fields.u32("first_slot")?,
+                reduce_leaf: fields.u64("reduce_leaf")?,
+                result_bytes_max: fields.u64("result_bytes_max")?,
+            }),
+            CLOSE => Self::Close { job: fields.u64("job")? },
+            STOP => Self::Stop,
+            kind => return Err(FrameError::UnknownKind { kind }),
+        };
+        fields.end()?;
+        Ok(message)
+    }
+}

@@ -1,0 +1,27 @@
+//! Sleeping on a word of shared memory until another process changes it.
+
+use std::sync::atomic::AtomicU32;
+
+/// Sleeps while `word` is `expected`. May return early: the caller looks at its condition again.
+pub fn wait(word: &AtomicU32, expected: u32) {
+    // Without FUTEX_PRIVATE_FLAG: the word lies in memory that several processes map.
+    // SAFETY: the address is a live, aligned u32; a null timeout means to wait without limit.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            expected,
+            std::ptr::null::<libc::timespec>(),
+        );
+    }
+}
+
+/// Wakes up to `count` threads that sleep on `word`.
+pub fn wake(word: &AtomicU32, count: u32) {
+    let count = count.min(i32::MAX as u32);
+    // SAFETY: the address is a live, aligned u32; waking reads nothing through it.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count);
+    }
+}

@@ -1,0 +1,279 @@
+//! The job page: one shared file per job and worker, mapped by the agent and the executors of the job. The
+//! agent puts leases into it, executor threads take tasks out of it and say in their slot records what they
+//! are doing. See [`muster_core::page`] for the records; this module lays them out, wakes and sleeps.
+//!
+//! The agent never believes the page more than it must: sizes come from its own memory, and results are
+//! checked against leases. A page that a plugin scribbled on can cost speed and blame, never results.
+
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use crate::os::memory::{self, Access, Mapping};
+use crate::os::{futex, monotonic_ns};
+use layout::{Fixed, MAGIC, VERSION, size_for};
+use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts, SlotRecord};
+use muster_core::range::IndexRange;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// The most slots of one job on one worker.
+pub const SLOTS_MAX: u32 = 4_096;
+
+/// What to do with the tasks of an entry: run them.
+pub const KIND_RUN: u32 = 1;
+/// Combine partial results to one; a lease of this kind stands in the page as one task.
+pub const KIND_COMBINE: u32 = 2;
+/// Combine partial results to the job's output.
+pub const KIND_FINISH: u32 = 3;
+
+/// A page as one process sees it.
+#[derive(Debug)]
+pub struct JobPage {
+    fd: OwnedFd,
+    mapping: Mapping,
+    slots: u32,
+}
+
+/// Why a descriptor is not a job page that this build understands.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// A call failed.
+    #[error("job page: {0}")]
+    Io(#[from] io::Error),
+    /// Nothing that muster made.
+    #[error("job page: the file is {len} bytes long and does not begin like a job page")]
+    NotAPage {
+        /// Its length.
+        len: u64,
+    },
+    /// Made by another build.
+    #[error("job page: layout {found}, this executor knows {VERSION}; agent and executor must be one build")]
+    OtherLayout {
+        /// The layout number in it.
+        found: u32,
+    },
+    /// Too short for what it says, or too many slots.
+    #[error("job page: {slots} slots do not fit into {len} bytes (at most {SLOTS_MAX} slots)")]
+    WrongSize {
+        /// The slots it claims to have.
+        slots: u32,
+        /// Its length.
+        len: u64,
+    },
+}
+
+impl JobPage {
+    /// Makes a page with that many slots and no tasks; every slot may claim.
+    pub fn create(slots: u32) -> Result<Self, PageError> {
+        let len = size_for(slots);
+        if slots == 0 || slots > SLOTS_MAX {
+            return Err(PageError::WrongSize { slots, len: len as u64 });
+        }
+        let fd = memory::shared_file(c"muster-page", len as u64)?;
+        let mapping = Mapping::new(fd.as_fd(), len, Access::ReadWrite)?;
+        let page = Self { fd, mapping, slots };
+        let header = &page.fixed().header;
+        header.magic.store(MAGIC, Relaxed);
+        header.version.store(VERSION, Relaxed);
+        header.slots.store(slots, Relaxed);
+        header.allowed.store(slots, SeqCst);
+        page.slot_records().iter().for_each(|slot| slot.current.store(SlotRecord::IDLE, Relaxed));
+        Ok(page)
+    }
+
+    /// Maps a page that an agent made.
+    pub fn map(fd: OwnedFd) -> Result<Self, PageError> {
+        let len = memory::len(fd.as_fd())?;
+        if len < size_of::<Fixed>() as u64 || len > size_for(SLOTS_MAX) as u64 {
+            return Err(PageError::NotAPage { len });
+        }
+        let mapping = Mapping::new(fd.as_fd(), len as usize, Access::ReadWrite)?;
+        let mut page = Self { fd, mapping, slots: 0 };
+        let header = &page.fixed().header;
+        if header.magic.load(Relaxed) != MAGIC {
+            return Err(PageError::NotAPage { len });
+        }
+        let (found, slots) = (header.version.load(Relaxed), header.slots.load(Relaxed));
+        if found != VERSION {
+            return Err(PageError::OtherLayout { found });
+        }
+        if slots == 0 || slots > SLOTS_MAX || len < size_for(slots) as u64 {
+            return Err(PageError::WrongSize { slots, len });
+        }
+        page.slots = slots;
+        Ok(page)
+    }
+
+    /// The descriptor to give to an executor.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// How many slot records it has.
+    #[must_use]
+    pub const fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The lease entries.
+    #[must_use]
+    pub fn entries(&self) -> &[LeaseEntry; ENTRIES] {
+        &self.fixed().entries
+    }
+
+    /// A slot's record.
+    #[must_use]
+    pub fn slot(&self, slot: u32) -> Option<&SlotRecord> {
+        self.slot_records().get(slot as usize)
+    }
+
+    /// All slot records.
+    #[must_use]
+    pub fn slot_records(&self) -> &[SlotRecord] {
+        // SAFETY: the mapping is page-aligned, at least `size_for(slots)` long and stays until drop; every
+        // bit pattern is a valid SlotRecord, which consists of atomics only.
+        unsafe {
+            let first = self.mapping.start().as_ptr().add(size_of::<Fixed>()).cast::<SlotRecord>();
+            std::slice::from_raw_parts(first, self.slots as usize)
+        }
+    }
+
+    /// Puts tasks into an entry, wakes as many sleeping threads as there are tasks and returns the entry's
+    /// new generation.
+    pub fn publish(&self, entry: usize, range: IndexRange, facts: LeaseFacts) -> Option<u16> {
+        self.fixed().bases.get(entry)?.store(facts.base, Relaxed);
+        self.fixed().published_ns.get(entry)?.store(monotonic_ns(), Relaxed);
+        let generation = self.entries().get(entry)?.publish(range, facts);
+        self.wake(u32::try_from(range.len()).unwrap_or(u32::MAX));
+        Some(generation)
+    }
+
+    /// When the tasks of an entry were published, by the machine's monotonic clock.
+    #[must_use]
+    pub fn published_ns(&self, entry: usize) -> u64 {
+        self.fixed().published_ns.get(entry).map_or(0, |time| time.load(Relaxed))
+    }
+
+    /// Takes tasks from the entry where `cursor` points or from the next one that has some, and says which
+    /// entry it was. `size` is told the first index, and how many tasks are unclaimed there and in the whole
+    /// page.
+    pub fn claim(
+        &self,
+        cursor: usize,
+        mut size: impl FnMut(u64, u32, u64) -> u32,
+        mut announce: impl FnMut(usize, u16, IndexRange),
+    ) -> Option<(usize, Claim)> {
+        let entries = self.entries();
+        let total: u64 = entries.iter().map(|entry| u64::from(entry.word().unclaimed())).sum();
+        if total == 0 {
+            return None;
+        }
+        (0..ENTRIES).map(|step| (cursor + step) % ENTRIES).find_map(|at| {
+            let entry = &entries[at];
+            let base = &self.fixed().bases[at];
+            let claim = entry.claim(
+                // When the entry has changed meanwhile, the claim fails and this is asked again.
+                |unclaimed| {
+                    let start = base.load(Relaxed).wrapping_add(u64::from(entry.word().next));
+                    size(start, unclaimed, total)
+                },
+                |generation, range| announce(at, generation, range),
+            )?;
+            Some((at, claim))
+        })
+    }
+
+    /// Lets the first `slots` slots claim; the others finish what they have.
+    pub fn allow(&self, slots: u32) {
+        let before = self.fixed().header.allowed.swap(slots, SeqCst);
+        if slots > before {
+            self.wake(slots);
+        }
+    }
+
+    /// How many slots may claim.
+    #[must_use]
+    pub fn allowed(&self) -> u32 {
+        self.fixed().header.allowed.load(SeqCst)
+    }
+
+    /// Tells every running task to stop.
+    pub fn cancel(&self) {
+        self.fixed().header.cancelled.store(1, SeqCst);
+        self.slot_records().iter().for_each(|slot| slot.cancel.store(1, SeqCst));
+    }
+
+    /// Whether the job was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.fixed().header.cancelled.load(SeqCst) != 0
+    }
+
+    /// The number to compare with when going to sleep: it changes with every wake-up.
+    #[must_use]
+    pub fn sequence(&self) -> u32 {
+        self.fixed().header.sequence.load(SeqCst)
+    }
+
+    /// Puts the calling thread to sleep until its slot is woken, unless something happened since
+    /// `sequence` was read.
+    pub fn park(&self, slot: u32, sequence: u32) {
+        let Some(record) = self.slot(slot) else { return };
+        record.parked.store(1, SeqCst);
+        if self.sequence() != sequence {
+            record.parked.store(0, SeqCst);
+        }
+        while record.parked.load(SeqCst) == 1 {
+            futex::wait(&record.parked, 1);
+        }
+    }
+
+    /// Wakes up to `count` of the sleeping threads that may claim.
+    pub fn wake(&self, count: u32) {
+        self.fixed().header.sequence.fetch_add(1, SeqCst);
+        let allowed = self.allowed().min(self.slots) as usize;
+        let woken = self.slot_records()[..allowed].iter().filter(|record| wake_slot(record));
+        woken.take(count as usize).for_each(drop);
+    }
+
+    /// Wakes every sleeping thread of some slots, also of those that may not claim.
+    pub fn wake_slots(&self, first: u32, count: u32) {
+        self.fixed().header.sequence.fetch_add(1, SeqCst);
+        for slot in first..first.saturating_add(count) {
+            self.slot(slot).map(wake_slot);
+        }
+    }
+
+    /// Forgets what the threads of an executor that is gone said.
+    pub fn clear_slots(&self, first: u32, count: u32) {
+        for record in (first..first.saturating_add(count)).filter_map(|slot| self.slot(slot)) {
+            record.settle();
+            record.current.store(SlotRecord::IDLE, SeqCst);
+            record.parked.store(0, SeqCst);
+        }
+    }
+
+    /// How many slots run a task.
+    #[must_use]
+    pub fn busy_slots(&self) -> u32 {
+        let busy = |record: &&SlotRecord| record.current.load(Relaxed) != SlotRecord::IDLE;
+        self.slot_records().iter().filter(busy).count() as u32
+    }
+
+    fn fixed(&self) -> &Fixed {
+        // SAFETY: the mapping is page-aligned, at least `size_of::<Fixed>()` long and stays until drop;
+        // every bit pattern is a valid Fixed, which consists of atomics only.
+        unsafe { self.mapping.start().cast::<Fixed>().as_ref() }
+    }
+}
+
+fn wake_slot(record: &SlotRecord) -> bool {
+    let sleeps = record.parked.load(SeqCst) != 0 && record.parked.swap(0, SeqCst) != 0;
+    if sleeps {
+        futex::wake(&record.parked, 1);
+    }
+    sleeps
+}
