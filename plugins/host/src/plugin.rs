@@ -10,7 +10,7 @@ use crate::services::HostServices;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use muster_plugin_abi::{self as abi, ENTRY_SYMBOL, EntryFn, ErrorText, FLAGS, Plugin as Table};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A loaded plugin. It stays in the process until that ends.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Plugin {
-    /// Inspects the file, loads it and calls its `load`. The file must not change meanwhile, or ever while the
+    /// Inspects the file, loads it and calls its `load`: once per file and process. The file must not change meanwhile, or ever while the
     /// process lives.
     ///
     /// # Errors
@@ -83,6 +83,17 @@ impl Plugin {
     }
 }
 
+/// A plugin keeps one table of its host: a second `load` would take it away from the first.
+fn claim(table: *const Table) -> Result<(), Problem> {
+    static LOADED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if loaded.contains(&(table as usize)) {
+        return Err(Problem::LoadedTwice);
+    }
+    loaded.push(table as usize);
+    Ok(())
+}
+
 /// Loads the file and copies the table that its entry returns.
 fn open(path: &Path) -> Result<Table, Problem> {
     let refused = |error: libloading::Error| refusal(path, &error);
@@ -109,6 +120,7 @@ fn open(path: &Path) -> Result<Table, Problem> {
     if found < needed {
         return Err(Problem::ShortTable { found, needed });
     }
+    claim(table)?;
     // SAFETY: it has at least the size of our view, as just checked.
     Ok(unsafe { *table })
 }

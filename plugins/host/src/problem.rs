@@ -194,6 +194,9 @@ pub enum Problem {
         /// Which.
         function: &'static str,
     },
+    /// It is in this process already.
+    #[error("is loaded in this process already; a process loads a plugin once")]
+    LoadedTwice,
     /// Its `load` function failed.
     #[error("its load function failed: {error}")]
     LoadFailed {

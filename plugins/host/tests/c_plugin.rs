@@ -5,7 +5,8 @@ mod fixture;
 
 use fixture::{MANIFEST, Source, Words, load, params, range, results, run};
 use muster_plugin_abi::task_seed;
-use muster_plugin_host::{ErrorKind, Inputs, OutBuffer, RangeOutcome};
+use muster_plugin_host::{ErrorKind, Inputs, OutBuffer, Plugin, RangeOutcome, StderrServices};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn run_body(body: &str) -> Source {
@@ -171,6 +172,16 @@ fn a_poisoned_object_is_replaced() {
     let (outcome, got) = run(&job, &mut words.slot(), 10, 5);
     assert_eq!((outcome.done, got, outcome.failure.unwrap().kind), (1, vec![vec![1, 0]], ErrorKind::Panic));
     assert_eq!(run(&job, &mut words.slot(), 12, 1).1, [vec![2, 1]]);
+}
+
+#[test]
+fn a_process_loads_a_plugin_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Source::default().build(folder.path());
+    let first = Plugin::load(&path, Arc::new(StderrServices)).unwrap();
+    let error = Plugin::load(&path, Arc::new(StderrServices)).unwrap_err();
+    assert!(error.to_string().ends_with("is loaded in this process already; a process loads a plugin once"));
+    first.create(params("{}")).unwrap();
 }
 
 #[test]

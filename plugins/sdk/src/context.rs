@@ -134,6 +134,42 @@ impl<'a> Context<'a> {
         self.range.attempt
     }
 
+    /// Runs the tasks of the range, one after the other, and appends what they give back: the quick way to do
+    /// what [`Context::next_task`] and [`Context::finish`] do.
+    ///
+    /// # Errors
+    /// That of the first task that fails.
+    #[inline]
+    pub fn each<T: Output>(
+        &mut self,
+        mut run: impl FnMut(Task<'a>, &mut Self) -> Result<T, Error>,
+    ) -> Result<(), Error> {
+        // Copies, because the compiler must think that a result could be written over what they come from.
+        let (range, call) = (*self.range, *self.call);
+        for at in self.at..range.count as usize {
+            // SAFETY: the host promises that the flag is readable during the call.
+            if unsafe { call.cancel.read_volatile() } != 0 {
+                return Err(Error::cancelled());
+            }
+            if self.sink.is_full() && at > 0 {
+                break;
+            }
+            self.at = at;
+            self.random = None;
+            let index = range.start.wrapping_add(at as u64);
+            // SAFETY: the host promises that the word is writable during the call; others only read it.
+            unsafe { call.current.write_volatile(index) };
+            let begin = self.sink.len();
+            // SAFETY: `range` is the host's, and `at` is below its count.
+            let task = Task { index, job_seed: range.job_seed, input: unsafe { input(&range, at) } };
+            let output = run(task, self)?;
+            output.append(&mut self.sink)?;
+            self.sink.close(at, self.sink.len() - begin)?;
+            self.at = at + 1;
+        }
+        Ok(())
+    }
+
     /// The next task of the range, for [`Workload::run_range`](crate::Workload::run_range); none when all are
     /// done or the host wants the results so far. Between two calls there must be one [`Context::finish`].
     ///
@@ -151,7 +187,9 @@ impl<'a> Context<'a> {
         unsafe { self.call.current.write_volatile(index) };
         self.begin = self.sink.len();
         self.random = None;
-        Ok(Some(Task { index, job_seed: self.range.job_seed, input: self.input(at) }))
+        // SAFETY: the range is the host's, and `at` is below its count.
+        let input = unsafe { input(self.range, at) };
+        Ok(Some(Task { index, job_seed: self.range.job_seed, input }))
     }
 
     /// Finishes the task that [`Context::next_task`] gave last.
@@ -164,29 +202,30 @@ impl<'a> Context<'a> {
             return Err(Error::new(status::ABI, "finish was called without a task"));
         }
         output.append(&mut self.sink)?;
-        let Ok(len) = u32::try_from(self.sink.len() - self.begin) else {
-            return Err(Error::new(status::LIMIT, "a result has 4 GiB or more"));
-        };
-        self.sink.close(self.at, len);
+        self.sink.close(self.at, self.sink.len() - self.begin)?;
         self.at += 1;
         self.begin = self.sink.len();
         Ok(())
     }
+}
 
-    #[inline]
-    fn input(&self, at: usize) -> &'a [u8] {
-        if self.range.input_offsets.is_null() {
+/// The input of a task.
+///
+/// # Safety
+/// `range` must be as the header says, with data that is valid for `'a`, and `at` below its count.
+#[inline]
+unsafe fn input<'a>(range: &abi::Range, at: usize) -> &'a [u8] {
+    if range.input_offsets.is_null() {
+        return &[];
+    }
+    // SAFETY: the host gives count+1 ascending offsets into its data, and `at` is below count.
+    unsafe {
+        let from = range.input_offsets.add(at).read();
+        let to = range.input_offsets.add(at + 1).read();
+        if to <= from {
             return &[];
         }
-        // SAFETY: the host gives count+1 ascending offsets into its data, and `at` is below count.
-        unsafe {
-            let from = self.range.input_offsets.add(at).read();
-            let to = self.range.input_offsets.add(at + 1).read();
-            if to <= from {
-                return &[];
-            }
-            std::slice::from_raw_parts(self.range.input_data.add(from as usize), (to - from) as usize)
-        }
+        std::slice::from_raw_parts(range.input_data.add(from as usize), (to - from) as usize)
     }
 }
 

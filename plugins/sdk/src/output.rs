@@ -80,6 +80,9 @@ impl<'a> Sink<'a> {
     /// Over the limit of one result, or no memory.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         // SAFETY: `out` is valid and ours for 'a, as the constructors demand.
         let (len, cap) = unsafe { ((*self.out).data_len, (*self.out).data_cap) };
         if cap - len < bytes.len() {
@@ -88,7 +91,13 @@ impl<'a> Sink<'a> {
         // SAFETY: there is room for `bytes` behind `len`: checked above, or made by `reserve`.
         unsafe {
             let at = (*self.out).data.add(len);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+            if let (8..=16, Some(head), Some(tail)) = (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
+                // Results are often this short, and a call of memcpy would cost more than all the rest.
+                at.cast::<[u8; 8]>().write(*head);
+                at.add(bytes.len() - 8).cast::<[u8; 8]>().write(*tail);
+            } else {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+            }
             (*self.out).data_len = len + bytes.len();
         }
         Ok(())
@@ -110,12 +119,16 @@ impl<'a> Sink<'a> {
 
     /// Notes that task number `at` of the range has `len` bytes.
     #[inline]
-    pub(crate) fn close(&mut self, at: usize, len: u32) {
+    pub(crate) fn close(&mut self, at: usize, len: usize) -> Result<(), Error> {
+        let Ok(len) = u32::try_from(len) else {
+            return Err(Error::new(status::LIMIT, "a result has 4 GiB or more"));
+        };
         // SAFETY: the host made room in `lens` for every task of the range, and `at` is below its count.
         unsafe {
             (*self.out).lens.add(at).write(len);
             (*self.out).lens_len = at + 1;
         }
+        Ok(())
     }
 
     #[cold]

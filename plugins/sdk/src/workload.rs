@@ -30,11 +30,7 @@ pub trait Workload: Sized + Send + Sync + 'static {
     /// That of the task which [`Context::next_task`] gave last.
     #[inline]
     fn run_range(&self, ctx: &mut Context<'_>) -> Result<(), Error> {
-        while let Some(task) = ctx.next_task()? {
-            let output = self.run(task, ctx)?;
-            ctx.finish(output)?;
-        }
-        Ok(())
+        ctx.each(|task, ctx| self.run(task, ctx))
     }
 }
 
