@@ -1,0 +1,140 @@
+//! How a command ended.
+
+use muster_sdk::Error;
+use muster_sdk::serde::Serialize;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Lines of stderr in a message.
+const LINES_MAX: usize = 3;
+/// Bytes of stderr in a message.
+const LINES_BYTES_MAX: usize = 600;
+/// What shells return for a command that does not exist.
+const NOT_FOUND: i32 = 127;
+/// What shells add to the number of a signal.
+const SIGNAL_BASE: i32 = 128;
+/// The largest number of a signal.
+const SIGNAL_MAX: i32 = 64;
+
+/// What a command gave.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(crate = "muster_sdk::serde")]
+pub struct Report {
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// The end of what it wrote to its standard error.
+    pub stderr: String,
+    /// Its exit code; 128 and the signal when a signal killed it, as shells say it.
+    pub exit: i32,
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+pub enum Failure {
+    /// The shell could not be started, or not be watched.
+    NotRun(std::io::Error),
+    /// It took too long.
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+        /// The end of its standard error.
+        stderr: String,
+    },
+    /// It wrote too much.
+    TooMuchOutput {
+        /// The limit.
+        limit: usize,
+    },
+    /// The task was asked to stop.
+    Cancelled,
+}
+
+impl Report {
+    /// True when the command says so.
+    pub fn succeeded(&self) -> bool {
+        self.exit == 0
+    }
+
+    /// The failure of the task, with the command's last words and its exit code.
+    pub fn into_error(self, retry: bool) -> Error {
+        let hint = match self.exit - SIGNAL_BASE {
+            signal @ 1..=SIGNAL_MAX => format!(" (killed by signal {signal})"),
+            _ if self.exit == NOT_FOUND => " (no such command on this machine)".to_owned(),
+            _ => String::new(),
+        };
+        let message = format!("exit code {}{hint}{}", self.exit, last_words(&self.stderr));
+        failed(&message, retry).with_code(self.exit)
+    }
+}
+
+impl Failure {
+    /// The failure of the task.
+    pub fn into_error(self, retry: bool) -> Error {
+        match self {
+            Self::NotRun(error) => Error::from(error).context("sh cannot be run"),
+            Self::TimedOut { limit, stderr } => {
+                let words = last_words(&stderr);
+                failed(&format!("killed after {limit:?}, the limit that timeout_s sets{words}"), retry)
+            }
+            Self::TooMuchOutput { limit } => Error::failed(format_args!(
+                "killed because it wrote more than {limit} bytes to stdout; redirect it to a file"
+            )),
+            Self::Cancelled => Error::cancelled(),
+        }
+    }
+}
+
+/// The exit code as shells say it.
+pub fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| SIGNAL_BASE + status.signal().unwrap_or(0))
+}
+
+fn failed(message: &str, retry: bool) -> Error {
+    if retry { Error::transient(message) } else { Error::failed(message) }
+}
+
+/// A colon and the last lines that are not empty; nothing when there are none.
+fn last_words(stderr: &str) -> String {
+    let mut lines: Vec<&str> =
+        stderr.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LINES_MAX).collect();
+    lines.reverse();
+    let words = lines.join(" | ");
+    if words.is_empty() { words } else { format!(": {}", tail(&words, LINES_BYTES_MAX)) }
+}
+
+/// The last `bytes` bytes, or a little less: it begins with a whole character.
+fn tail(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    let from = (from..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(exit: i32, stderr: &str) -> String {
+        let report = Report { stdout: String::new(), stderr: stderr.into(), exit };
+        report.into_error(false).message().to_owned()
+    }
+
+    #[test]
+    fn messages_hold_the_last_words() {
+        assert_eq!(message(3, ""), "exit code 3");
+        assert_eq!(message(137, ""), "exit code 137 (killed by signal 9)");
+        assert_eq!(message(3, "one\ntwo\n\n three \nfour\n"), "exit code 3: two | three | four");
+        assert_eq!(
+            message(127, "sh: x: not found\n"),
+            "exit code 127 (no such command on this machine): sh: x: not found"
+        );
+        let long = message(1, &"\u{fc}".repeat(10_000));
+        assert!(long.len() <= LINES_BYTES_MAX + 20 && long.ends_with('\u{fc}'));
+    }
+
+    #[test]
+    fn signals_are_codes_above_128() {
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), 3);
+    }
+}
