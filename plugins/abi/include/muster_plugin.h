@@ -64,9 +64,10 @@ typedef int32_t muster_status;
 #define MUSTER_E_PARAMS      (-4) /* job parameters or task input rejected   */
 #define MUSTER_E_UNSUPPORTED (-5) /* this host and plugin cannot do it       */
 #define MUSTER_E_NOMEM       (-6) /* no memory                               */
-#define MUSTER_E_PANIC       (-7) /* caught panic or exception. The job or
-                                     acc object is poisoned: the host makes
-                                     a new one and only frees this one      */
+#define MUSTER_E_PANIC       (-7) /* caught panic or stray exception. The job
+                                     or acc object is poisoned: the host makes
+                                     a new one, and destroys this one when the
+                                     calls in it are over                    */
 #define MUSTER_E_ABI         (-8) /* struct_size, version or contract broken */
 #define MUSTER_E_LIMIT       (-9) /* the result is over the job's limit      */
 /* Unknown negative = MUSTER_E_FAILED; unknown positive = MUSTER_E_ABI.      */
@@ -238,13 +239,15 @@ typedef struct muster_plugin {
   uint64_t   flags;                  /* MUSTER_F_*, as in the manifest;
                                         unknown bits are ignored             */
 
-  /* [one] once per process, before anything else. May be NULL.              */
+  /* [one] once per process, before anything else. May be NULL. Keep the
+   * pointer to the host's table: it stays valid.                            */
   muster_status (*load)(const muster_host *host, muster_error *err);
   /* [one] last call, only when no job lives. May be NULL.                   */
   void (*unload)(void);
 
-  /* [one] once per job and process, and again after MUSTER_E_PANIC. *out must
-   * be set if and only if it returns OK. Required.                          */
+  /* [one] once per job and process, and again after MUSTER_E_PANIC, when calls
+   * may still be in the old object. *out must be set if and only if it returns
+   * OK. Required.                                                           */
   muster_status (*create)(const muster_job_params *p, muster_job **out,
                           muster_error *err);
   /* [one] never fails, should return within 5 s. Required.                  */
