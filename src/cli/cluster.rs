@@ -1,0 +1,92 @@
+//! `muster up`, `down`, `worker` and `coordinator`.
+
+use super::job::ViewArgs;
+use super::quantity;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Which cluster a command talks to.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArg {
+    /// The cluster: its name, a join string or the file that holds it, unix:PATH, or `private`
+    #[arg(long, value_name = "CLUSTER", env = "MUSTER_CLUSTER")]
+    pub cluster: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Workers
+    #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, default_value = "2")]
+    #[arg(allow_hyphen_values = true)]
+    pub workers: u32,
+    /// Slots of each worker are P x T
+    #[arg(short = 'p', long, value_name = "P", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub processes: Option<u32>,
+    /// Threads of each executor process
+    #[arg(short = 't', long, value_name = "T", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub threads: Option<u32>,
+    /// Allow more slots than a worker has CPUs
+    #[arg(long)]
+    pub oversubscribe: bool,
+    /// Keep jobs, results and logs in this folder (default: in the XDG state folder)
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// The cluster's name
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub name: String,
+    /// Register the plugin files of this folder
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
+    /// Serve the coordinator's /metrics and /healthz here
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// The cluster's name
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub name: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CoordinatorCommand {
+    /// Run a coordinator in the foreground; prints the join string for workers
+    Start(Box<crate::service::CoordinatorArgs>),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// List the workers of a cluster
+    Ls {
+        /// Show workers that left, too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Give a worker nothing new; it ends when its tasks are done
+    Drain {
+        /// Its name or number
+        worker: String,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Run a worker
+    Start(Box<WorkerStartArgs>),
+}
+
+#[derive(Debug, Args)]
+pub struct WorkerStartArgs {
+    #[command(flatten)]
+    pub worker: crate::service::WorkerArgs,
+    /// Run in the background; prints the process id
+    #[arg(long)]
+    pub detach: bool,
+}

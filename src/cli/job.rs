@@ -1,0 +1,203 @@
+//! `muster run`, `submit` and `job`.
+
+use super::cluster::ClusterArg;
+use super::quantity;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a job is: shared by `run` and `submit`.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// The workload: a plugin's source folder (built first), a plugin file, or the name, name@version or
+    /// digest of a registered plugin
+    pub plugin: String,
+    /// Parameters of the plugin; `muster plugin info PLUGIN` lists them
+    #[arg(value_name = "KEY=VALUE", value_parser = quantity::pair)]
+    pub params: Vec<(String, String)>,
+    /// Number of tasks, for a workload that needs nothing but the task's index
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["lines", "files"])]
+    pub tasks: Option<u64>,
+    /// A task per line of FILE, or of stdin (-)
+    #[arg(long, value_name = "FILE|-", conflicts_with = "files")]
+    pub lines: Option<PathBuf>,
+    /// A task per file; folders are walked, quoted globs expanded
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
+    pub files: Vec<String>,
+    /// Cut files into tasks of at most this size, at line ends
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "files")]
+    pub chunk: Option<u64>,
+    /// Combine all outputs into one, when the plugin can
+    #[arg(long)]
+    pub reduce: bool,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    /// Seed of the job's random numbers (default: 0)
+    #[arg(long, value_name = "S", default_value_t = 0, hide_default_value = true)]
+    pub seed: u64,
+    /// How often a task is tried before it counts as failed
+    #[arg(long, value_name = "N", value_parser = quantity::small, default_value = "3", allow_hyphen_values = true)]
+    pub max_attempts: u32,
+    /// Jobs of higher priority go first
+    #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true)]
+    pub priority: i32,
+    /// Share of the workers among jobs of the same priority
+    #[arg(long, value_name = "W", value_parser = quantity::small, default_value = "1", allow_hyphen_values = true)]
+    pub weight: u32,
+    #[command(flatten)]
+    pub cluster: ClusterArg,
+}
+
+/// How the executors of a worker look: P processes of T threads.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ShapeArgs {
+    /// The model: threads of one process (1xT), processes (Px1), or both (PxT)
+    #[arg(long, value_enum)]
+    pub model: Option<Model>,
+    /// Executor processes on each worker
+    #[arg(short = 'p', long, value_name = "P", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub processes: Option<u32>,
+    /// Threads of each executor process
+    #[arg(short = 't', long, value_name = "T", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub threads: Option<u32>,
+    /// Allow more threads than a worker has CPUs
+    #[arg(long)]
+    pub oversubscribe: bool,
+}
+
+/// The models of concurrency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// One executor process, a thread per slot
+    Thread,
+    /// An executor process per slot
+    Process,
+    /// Several executor processes of several threads
+    Hybrid,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Workers of the private cluster
+    #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub workers: Option<u32>,
+    /// Where outputs go: JSON lines to FILE or stdout (-), one file per task into DIR; without it they are
+    /// checksummed and dropped
+    #[arg(long, value_name = "FILE|DIR|-")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON object about the run on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Say before what will run where, and after where the time went
+    #[arg(long)]
+    pub explain: bool,
+    /// Keep the private cluster's jobs and results in this folder
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Print one JSON object instead of the job's number
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A job: its number or `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRef(pub u64);
+
+impl std::str::FromStr for JobRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Self(0)),
+            text => match text.parse() {
+                Ok(number) if number > 0 => Ok(Self(number)),
+                _ => Err("a job is its number, or `last`".to_owned()),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// List jobs, the newest first
+    Ls {
+        /// How many
+        #[arg(long, value_name = "N", value_parser = quantity::small, default_value = "20")]
+        limit: u32,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Show one job
+    Info {
+        /// The job's number, or `last`
+        #[arg(default_value = "last", hide_default_value = true)]
+        job: JobRef,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Wait until a job has ended; exits as `run` would
+    Wait {
+        /// The job's number, or `last`
+        #[arg(default_value = "last", hide_default_value = true)]
+        job: JobRef,
+        /// Give up after this long (exit 7); the job goes on
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+        timeout: Option<Duration>,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Stop a job; its results so far are kept
+    Cancel {
+        /// The job's number, or `last`
+        #[arg(default_value = "last", hide_default_value = true)]
+        job: JobRef,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Print a job's results in index order as JSON lines; follows a running job
+    Results {
+        /// The job's number, or `last`
+        #[arg(default_value = "last", hide_default_value = true)]
+        job: JobRef,
+        /// First index
+        #[arg(
+            long,
+            value_name = "INDEX",
+            default_value_t = 0,
+            hide_default_value = true,
+            conflicts_with = "tail"
+        )]
+        from: u64,
+        /// Only the last N results
+        #[arg(long, value_name = "N", value_parser = quantity::tasks)]
+        tail: Option<u64>,
+        /// Do not wait for results that are still to come
+        #[arg(long)]
+        now: bool,
+        /// Where to: JSON lines to FILE or stdout (-), one file per task into DIR; the raw bytes of a
+        /// reduced output
+        #[arg(long, value_name = "FILE|DIR|-", default_value = "-", hide_default_value = true)]
+        out: PathBuf,
+        #[command(flatten)]
+        cluster: ClusterArg,
+    },
+}
+
+/// Which cluster is asked, and how the answer looks.
+#[derive(Clone, Debug, Args)]
+pub struct ViewArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArg,
+}

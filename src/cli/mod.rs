@@ -1,0 +1,69 @@
+//! The command line as it is typed: raw flags, checked one by one. What they mean together is decided where
+//! they are used.
+
+mod bench;
+mod cluster;
+mod job;
+mod plugin;
+pub mod quantity;
+mod usage;
+
+pub use bench::{BenchCommand, OverheadArgs};
+pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
+pub use job::{JobArgs, JobCommand, JobRef, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs};
+pub use plugin::{Language, PluginCommand};
+pub use usage::parse;
+
+use crate::exit::EXIT_CODES;
+use clap::{Parser, Subcommand};
+
+/// Take a workload you wrote, run it unchanged under any concurrency model on any cluster, and see which wins.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job and wait for it; without a cluster on a private one
+    Run(Box<RunArgs>),
+    /// Start a cluster on this machine in the background
+    Up(UpArgs),
+    /// Stop the cluster that `up` started
+    Down(DownArgs),
+    /// Give a job to a cluster and return; prints the job's number
+    Submit(Box<SubmitArgs>),
+    /// List, watch, cancel and read jobs
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List, drain and start workers
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Start a coordinator
+    #[command(subcommand)]
+    Coordinator(CoordinatorCommand),
+    /// Write, build, check and share plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Measure muster itself
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,74 @@
+//! `muster plugin`.
+
+use super::job::ViewArgs;
+use super::quantity;
+use clap::{Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The languages `plugin new` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Rust, built by cargo
+    Rust,
+    /// C11, built by cc
+    C,
+    /// C++17, built by c++
+    Cpp,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Write a new plugin that builds and runs
+    New {
+        /// Its name, or the folder to write, whose last part is the name
+        name: PathBuf,
+        /// The language
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: Language,
+    },
+    /// Build a plugin's folder; prints the path of the plugin file
+    Build {
+        /// The folder
+        #[arg(default_value = ".", hide_default_value = true)]
+        folder: PathBuf,
+    },
+    /// Check a plugin file: says that it is fine, or what is wrong
+    Check {
+        /// The plugin file, or a plugin's folder
+        file: PathBuf,
+        /// How long loading may take
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "10s")]
+        timeout: Duration,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a plugin's facts and parameters
+    Info {
+        /// A plugin file or folder, or the name, name@version or digest of a registered plugin
+        plugin: String,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Register plugins with a cluster
+    Push {
+        /// Plugin files, a folder of plugin files, or a plugin's source folder
+        #[arg(required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// List registered plugins
+    Ls {
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Remove a registered plugin
+    Rm {
+        /// Its name, name@version or digest
+        plugin: String,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+}

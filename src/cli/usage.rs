@@ -1,0 +1,107 @@
+//! Parses the command line and says what is wrong with it in one line.
+
+use super::Cli;
+use crate::exit::Failure;
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+/// The command line, `None` when help or version was asked for and printed.
+pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Option<Cli>, Failure> {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let _ = error.print(); // a closed stdout is fine
+            Ok(None)
+        }
+        Err(error) => Err(failure(&error.render().to_string())),
+    }
+}
+
+/// Folds clap's message into one line, and its tip, or the way to more help, into the hint.
+fn failure(text: &str) -> Failure {
+    let mut message = String::new();
+    let mut tips = Vec::new();
+    let mut command = "muster".to_owned();
+    let mut in_message = true;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if let Some(tip) = trimmed.strip_prefix("tip: ") {
+            tips.push(tip.to_owned());
+        } else if let Some(usage) = trimmed.strip_prefix("Usage: ") {
+            command = command_words(usage);
+        } else if trimmed.is_empty() || !in_message {
+            in_message &= message.is_empty();
+        } else {
+            if !message.is_empty() {
+                message.push(' ');
+            }
+            message.push_str(trimmed.strip_prefix("error: ").unwrap_or(trimmed));
+        }
+    }
+    let possible = text.lines().find_map(|line| {
+        let line = line.trim();
+        line.strip_prefix("[possible values: ").and_then(|rest| rest.strip_suffix(']'))
+    });
+    if let Some(values) = possible.filter(|_| !message.contains("possible values")) {
+        tips.push(format!("possible values: {values}"));
+    }
+    if tips.is_empty() {
+        tips.push(format!("{command} --help"));
+    }
+    Failure::usage(message).hint(tips.join("; "))
+}
+
+/// The command in a usage line, without its arguments.
+fn command_words(usage: &str) -> String {
+    let words = usage.split_whitespace();
+    let words: Vec<&str> = words.take_while(|word| word.bytes().all(|b| b.is_ascii_lowercase())).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(words: &[&str]) -> String {
+        let words = std::iter::once("muster").chain(words.iter().copied()).map(Into::into);
+        parse(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn unknown_commands_and_flags_get_a_suggestion() {
+        let text = wrong(&["runn", "x"]);
+        assert!(text.starts_with("error: unrecognized subcommand 'runn'\nhint: "), "{text}");
+        assert!(text.contains("'run'"), "{text}");
+        let text = wrong(&["run", "x", "--reduec"]);
+        assert!(text.contains("--reduce"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+
+    #[test]
+    fn every_usage_error_is_one_line_and_a_hint() {
+        for words in [
+            &["run"][..],
+            &["run", "x", "-n", "0"],
+            &["run", "x", "-n", "-4"],
+            &["run", "x", "-n", "99999999999999999999"],
+            &["run", "x", "--model", "fibres"],
+            &["run", "x", "--lines", "a", "--files", "b"],
+            &["run", "x", "--files", "b", "--chunk", "4"],
+            &["run", "x", "novalue"],
+            &["job", "wait", "--timeout", "10"],
+            &["job"],
+            &[],
+        ] {
+            let text = wrong(words);
+            assert_eq!(text.lines().count(), 2, "{words:?}: {text}");
+            assert!(text.starts_with("error: "), "{words:?}: {text}");
+        }
+        assert!(wrong(&["run", "x", "-n", "0"]).contains("at least 1"));
+        assert!(
+            wrong(&["run", "x", "-n", "-4"]).contains("whole number"),
+            "{}",
+            wrong(&["run", "x", "-n", "-4"])
+        );
+        assert!(wrong(&["run", "x", "--model", "fibres"]).contains("hybrid"));
+    }
+}

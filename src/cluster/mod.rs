@@ -1,0 +1,14 @@
+//! Clusters: which one a command talks to, private ones for a single job, and those in the background.
+
+mod choose;
+pub mod clients;
+mod folder;
+mod private;
+mod process;
+mod record;
+
+pub use choose::{Choice, Session, choose, is_alive, session};
+pub use folder::{private_folder, socket_path};
+pub use private::{Private, private_slots};
+pub use process::{Child, Start, send, wait_gone};
+pub use record::{Process, Record};

@@ -1,0 +1,114 @@
+//! A cluster for one command: the coordinator in this process, on a runtime of its own, and workers that are
+//! this binary again. They die with us, whatever ends us; the temporary folder goes when it is dropped.
+
+use super::choose::Session;
+use super::folder::TempFolder;
+use super::process::{Child, Start};
+use crate::exit::{Exit, Failure};
+use crate::job::ShapePlan;
+use crate::service::InProcess;
+use muster_proto::link::{Target, connect};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// How long a worker may take to end before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A running private cluster. Must be started on the main thread: its workers die with the thread that
+/// started them.
+pub struct Private {
+    session: Session,
+    workers: Vec<Child>,
+    slots: u32,
+    /// Dropped after the workers were told to end, and before the folder.
+    coordinator: Option<InProcess>,
+    folder: TempFolder,
+}
+
+/// The slots of each worker of a private cluster.
+pub fn private_slots(shape: &ShapePlan, workers: u32) -> Result<u32, Failure> {
+    let usable = crate::service::usable_cpus();
+    shape.slots((usable / workers).max(1), usable)
+}
+
+impl Private {
+    /// Starts a coordinator and `workers` workers of `slots` slots. With `state` its jobs and results outlive it.
+    pub async fn start(workers: u32, slots: u32, state: Option<&Path>) -> Result<Self, Failure> {
+        let folder = TempFolder::new()?;
+        let socket = folder.path().join("coordinator.sock");
+        let coordinator = InProcess::start(&socket, state)?;
+        let mut children = Vec::new();
+        for number in 1..=workers {
+            let mut connect = OsString::from("unix:");
+            connect.push(&socket);
+            let mut arguments: Vec<OsString> =
+                ["worker", "start", "--private", "--connect"].map(OsString::from).to_vec();
+            arguments.push(connect);
+            arguments.extend(["--slots".into(), slots.to_string().into()]);
+            arguments.extend(["--name".into(), format!("worker-{number}").into()]);
+            children.push(Child::start(&arguments, Start::Bound, None)?);
+        }
+        let link = connect(&Target::Unix(socket)).await?;
+        let session = Session { link, name: "private".to_owned() };
+        Ok(Self { session, workers: children, slots, coordinator: Some(coordinator), folder })
+    }
+
+    /// The link to it.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How many workers it was started with.
+    pub fn workers(&self) -> u32 {
+        u32::try_from(self.workers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The slots of each.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The process ids of its workers.
+    pub fn worker_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.workers.iter().map(Child::id)
+    }
+
+    /// What it is, in a few words.
+    pub fn describe(&self) -> String {
+        let plural = |count: u32, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        format!("{} of {}", plural(self.workers(), "worker"), plural(self.slots, "slot"))
+    }
+
+    /// Comes back when all workers have ended, so that nothing would ever run.
+    pub async fn lost(&self) -> Failure {
+        for worker in &self.workers {
+            let Ok(descriptor) = worker.descriptor() else { continue };
+            // SAFETY: an OwnedFd keeps naming the same open descriptor for as long as it lives.
+            let process = unsafe { AsyncFd::<OwnedFd>::register(descriptor) };
+            if let Ok(process) = process {
+                let _ = process.readable().await;
+            }
+        }
+        let count = self.workers.len();
+        Failure::new(Exit::Connection, format_args!("all {count} workers of the private cluster ended"))
+            .hint("their last words are above")
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            worker.signal(libc::SIGTERM);
+        }
+        for worker in &mut self.workers {
+            worker.end(STOP_GRACE);
+        }
+        if let Some(coordinator) = self.coordinator.take() {
+            coordinator.stop();
+        }
+        debug_assert!(self.folder.path().exists(), "the folder goes last");
+    }
+}

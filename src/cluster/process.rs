@@ -1,0 +1,137 @@
+//! Processes of our own: the same binary again, as a worker or a coordinator.
+
+use crate::exit::{Exit, Failure, reason};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How a child lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It dies with the thread that started it, which must therefore be one that lives as long as we do.
+    Bound,
+    /// It goes on without us, in a session of its own.
+    Detached,
+}
+
+/// A child process.
+#[derive(Debug)]
+pub struct Child(std::process::Child);
+
+impl Child {
+    /// Starts this binary again. Its output goes to `log`, or to our stderr.
+    pub fn start(arguments: &[OsString], start: Start, log: Option<&Path>) -> Result<Self, Failure> {
+        let failed = |error: &io::Error| {
+            Failure::new(Exit::Storage, format_args!("cannot start a process of muster: {}", reason(error)))
+        };
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("muster").args(arguments).stdin(Stdio::null());
+        match log {
+            Some(path) => {
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+                let file = file.map_err(|error| Failure::io(Exit::Storage, "write", path, &error))?;
+                command.stderr(file.try_clone().map_err(|error| failed(&error))?).stdout(file);
+            }
+            None => {
+                command.stdout(Stdio::null());
+            }
+        }
+        let parent = std::process::id();
+        // SAFETY: the closure makes system calls only, which is what may be done between fork and exec.
+        unsafe {
+            command.pre_exec(move || match start {
+                Start::Bound => die_with(parent),
+                Start::Detached => own_session(),
+            });
+        }
+        command.spawn().map(Self).map_err(|error| failed(&error))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// A descriptor that becomes readable when it has ended.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        open_process(self.0.id()).ok_or_else(io::Error::last_os_error)
+    }
+
+    /// How it ended, when it did.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal, unless it ended.
+    pub fn signal(&mut self, signal: i32) {
+        if self.ended().is_none() {
+            send(self.0.id(), signal);
+        }
+    }
+
+    /// Waits until it ended; kills it when that takes longer than `grace`.
+    pub fn end(&mut self, grace: Duration) {
+        if self.ended().is_none() && !wait_gone(self.0.id(), grace) {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub fn send(pid: u32, signal: i32) {
+    if let Ok(pid) = i32::try_from(pid) {
+        // SAFETY: kill takes numbers only.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// Waits until a process has ended. `false`: it still runs after `limit`.
+pub fn wait_gone(pid: u32, limit: Duration) -> bool {
+    let Some(process) = open_process(pid) else { return true };
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut wait = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd is given, and it is ours.
+        match unsafe { libc::poll(&raw mut wait, 1, millis) } {
+            0 if left.is_zero() => return false,
+            1 => return true,
+            _ => {} // interrupted, or the rest of a millisecond
+        }
+    }
+}
+
+/// The process as a descriptor; `None` when there is none.
+fn open_process(pid: u32) -> Option<OwnedFd> {
+    let pid = i32::try_from(pid).ok()?;
+    // SAFETY: the call takes numbers only.
+    let descriptor = i32::try_from(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).ok()?;
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    (descriptor >= 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn die_with(parent: u32) -> io::Result<()> {
+    // SAFETY: system calls that take numbers only.
+    let set = unsafe {
+        // Its own process group: Ctrl-C in a terminal is for us alone.
+        libc::setpgid(0, 0) == 0 && libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
+    };
+    if !set {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it takes nothing.
+    let now = unsafe { libc::getppid() };
+    // The parent may have died before the line above.
+    if u32::try_from(now) == Ok(parent) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+}
+
+fn own_session() -> io::Result<()> {
+    // SAFETY: it takes nothing.
+    if unsafe { libc::setsid() } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,166 @@
+//! `muster job`.
+
+use super::push::{find, manifest};
+use super::run::exit_of;
+use crate::cli::{ClusterArg, JobCommand, JobRef, ViewArgs};
+use crate::cluster::{Session, clients, session};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::input::Names;
+use crate::interrupt::Interrupt;
+use crate::job::{Progress, Taking, short, take, wait_until_final};
+use crate::output::{Sink, SinkError, Target};
+use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
+use crate::terminal;
+use muster_proto::v1;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Does what a `job` command says.
+pub async fn job(command: JobCommand) -> Outcome {
+    match command {
+        JobCommand::Ls { limit, view } => ls(limit, &view).await,
+        JobCommand::Info { job, view } => info(job, &view).await,
+        JobCommand::Wait { job, timeout, view } => wait(job, timeout, &view).await,
+        JobCommand::Cancel { job, view } => cancel(job, &view).await,
+        JobCommand::Results { job, from, tail, now, out, cluster } => {
+            let request = v1::ResultsRequest { job: job.0, from, follow: !now, last: tail.unwrap_or(0) };
+            results(request, &out, &cluster).await
+        }
+    }
+}
+
+async fn ls(limit: u32, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let reply = clients::jobs(&session.link).list(v1::ListJobsRequest { limit }).await;
+    let jobs = reply.map_err(|status| Failure::from_status("listing jobs", &status))?.into_inner().jobs;
+    if view.json {
+        let jobs: Vec<Report> = jobs.iter().map(|status| report(status, &session)).collect();
+        return super::printed(terminal::print_json(&serde_json::json!({ "jobs": jobs })));
+    }
+    let columns = [
+        Column::number("JOB"),
+        Column::text("STATE"),
+        Column::text("PLUGIN"),
+        Column::number("TASKS"),
+        Column::number("OK"),
+        Column::number("FAILED"),
+        Column::number("TIME"),
+        Column::number("TASKS/S").wide(),
+        Column::number("SUBMITTED").wide(),
+        Column::text("REASON").wide(),
+    ];
+    super::printed(terminal::print(list(&columns, jobs.iter().map(row).collect())))
+}
+
+fn row(status: &v1::JobStatus) -> Vec<String> {
+    let plugin = status.spec.as_ref().and_then(|spec| spec.plugin.as_ref());
+    let rate = if status.wall_s > 0.0 {
+        short((status.ok + status.failed) as f64 / status.wall_s)
+    } else {
+        "-".into()
+    };
+    vec![
+        status.job.to_string(),
+        state_name(status.state()).to_owned(),
+        plugin.map(|plugin| plugin.name.clone()).unwrap_or_default(),
+        number(status.tasks),
+        number(status.ok),
+        number(status.failed),
+        seconds(status.wall_s),
+        rate,
+        ago(status.submitted_s),
+        status.reason.clone(),
+    ]
+}
+
+/// How long ago a Unix time is.
+pub fn ago(then: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let seconds = (now - then).max(0.0) as u64;
+    match seconds {
+        0..=119 => format!("{seconds} s ago"),
+        120..=7199 => format!("{} min ago", seconds / 60),
+        7200..=172_799 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+async fn info(job: JobRef, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let status = get(&session, job).await?;
+    show(&status, &session, view.json)
+}
+
+async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let session = session(&view.cluster).await?;
+    // `last` is settled once: a newer job must not take its place.
+    let job = get(&session, job).await?.job;
+    let mut progress = Progress::new(terminal::watched(), None);
+    let bar = progress.handle();
+    let limit = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        status = wait_until_final(&session.link, job, |status| progress.update(status)) => status,
+        () = limit => Err(Failure::new(Exit::Limit, format_args!("job {job} has not ended yet")).hint("it goes on")),
+        () = interrupt.next() => {
+            Err(Failure::new(Exit::Interrupted, format_args!("stopped waiting; job {job} goes on")))
+        }
+    };
+    bar.finish();
+    let status = outcome?;
+    show(&status, &session, view.json)?;
+    exit_of(&status, false)
+}
+
+async fn cancel(job: JobRef, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: job.0 }).await;
+    let status = reply.map_err(|status| Failure::from_status("cancelling the job", &status))?.into_inner();
+    if view.json {
+        return show(&status, &session, true);
+    }
+    super::printed(terminal::print(format_args!("job {} {}", status.job, state_name(status.state()))))
+}
+
+async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
+    let reply = clients::jobs(&session.link).get(v1::JobRequest { job: job.0 }).await;
+    reply
+        .map(tonic::Response::into_inner)
+        .map_err(|status| Failure::from_status("looking for the job", &status))
+}
+
+fn report(status: &v1::JobStatus, session: &Session) -> Report {
+    let cluster = session.name.clone();
+    Report::new(status, Facts { cluster, total_s: None, output: None, interrupted: false })
+}
+
+fn show(status: &v1::JobStatus, session: &Session, json: bool) -> Outcome {
+    let report = report(status, session);
+    super::printed(if json { terminal::print_json(&report) } else { terminal::print(report.table()) })
+}
+
+async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterArg) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let session = session(cluster).await?;
+    let status = get(&session, JobRef(request.job)).await?;
+    request.job = status.job;
+    let reference = status.spec.and_then(|spec| spec.plugin).unwrap_or_default();
+    // The plugin may have been removed since: its outputs are bytes then.
+    let kind = match find(&session.link, &hex(&reference.digest)).await? {
+        Some(info) => manifest(&info)?.output(),
+        None => muster_plugin_host::OutputKind::Bytes,
+    };
+    let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
+    tokio::select! {
+        taken = take(&session.link, request, sink) => match taken {
+            Ok(_) | Err(Taking::Sink(SinkError::Closed)) => Ok(Exit::Ok),
+            Err(error) => Err(error.into()),
+        },
+        () = interrupt.next() => Ok(Exit::Interrupted),
+    }
+}

@@ -1,0 +1,55 @@
+//! What each command does.
+
+mod bench;
+mod coordinator;
+mod job;
+mod plugin;
+mod push;
+mod run;
+mod submit;
+mod up;
+mod worker;
+
+use crate::cli::{BenchCommand, Cli, Command};
+use crate::exit::{Exit, Failure, Outcome};
+use clap::CommandFactory as _;
+
+/// Does what the command line says.
+pub fn execute(cli: Cli) -> Outcome {
+    match cli.command {
+        Command::Run(args) => block_on(run::run(&args)),
+        Command::Up(args) => block_on(up::up(&args)),
+        Command::Down(args) => block_on(up::down(&args)),
+        Command::Submit(args) => block_on(submit::submit(&args)),
+        Command::Job(command) => block_on(job::job(command)),
+        Command::Worker(command) => worker::worker(command),
+        Command::Coordinator(command) => coordinator::coordinator(command),
+        Command::Plugin(command) => block_on(plugin::plugin(command)),
+        Command::Bench(BenchCommand::Overhead(args)) => block_on(bench::overhead(&args)),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// Runs a client's side on this thread: it is one connection that mostly waits.
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Limit, format_args!("cannot start: {error}")))?;
+    runtime.block_on(Box::pin(work))
+}
+
+/// Nobody reads stdout any more: that is fine.
+fn printed(result: std::io::Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Ok(Exit::Ok),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Ok),
+        Err(error) => Err(Failure::io(Exit::Storage, "write", std::path::Path::new("stdout"), &error)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
+    use std::io::Write as _;
+    printed(std::io::stdout().lock().write_all(&script))
+}

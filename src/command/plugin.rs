@@ -1,0 +1,229 @@
+//! `muster plugin`.
+
+use super::push::{find, push};
+use crate::cli::{PluginCommand, ViewArgs};
+use crate::cluster::{clients, session};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold};
+use crate::summary::{Column, bytes, hex, list, pairs};
+use crate::terminal::{self, note};
+use muster_plugin_host::{Manifest, Problem};
+use muster_proto::v1;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Does what a `plugin` command says.
+pub async fn plugin(command: PluginCommand) -> Outcome {
+    match command {
+        PluginCommand::New { name, lang } => {
+            let folder = scaffold::scaffold(&name, lang)?;
+            note(format_args!("wrote {0}; run it: muster run {0} --reduce", folder.display()));
+            Ok(Exit::Ok)
+        }
+        PluginCommand::Build { folder } => super::printed(terminal::print(build(&folder)?.display())),
+        PluginCommand::Check { file, timeout, json } => check(&file, timeout, json),
+        PluginCommand::Info { plugin, view } => info(&plugin, &view).await,
+        PluginCommand::Push { files, view } => push_all(&files, &view).await,
+        PluginCommand::Ls { view } => ls(&view).await,
+        PluginCommand::Rm { plugin, view } => rm(&plugin, &view).await,
+    }
+}
+
+fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
+    let path = if path.is_dir() && Project::detect(path).is_some() { build(path)? } else { path.to_owned() };
+    let checked = PluginFile::inspect(&path).and_then(|file| file.try_out_within(timeout).map(|()| file));
+    if json {
+        let object = match &checked {
+            Ok(file) => {
+                let mut facts = facts(file.manifest(), &v1_info(file))?;
+                facts["ok"] = true.into();
+                facts
+            }
+            Err(problem) => serde_json::json!({"ok": false, "file": path, "problem": problem.to_string()}),
+        };
+        super::printed(terminal::print_json(&object))?;
+    }
+    let file = checked?;
+    if json {
+        return Ok(Exit::Ok);
+    }
+    super::printed(terminal::print(format_args!(
+        "OK {}\n{}",
+        path.display(),
+        table(file.manifest(), &v1_info(&file))
+    )))
+}
+
+async fn info(text: &str, view: &ViewArgs) -> Outcome {
+    let (manifest, info) = match locate(text)? {
+        Located::Here(file) => (file.manifest().clone(), v1_info(&file)),
+        Located::Registered(query) => {
+            let session = session(&view.cluster).await?;
+            let registered = ", and no registered plugin of that name or digest";
+            let found = find(&session.link, &query).await?;
+            let found = found.ok_or(PluginFailure::NotFound { query, registered })?;
+            (super::push::manifest(&found)?, found)
+        }
+    };
+    if view.json {
+        return super::printed(terminal::print_json(&facts(&manifest, &info)?));
+    }
+    super::printed(terminal::print(table(&manifest, &info)))
+}
+
+fn v1_info(file: &PluginFile) -> v1::PluginInfo {
+    v1::PluginInfo {
+        plugin: Some(file.reference()),
+        target: file.inspection().target.clone(),
+        manifest: file.manifest().json().to_owned(),
+        added_s: 0.0,
+    }
+}
+
+fn facts(manifest: &Manifest, info: &v1::PluginInfo) -> Result<serde_json::Value, Failure> {
+    let reference = info.plugin.clone().unwrap_or_default();
+    let parsed: serde_json::Value =
+        serde_json::from_str(manifest.json()).map_err(|error| Failure::new(Exit::Plugin, error))?;
+    Ok(serde_json::json!({
+        "name": manifest.name(), "version": manifest.version(), "digest": hex(&reference.digest),
+        "size": reference.size, "target": info.target, "manifest": parsed,
+    }))
+}
+
+fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
+    let reference = info.plugin.clone().unwrap_or_default();
+    let flags: Vec<&str> = manifest.flag_names().collect();
+    let mut rows = vec![
+        ("plugin", format!("{} {}", manifest.name(), manifest.version())),
+        ("about", manifest.description().to_owned()),
+        ("digest", hex(&reference.digest)),
+        ("file", format!("{}, {}", bytes(reference.size), info.target)),
+        ("tasks", format!("input {}, output {}", manifest.input().name(), manifest.output().name())),
+    ];
+    if manifest.reduce() {
+        rows.push(("reduce", "results can be combined (--reduce)".to_owned()));
+    }
+    if let Some(tasks) = manifest.default_tasks() {
+        rows.push(("default", format!("{} tasks", crate::summary::number(tasks))));
+    }
+    rows.push(("flags", flags.join(", ")));
+    for metric in manifest.metrics() {
+        rows.push(("metric", format!("{} ({}): {}", metric.name, metric.kind.name(), metric.help)));
+    }
+    rows.extend(manifest.params().iter().map(|param| {
+        let default = param.default().map(|value| format!("={value}")).unwrap_or_default();
+        let about = param.description();
+        let about = if about.is_empty() { String::new() } else { format!("; {about}") };
+        ("param", format!("{}{default}: {param}{about}", param.name()))
+    }));
+    pairs(&rows)
+}
+
+async fn push_all(paths: &[PathBuf], view: &ViewArgs) -> Outcome {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(plugin_files(path)?);
+    }
+    let session = session(&view.cluster).await?;
+    let mut pushed = Vec::new();
+    for file in &files {
+        let (info, known) = push(&session.link, file).await?;
+        let reference = info.plugin.clone().unwrap_or_default();
+        if !view.json {
+            let what = if known { "known" } else { "added" };
+            let line =
+                format!("{} {}@{} {}", what, reference.name, reference.version, hex(&reference.digest));
+            super::printed(terminal::print(line))?;
+        }
+        pushed.push(serde_json::json!({
+            "name": reference.name, "version": reference.version, "digest": hex(&reference.digest), "known": known,
+        }));
+    }
+    if view.json {
+        return super::printed(terminal::print_json(&serde_json::json!({ "plugins": pushed })));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A file, the product of a source folder, or all `.so` files of a folder. They are tried out only when they
+/// can run on this machine; other workers may be of another kind.
+fn plugin_files(path: &Path) -> Result<Vec<PluginFile>, Failure> {
+    let open = |path: &Path| -> Result<PluginFile, Failure> {
+        match PluginFile::inspect(path) {
+            Ok(file) => file.try_out().map(|()| file).map_err(Failure::from),
+            Err(PluginFailure::Broken(error)) if is_for_others(error.problem()) => {
+                Ok(PluginFile::inspect_any(path)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    };
+    if !path.is_dir() {
+        return Ok(vec![open(path)?]);
+    }
+    if Project::detect(path).is_some() {
+        note(format_args!("building {}", path.display()));
+        return Ok(vec![open(&build(path)?)?]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| Failure::io(Exit::Plugin, "read", path, &error))?;
+    let mut libraries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    libraries.retain(|path| path.extension().is_some_and(|ending| ending == "so"));
+    libraries.sort();
+    if libraries.is_empty() {
+        return Err(Failure::new(Exit::Plugin, format_args!("no plugin file (*.so) in {}", path.display()))
+            .hint("name a plugin file, or a source folder with Cargo.toml or C sources"));
+    }
+    libraries.iter().map(|path| open(path)).collect()
+}
+
+fn is_for_others(problem: &Problem) -> bool {
+    matches!(problem, Problem::OtherMachine { .. } | Problem::NeedsGlibc { .. })
+}
+
+async fn ls(view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let reply = clients::plugins(&session.link).list(v1::ListPluginsRequest {}).await;
+    let plugins =
+        reply.map_err(|status| Failure::from_status("listing plugins", &status))?.into_inner().plugins;
+    if view.json {
+        let all = plugins.iter().map(|info| facts(&super::push::manifest(info)?, info));
+        let all = all.collect::<Result<Vec<_>, Failure>>()?;
+        return super::printed(terminal::print_json(&serde_json::json!({ "plugins": all })));
+    }
+    let columns = [
+        Column::text("NAME"),
+        Column::text("VERSION"),
+        Column::text("DIGEST"),
+        Column::number("SIZE"),
+        Column::text("TARGET").wide(),
+        Column::number("ADDED").wide(),
+    ];
+    let row = |info: &v1::PluginInfo| {
+        let reference = info.plugin.clone().unwrap_or_default();
+        let digest = hex(&reference.digest).chars().take(16).collect();
+        let size = bytes(reference.size);
+        vec![
+            reference.name,
+            reference.version,
+            digest,
+            size,
+            info.target.clone(),
+            super::job::ago(info.added_s),
+        ]
+    };
+    super::printed(terminal::print(list(&columns, plugins.iter().map(row).collect())))
+}
+
+async fn rm(query: &str, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let request = v1::RemovePluginRequest { query: query.to_owned() };
+    let reply = clients::plugins(&session.link).remove(request).await;
+    let reply = reply.map_err(|status| Failure::from_status("removing the plugin", &status))?.into_inner();
+    let reference = reply.plugin.and_then(|info| info.plugin).unwrap_or_default();
+    let digest = hex(&reference.digest);
+    if view.json {
+        let object =
+            serde_json::json!({"name": reference.name, "version": reference.version, "digest": digest});
+        return super::printed(terminal::print_json(&object));
+    }
+    super::printed(terminal::print(format_args!("removed {}@{} {digest}", reference.name, reference.version)))
+}

@@ -1,0 +1,224 @@
+//! `muster run`: one job from start to end, on a cluster that is up or on one of its own.
+
+use super::push::{find, manifest, push};
+use crate::cli::{JobArgs, RunArgs};
+use crate::cluster::{Choice, Private, Session, choose, private_slots};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::input::{Names, Source};
+use crate::interrupt::Interrupt;
+use crate::job::{Drive, Ended, Plan, Progress};
+use crate::output::{Sink, Target, reduced_text};
+use crate::plugin::{Located, PluginFailure, PluginFile, locate};
+use crate::summary::{Before, Facts, Report, before, where_time_went};
+use crate::terminal::{self, note};
+use muster_plugin_host::Manifest;
+use muster_proto::link::connect;
+use muster_proto::v1;
+use std::time::Instant;
+
+/// Runs a job.
+pub async fn run(args: &RunArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let target = target(args)?;
+    let located = locate(&args.job.plugin)?;
+    let choice = choose(&args.job.cluster)?;
+    check_cluster_flags(args, &choice)?;
+    let prepared = prepare(&args.job, located, &choice).await?;
+    let Prepared { manifest, plan, .. } = &prepared;
+    let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
+    let sink = Sink::open(target.as_ref(), manifest.output(), manifest.name(), names.clone())?;
+    let (cluster, reference) = open_cluster(args, &prepared, choice).await?;
+    let link = cluster.session().link.clone();
+    let name = cluster.session().name.clone();
+    let wants_results = target.is_some() || args.job.reduce;
+    let outputs = if wants_results { v1::Outputs::Stream } else { v1::Outputs::Checksum };
+    let spec = plan.spec(&args.job, reference.clone(), outputs);
+    if args.explain {
+        explain_before(&cluster, plan, &reference).await?;
+    }
+    let progress = Progress::new(terminal::watched(), plan.source.tasks());
+    let output_kind = manifest.output();
+    let blocks = prepared.plan.source.blocks(names);
+    let began = Instant::now();
+    let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress };
+    let ended = tokio::select! {
+        ended = drive.run(&mut interrupt) => ended?,
+        failure = cluster.lost() => return Err(failure),
+    };
+    let total_s = began.elapsed().as_secs_f64();
+    drop(cluster);
+    let shown = ended.reduced.as_deref().filter(|_| target.is_none());
+    let output = shown.map(|bytes| {
+        let long = || format!("{} bytes; write them with --out FILE", bytes.len());
+        reduced_text(output_kind, bytes).unwrap_or_else(long)
+    });
+    let facts = Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted };
+    report(args, &ended, facts)
+}
+
+/// A job that was checked as far as it can be without a cluster.
+struct Prepared {
+    manifest: Manifest,
+    plan: Plan,
+    plugin: Plugin,
+}
+
+enum Plugin {
+    File(Box<PluginFile>),
+    Known(v1::PluginRef, Session),
+}
+
+async fn prepare(args: &JobArgs, located: Located, choice: &Choice) -> Result<Prepared, Failure> {
+    let (manifest, plugin) = match (located, choice) {
+        (Located::Here(file), _) => (file.manifest().clone(), Plugin::File(file)),
+        (Located::Registered(query), Choice::Private) => {
+            let registered = ", and a private cluster has no registered plugins";
+            return Err(PluginFailure::NotFound { query, registered }.into());
+        }
+        (Located::Registered(query), Choice::Existing { name, target }) => {
+            let session = Session { link: connect(target).await?, name: name.clone() };
+            let info = find(&session.link, &query).await?;
+            let registered = ", and no registered plugin of that name or digest";
+            let info = info.ok_or(PluginFailure::NotFound { query, registered })?;
+            (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default(), session))
+        }
+    };
+    let plan = Plan::new(args, &manifest)?;
+    if let Plugin::File(file) = &plugin {
+        file.try_out()?;
+    }
+    Ok(Prepared { manifest, plan, plugin })
+}
+
+/// A cluster in use: its own processes, when it is private, end with it.
+enum Cluster {
+    Private(Box<Private>),
+    Existing(Session),
+}
+
+impl Cluster {
+    fn session(&self) -> &Session {
+        match self {
+            Self::Private(private) => private.session(),
+            Self::Existing(session) => session,
+        }
+    }
+
+    /// Comes back when the cluster can do nothing any more.
+    async fn lost(&self) -> Failure {
+        match self {
+            Self::Private(private) => private.lost().await,
+            Self::Existing(_) => std::future::pending().await,
+        }
+    }
+}
+
+async fn open_cluster(
+    args: &RunArgs,
+    prepared: &Prepared,
+    choice: Choice,
+) -> Result<(Cluster, v1::PluginRef), Failure> {
+    let cluster = match (&prepared.plugin, choice) {
+        (Plugin::Known(_, session), _) => Cluster::Existing(session.clone()),
+        (Plugin::File(_), Choice::Existing { name, target }) => {
+            Cluster::Existing(Session { link: connect(&target).await?, name })
+        }
+        (Plugin::File(_), Choice::Private) => {
+            let workers = args.workers.unwrap_or(1);
+            let slots = private_slots(&prepared.plan.shape, workers)?;
+            Cluster::Private(Box::new(Private::start(workers, slots, args.state.as_deref()).await?))
+        }
+    };
+    match &cluster {
+        Cluster::Private(private) => note(format_args!("cluster: private ({})", private.describe())),
+        Cluster::Existing(session) => note(format_args!("cluster: {}", session.name)),
+    }
+    let reference = match &prepared.plugin {
+        Plugin::Known(reference, _) => reference.clone(),
+        Plugin::File(file) => {
+            push(&cluster.session().link, file).await?;
+            file.reference()
+        }
+    };
+    Ok((cluster, reference))
+}
+
+/// Where outputs go, and whether that fits the other flags.
+fn target(args: &RunArgs) -> Result<Option<Target>, Failure> {
+    let target = args.out.as_deref().map(Target::new);
+    match &target {
+        Some(Target::Stdout) if args.json => Err(Failure::usage("--json and --out - both write to stdout")
+            .hint("write the outputs to a file: --out FILE")),
+        Some(Target::Folder(_)) if args.job.reduce => {
+            Err(Failure::usage("--reduce gives one output, and --out names a folder")
+                .hint("name a file: --out FILE"))
+        }
+        _ => Ok(target),
+    }
+}
+
+fn check_cluster_flags(args: &RunArgs, choice: &Choice) -> Result<(), Failure> {
+    let Choice::Existing { name, .. } = choice else { return Ok(()) };
+    let flag = match (args.workers, &args.state) {
+        (Some(_), _) => "-w",
+        (None, Some(_)) => "--state",
+        (None, None) => return Ok(()),
+    };
+    Err(Failure::usage(format_args!("{flag} is for a private cluster, and cluster {name} is in use"))
+        .hint("leave it out, or use --cluster private"))
+}
+
+async fn explain_before(cluster: &Cluster, plan: &Plan, plugin: &v1::PluginRef) -> Result<(), Failure> {
+    let session = cluster.session();
+    let (workers, slots) = match cluster {
+        Cluster::Private(private) => (private.workers(), private.workers() * private.slots()),
+        Cluster::Existing(_) => super::worker::up_workers(&session.link).await?,
+    };
+    let facts = Before {
+        plugin,
+        cluster: &session.name,
+        workers,
+        shape: plan.shape.on(slots / workers.max(1)),
+        slots,
+        tasks: plan.source.tasks(),
+    };
+    note(before(&facts));
+    if let Source::Files(files) = &plan.source {
+        note(format_args!("inputs    {} files", files.len()));
+    }
+    Ok(())
+}
+
+fn report(args: &RunArgs, ended: &Ended, facts: Facts) -> Outcome {
+    let status = &ended.status;
+    let report = Report::new(status, facts);
+    if ended.unread {
+        return Ok(Exit::Ok);
+    }
+    note(report.table());
+    if ended.interrupted {
+        note("cancelled by Ctrl-C; the results so far were kept");
+    }
+    if args.explain {
+        note(where_time_went(status));
+    }
+    if args.json {
+        super::printed(terminal::print_json(&report))?;
+    }
+    exit_of(status, ended.interrupted)
+}
+
+/// How a job's end ends the command.
+pub fn exit_of(status: &v1::JobStatus, interrupted: bool) -> Outcome {
+    match status.state() {
+        _ if interrupted => Ok(Exit::Interrupted),
+        v1::JobState::Failed => {
+            Err(Failure::new(Exit::Job, format_args!("job {} failed: {}", status.job, status.reason)))
+        }
+        v1::JobState::Cancelled => {
+            Err(Failure::new(Exit::Job, format_args!("job {} was cancelled", status.job)))
+        }
+        _ if status.failed > 0 => Ok(Exit::TasksFailed),
+        _ => Ok(Exit::Ok),
+    }
+}

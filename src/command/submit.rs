@@ -1,0 +1,65 @@
+//! `muster submit`: gives a job and all its inputs to a cluster, prints its number and returns.
+
+use super::push::{find, manifest, push};
+use crate::cli::SubmitArgs;
+use crate::cluster::{clients, session};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::input::Names;
+use crate::interrupt::Interrupt;
+use crate::job::{Plan, feed, submit as submit_job};
+use crate::plugin::{Located, PluginFailure, locate};
+use crate::terminal::{self, note};
+use muster_proto::v1;
+
+/// Submits a job.
+pub async fn submit(args: &SubmitArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let located = locate(&args.job.plugin)?;
+    let session = session(&args.job.cluster).await?;
+    note(format_args!("cluster: {}", session.name));
+    let (manifest, file, known) = match located {
+        Located::Here(file) => (file.manifest().clone(), Some(file), None),
+        Located::Registered(query) => {
+            let info = find(&session.link, &query).await?;
+            let registered = ", and no registered plugin of that name or digest";
+            let info = info.ok_or(PluginFailure::NotFound { query, registered })?;
+            (manifest(&info)?, None, info.plugin)
+        }
+    };
+    let plan = Plan::new(&args.job, &manifest)?;
+    let reference = match &file {
+        Some(file) => {
+            file.try_out()?;
+            push(&session.link, file).await?;
+            file.reference()
+        }
+        None => known.unwrap_or_default(),
+    };
+    let spec = plan.spec(&args.job, reference.clone(), v1::Outputs::Keep);
+    let tasks = plan.source.tasks();
+    let job = submit_job(&session.link, spec).await?;
+    let mut fed = tasks;
+    if let Some(blocks) = plan.source.blocks(Names::default()) {
+        let feeding = feed(clients::jobs(&session.link), job, blocks);
+        let outcome = tokio::select! {
+            outcome = feeding => outcome,
+            () = interrupt.next() => Err(Failure::new(Exit::Interrupted, "cancelled while inputs were sent")),
+        };
+        match outcome {
+            Ok(count) => fed = Some(count),
+            Err(failure) => {
+                // Without all of its inputs the job would wait for ever.
+                let _ = clients::jobs(&session.link).cancel(v1::JobRequest { job }).await;
+                return Err(failure);
+            }
+        }
+    }
+    if !args.json {
+        return super::printed(terminal::print(job));
+    }
+    let plugin = serde_json::json!({
+        "name": reference.name, "version": reference.version, "digest": crate::summary::hex(&reference.digest),
+    });
+    let object = serde_json::json!({"job": job, "plugin": plugin, "tasks": fed, "cluster": session.name});
+    super::printed(terminal::print_json(&object))
+}

@@ -1,0 +1,265 @@
+//! `muster up` and `muster down`: a cluster on this machine in the background.
+
+use super::worker::{up_workers, workers};
+use crate::cli::{DownArgs, UpArgs};
+use crate::cluster::{
+    Child, Process, Record, Start, clients, is_alive, private_folder, socket_path, wait_gone,
+};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::job::worker_slots;
+use crate::terminal::{self, note};
+use muster_proto::link::{AccessFolder, FileError, Link, Target, connect};
+use muster_proto::v1;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long the coordinator and the workers may take to come up.
+const START_LIMIT: Duration = Duration::from_secs(15);
+/// How often it is asked whether they are.
+const START_POLL: Duration = Duration::from_millis(5);
+/// How long a process may take to end before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Starts a cluster; one that is up already is left as it is.
+pub async fn up(args: &UpArgs) -> Outcome {
+    let folder = AccessFolder::of_user()?;
+    match folder.read(&args.name) {
+        Ok(access) if is_alive(&access) && connect(&access.target).await.is_ok() => {
+            let link = connect(&access.target).await?;
+            return already_up(args, &link, access.pid).await;
+        }
+        Ok(_) => {
+            note(format_args!("note: cluster {:?} ended without saying so; cleaning up after it", args.name));
+            clean_up(&args.name)?;
+        }
+        Err(FileError::NoCluster { .. }) => clean_up(&args.name)?,
+        Err(error) => return Err(error.into()),
+    }
+    let usable = crate::service::usable_cpus();
+    let cpus = (usable / args.workers).max(1);
+    let slots = worker_slots(args.processes, args.threads, cpus, usable, args.oversubscribe)?;
+    let state = state_folder(args)?;
+    let mut started = Started::coordinator(args, &state).await?;
+    started.workers(args.workers, slots).await?;
+    started.record(&args.name, &state)?;
+    note(format_args!(
+        "cluster {} is up: {} workers of {slots} slots; state and logs in {}",
+        args.name,
+        args.workers,
+        state.display()
+    ));
+    describe(args, args.workers, args.workers * slots, started.coordinator.id(), true)
+}
+
+async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
+    let (count, slots) = up_workers(link).await?;
+    note(format_args!("cluster {} is up already: {count} workers, {slots} slots", args.name));
+    describe(args, count, slots, pid, false)
+}
+
+fn describe(args: &UpArgs, workers: u32, slots: u32, pid: u32, started: bool) -> Outcome {
+    if !args.json {
+        return Ok(Exit::Ok);
+    }
+    let object = serde_json::json!({
+        "name": args.name, "workers": workers, "slots": slots, "coordinator_pid": pid, "started": started,
+    });
+    super::printed(terminal::print_json(&object))
+}
+
+fn state_folder(args: &UpArgs) -> Result<PathBuf, Failure> {
+    let path = match &args.state {
+        Some(path) => {
+            std::path::absolute(path).map_err(|error| Failure::io(Exit::Storage, "find", path, &error))?
+        }
+        None => AccessFolder::state_home()?.join("up").join(&args.name),
+    };
+    for folder in [&path, &path.join("logs")] {
+        private_folder(folder).map_err(|error| Failure::io(Exit::Storage, "make folder", folder, &error))?;
+    }
+    Ok(path)
+}
+
+/// Processes that are being started; when that fails, they are ended again.
+struct Started {
+    coordinator: Child,
+    workers: Vec<Child>,
+    logs: PathBuf,
+    socket: PathBuf,
+    link: Link,
+    kept: bool,
+}
+
+impl Started {
+    async fn coordinator(args: &UpArgs, state: &Path) -> Result<Self, Failure> {
+        let socket = socket_path(state, &args.name)?;
+        let logs = state.join("logs");
+        let mut arguments: Vec<OsString> = ["coordinator", "start", "--name"].map(OsString::from).to_vec();
+        arguments.push(args.name.clone().into());
+        for (flag, value) in [("--socket", socket.as_path()), ("--state", state)] {
+            arguments.extend([flag.into(), value.into()]);
+        }
+        for folder in &args.plugins {
+            arguments.extend(["--plugins".into(), folder.into()]);
+        }
+        if let Some(http) = &args.http {
+            arguments.extend(["--http".into(), http.into()]);
+        }
+        let log = logs.join("coordinator.log");
+        let _ = std::fs::remove_file(&log);
+        let mut coordinator = Child::start(&arguments, Start::Detached, Some(&log))?;
+        let target = Target::Unix(socket.clone());
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            match connect(&target).await {
+                Ok(link) => {
+                    return Ok(Self { coordinator, workers: Vec::new(), logs, socket, link, kept: false });
+                }
+                Err(_) if coordinator.ended().is_some() => return Err(ended("the coordinator", &log)),
+                Err(error) if Instant::now() >= deadline => {
+                    coordinator.signal(libc::SIGKILL);
+                    return Err(error.into());
+                }
+                Err(_) => tokio::time::sleep(START_POLL).await,
+            }
+        }
+    }
+
+    /// Starts the workers and waits until the coordinator sees all of them.
+    async fn workers(&mut self, count: u32, slots: u32) -> Result<(), Failure> {
+        for number in 1..=count {
+            let mut connect = OsString::from("unix:");
+            connect.push(&self.socket);
+            let mut arguments: Vec<OsString> = ["worker", "start", "--connect"].map(OsString::from).to_vec();
+            arguments.push(connect);
+            let name = format!("worker-{number}");
+            arguments.extend([
+                "--slots".into(),
+                slots.to_string().into(),
+                "--name".into(),
+                name.clone().into(),
+            ]);
+            let log = self.logs.join(format!("{name}.log"));
+            let _ = std::fs::remove_file(&log);
+            self.workers.push(Child::start(&arguments, Start::Detached, Some(&log))?);
+        }
+        let deadline = Instant::now() + START_LIMIT;
+        while up_workers(&self.link).await?.0 < count {
+            for (at, worker) in self.workers.iter_mut().enumerate() {
+                if worker.ended().is_some() {
+                    return Err(ended("a worker", &self.logs.join(format!("worker-{}.log", at + 1))));
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::new(Exit::Connection, "not all workers came up in time")
+                    .hint(format_args!("see the logs in {}", self.logs.display())));
+            }
+            tokio::time::sleep(START_POLL).await;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, name: &str, state: &Path) -> Result<(), Failure> {
+        let gone = || Failure::new(Exit::Connection, "a process ended right after its start");
+        let process = |child: &Child| Process::of(child.id()).ok_or_else(gone);
+        let workers = self.workers.iter().map(process).collect::<Result<_, _>>()?;
+        let coordinator = process(&self.coordinator)?;
+        Record { name: name.to_owned(), state: state.to_owned(), coordinator, workers }.write()?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !self.kept {
+            for child in self.workers.iter_mut().chain([&mut self.coordinator]) {
+                child.signal(libc::SIGTERM);
+            }
+            for child in self.workers.iter_mut().chain([&mut self.coordinator]) {
+                child.end(STOP_GRACE);
+            }
+        }
+    }
+}
+
+/// A process that ended at its start, with the last line it wrote.
+fn ended(what: &str, log: &Path) -> Failure {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("hint:"));
+    let last = last.map_or("it wrote nothing", |line| line.strip_prefix("error: ").unwrap_or(line));
+    Failure::new(Exit::Connection, format_args!("{what} ended at its start: {last}"))
+        .hint(format_args!("its log: {}", log.display()))
+}
+
+/// Stops a cluster that `up` started.
+pub async fn down(args: &DownArgs) -> Outcome {
+    let folder = AccessFolder::of_user()?;
+    let access = match folder.read(&args.name) {
+        Ok(access) => Some(access).filter(is_alive),
+        Err(FileError::NoCluster { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let record =
+        Record::read(&args.name)?.filter(|record| record.coordinator.is_alive() || any_alive(record));
+    let mut others = 0;
+    if let Some(access) = &access
+        && let Ok(link) = connect(&access.target).await
+    {
+        others = workers(&link, false).await.map_or(0, |all| all.len());
+        // An end that the coordinator announces is better than one that its workers find out about.
+        let _ = clients::cluster(&link).shutdown(v1::ShutdownRequest {}).await;
+    }
+    if access.is_none() && record.is_none() {
+        clean_up(&args.name)?;
+        return Err(Failure::new(Exit::Connection, format_args!("no cluster {:?} is up", args.name)));
+    }
+    let ours = record.as_ref().map_or(0, |record| record.workers.len());
+    if let Some(record) = &record {
+        stop(record);
+    } else if let Some(access) = &access {
+        crate::cluster::send(access.pid, libc::SIGTERM);
+        wait_gone(access.pid, STOP_GRACE);
+    }
+    clean_up(&args.name)?;
+    folder.remove(&args.name)?;
+    note(format_args!("cluster {} is down", args.name));
+    if others > ours {
+        note(format_args!(
+            "note: {} workers that were started elsewhere go on looking for it",
+            others - ours
+        ));
+    }
+    if args.json {
+        let object = serde_json::json!({"name": args.name, "stopped_workers": ours});
+        return super::printed(terminal::print_json(&object));
+    }
+    Ok(Exit::Ok)
+}
+
+fn any_alive(record: &Record) -> bool {
+    record.workers.iter().any(|worker| worker.is_alive())
+}
+
+/// Ends the processes of a record, kills those that do not, and waits until all are gone.
+fn stop(record: &Record) {
+    let all = || record.workers.iter().chain([&record.coordinator]).copied();
+    all().for_each(|process| process.signal(libc::SIGTERM));
+    for process in all() {
+        if process.is_alive() && !wait_gone(process.pid, STOP_GRACE) {
+            process.signal(libc::SIGKILL);
+            wait_gone(process.pid, STOP_GRACE);
+        }
+    }
+}
+
+/// Ends what is left of a cluster whose coordinator is gone, and forgets it.
+fn clean_up(name: &str) -> Result<(), Failure> {
+    if let Some(record) = Record::read(name)? {
+        stop(&record);
+    }
+    Record::remove(name)?;
+    AccessFolder::of_user()?.remove(name)?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `muster worker`.
+
+use crate::cli::{ViewArgs, WorkerCommand, WorkerStartArgs};
+use crate::cluster::{Child, Start, clients, session};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::summary::{Column, bytes, list, number};
+use crate::terminal::{self, note};
+use muster_proto::link::{AccessFolder, Link, connect};
+use muster_proto::v1::{self, WorkerState};
+use std::ffi::OsString;
+
+/// Does what a `worker` command says.
+pub fn worker(command: WorkerCommand) -> Outcome {
+    match command {
+        WorkerCommand::Ls { all, view } => super::block_on(ls(all, &view)),
+        WorkerCommand::Drain { worker, view } => super::block_on(drain(worker, &view)),
+        WorkerCommand::Start(args) if args.detach => super::block_on(detach(&args)),
+        WorkerCommand::Start(args) => crate::service::worker(args.worker),
+    }
+}
+
+/// Workers that are up, and their slots.
+pub async fn up_workers(link: &Link) -> Result<(u32, u32), Failure> {
+    let workers = workers(link, false).await?;
+    let up = workers.iter().filter(|worker| worker.state() == WorkerState::Up);
+    Ok(up.fold((0, 0), |(count, slots), worker| (count + 1, slots + worker.slots)))
+}
+
+/// The workers of a cluster; `all`: also those that left.
+pub async fn workers(link: &Link, all: bool) -> Result<Vec<v1::WorkerInfo>, Failure> {
+    let reply = clients::cluster(link).workers(v1::WorkersRequest { all }).await;
+    reply
+        .map(|reply| reply.into_inner().workers)
+        .map_err(|status| Failure::from_status("listing workers", &status))
+}
+
+async fn ls(all: bool, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let workers = workers(&session.link, all).await?;
+    if view.json {
+        let all: Vec<_> = workers.iter().map(facts).collect();
+        return super::printed(terminal::print_json(&serde_json::json!({ "workers": all })));
+    }
+    let columns = [
+        Column::number("ID"),
+        Column::text("NAME"),
+        Column::text("HOST"),
+        Column::text("STATE"),
+        Column::number("BUSY"),
+        Column::number("SLOTS"),
+        Column::number("EXECUTORS"),
+        Column::number("DONE"),
+        Column::number("MEMORY").wide(),
+        Column::number("SEEN").wide(),
+        Column::number("PID").wide(),
+        Column::text("METRICS").wide(),
+    ];
+    let row = |worker: &v1::WorkerInfo| {
+        vec![
+            worker.worker.to_string(),
+            worker.name.clone(),
+            worker.host.clone(),
+            state_name(worker.state()).to_owned(),
+            worker.busy_slots.to_string(),
+            worker.slots.to_string(),
+            worker.executors.to_string(),
+            number(worker.committed),
+            bytes(worker.pss_bytes),
+            format!("{:.1} s ago", worker.heartbeat_age_s),
+            worker.pid.to_string(),
+            worker.metrics_address.clone(),
+        ]
+    };
+    super::printed(terminal::print(list(&columns, workers.iter().map(row).collect())))
+}
+
+async fn drain(worker: String, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let reply = clients::cluster(&session.link).drain(v1::DrainRequest { worker }).await;
+    let worker = reply.map_err(|status| Failure::from_status("draining the worker", &status))?.into_inner();
+    if view.json {
+        return super::printed(terminal::print_json(&facts(&worker)));
+    }
+    super::printed(terminal::print(format_args!("worker {} {}", worker.name, state_name(worker.state()))))
+}
+
+fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
+    serde_json::json!({
+        "worker": worker.worker, "name": worker.name, "host": worker.host, "pid": worker.pid,
+        "target": worker.target, "version": worker.version, "state": state_name(worker.state()),
+        "slots": worker.slots, "busy_slots": worker.busy_slots, "executors": worker.executors,
+        "pss_bytes": worker.pss_bytes, "heartbeat_age_s": worker.heartbeat_age_s,
+        "metrics_address": worker.metrics_address, "leased": worker.leased, "committed": worker.committed,
+    })
+}
+
+const fn state_name(state: WorkerState) -> &'static str {
+    match state {
+        WorkerState::Unspecified => "unknown",
+        WorkerState::Up => "up",
+        WorkerState::Draining => "draining",
+        WorkerState::Lost => "lost",
+        WorkerState::Left => "left",
+    }
+}
+
+/// Starts the same worker again in the background, once the coordinator was seen to answer.
+async fn detach(args: &WorkerStartArgs) -> Outcome {
+    let target = args.worker.target()?;
+    connect(&target).await?;
+    let state = AccessFolder::state_home()?;
+    let folder = state.join("logs");
+    crate::cluster::private_folder(&folder)
+        .map_err(|error| Failure::io(Exit::Storage, "make folder", &folder, &error))?;
+    let log = folder.join(format!("worker-{}.log", std::process::id()));
+    let arguments: Vec<OsString> =
+        std::env::args_os().skip(1).filter(|argument| argument != "--detach").collect();
+    let child = Child::start(&arguments, Start::Detached, Some(&log))?;
+    note(format_args!("worker runs in the background; its log: {}", log.display()));
+    super::printed(terminal::print(child.id()))
+}

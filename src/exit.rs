@@ -1,0 +1,152 @@
+//! How a command ends: the closed set of exit codes, and the failure that every error becomes at the top.
+
+use std::fmt;
+
+/// The exit codes of `muster`. `--help` lists them; scripts may rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for was done.
+    Ok = 0,
+    /// The job ran, and at least one task failed.
+    TasksFailed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The job cannot be run as described: inputs, outputs, or a job that failed as a whole.
+    Job = 3,
+    /// The plugin is missing, broken, or does not build.
+    Plugin = 4,
+    /// The coordinator cannot be reached, or went away.
+    Connection = 5,
+    /// The coordinator or the file system refused access.
+    Permission = 6,
+    /// A limit was hit.
+    Limit = 7,
+    /// Something could not be stored.
+    Storage = 9,
+    /// Ctrl-C ended it (128 + SIGINT); results up to then were kept.
+    Interrupted = 130,
+}
+
+/// The paragraph that ends `muster --help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done                       5  coordinator not reachable
+  1  tasks failed               6  permission denied
+  2  wrong usage                7  a limit was hit
+  3  job, inputs or outputs     9  storage
+  4  plugin                   130  Ctrl-C: cancelled, results so far were kept
+
+Environment:
+  MUSTER_CLUSTER     the cluster that commands use: NAME, join string, file, unix:PATH or private
+  MUSTER_STATE_HOME  where access files and the state of `muster up` live (default: XDG state folder)
+  MUSTER_CACHE       where workers keep plugins (default: XDG cache folder)";
+
+/// Why a command failed, as the user reads it: one line, and one more with what helps.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code it ends with.
+    pub exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+/// The result of every command.
+pub type Outcome<T = Exit> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure with its one line.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: one_line(&message.to_string()), hint: None }
+    }
+
+    /// Wrong usage.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Adds the line that says what helps.
+    #[must_use]
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(one_line(&hint.to_string()));
+        self
+    }
+
+    /// A failed file operation: what was tried, on which path.
+    pub fn io(exit: Exit, what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        let exit = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::Permission,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Exit::Storage,
+            _ => exit,
+        };
+        Self::new(exit, format_args!("cannot {what} {}: {}", path.display(), reason(error)))
+    }
+
+    /// What a coordinator answered instead of what was asked.
+    pub fn from_status(what: &str, status: &tonic::Status) -> Self {
+        use tonic::Code;
+        let exit = match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Aborted => Exit::Connection,
+            Code::Unauthenticated | Code::PermissionDenied => Exit::Permission,
+            Code::ResourceExhausted | Code::OutOfRange => Exit::Limit,
+            Code::AlreadyExists => Exit::Plugin,
+            Code::DataLoss | Code::Internal => Exit::Storage,
+            Code::InvalidArgument | Code::NotFound => Exit::Usage,
+            Code::FailedPrecondition | Code::Unimplemented => Exit::Connection,
+            Code::Ok | Code::Cancelled => Exit::Job,
+        };
+        let text = match status.message() {
+            "" => format!("{:?}", status.code()),
+            text => text.to_owned(),
+        };
+        let lost = matches!(status.code(), Code::Unavailable | Code::Unknown);
+        let failure = Self::new(exit, format_args!("{what}: {text}"));
+        if lost { failure.hint("see whether the coordinator still runs: muster worker ls") } else { failure }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the system says about an error, without Rust's `(os error N)`.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Makes sure that a message is one line, whatever a plugin or a server put into it.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for part in text.split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(part.chars().map(|c| if c.is_control() { ' ' } else { c }));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_and_a_hint() {
+        let failure = Failure::usage("a\n  b\x1b[2J").hint("c");
+        assert_eq!(failure.to_string(), "error: a b [2J\nhint: c");
+    }
+
+    #[test]
+    fn a_full_disk_is_a_storage_failure() {
+        let error = std::io::Error::from_raw_os_error(libc::ENOSPC);
+        let failure = Failure::io(Exit::Job, "write", std::path::Path::new("/x"), &error);
+        assert_eq!(failure.exit, Exit::Storage);
+        assert_eq!(failure.to_string(), "error: cannot write /x: No space left on device");
+    }
+}

@@ -1,0 +1,29 @@
+//! Ctrl-C, SIGTERM and SIGHUP: the first one asks politely, the second one ends everything at once.
+
+use crate::exit::{Exit, Failure};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals that ask a command to end.
+pub struct Interrupt {
+    signals: [Signal; 3],
+}
+
+impl Interrupt {
+    /// Listens from now on.
+    pub fn listen() -> Result<Self, Failure> {
+        let one = |kind| signal(kind).map_err(|error| Failure::new(Exit::Limit, error));
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds;
+        Ok(Self { signals: [one(interrupt)?, one(terminate)?, one(hangup)?] })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

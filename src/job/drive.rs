@@ -1,0 +1,189 @@
+//! Submits a job, sends its inputs, takes its results and follows it to its end.
+
+use super::progress::Progress;
+use super::{feed, wait_until_final};
+use crate::cluster::clients;
+use crate::exit::{Exit, Failure};
+use crate::input::Blocks;
+use crate::interrupt::Interrupt;
+use crate::output::{Sink, SinkError};
+use muster_proto::link::{Link, random_bytes};
+use muster_proto::v1;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::StreamExt as _;
+
+/// Result messages that were received and not yet written.
+const REPLIES_AHEAD: usize = 4;
+
+/// A job to be driven to its end.
+pub struct Drive {
+    pub link: Link,
+    pub spec: v1::JobSpec,
+    pub blocks: Option<Box<dyn Blocks>>,
+    /// Takes the results; without it they are not asked for.
+    pub sink: Option<Sink>,
+    pub progress: Progress,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: v1::JobStatus,
+    /// The job's one output, when it was reduced.
+    pub reduced: Option<Vec<u8>>,
+    /// It was cancelled by Ctrl-C.
+    pub interrupted: bool,
+    /// It was cancelled because nobody reads stdout any more.
+    pub unread: bool,
+}
+
+impl Drive {
+    /// Runs the job. The first interrupt cancels it and keeps what is there; what the second does is the
+    /// business of [`Interrupt`].
+    pub async fn run(self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
+        let job = submit(&self.link, self.spec).await?;
+        let mut bar = self.progress;
+        let progress = bar.handle();
+        let feeding = async {
+            match self.blocks {
+                Some(blocks) => feed(clients::jobs(&self.link), job, blocks).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let taking = async {
+            match self.sink {
+                Some(sink) => take_results(&self.link, job, sink).await,
+                None => Ok(None),
+            }
+        };
+        let watching = wait_until_final(&self.link, job, |status| bar.update(status));
+        let (mut feeding, mut taking, mut watching) =
+            (Box::pin(feeding), Box::pin(taking), Box::pin(watching));
+        let (mut fed, mut status, mut reduced) = (false, None, None);
+        let (mut taken, mut failure, mut unread) = (false, None, false);
+        let mut interrupted = false;
+        while status.is_none() || !taken {
+            let cancel = tokio::select! {
+                outcome = &mut feeding, if !fed && status.is_none() => {
+                    fed = true;
+                    failure = failure.or(outcome.err());
+                    failure.is_some()
+                }
+                outcome = &mut taking, if !taken => {
+                    taken = true;
+                    match outcome {
+                        Ok(found) => { reduced = found; false }
+                        Err(Taking::Sink(SinkError::Closed)) => { unread = true; true }
+                        Err(Taking::Sink(error)) => { failure = failure.or(Some(error.into())); true }
+                        Err(Taking::Failed(error)) => { failure = failure.or(Some(error)); true }
+                    }
+                }
+                outcome = &mut watching, if status.is_none() => { status = Some(outcome?); false }
+                () = interrupt.next() => {
+                    if interrupted || status.is_some() {
+                        progress.finish();
+                        return Err(Failure::new(Exit::Interrupted, "stopped at once; results on the way are lost"));
+                    }
+                    interrupted = true;
+                    true
+                }
+            };
+            if cancel && status.is_none() {
+                cancel_job(&self.link, job).await?;
+            }
+        }
+        drop(watching);
+        progress.finish();
+        match (failure, status) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(status)) => Ok(Ended { status, reduced, interrupted, unread }),
+            (None, None) => Err(Failure::new(Exit::Connection, "the job's end was not seen")),
+        }
+    }
+}
+
+/// Submits a job; the request's id makes a repeated call harmless.
+pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Storage, error);
+    let id: [u8; 16] = random_bytes().map_err(failed)?;
+    let request_id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let request = v1::SubmitRequest { request_id, spec: Some(spec) };
+    let reply = clients::jobs(link).submit(request).await;
+    reply
+        .map(|reply| reply.into_inner().job)
+        .map_err(|status| Failure::from_status("submitting the job", &status))
+}
+
+async fn cancel_job(link: &Link, job: u64) -> Result<(), Failure> {
+    let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
+    reply.map(drop).map_err(|status| Failure::from_status("cancelling the job", &status))
+}
+
+/// Why no more results were taken.
+pub enum Taking {
+    Sink(SinkError),
+    Failed(Failure),
+}
+
+impl From<Taking> for Failure {
+    fn from(taking: Taking) -> Self {
+        match taking {
+            Taking::Sink(error) => error.into(),
+            Taking::Failed(failure) => failure,
+        }
+    }
+}
+
+/// Follows a job's results from the first to the last.
+async fn take_results(link: &Link, job: u64, sink: Sink) -> Result<Option<Vec<u8>>, Taking> {
+    take(link, v1::ResultsRequest { job, from: 0, follow: true, last: 0 }, sink).await
+}
+
+/// Writes results to the sink on a thread of its own, because a pipe or a disk may make it wait. Gives the
+/// reduced output, when there is one.
+pub async fn take(
+    link: &Link,
+    request: v1::ResultsRequest,
+    mut sink: Sink,
+) -> Result<Option<Vec<u8>>, Taking> {
+    let failed = |status: tonic::Status| Taking::Failed(Failure::from_status("reading results", &status));
+    let mut replies = clients::jobs(link).results(request).await.map_err(failed)?.into_inner();
+    let (sender, mut receiver) = mpsc::channel::<v1::ResultsReply>(REPLIES_AHEAD);
+    let (done, written) = oneshot::channel();
+    let write = move || {
+        let mut outcome = Ok(());
+        while let Some(reply) = receiver.blocking_recv() {
+            outcome = sink.take(&reply);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        drop(receiver);
+        let _ = done.send(outcome.map(|()| sink.into_reduced()));
+    };
+    let thread = std::thread::Builder::new().name("outputs".into()).spawn(write);
+    thread.map_err(|error| Taking::Failed(Failure::new(Exit::Limit, error)))?;
+    let mut lost = None;
+    while let Some(reply) = replies.next().await {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(status) => {
+                lost = Some(failed(status));
+                break;
+            }
+        };
+        let end = reply.end;
+        if sender.send(reply).await.is_err() || end {
+            break;
+        }
+    }
+    drop(sender);
+    match (written.await, lost) {
+        (Ok(Err(error)), _) => Err(Taking::Sink(error)),
+        (_, Some(lost)) => Err(lost),
+        (Ok(Ok(reduced)), None) => Ok(reduced),
+        (Err(_), None) => {
+            Err(Taking::Failed(Failure::new(Exit::Storage, "the thread that writes results ended")))
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! One job from the command line to its end.
+
+mod drive;
+mod feed;
+mod plan;
+mod progress;
+mod shape;
+mod watch;
+
+pub use drive::{Drive, Ended, Taking, submit, take};
+pub use feed::feed;
+pub use plan::Plan;
+pub use progress::{Progress, short};
+pub use shape::{ShapePlan, worker_slots};
+pub use watch::{is_final, wait_until_final};

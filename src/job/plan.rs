@@ -1,0 +1,87 @@
+//! What the flags of `run` and `submit` and the plugin's manifest mean together: the job that is submitted.
+
+use super::shape::ShapePlan;
+use crate::cli::JobArgs;
+use crate::exit::Failure;
+use crate::input::{FileList, LineSource, Source};
+use muster_plugin_host::{InputKind, Manifest, ParamError, from_pairs};
+use muster_proto::v1;
+use std::path::Path;
+
+/// A checked job.
+#[derive(Debug)]
+pub struct Plan {
+    pub source: Source,
+    pub shape: ShapePlan,
+    params: Vec<u8>,
+}
+
+impl From<ParamError> for Failure {
+    fn from(error: ParamError) -> Self {
+        Self::usage(&error)
+    }
+}
+
+impl Plan {
+    /// Checks everything that can be checked before a cluster is asked.
+    pub fn new(args: &JobArgs, manifest: &Manifest) -> Result<Self, Failure> {
+        let params = from_pairs(manifest, &args.params)?;
+        let shape = ShapePlan::new(&args.shape)?;
+        if args.reduce && !manifest.reduce() {
+            return Err(Failure::usage(format_args!("plugin {} cannot combine results", manifest.name()))
+                .hint("leave out --reduce, or implement Reduce in the plugin"));
+        }
+        let source = source(args, manifest)?;
+        let params = serde_json::to_vec(&params).map_err(Failure::usage)?;
+        Ok(Self { source, shape, params })
+    }
+
+    /// The message.
+    pub fn spec(&self, args: &JobArgs, plugin: v1::PluginRef, outputs: v1::Outputs) -> v1::JobSpec {
+        let open = !matches!(self.source, Source::Count(_));
+        v1::JobSpec {
+            plugin: Some(plugin),
+            params: self.params.clone().into(),
+            tasks: if open { 0 } else { self.source.tasks().unwrap_or(0) },
+            open,
+            has_inputs: open,
+            shape: Some(self.shape.to_proto()),
+            weight: args.weight,
+            priority: args.priority,
+            max_attempts: args.max_attempts,
+            outputs: outputs.into(),
+            reduce: args.reduce,
+            seed: args.seed,
+            result_max_bytes: 0,
+            label: String::new(),
+        }
+    }
+}
+
+fn source(args: &JobArgs, manifest: &Manifest) -> Result<Source, Failure> {
+    let name = manifest.name();
+    let has_inputs = args.lines.is_some() || !args.files.is_empty();
+    match manifest.input() {
+        InputKind::None if has_inputs => {
+            return Err(
+                Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead")
+            );
+        }
+        InputKind::Required if !has_inputs => {
+            return Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
+                .hint("give --lines FILE or --files PATH"));
+        }
+        InputKind::None | InputKind::Optional | InputKind::Required => {}
+    }
+    if let Some(path) = &args.lines {
+        return Ok(Source::Lines(LineSource::open(Path::new(path))?));
+    }
+    if !args.files.is_empty() {
+        return Ok(Source::Files(FileList::find(&args.files, args.chunk)?));
+    }
+    match args.tasks.or(manifest.default_tasks()) {
+        Some(tasks) => Ok(Source::Count(tasks)),
+        None => Err(Failure::usage(format_args!("how many tasks? plugin {name} has no default"))
+            .hint("give -n N, --lines FILE or --files PATH")),
+    }
+}

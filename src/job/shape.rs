@@ -1,0 +1,142 @@
+//! What `--model`, `-p` and `-t` mean together.
+
+use crate::cli::{Model, ShapeArgs};
+use crate::exit::Failure;
+use muster_core::shape::{Shape, ShapeRequest};
+use muster_proto::v1;
+
+/// A checked shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapePlan {
+    request: ShapeRequest,
+    oversubscribe: bool,
+}
+
+impl ShapePlan {
+    /// Without `--model`: `-p` alone means processes of one thread, `-t` alone threads of one process, both
+    /// together P x T.
+    pub fn new(args: &ShapeArgs) -> Result<Self, Failure> {
+        let (processes, threads) = (args.processes, args.threads);
+        let model = args.model.unwrap_or(match (processes, threads) {
+            (None | Some(1), _) => Model::Thread,
+            (Some(_), None | Some(1)) => Model::Process,
+            (Some(_), Some(_)) => Model::Hybrid,
+        });
+        let request = match model {
+            Model::Thread => match processes {
+                None | Some(1) => ShapeRequest::Thread { threads },
+                Some(number) => return Err(mismatch("thread", "one process", "-p", number)),
+            },
+            Model::Process => match threads {
+                None | Some(1) => ShapeRequest::Process { processes },
+                Some(number) => return Err(mismatch("process", "one thread in each process", "-t", number)),
+            },
+            Model::Hybrid => ShapeRequest::Hybrid { processes, threads },
+        };
+        Ok(Self { request, oversubscribe: args.oversubscribe })
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> &'static str {
+        self.request.model()
+    }
+
+    /// The executors on a worker with this many slots.
+    pub fn on(&self, slots: u32) -> Shape {
+        self.request.resolve(slots)
+    }
+
+    /// The slots that a worker of our own has: P x T where they are said, else `cpus`.
+    pub fn slots(&self, cpus: u32, usable: u32) -> Result<u32, Failure> {
+        let shape = self.request.resolve(cpus);
+        check_slots(shape, usable, self.oversubscribe)
+    }
+
+    /// The message.
+    pub fn to_proto(self) -> v1::Shape {
+        let (model, processes, threads) = match self.request {
+            ShapeRequest::Thread { threads } => (v1::Model::Thread, Some(1), threads),
+            ShapeRequest::Process { processes } => (v1::Model::Process, processes, Some(1)),
+            ShapeRequest::Hybrid { processes, threads } => (v1::Model::Hybrid, processes, threads),
+        };
+        v1::Shape {
+            model: model.into(),
+            processes: processes.unwrap_or(0),
+            threads: threads.unwrap_or(0),
+            oversubscribe: self.oversubscribe,
+        }
+    }
+}
+
+/// The slots of each of `workers` workers on this machine, which has `usable` CPUs.
+pub fn worker_slots(
+    processes: Option<u32>,
+    threads: Option<u32>,
+    cpus: u32,
+    usable: u32,
+    over: bool,
+) -> Result<u32, Failure> {
+    let shape = match (processes, threads) {
+        (None, None) => Shape { processes: 1, threads: cpus },
+        (processes, threads) => Shape { processes: processes.unwrap_or(1), threads: threads.unwrap_or(1) },
+    };
+    check_slots(shape, usable, over)
+}
+
+fn check_slots(shape: Shape, usable: u32, oversubscribe: bool) -> Result<u32, Failure> {
+    let slots = shape.slots();
+    if slots > usable && !oversubscribe {
+        let message = format!(
+            "{shape} makes {slots} threads on each worker, but this machine has {usable} usable CPUs"
+        );
+        return Err(Failure::usage(message).hint("allow it with --oversubscribe"));
+    }
+    Ok(slots)
+}
+
+fn mismatch(model: &str, has: &str, flag: &str, number: u32) -> Failure {
+    Failure::usage(format_args!("--model {model} has {has}, so {flag} {number} does not fit"))
+        .hint("--model hybrid takes both -p and -t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(
+        model: Option<Model>,
+        processes: Option<u32>,
+        threads: Option<u32>,
+    ) -> Result<ShapePlan, Failure> {
+        ShapePlan::new(&ShapeArgs { model, processes, threads, oversubscribe: false })
+    }
+
+    #[test]
+    fn the_model_follows_from_p_and_t() {
+        for (processes, threads, model, shape) in [
+            (None, None, "thread", "1x4"),
+            (None, Some(3), "thread", "1x3"),
+            (Some(3), None, "process", "3x1"),
+            (Some(2), Some(2), "hybrid", "2x2"),
+            (Some(1), Some(2), "thread", "1x2"),
+        ] {
+            let plan = plan(None, processes, threads).unwrap();
+            assert_eq!((plan.model(), plan.on(4).to_string().as_str()), (model, shape));
+        }
+    }
+
+    #[test]
+    fn flags_that_do_not_fit_the_model_are_refused() {
+        assert!(plan(Some(Model::Thread), Some(2), None).is_err());
+        assert!(plan(Some(Model::Process), None, Some(2)).is_err());
+        assert!(plan(Some(Model::Hybrid), Some(2), Some(2)).is_ok());
+    }
+
+    #[test]
+    fn more_threads_than_cpus_need_a_flag() {
+        let plan = plan(None, Some(2), Some(2)).unwrap();
+        assert_eq!(plan.slots(4, 4).ok(), Some(4));
+        let text = plan.slots(2, 2).unwrap_err().to_string();
+        assert!(text.contains("2x2 makes 4 threads") && text.contains("--oversubscribe"), "{text}");
+    }
+}

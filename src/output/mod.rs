@@ -1,0 +1,10 @@
+//! The outputs of a job's tasks on their way to a file, a folder or stdout, in index order.
+
+mod folder;
+mod render;
+mod sink;
+mod target;
+
+pub use render::reduced_text;
+pub use sink::{Sink, SinkError};
+pub use target::Target;

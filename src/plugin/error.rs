@@ -1,0 +1,55 @@
+//! What can go wrong before a plugin is on a cluster.
+
+use crate::exit::{Exit, Failure};
+use std::path::PathBuf;
+
+/// Why there is no plugin to run.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginFailure {
+    #[error("{} is not a plugin's folder: it has neither Cargo.toml nor C or C++ sources", path.display())]
+    NotAProject { path: PathBuf },
+    #[error("cannot start {tool} to build {}: {}", path.display(), crate::exit::reason(error))]
+    NoTool { tool: String, path: PathBuf, error: std::io::Error },
+    #[error("building {} failed", path.display())]
+    BuildFailed { path: PathBuf },
+    #[error("{} builds no plugin", path.display())]
+    NoLibrary { path: PathBuf },
+    #[error("there is no plugin {query:?}: no such file or folder{registered}")]
+    NotFound { query: String, registered: &'static str },
+    #[error("{0}")]
+    Broken(#[from] muster_plugin_host::PluginError),
+    #[error(
+        "{name:?} cannot be a plugin's name: small letters, digits, - and _, at most 63, and a letter first"
+    )]
+    BadName { name: String },
+    #[error("{} exists already", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot write {}: {}", path.display(), crate::exit::reason(error))]
+    Write { path: PathBuf, error: std::io::Error },
+}
+
+impl From<PluginFailure> for Failure {
+    fn from(error: PluginFailure) -> Self {
+        let failure = |exit| Self::new(exit, &error);
+        match &error {
+            PluginFailure::NotAProject { .. } => {
+                failure(Exit::Plugin).hint("write a new one: muster plugin new NAME")
+            }
+            PluginFailure::NoTool { tool, .. } if tool == "cargo" => {
+                failure(Exit::Plugin).hint("install Rust from https://rustup.rs, or give a built plugin file")
+            }
+            PluginFailure::NoLibrary { .. } => {
+                failure(Exit::Plugin).hint("its Cargo.toml needs [lib] with crate-type = [\"cdylib\"]")
+            }
+            PluginFailure::NotFound { .. } => {
+                failure(Exit::Plugin).hint("list registered plugins: muster plugin ls")
+            }
+            PluginFailure::NoTool { .. } | PluginFailure::BuildFailed { .. } | PluginFailure::Broken(_) => {
+                failure(Exit::Plugin)
+            }
+            PluginFailure::BadName { .. } => failure(Exit::Usage),
+            PluginFailure::Exists { .. } => failure(Exit::Usage).hint("choose another name or folder"),
+            PluginFailure::Write { path, error } => Self::io(Exit::Storage, "write", path, error),
+        }
+    }
+}

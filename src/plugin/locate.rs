@@ -1,0 +1,43 @@
+//! What PLUGIN on the command line means: a source folder, a plugin file, or something a cluster knows.
+
+use super::build::{Project, build};
+use super::error::PluginFailure;
+use super::file::PluginFile;
+use crate::terminal::note;
+use std::path::Path;
+
+/// Where a plugin is.
+#[derive(Debug)]
+pub enum Located {
+    /// On this machine.
+    Here(Box<PluginFile>),
+    /// Registered with a cluster under a name, name@version or digest.
+    Registered(String),
+}
+
+/// Finds a plugin: a source folder is built, a file is inspected, the rest is for the cluster to know.
+pub fn locate(text: &str) -> Result<Located, PluginFailure> {
+    let path = Path::new(text);
+    let is_folder = path.is_dir();
+    if is_folder && Project::detect(path).is_some() {
+        note(format_args!("building {text}"));
+        return PluginFile::inspect(&build(path)?).map(|file| Located::Here(Box::new(file)));
+    }
+    let is_path = text.contains('/') || text.ends_with(".so");
+    if is_folder && is_path {
+        return Err(PluginFailure::NotAProject { path: path.to_owned() });
+    }
+    if !is_folder && path.symlink_metadata().is_ok() {
+        return PluginFile::inspect(path).map(|file| Located::Here(Box::new(file)));
+    }
+    if is_path || !is_query(text) {
+        return Err(PluginFailure::NotFound { query: text.to_owned(), registered: "" });
+    }
+    Ok(Located::Registered(text.to_owned()))
+}
+
+/// Whether a cluster could know it: a name, name@version or digest.
+fn is_query(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_@.+".contains(&byte);
+    (1..=200).contains(&text.len()) && text.bytes().all(allowed)
+}

@@ -1,0 +1,13 @@
+//! Plugins on this side: found, built, checked, written anew.
+
+mod build;
+mod error;
+mod file;
+mod locate;
+pub mod scaffold;
+mod sources;
+
+pub use build::{Project, build};
+pub use error::PluginFailure;
+pub use file::PluginFile;
+pub use locate::{Located, locate};

@@ -1,0 +1,149 @@
+//! `--explain`: before, what will run where; after, where the time went and which flag would help most.
+
+use super::report::{busy_share, sketch};
+use super::table::{number, pairs, seconds};
+use muster_core::shape::Shape;
+use muster_proto::v1;
+
+/// Slots busier than this have nothing left to give.
+const BUSY_ENOUGH: f64 = 0.9;
+/// Tasks shorter than this are mostly overhead.
+const TINY_NS: f64 = 1_000.0;
+
+/// What is known before a job runs.
+#[derive(Debug)]
+pub struct Before<'a> {
+    pub plugin: &'a v1::PluginRef,
+    pub cluster: &'a str,
+    pub workers: u32,
+    pub shape: Shape,
+    pub slots: u32,
+    pub tasks: Option<u64>,
+}
+
+/// What will run where.
+pub fn before(facts: &Before<'_>) -> String {
+    let slots = facts.slots;
+    let leases = "ranges of tasks, sized to about 1 ms of work a claim and at least four batches ahead; \
+                  smaller toward the end; 10 s, renewed by heartbeat";
+    pairs(&[
+        ("plugin", format!("{} {}", facts.plugin.name, facts.plugin.version)),
+        ("digest", super::report::hex(&facts.plugin.digest)),
+        ("cluster", facts.cluster.to_owned()),
+        (
+            "shape",
+            format!(
+                "{} workers x {} processes x {} threads",
+                facts.workers, facts.shape.processes, facts.shape.threads
+            ),
+        ),
+        ("slots", format!("{slots} in all")),
+        ("tasks", facts.tasks.map_or_else(|| "as inputs come".to_owned(), number)),
+        ("leases", leases.to_owned()),
+    ])
+}
+
+/// Where the time went: the phases of a task, and what the slots did.
+pub fn where_time_went(status: &v1::JobStatus) -> String {
+    let phase = |message: Option<&v1::Sketch>| {
+        let sketch = sketch(message);
+        match sketch.mean() {
+            Some(mean) => {
+                let mean = format!("{} mean", seconds(mean.0 as f64 / 1e9));
+                let p99 = sketch
+                    .supported_quantile(0.99)
+                    .map(|time| format!(", p99 {}", seconds(time.0 as f64 / 1e9)));
+                mean + &p99.unwrap_or_default()
+            }
+            None => "not seen".to_owned(),
+        }
+    };
+    let busy = busy_share(status);
+    let share = |share: Option<f64>| {
+        share.map_or_else(|| "not known".to_owned(), |s| format!("{:.1} % of the slots' time", s * 100.0))
+    };
+    pairs(&[
+        ("queue", format!("{} from submitted to leased", phase(status.queue.as_ref()))),
+        ("dispatch", format!("{} from leased to started", phase(status.dispatch.as_ref()))),
+        ("run", format!("{}; {}", phase(status.run.as_ref()), share(busy))),
+        ("report", format!("{} from done to sent", phase(status.report.as_ref()))),
+        ("idle", share(busy.map(|busy| 1.0 - busy))),
+        (
+            "leases",
+            format!(
+                "{}, {} to {} tasks",
+                number(status.leases),
+                number(status.lease_tasks_min),
+                number(status.lease_tasks_max)
+            ),
+        ),
+        ("try", help_most(status).to_owned()),
+    ])
+}
+
+/// The one flag that is most likely to help.
+pub fn help_most(status: &v1::JobStatus) -> &'static str {
+    let done = (status.ok + status.failed).max(1);
+    let slots = u64::from(status.workers) * u64::from(status.processes) * u64::from(status.threads);
+    let task_ns = status.busy_ns as f64 / done as f64;
+    let inputs = status.spec.as_ref().is_some_and(|spec| spec.has_inputs);
+    let thread = status.spec.as_ref().and_then(|spec| spec.shape).is_none_or(|shape| shape.processes <= 1);
+    if status.executor_exits > 0 && thread {
+        return "--model process: executors died, and then a crash takes one task with it";
+    }
+    let busy = busy_share(status).unwrap_or(0.0);
+    if busy >= BUSY_ENOUGH {
+        return "-w on more machines (worker start --join): the slots were busy nearly all the time";
+    }
+    if done < slots * 4 {
+        return if inputs {
+            "--chunk with a smaller size: there were too few tasks to keep all slots busy"
+        } else {
+            "-n with a larger number of smaller tasks: there were too few to keep all slots busy"
+        };
+    }
+    if task_ns < TINY_NS {
+        return if inputs {
+            "--chunk with a larger size: tasks are so short that moving them costs more than running them"
+        } else {
+            "a parameter that makes tasks larger: they are so short that their bookkeeping shows"
+        };
+    }
+    if inputs {
+        "--files in place of --lines, or --chunk: reading inputs held the slots up"
+    } else {
+        "-t 1 -w 1: compare with one slot; tasks may wait for each other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(tasks: u64, busy_ns: u64, slot_ns: u64) -> v1::JobStatus {
+        v1::JobStatus {
+            ok: tasks,
+            busy_ns,
+            slot_ns,
+            workers: 1,
+            processes: 1,
+            threads: 2,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn advice_follows_from_the_numbers() {
+        assert!(help_most(&status(1000, 99, 100)).starts_with("-w"));
+        assert!(help_most(&status(3, 50, 100)).starts_with("-n"));
+        assert!(help_most(&status(1_000_000, 50_000_000, 100_000_000)).contains("larger"));
+        let crashed = v1::JobStatus { executor_exits: 1, ..status(1000, 99, 100) };
+        assert!(help_most(&crashed).starts_with("--model process"));
+    }
+
+    #[test]
+    fn it_fits_in_80_columns() {
+        let text = where_time_went(&status(1000, 99, 100));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}

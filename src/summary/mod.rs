@@ -1,0 +1,9 @@
+//! What is said about a job at its end: numbers first, then people.
+
+mod explain;
+mod report;
+mod table;
+
+pub use explain::{Before, before, where_time_went};
+pub use report::{Facts, Report, hex, state_name};
+pub use table::{Column, bytes, list, number, pairs, seconds};

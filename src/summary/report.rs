@@ -1,0 +1,350 @@
+//! The numbers of a job, as `--json` prints them.
+
+use crate::job::short;
+use crate::summary::table::{bytes, number, pairs, seconds};
+use muster_core::sketch::Sketch;
+use muster_core::time::Span;
+use muster_proto::v1::{self, JobState};
+use serde::Serialize;
+
+/// What the job's status does not know.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What people call the cluster.
+    pub cluster: String,
+    /// From submitting to the last result.
+    pub total_s: Option<f64>,
+    /// The reduced output as text, when it is short.
+    pub output: Option<String>,
+    /// Ctrl-C cancelled it.
+    pub interrupted: bool,
+}
+
+/// The numbers of a job.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    job: u64,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    plugin: Plugin,
+    cluster: String,
+    model: &'static str,
+    workers: u32,
+    processes: u32,
+    threads: u32,
+    seed: u64,
+    tasks: u64,
+    ok: u64,
+    failed: u64,
+    retried: u64,
+    duplicates: u64,
+    wall_s: f64,
+    total_s: Option<f64>,
+    tasks_per_s: f64,
+    run_s: RunTimes,
+    queue_s: Times,
+    dispatch_s: Times,
+    report_s: Times,
+    /// Share of the slots' time that tasks ran.
+    busy_share: Option<f64>,
+    leases: u64,
+    lease_tasks: LeaseTasks,
+    peak_pss_bytes: u64,
+    output_bytes: u64,
+    checksum: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    lost_workers: u64,
+    executor_exits: u64,
+    interrupted: bool,
+    failures: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Plugin {
+    name: String,
+    version: String,
+    digest: String,
+}
+
+/// Seconds; `null` without ten samples above the percentile.
+#[derive(Debug, Serialize)]
+struct Times {
+    p50: Option<f64>,
+    p99: Option<f64>,
+    mean: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunTimes {
+    p50: Option<f64>,
+    p99: Option<f64>,
+    max: Option<f64>,
+    mean: Option<f64>,
+    samples: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LeaseTasks {
+    min: u64,
+    max: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    index: u64,
+    class: &'static str,
+    message: String,
+}
+
+impl Report {
+    /// The numbers of a status.
+    pub fn new(status: &v1::JobStatus, facts: Facts) -> Self {
+        let spec = status.spec.clone().unwrap_or_default();
+        let plugin = spec.plugin.clone().unwrap_or_default();
+        let run = sketch(status.run.as_ref());
+        let done = status.ok + status.failed;
+        Self {
+            job: status.job,
+            state: state_name(status.state()),
+            reason: (!status.reason.is_empty()).then(|| status.reason.clone()),
+            plugin: Plugin { name: plugin.name, version: plugin.version, digest: hex(&plugin.digest) },
+            cluster: facts.cluster,
+            model: model_name(spec.shape.unwrap_or_default().model()),
+            workers: status.workers,
+            processes: status.processes,
+            threads: status.threads,
+            seed: spec.seed,
+            tasks: status.tasks,
+            ok: status.ok,
+            failed: status.failed,
+            retried: status.retried,
+            duplicates: status.duplicates,
+            wall_s: status.wall_s,
+            total_s: facts.total_s,
+            tasks_per_s: if status.wall_s > 0.0 { done as f64 / status.wall_s } else { 0.0 },
+            run_s: RunTimes {
+                p50: at(&run, 0.5),
+                p99: at(&run, 0.99),
+                max: (run.count() > 0).then(|| secs(run.max())),
+                mean: mean_run(status),
+                samples: run.count(),
+            },
+            queue_s: times(status.queue.as_ref()),
+            dispatch_s: times(status.dispatch.as_ref()),
+            report_s: times(status.report.as_ref()),
+            busy_share: busy_share(status),
+            leases: status.leases,
+            lease_tasks: LeaseTasks { min: status.lease_tasks_min, max: status.lease_tasks_max },
+            peak_pss_bytes: status.peak_pss_bytes,
+            output_bytes: status.output_bytes,
+            checksum: format!("{:016x}", status.checksum),
+            output: facts.output,
+            lost_workers: status.lost_workers,
+            executor_exits: status.executor_exits,
+            interrupted: facts.interrupted,
+            failures: status.first_failures.iter().map(failed).collect(),
+        }
+    }
+
+    /// The summary for people, at most 80 columns wide.
+    pub fn table(&self) -> String {
+        let mut rows = vec![
+            (
+                "job",
+                format!(
+                    "{} {}{}",
+                    self.job,
+                    self.state,
+                    self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default()
+                ),
+            ),
+            (
+                "plugin",
+                format!(
+                    "{} {} ({})",
+                    self.plugin.name,
+                    self.plugin.version,
+                    &self.plugin.digest.get(..12).unwrap_or_default()
+                ),
+            ),
+            (
+                "ran on",
+                format!(
+                    "{}: {} x {} processes x {} threads ({})",
+                    self.cluster,
+                    counted(self.workers, "worker"),
+                    self.processes,
+                    self.threads,
+                    self.model
+                ),
+            ),
+            ("tasks", self.tasks_row()),
+            ("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))),
+        ];
+        if let Some(mean) = self.run_s.mean {
+            rows.push(("a task", self.run_row(mean)));
+        }
+        let busy = self.busy_share.map(|share| format!("{:.1} % busy, ", share * 100.0)).unwrap_or_default();
+        rows.push(("slots", format!("{busy}peak memory {}", bytes(self.peak_pss_bytes))));
+        if let Some(output) = &self.output {
+            rows.push(("output", output.clone()));
+        } else if self.output_bytes > 0 {
+            rows.push(("outputs", format!("{}, checksum {}", bytes(self.output_bytes), self.checksum)));
+        }
+        for failure in &self.failures {
+            rows.push(("failed", format!("task {}: {} ({})", failure.index, failure.message, failure.class)));
+        }
+        pairs(&rows)
+    }
+
+    fn tasks_row(&self) -> String {
+        let mut text = format!("{} ok", number(self.ok));
+        for (count, what) in [(self.failed, "failed"), (self.retried, "tried again")] {
+            if count > 0 {
+                text.push_str(&format!(", {} {what}", number(count)));
+            }
+        }
+        let missing = self.tasks.saturating_sub(self.ok + self.failed);
+        if missing > 0 {
+            text.push_str(&format!(", {} not run", number(missing)));
+        }
+        text
+    }
+
+    fn run_row(&self, mean: f64) -> String {
+        let named = [("p50", self.run_s.p50), ("p99", self.run_s.p99)];
+        let shown =
+            named.iter().filter_map(|(name, time)| time.map(|time| format!(", {name} {}", seconds(time))));
+        format!("{} mean{} ({} timed)", seconds(mean), shown.collect::<String>(), number(self.run_s.samples))
+    }
+}
+
+fn counted(count: u32, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The share of the slots' time that tasks ran.
+pub fn busy_share(status: &v1::JobStatus) -> Option<f64> {
+    (status.slot_ns > 0).then(|| (status.busy_ns as f64 / status.slot_ns as f64).min(1.0))
+}
+
+/// The mean time of a task, from the slots' busy time: exact where single times are sampled.
+fn mean_run(status: &v1::JobStatus) -> Option<f64> {
+    let done = status.ok + status.failed;
+    (done > 0 && status.busy_ns > 0).then(|| status.busy_ns as f64 / done as f64 / 1e9)
+}
+
+/// The histogram of a message; buckets that do not exist are left out.
+pub fn sketch(message: Option<&v1::Sketch>) -> Sketch {
+    let mut sketch = Sketch::new();
+    if let Some(message) = message {
+        for (&bucket, &count) in message.buckets.iter().zip(&message.counts) {
+            sketch.add_bucket(bucket as usize, count);
+        }
+        sketch.add_exact(Span(message.sum_ns), Span(message.max_ns));
+    }
+    sketch
+}
+
+fn times(message: Option<&v1::Sketch>) -> Times {
+    let sketch = sketch(message);
+    Times { p50: at(&sketch, 0.5), p99: at(&sketch, 0.99), mean: sketch.mean().map(secs) }
+}
+
+fn at(sketch: &Sketch, q: f64) -> Option<f64> {
+    sketch.supported_quantile(q).map(secs)
+}
+
+fn secs(span: Span) -> f64 {
+    span.0 as f64 / 1e9
+}
+
+fn failed(failure: &v1::TaskFailure) -> Failed {
+    Failed { index: failure.index, class: class_name(failure.class()), message: failure.message.clone() }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How lists and JSON call a job's state.
+pub const fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::Unspecified => "unknown",
+        JobState::Waiting => "waiting",
+        JobState::Running => "running",
+        JobState::Done => "done",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    }
+}
+
+const fn model_name(model: v1::Model) -> &'static str {
+    match model {
+        v1::Model::Unspecified | v1::Model::Thread => "thread",
+        v1::Model::Process => "process",
+        v1::Model::Hybrid => "hybrid",
+    }
+}
+
+const fn class_name(class: v1::FailureClass) -> &'static str {
+    match class {
+        v1::FailureClass::Unspecified | v1::FailureClass::Failed => "failed",
+        v1::FailureClass::Transient => "transient",
+        v1::FailureClass::Crashed => "crashed",
+        v1::FailureClass::Cancelled => "cancelled",
+        v1::FailureClass::Panicked => "panicked",
+        v1::FailureClass::Limit => "limit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> v1::JobStatus {
+        let run = v1::Sketch { buckets: vec![100], counts: vec![30], sum_ns: 30_000, max_ns: 1200 };
+        v1::JobStatus {
+            job: 3,
+            state: JobState::Done.into(),
+            tasks: 1_000_000,
+            ok: 999_999,
+            failed: 1,
+            wall_s: 2.0,
+            busy_ns: 3_000_000_000,
+            slot_ns: 4_000_000_000,
+            workers: 2,
+            processes: 1,
+            threads: 1,
+            run: Some(run),
+            ..Default::default()
+        }
+    }
+
+    fn report() -> Report {
+        Report::new(
+            &status(),
+            Facts { cluster: "private".into(), total_s: None, output: None, interrupted: false },
+        )
+    }
+
+    #[test]
+    fn percentiles_without_support_are_null() {
+        let json = serde_json::to_value(report()).unwrap();
+        assert!(json["run_s"]["p50"].is_f64());
+        assert!(json["run_s"]["p99"].is_null());
+        assert!(json["queue_s"]["p50"].is_null());
+        assert_eq!(json["tasks_per_s"], 500_000.0);
+        assert_eq!(json["busy_share"], 0.75);
+    }
+
+    #[test]
+    fn the_summary_fits_in_80_columns() {
+        let text = report().table();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("999,999 ok, 1 failed"), "{text}");
+    }
+}
