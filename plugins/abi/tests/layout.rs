@@ -137,13 +137,21 @@ fn compilers_accept_the_headers_without_a_warning() {
         ("c++", "c++17", "muster_plugin.hpp"),
     ];
     for (compiler, standard, header) in headers {
+        if Command::new(compiler).arg("--version").output().is_err() {
+            assert!(
+                std::env::var_os("MUSTER_REQUIRE_ALL").is_none(),
+                "there is no compiler named {compiler}"
+            );
+            eprintln!("SKIPPED: there is no compiler named {compiler}");
+            continue;
+        }
         let language = if compiler == "cc" { "c" } else { "c++" };
         let status = Command::new(compiler)
             .args(["-x", language, &format!("-std={standard}")])
             .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-include"])
             .args([&include().join(header), Path::new("/dev/null")])
             .status()
-            .unwrap_or_else(|error| panic!("this test needs a compiler named {compiler}: {error}"));
+            .unwrap();
         assert!(status.success(), "{compiler} -std={standard} {header}");
     }
 }

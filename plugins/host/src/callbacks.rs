@@ -128,9 +128,9 @@ unsafe extern "C" fn result_alloc(_this: *mut c_void, ctx: *mut CtxObject, len: 
     if ctx.is_null() {
         return Buf::NONE;
     }
-    // SAFETY: the plugin passes the ctx of the call that this thread is in, so nobody else uses the state.
-    let slot = unsafe { &mut *ctx.cast::<SlotState>() };
-    let Call::One { buffer, limit, given, twice } = &mut slot.call else { return Buf::NONE };
+    // SAFETY: the plugin passes the ctx of the call that this thread is in, so nobody else uses this field.
+    let call = unsafe { &mut (*ctx.cast::<SlotState>()).call };
+    let Call::One { buffer, limit, given, twice } = call else { return Buf::NONE };
     *twice |= *given;
     *given = true;
     if *twice || len > *limit {
@@ -150,10 +150,10 @@ unsafe extern "C" fn out_reserve(_this: *mut c_void, ctx: *mut CtxObject, out: *
     if ctx.is_null() {
         return status::ABI;
     }
-    // SAFETY: as in `result_alloc`.
-    let slot = unsafe { &mut *ctx.cast::<SlotState>() };
-    let limit = slot.result_limit;
-    let Call::Range { table, buffer, base, counted } = &mut slot.call else { return status::ABI };
+    // SAFETY: as in `result_alloc`; the limit does not change during a call.
+    let (call, limit) =
+        unsafe { (&mut (*ctx.cast::<SlotState>()).call, (*ctx.cast::<SlotState>()).result_limit) };
+    let Call::Range { table, buffer, base, counted } = call else { return status::ABI };
     if out != *table {
         return status::ABI;
     }

@@ -15,6 +15,7 @@ mod problem;
 
 mod elf;
 mod inspect;
+mod kind;
 mod manifest;
 mod params;
 mod schema;
@@ -36,7 +37,8 @@ pub use accumulator::{Accumulator, Take};
 pub use elf::{Machine, PLUGIN_SIZE_MAX};
 pub use inspect::{Digest, Inspection, inspect, inspect_any, inspect_bytes};
 pub use job::{Job, JobParams};
-pub use manifest::{InputKind, Manifest, ManifestError, MetricKind, MetricSpec, OutputKind};
+pub use kind::{InputKind, MetricKind, OutputKind};
+pub use manifest::{Manifest, ManifestError, MetricSpec};
 pub use metrics::{METRICS_MAX, MetricReading, MetricValue, Metrics};
 pub use outcome::{ErrorKind, TaskError};
 pub use params::{ParamError, check, from_pairs};

@@ -1,5 +1,6 @@
 //! The manifest of a plugin, checked once: whoever holds one holds a good one.
 
+use crate::kind::{InputKind, MetricKind, OutputKind};
 use crate::schema::{self, ParamSpec};
 use muster_plugin_abi::{ABI_MAJOR, FLAGS};
 use serde_json::{Map, Value};
@@ -33,99 +34,6 @@ impl ManifestError {
     pub(crate) const fn other_abi(&self) -> Option<u32> {
         self.abi
     }
-}
-
-/// Whether tasks have inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputKind {
-    /// Tasks have an index only.
-    None,
-    /// A task works with and without an input.
-    Optional,
-    /// Every task needs an input.
-    Required,
-}
-
-/// What the bytes of a result are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputKind {
-    /// There are none.
-    None,
-    /// 8 bytes, little-endian.
-    U64,
-    /// 8 bytes, little-endian.
-    I64,
-    /// 8 bytes, little-endian.
-    F64,
-    /// UTF-8.
-    Text,
-    /// A JSON document.
-    Json,
-    /// Anything.
-    Bytes,
-}
-
-impl InputKind {
-    const ALL: [(&'static str, Self); 3] =
-        [("none", Self::None), ("optional", Self::Optional), ("required", Self::Required)];
-
-    /// As in the manifest.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        name_of(&Self::ALL, self)
-    }
-}
-
-impl OutputKind {
-    const ALL: [(&'static str, Self); 7] = [
-        ("none", Self::None),
-        ("u64", Self::U64),
-        ("i64", Self::I64),
-        ("f64", Self::F64),
-        ("text", Self::Text),
-        ("json", Self::Json),
-        ("bytes", Self::Bytes),
-    ];
-
-    /// As in the manifest.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        name_of(&Self::ALL, self)
-    }
-}
-
-/// Kind of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only rises.
-    Counter,
-    /// Is set.
-    Gauge,
-    /// Observations.
-    Histogram,
-}
-
-impl MetricKind {
-    const ALL: [(&'static str, Self); 3] =
-        [("counter", Self::Counter), ("gauge", Self::Gauge), ("histogram", Self::Histogram)];
-
-    /// As in the manifest.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        name_of(&Self::ALL, self)
-    }
-
-    pub(crate) const fn code(self) -> u32 {
-        match self {
-            Self::Counter => muster_plugin_abi::METRIC_COUNTER,
-            Self::Gauge => muster_plugin_abi::METRIC_GAUGE,
-            Self::Histogram => muster_plugin_abi::METRIC_HISTOGRAM,
-        }
-    }
-}
-
-fn name_of<T: Copy + PartialEq>(all: &[(&'static str, T)], one: T) -> &'static str {
-    all.iter().find(|(_, kind)| *kind == one).map_or("", |(name, _)| name)
 }
 
 /// A metric that a plugin declares.

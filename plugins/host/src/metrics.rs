@@ -1,6 +1,7 @@
 //! The metrics that a plugin declares in its manifest: a fixed table of atomics.
 
-use crate::manifest::{self, MetricKind, MetricSpec};
+use crate::kind::MetricKind;
+use crate::manifest::{self, MetricSpec};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Metrics that one plugin may declare.

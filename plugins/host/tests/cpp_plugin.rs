@@ -3,10 +3,11 @@
 
 mod fixture;
 
-use fixture::{Words, load, params, range, results, run};
-use muster_plugin_host::{ErrorKind, Inputs, OutBuffer, Take};
+use fixture::{Ears, Words, load, params, range, results, run};
+use muster_plugin_host::{ErrorKind, Inputs, OutBuffer, Plugin, Take};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 const SOURCE: &str = r##"
 #include <muster_plugin.hpp>
@@ -67,6 +68,17 @@ MUSTER_PLUGIN(Tester, R"({"muster": 1, "name": "tester", "version": "0.3.0", "ou
   "flags": ["concurrent", "idempotent"], "metrics": [{"name": "runs_total", "kind": "counter", "help": "runs"}]})");
 "##;
 
+/// Builds and loads it; none without a C++ compiler, which Rust does not need.
+fn tester() -> Option<(Plugin, Arc<Ears>)> {
+    let folder = tempfile::tempdir().unwrap();
+    if Command::new("c++").arg("--version").output().is_err() {
+        assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none(), "there is no C++ compiler named c++");
+        eprintln!("SKIPPED: there is no C++ compiler named c++");
+        return None;
+    }
+    Some(load(&build(folder.path())))
+}
+
 fn build(folder: &Path) -> PathBuf {
     let (input, output) = (folder.join("tester.cpp"), folder.join("tester.so"));
     std::fs::write(&input, SOURCE).unwrap();
@@ -77,15 +89,14 @@ fn build(folder: &Path) -> PathBuf {
         .arg("-o")
         .args([&output, &input])
         .status()
-        .expect("the tests of the loader need a C++ compiler named c++");
+        .unwrap();
     assert!(status.success());
     output
 }
 
 #[test]
 fn a_class_becomes_a_plugin() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plugin, ears) = load(&build(folder.path()));
+    let Some((plugin, ears)) = tester() else { return };
     assert_eq!(plugin.inspection().manifest.flag_names().collect::<Vec<_>>(), ["concurrent", "idempotent"]);
     let job =
         plugin.create(params(r#"{"word": "a\"\u00e9\ud83d\ude00\n", "scale": 2.5, "shift": -3}"#)).unwrap();
@@ -99,8 +110,7 @@ fn a_class_becomes_a_plugin() {
 
 #[test]
 fn exceptions_stop_at_the_border() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plugin, _) = load(&build(folder.path()));
+    let Some((plugin, _)) = tester() else { return };
     let (job, words) = (plugin.create(params(r#"{"bad": 2}"#)).unwrap(), Words::default());
     let mut slot = words.slot();
     let mut failure = |start| {
@@ -116,8 +126,7 @@ fn exceptions_stop_at_the_border() {
 
 #[test]
 fn bad_parameters_are_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plugin, _) = load(&build(folder.path()));
+    let Some((plugin, _)) = tester() else { return };
     for (json, said) in [
         (r#"{"refuse": true}"#, "params: refused (code 9)"),
         (r#"{"bad": -1}"#, "params: parameter bad is -1; it must be a whole number from 0"),
@@ -134,8 +143,7 @@ fn bad_parameters_are_named() {
 
 #[test]
 fn results_are_combined_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plugin, _) = load(&build(folder.path()));
+    let Some((plugin, _)) = tester() else { return };
     let (job, words) = (plugin.create(params("{}")).unwrap(), Words::default());
     let mut slot = words.slot();
     let mut part = |value: u64| {
