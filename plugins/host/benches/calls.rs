@@ -4,7 +4,7 @@
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
 
-use fixture::{Source, Words, load, null, params, range};
+use fixture::{Source, Words, cargo_build, load, null, params, range};
 use muster_plugin_host::{Inputs, Job, OutBuffer};
 use std::time::Instant;
 
@@ -18,6 +18,13 @@ fn main() {
     measure("null, no output, one task a call", &job("{}"), 1, None);
     measure("null, 8 bytes out", &job(r#"{"bytes_out": 8}"#), RANGE, None);
     measure("null, 16 bytes in", &job("{}"), RANGE, Some(16));
+    let (plugin, _) = load(&cargo_build(&["-p", "muster-loop"], "libmuster_loop.so"));
+    measure(
+        "loop without rounds, a u64 out",
+        &plugin.create(params(r#"{"iters": 0}"#)).unwrap(),
+        RANGE,
+        None,
+    );
     let folder = tempfile::tempdir().unwrap();
     let (plugin, _) = load(&Source::default().build(folder.path()));
     measure("C, run(), no output", &plugin.create(params("{}")).unwrap(), RANGE, None);

@@ -91,13 +91,7 @@ impl<'a> Sink<'a> {
         // SAFETY: there is room for `bytes` behind `len`: checked above, or made by `reserve`.
         unsafe {
             let at = (*self.out).data.add(len);
-            if let (8..=16, Some(head), Some(tail)) = (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
-                // Results are often this short, and a call of memcpy would cost more than all the rest.
-                at.cast::<[u8; 8]>().write(*head);
-                at.add(bytes.len() - 8).cast::<[u8; 8]>().write(*tail);
-            } else {
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
-            }
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
             (*self.out).data_len = len + bytes.len();
         }
         Ok(())
