@@ -87,9 +87,13 @@ mod tests {
         let left = of_items(IndexRange::new(5, 8), &packed(8, &[], &data[..24]));
         let right = of_items(IndexRange::new(8, 15), &packed(8, &[], &data[24..]));
         assert_eq!(whole, right.wrapping_add(left));
-        let single = (5..15).zip(data.chunks(8)).fold(0, |sum: u64, (i, item)| sum.wrapping_add(of_task(i, item)));
+        let single =
+            (5..15).zip(data.chunks(8)).fold(0, |sum: u64, (i, item)| sum.wrapping_add(of_task(i, item)));
         assert_eq!(whole, single);
-        assert_eq!(of_items(IndexRange::new(3, 6), &packed(0, &[], &[])), of_items(IndexRange::new(3, 6), &packed(0, &[0; 3], &[])));
+        assert_eq!(
+            of_items(IndexRange::new(3, 6), &packed(0, &[], &[])),
+            of_items(IndexRange::new(3, 6), &packed(0, &[0; 3], &[]))
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The folder belongs to a running coordinator.
-    #[error("state folder {path} is in use by another coordinator; stop that one first, or name another folder")]
+    #[error(
+        "state folder {path} is in use by another coordinator; stop that one first, or name another folder"
+    )]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -55,7 +57,9 @@ pub enum StoreError {
         found: Epoch,
     },
     /// What was read makes no sense.
-    #[error("state folder: {what} of job {job} is damaged; restore the folder from a backup or remove the job")]
+    #[error(
+        "state folder: {what} of job {job} is damaged; restore the folder from a backup or remove the job"
+    )]
     Damaged {
         /// What was being read.
         what: &'static str,
@@ -74,10 +78,7 @@ impl StoreError {
     }
 
     /// Turns a file's error into ours.
-    pub(crate) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::File { doing, path: path.into(), source }
     }
 }

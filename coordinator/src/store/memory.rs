@@ -1,10 +1,10 @@
 //! A store that ends with its process: for private clusters, and for tests.
 //!
 //! Neighbouring small results are copied together, so that they do not hold on to the large buffers of the
-//! messages they came in.
+//! messages they came in. Inputs are not kept: whoever added them has them for as long as they matter.
 
 use super::record::EndedAs;
-use super::{Failure, Piece, PluginRecord, Reader, Record, Store, StoreError};
+use super::{Failure, OpenReader, Piece, PluginRecord, Reader, Record, Store, StoreError};
 use crate::items;
 use bytes::Bytes;
 use muster_core::id::{Epoch, JobId, LogPos};
@@ -35,10 +35,8 @@ struct Job {
     request_id: String,
     at_unix_ns: u64,
     spec: Bytes,
-    /// Start -> tasks added, and their inputs.
-    extended: BTreeMap<u64, (IndexRange, Option<Packed>)>,
+    tasks: u64,
     sealed: bool,
-    cancel_asked: bool,
     committed: RangeSet,
     checksum: u64,
     bytes: u64,
@@ -100,8 +98,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
-        Ok(Box::new(self.clone()))
+    fn readers(&self) -> OpenReader {
+        let store = self.clone();
+        Arc::new(move || Ok(Box::new(store.clone())))
     }
 
     fn durable(&self) -> bool {
@@ -131,18 +130,9 @@ impl State {
                 kept.spec = spec.clone();
                 return;
             }
-            Record::Extended { job, .. }
-            | Record::Sealed { job }
-            | Record::CancelAsked { job }
-            | Record::Committed { job, .. }
-            | Record::Taken { job, .. }
-            | Record::Charged { job, .. }
-            | Record::TaskFailed { job, .. }
-            | Record::Partial { job, .. }
-            | Record::Reduced { job, .. }
-            | Record::Ended { job, .. } => *job,
+            other => other.job(),
         };
-        if let Some(kept) = self.jobs.get_mut(&job) {
+        if let Some(kept) = job.and_then(|job| self.jobs.get_mut(&job)) {
             kept.apply(record);
         }
     }
@@ -151,11 +141,8 @@ impl State {
 impl Job {
     fn apply(&mut self, record: &Record) {
         match record {
-            Record::Extended { range, inputs, .. } => {
-                self.extended.insert(range.start, (*range, inputs.clone()));
-            }
+            Record::Extended { range, .. } => self.tasks = self.tasks.max(range.end),
             Record::Sealed { .. } => self.sealed = true,
-            Record::CancelAsked { .. } => self.cancel_asked = true,
             Record::Committed { range, outputs, checksum, bytes, .. } => {
                 self.committed.insert(*range);
                 self.checksum = self.checksum.wrapping_add(*checksum);
@@ -182,7 +169,6 @@ impl Job {
                 self.reduced = Some(data.clone());
             }
             Record::Ended { how, reason, status, .. } => {
-                self.extended.values_mut().for_each(|(_, inputs)| *inputs = None);
                 self.partials.clear();
                 self.charged.clear();
                 self.ended = Some((*how, reason.clone(), status.clone()));
@@ -190,6 +176,7 @@ impl Job {
             Record::PluginAdded(_)
             | Record::PluginRemoved { .. }
             | Record::Submitted { .. }
+            | Record::InputsDone { .. }
             | Record::Removed { .. } => {}
         }
     }
@@ -224,14 +211,11 @@ impl Job {
             at_unix_ns: self.at_unix_ns,
             spec: self.spec.clone(),
         })?;
-        for (range, inputs) in self.extended.values() {
-            each(Record::Extended { job, range: *range, inputs: inputs.clone() })?;
+        if self.tasks > 0 {
+            each(Record::Extended { job, range: IndexRange::new(0, self.tasks), inputs: None })?;
         }
         if self.sealed {
             each(Record::Sealed { job })?;
-        }
-        if self.cancel_asked {
-            each(Record::CancelAsked { job })?;
         }
         let (mut checksum, mut bytes) = (self.checksum, self.bytes);
         for range in self.committed.iter() {
@@ -284,7 +268,12 @@ impl Chunk {
 }
 
 impl Reader for MemoryStore {
-    fn results(&mut self, job: JobId, within: IndexRange, bytes_max: usize) -> Result<Vec<Piece>, StoreError> {
+    fn results(
+        &mut self,
+        job: JobId,
+        within: IndexRange,
+        bytes_max: usize,
+    ) -> Result<Vec<Piece>, StoreError> {
         let state = self.state();
         let Some(job) = state.jobs.get(&job) else { return Ok(Vec::new()) };
         let first = job.outputs.range(..=within.start).next_back().map_or(within.start, |(&start, _)| start);

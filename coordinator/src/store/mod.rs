@@ -21,6 +21,7 @@ use bytes::Bytes;
 use muster_core::id::{Epoch, JobId, LogPos};
 use muster_core::range::IndexRange;
 use muster_proto::v1::Packed;
+use std::sync::Arc;
 
 /// Items above this size are files of their own beside the database.
 pub const INLINE_MAX_BYTES: usize = 1 << 20;
@@ -47,15 +48,15 @@ pub trait Store: Send {
     /// When it cannot be read, or holds what this build does not understand.
     fn replay(&mut self, each: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
-    /// A way to read results beside the writer.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+    /// A way to read results beside the writer, for as long as the store is open.
+    fn readers(&self) -> OpenReader;
 
     /// Whether what it was told outlives this process.
     fn durable(&self) -> bool;
 }
+
+/// Opens a reader of a store.
+pub type OpenReader = Arc<dyn Fn() -> Result<Box<dyn Reader>, StoreError> + Send + Sync>;
 
 /// Reads outputs while a writer writes.
 pub trait Reader: Send {
@@ -64,7 +65,8 @@ pub trait Reader: Send {
     ///
     /// # Errors
     /// When they cannot be read.
-    fn results(&mut self, job: JobId, within: IndexRange, bytes_max: usize) -> Result<Vec<Piece>, StoreError>;
+    fn results(&mut self, job: JobId, within: IndexRange, bytes_max: usize)
+    -> Result<Vec<Piece>, StoreError>;
 
     /// The tasks in `within` that failed for good, lowest index first, at most `count_max`.
     ///
@@ -103,6 +105,3 @@ pub struct Failure {
     /// What went wrong.
     pub message: String,
 }
-
-#[cfg(test)]
-mod suite;

@@ -41,10 +41,12 @@ pub enum Record {
         /// The job.
         job: JobId,
     },
-    /// Somebody wants the job to stop.
-    CancelAsked {
+    /// All tasks of the range have ended: their inputs may go.
+    InputsDone {
         /// The job.
         job: JobId,
+        /// The tasks, as they were added.
+        range: IndexRange,
     },
     /// Tasks have results.
     Committed {
@@ -121,6 +123,26 @@ pub enum Record {
 }
 
 impl Record {
+    /// The job it is about; plugins are about none.
+    #[must_use]
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::PluginAdded(_) | Self::PluginRemoved { .. } => None,
+            Self::Submitted { job, .. }
+            | Self::Extended { job, .. }
+            | Self::InputsDone { job, .. }
+            | Self::Sealed { job }
+            | Self::Committed { job, .. }
+            | Self::Taken { job, .. }
+            | Self::Charged { job, .. }
+            | Self::TaskFailed { job, .. }
+            | Self::Partial { job, .. }
+            | Self::Reduced { job, .. }
+            | Self::Ended { job, .. }
+            | Self::Removed { job } => Some(*job),
+        }
+    }
+
     /// Roughly how many bytes it is, for limits on what waits to be written.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -135,7 +157,7 @@ impl Record {
             Self::PluginAdded(plugin) => plugin.manifest.len(),
             Self::PluginRemoved { .. }
             | Self::Sealed { .. }
-            | Self::CancelAsked { .. }
+            | Self::InputsDone { .. }
             | Self::Taken { .. }
             | Self::Charged { .. }
             | Self::Removed { .. } => 0,

@@ -10,12 +10,13 @@ mod write;
 
 use super::blobs::Blobs;
 use super::lock::FolderLock;
-use super::{Reader, Record, Store, StoreError};
+use super::{OpenReader, Record, Store, StoreError};
 use muster_core::id::{Epoch, LogPos};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Keeps records in a folder.
 #[derive(Debug)]
@@ -114,9 +115,12 @@ impl Store for SqliteStore {
         replay::replay(&self.connection, &self.blobs, each)
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
-        let connection = schema::open_to_read(&self.folder.join("muster.db"))?;
-        Ok(Box::new(read::SqliteReader::new(connection, self.blobs.clone())))
+    fn readers(&self) -> OpenReader {
+        let (path, blobs) = (self.folder.join("muster.db"), self.blobs.clone());
+        Arc::new(move || {
+            let connection = schema::open_to_read(&path)?;
+            Ok(Box::new(read::SqliteReader::new(connection, blobs.clone())))
+        })
     }
 
     fn durable(&self) -> bool {

@@ -25,7 +25,12 @@ impl SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    fn results(&mut self, job: JobId, within: IndexRange, bytes_max: usize) -> Result<Vec<Piece>, StoreError> {
+    fn results(
+        &mut self,
+        job: JobId,
+        within: IndexRange,
+        bytes_max: usize,
+    ) -> Result<Vec<Piece>, StoreError> {
         let failed = || StoreError::sqlite("reading results");
         let mut query = self
             .connection
@@ -40,7 +45,7 @@ impl Reader for SqliteReader {
         let mut pieces = Vec::new();
         let mut left = bytes_max;
         while let Some(row) = found.next().map_err(failed())? {
-            let piece = rows::read(row, 0, &self.blobs).map_err(failed())?;
+            let piece = rows::read(row, &self.blobs).map_err(failed())?;
             let piece = piece.ok_or(StoreError::Damaged { what: "a result", job: job.0 })?;
             let part = piece.range.intersect(within);
             if part.is_empty() {
@@ -97,4 +102,3 @@ fn cut(piece: Piece, part: IndexRange, bytes_max: usize) -> Piece {
     let Piece { range, items: Packed { width, lengths, data } } = piece;
     items::copy_part(range.start, range.len(), width, &lengths, &data, part, bytes_max)
 }
-

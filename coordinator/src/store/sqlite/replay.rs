@@ -13,9 +13,12 @@ type Each<'a> = dyn FnMut(Record) -> Result<(), StoreError> + 'a;
 
 /// Calls `each` with everything the database holds.
 pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(), StoreError> {
-    query(from, "SELECT digest, name, version, target, size, manifest, added_ns FROM plugins", None, |row| {
-        each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?))
-    })?;
+    query(
+        from,
+        "SELECT digest, name, version, target, size, manifest, added_ns FROM plugins",
+        None,
+        |row| each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?)),
+    )?;
     let mut jobs = Vec::new();
     query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {
         jobs.push(JobId(row.get::<_, i64>(0).map_err(StoreError::sqlite("reading jobs"))? as u64));
@@ -33,12 +36,12 @@ fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>)
     let head = head.ok_or(StoreError::Damaged { what: "the row", job: job.0 })?;
     let Head { request_id, at_unix_ns, spec, .. } = head;
     each(Record::Submitted { job, request_id, at_unix_ns, spec })?;
+    if head.tasks > 0 {
+        each(Record::Extended { job, range: IndexRange::new(0, head.tasks), inputs: None })?;
+    }
     replay_inputs(from, blobs, job, each)?;
     if head.sealed {
         each(Record::Sealed { job })?;
-    }
-    if head.cancel_asked {
-        each(Record::CancelAsked { job })?;
     }
     let (mut checksum, mut bytes) = (head.checksum, head.bytes);
     query(from, "SELECT start, count FROM commits WHERE job = ?1 ORDER BY start", Some(job), |row| {
@@ -58,14 +61,18 @@ fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>)
     Ok(())
 }
 
-fn replay_inputs(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
-    const QUERY: &str = "SELECT has_items, start, count, width, lengths, data, blob FROM inputs
+fn replay_inputs(
+    from: &Connection,
+    blobs: &Blobs,
+    job: JobId,
+    each: &mut Each<'_>,
+) -> Result<(), StoreError> {
+    const QUERY: &str = "SELECT start, count, width, lengths, data, blob FROM inputs
                          WHERE job = ?1 ORDER BY start";
     query(from, QUERY, Some(job), |row| {
-        let read = || Ok((row.get::<_, bool>(0)?, rows::read(row, 1, blobs)?));
-        let (has_items, piece) = read().map_err(StoreError::sqlite("reading inputs"))?;
+        let piece = rows::read(row, blobs).map_err(StoreError::sqlite("reading inputs"))?;
         let piece = piece.ok_or(StoreError::Damaged { what: "an input", job: job.0 })?;
-        each(Record::Extended { job, range: piece.range, inputs: has_items.then_some(piece.items) })
+        each(Record::Extended { job, range: piece.range, inputs: Some(piece.items) })
     })
 }
 
@@ -75,11 +82,16 @@ fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<()
         let (index, charged) = read().map_err(StoreError::sqlite("reading attempts"))?;
         each(Record::Charged { job, index, charged })
     })?;
-    query(from, "SELECT task, class, message FROM failures WHERE job = ?1 ORDER BY task", Some(job), |row| {
-        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
-        let (index, class, message) = read().map_err(StoreError::sqlite("reading failures"))?;
-        each(Record::TaskFailed { job, index, class, message })
-    })?;
+    query(
+        from,
+        "SELECT task, class, message FROM failures WHERE job = ?1 ORDER BY task",
+        Some(job),
+        |row| {
+            let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+            let (index, class, message) = read().map_err(StoreError::sqlite("reading failures"))?;
+            each(Record::TaskFailed { job, index, class, message })
+        },
+    )?;
     query(from, "SELECT start, size, data FROM partials WHERE job = ?1 ORDER BY start", Some(job), |row| {
         let read = || {
             let block = Block { start: row.get::<_, i64>(0)? as u64, size: row.get::<_, i64>(1)? as u64 };
@@ -95,8 +107,8 @@ struct Head {
     request_id: String,
     at_unix_ns: u64,
     spec: Bytes,
+    tasks: u64,
     sealed: bool,
-    cancel_asked: bool,
     checksum: u64,
     bytes: u64,
     reduced: Option<Bytes>,
@@ -118,8 +130,8 @@ impl Head {
             request_id: row.get("request_id")?,
             at_unix_ns: row.get::<_, i64>("submitted_ns")? as u64,
             spec: row.get::<_, Vec<u8>>("spec")?.into(),
+            tasks: row.get::<_, i64>("tasks")? as u64,
             sealed: row.get("sealed")?,
-            cancel_asked: row.get("cancel_asked")?,
             checksum: row.get::<_, i64>("checksum")? as u64,
             bytes: row.get::<_, i64>("bytes")? as u64,
             reduced: row.get::<_, Option<Vec<u8>>>("reduced")?.map(Bytes::from),

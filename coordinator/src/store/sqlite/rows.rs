@@ -53,10 +53,10 @@ pub fn split<'a>(
 }
 
 /// Reads a row of (start, count, width, lengths, data, blob) back. `None`: the row is damaged.
-pub fn read(row: &Row<'_>, first_column: usize, blobs: &Blobs) -> rusqlite::Result<Option<Piece>> {
-    let number = |column: usize| row.get::<_, i64>(first_column + column);
+pub fn read(row: &Row<'_>, blobs: &Blobs) -> rusqlite::Result<Option<Piece>> {
+    let number = |column: usize| row.get::<_, i64>(column);
     let (start, count, width) = (number(0)? as u64, number(1)? as u64, number(2)? as u32);
-    let bytes = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(first_column + column)?.as_blob_or_null()?);
+    let bytes = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob_or_null()?);
     let lengths = lengths_from_bytes(bytes(3)?.unwrap_or_default());
     let data = match bytes(5)? {
         None => Bytes::copy_from_slice(bytes(4)?.unwrap_or_default()),

@@ -22,12 +22,12 @@ CREATE TABLE plugins (
 ) WITHOUT ROWID;
 CREATE TABLE jobs (
     job INTEGER PRIMARY KEY, request_id TEXT NOT NULL, submitted_ns INTEGER NOT NULL, spec BLOB NOT NULL,
-    sealed INTEGER NOT NULL DEFAULT 0, cancel_asked INTEGER NOT NULL DEFAULT 0,
+    tasks INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0,
     checksum INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
     reduced BLOB, ended INTEGER, reason TEXT, status BLOB
 );
 CREATE TABLE inputs (
-    job INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL, has_items INTEGER NOT NULL,
+    job INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL,
     width INTEGER NOT NULL, lengths BLOB, data BLOB, blob BLOB
 );
 CREATE UNIQUE INDEX inputs_by_start ON inputs (job, start);

@@ -20,12 +20,12 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
             params![job.0 as i64, request_id, *at_unix_ns as i64, &spec[..]],
         ),
         Record::Extended { job, range, inputs } => extend(to, blobs, *job, *range, inputs.as_ref()),
-        Record::Sealed { job } => {
-            run(to, "UPDATE jobs SET sealed = 1 WHERE job = ?1", params![job.0 as i64])
-        }
-        Record::CancelAsked { job } => {
-            run(to, "UPDATE jobs SET cancel_asked = 1 WHERE job = ?1", params![job.0 as i64])
-        }
+        Record::Sealed { job } => run(to, "UPDATE jobs SET sealed = 1 WHERE job = ?1", params![job.0 as i64]),
+        Record::InputsDone { job, range } => run(
+            to,
+            "DELETE FROM inputs WHERE job = ?1 AND start >= ?2 AND start < ?3",
+            params![job.0 as i64, range.start as i64, range.end as i64],
+        ),
         Record::Committed { job, range, outputs, checksum, bytes } => {
             commit(to, *job, *range, *checksum, *bytes)?;
             outputs.as_ref().map_or(Ok(()), |outputs| keep(to, blobs, *job, *range, outputs))
@@ -57,7 +57,7 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
                 params![job.0 as i64, how.number(), reason, &status[..]],
             )?;
             let job = params![job.0 as i64];
-            run(to, "UPDATE inputs SET data = NULL, lengths = NULL, blob = NULL, has_items = 0, width = 0 WHERE job = ?1", job)?;
+            run(to, "DELETE FROM inputs WHERE job = ?1", job)?;
             run(to, "DELETE FROM charges WHERE job = ?1", job)?;
             run(to, "DELETE FROM partials WHERE job = ?1", job)
         }
@@ -96,16 +96,17 @@ fn extend(
     range: IndexRange,
     inputs: Option<&Packed>,
 ) -> Result<(), StoreError> {
-    const INSERT: &str = "INSERT INTO inputs (job, start, count, has_items, width, lengths, data, blob)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let Some(inputs) = inputs else {
-        let none: Option<&[u8]> = None;
-        let (start, count) = (range.start as i64, range.len() as i64);
-        return run(to, INSERT, params![job.0 as i64, start, count, 0, 0, none, none, none]);
-    };
+    run(
+        to,
+        "UPDATE jobs SET tasks = max(tasks, ?2) WHERE job = ?1",
+        params![job.0 as i64, range.end as i64],
+    )?;
+    let Some(inputs) = inputs else { return Ok(()) };
+    const INSERT: &str = "INSERT INTO inputs (job, start, count, width, lengths, data, blob)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     rows::split(range, inputs, blobs, |row| {
         let (start, count) = (row.range.start as i64, row.range.len() as i64);
-        run(to, INSERT, params![job.0 as i64, start, count, 1, row.width, row.lengths, row.data, row.blob])
+        run(to, INSERT, params![job.0 as i64, start, count, row.width, row.lengths, row.data, row.blob])
     })
 }
 

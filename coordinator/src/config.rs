@@ -1,0 +1,62 @@
+//! What a coordinator is started with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a lease holds without a sign of life from its worker.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// Heartbeats that fit into a lease.
+const HEARTBEATS_PER_LEASE: u32 = 10;
+
+/// What a coordinator is started with: plain data. At least one of `unix` and `listen` must be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster's name.
+    pub name: String,
+    /// The Unix socket for this machine.
+    pub unix: Option<PathBuf>,
+    /// `HOST:PORT` for other machines, always TLS; port 0 picks a free one.
+    pub listen: Option<String>,
+    /// The host that the join string names; by default what `listen` says, or this machine's address.
+    pub advertise: Option<String>,
+    /// Where what must last is kept; without it everything ends with the process.
+    pub state: Option<PathBuf>,
+    /// Where the keys of the TLS listener are kept; by default in the state folder.
+    pub keys: Option<PathBuf>,
+    /// `HOST:PORT` of `/metrics` and `/healthz`.
+    pub http: Option<String>,
+    /// Folders of built plugins to register.
+    pub plugins: Vec<PathBuf>,
+    /// How long a lease holds without a sign of life from its worker.
+    pub lease: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "default".to_owned(),
+            unix: None,
+            listen: None,
+            advertise: None,
+            state: None,
+            keys: None,
+            http: None,
+            plugins: Vec::new(),
+            lease: LEASE,
+        }
+    }
+}
+
+impl Config {
+    /// A coordinator for one machine and one user: a Unix socket and nothing that lasts.
+    #[must_use]
+    pub fn private(unix: PathBuf) -> Self {
+        Self { name: "private".to_owned(), unix: Some(unix), ..Self::default() }
+    }
+
+    /// How often workers are to say that they are alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.lease / HEARTBEATS_PER_LEASE
+    }
+}

@@ -1,0 +1,194 @@
+//! Workers that come and go, plugins, and the cluster in numbers.
+
+use super::command::{Attached, Numbers, PluginNumbers, Reply};
+use super::effect::Effect;
+use super::report::Subject;
+use super::worker::Worker;
+use super::{Driver, Refusal};
+use crate::store::{PluginRecord, Record};
+use muster_core::id::WorkerId;
+use muster_core::scheduler::{Input, Loss};
+use muster_proto::convert::Hello;
+use muster_proto::v1::{self, WorkerState, to_worker};
+use muster_proto::{FEATURES, PROTOCOL_VERSION};
+use std::sync::Arc;
+use tokio::task::AbortHandle;
+use tonic::Status;
+
+/// Workers that may be attached at the same time.
+const WORKERS_MAX: usize = 20_000;
+/// Workers that left and are still listed.
+const GONE_MAX: usize = 256;
+/// After so many workers went, memory is given back to the system.
+const TRIM_AFTER: u64 = 256;
+
+impl Driver {
+    /// A worker's stream began.
+    pub(super) fn attach(&mut self, hello: Hello, reply: Reply<Attached>) {
+        if self.workers.len() >= WORKERS_MAX {
+            let value = self.workers.len() as u64 + 1;
+            let max = WORKERS_MAX as u64;
+            self.refuse(reply, Refusal::TooMany { what: "the number of workers", value, max });
+            return;
+        }
+        // The same life of a worker on a second stream: the first one is dead and does not know it yet.
+        let incarnation = hello.incarnation;
+        if let Some(&old) = self.incarnations.get(&incarnation) {
+            self.lose(old, Loss::Disconnected, Some(Refusal::Superseded(incarnation.0).into()));
+        }
+        let id = self.next_worker;
+        self.next_worker = WorkerId(id.0 + 1);
+        let slots = hello.slots;
+        tracing::info!(worker = id.0, name = hello.name, host = hello.host, slots, "worker attached");
+        self.incarnations.insert(incarnation, id);
+        let (mut worker, outbound) = Worker::new(hello, self.clock.now());
+        let welcome = v1::Welcome {
+            protocol: PROTOCOL_VERSION,
+            features: FEATURES.iter().map(|&feature| feature.to_owned()).collect(),
+            epoch: self.epoch.0,
+            worker: id.0,
+            heartbeat_ms: self.settings.heartbeat.as_millis() as u32,
+            lease_ms: (self.settings.scheduler.lease.0 / 1_000_000) as u32,
+        };
+        // The queue is empty: there is room.
+        let _ = worker.send(to_worker::Kind::Welcome(welcome));
+        self.workers.insert(id, worker);
+        if reply.send(Ok(Attached { worker: id, outbound })).is_err() {
+            self.dismiss(id, Loss::Disconnected, None);
+            return;
+        }
+        self.tell(Input::Joined { worker: id, slots }, Subject::Nothing);
+    }
+
+    /// The task that reads a worker's stream; it ends with the worker.
+    pub(super) fn reading(&mut self, id: WorkerId, reading: AbortHandle) {
+        match self.workers.get_mut(&id) {
+            Some(worker) => worker.reading = Some(reading),
+            None => reading.abort(),
+        }
+    }
+
+    /// Forgets a worker and ends its stream. The scheduler knows, or is told by the caller.
+    pub(super) fn dismiss(&mut self, id: WorkerId, why: Loss, status: Option<Status>) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        tracing::info!(worker = id.0, name = worker.hello.name, why = why.name(), "worker is gone");
+        self.incarnations.remove(&worker.hello.incarnation);
+        self.pss_bytes -= worker.heartbeat.pss_bytes;
+        let lost = why != Loss::Left;
+        for job in &worker.jobs {
+            if let Some(job) = self.jobs.get_mut(job).filter(|job| lost && !job.over) {
+                job.numbers.lost_workers += 1;
+            }
+        }
+        let (state, total) = if lost {
+            (WorkerState::Lost, &mut self.totals.workers_lost)
+        } else {
+            (WorkerState::Left, &mut self.totals.workers_left)
+        };
+        *total += 1;
+        let info = v1::WorkerInfo { state: state.into(), ..worker.info(id, self.clock.now(), 0) };
+        self.gone.push_back(info);
+        if self.gone.len() > GONE_MAX {
+            self.gone.pop_front();
+        }
+        worker.dismiss(status);
+        if (self.totals.workers_lost + self.totals.workers_left).is_multiple_of(TRIM_AFTER) {
+            self.trim_memory();
+        }
+    }
+
+    /// The C library keeps what thousands of streams used; a coordinator that lost them gives it back.
+    fn trim_memory(&self) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tokio::task::spawn_blocking(|| {
+                #[cfg(target_env = "gnu")]
+                // SAFETY: malloc_trim has no preconditions and may be called from any thread.
+                unsafe {
+                    libc::malloc_trim(0);
+                }
+            });
+        }
+    }
+
+    /// What clients see of the workers.
+    pub(super) fn list_workers(&self, all: bool) -> Vec<v1::WorkerInfo> {
+        let now = self.clock.now();
+        let leased = |id: &WorkerId| self.scheduler.worker_tasks(*id).unwrap_or(0);
+        let there = self.workers.iter().map(|(id, worker)| worker.info(*id, now, leased(id)));
+        let gone = self.gone.iter().filter(|_| all).cloned();
+        gone.chain(there).collect()
+    }
+
+    /// Lets a worker, named by name or number, finish what it has and leave.
+    pub(super) fn drain(&mut self, query: &str) -> Result<v1::WorkerInfo, Refusal> {
+        let named = self.workers.iter().find(|(_, worker)| worker.hello.name == query).map(|(id, _)| *id);
+        let numbered = || query.parse().ok().map(WorkerId).filter(|id| self.workers.contains_key(id));
+        let id = named.or_else(numbered).ok_or_else(|| Refusal::NoWorker(query.to_owned()))?;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.draining = true;
+        }
+        self.tell(Input::Drain { worker: id }, Subject::Nothing);
+        let leased = self.scheduler.worker_tasks(id).unwrap_or(0);
+        let now = self.clock.now();
+        self.workers
+            .get(&id)
+            .map(|worker| worker.info(id, now, leased))
+            .ok_or_else(|| Refusal::NoWorker(query.to_owned()))
+    }
+
+    /// A plugin whose file is in the blob folder.
+    pub(super) fn add_plugin(&mut self, plugin: PluginRecord, reply: Reply<bool>) {
+        match self.plugins.check(&plugin) {
+            Ok(true) => self.answer(reply, Ok(true)),
+            Ok(false) => {
+                tracing::info!(name = plugin.name, version = plugin.version, "plugin added");
+                self.plugins.insert(plugin.clone());
+                self.write(Record::PluginAdded(plugin));
+                self.when_durable(Effect::PluginAdded(reply));
+            }
+            Err(refusal) => self.refuse(reply, refusal),
+        }
+    }
+
+    /// Forgets a plugin that no unfinished job needs.
+    pub(super) fn remove_plugin(&mut self, query: &str, reply: Reply<Arc<PluginRecord>>) {
+        let plugin = match self.plugins.find(query) {
+            Ok(plugin) => plugin,
+            Err(refusal) => return self.refuse(reply, refusal),
+        };
+        let user = self.jobs.iter().find(|(_, job)| job.submission.plugin.digest == plugin.digest);
+        if let Some((&job, _)) = user {
+            let plugin = format!("{}@{}", plugin.name, plugin.version);
+            return self.refuse(reply, Refusal::PluginInUse { plugin, job });
+        }
+        self.plugins.remove(&plugin.digest);
+        self.write(Record::PluginRemoved { digest: plugin.digest });
+        self.when_durable(Effect::PluginRemoved(reply, plugin));
+    }
+
+    /// The cluster in numbers.
+    pub(super) fn numbers(&self) -> Numbers {
+        let mut numbers = self.totals.clone();
+        numbers.queued_tasks = self.scheduler.queued_tasks();
+        numbers.jobs_live = self.jobs.len() as u64;
+        for worker in self.workers.values() {
+            let state = if worker.draining { &mut numbers.workers_draining } else { &mut numbers.workers_up };
+            *state += 1;
+            numbers.slots += u64::from(worker.hello.slots);
+            numbers.slots_busy += u64::from(worker.heartbeat.busy_slots.min(worker.hello.slots));
+            numbers.executors += u64::from(worker.heartbeat.executors);
+        }
+        // Jobs that have not ended are not in the totals yet.
+        for job in self.jobs.values() {
+            numbers.plugin(&job.plugin_name).queue.merge(&job.numbers.queue);
+        }
+        numbers
+    }
+}
+
+impl Numbers {
+    /// The numbers of one plugin.
+    pub(super) fn plugin(&mut self, name: &Arc<str>) -> &mut PluginNumbers {
+        self.plugins.entry(Arc::clone(name)).or_default()
+    }
+}

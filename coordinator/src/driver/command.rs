@@ -1,0 +1,210 @@
+//! What the services ask the driver, and how they get the answer.
+
+use super::Refusal;
+use super::report::PLACES_MAX;
+use crate::store::PluginRecord;
+use muster_core::id::{Epoch, JobId, WorkerId};
+use muster_core::range::IndexRange;
+use muster_core::sketch::Sketch;
+use muster_proto::convert::{Feed, Hello, Report, Submission};
+use muster_proto::v1;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tonic::Status;
+
+/// Commands that wait for the driver.
+const COMMANDS_MAX: usize = 1_024;
+
+/// The answer to a command.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What the driver is asked.
+#[derive(Debug)]
+pub enum Command {
+    /// A worker's stream began.
+    Attach(Box<Hello>, Reply<Attached>),
+    /// The task that reads a worker's stream, to be ended with the worker.
+    Reading(WorkerId, AbortHandle),
+    /// A worker said something.
+    FromWorker(WorkerId, FromWorker),
+    /// A client wants a job.
+    Submit(Box<Submission>, Reply<JobId>),
+    /// Whether a job can be fed, and whether its tasks have inputs.
+    FeedTo(JobId, Reply<bool>),
+    /// Tasks for an open job; the answer is the number of tasks the job has.
+    Feed(JobId, Feed, Reply<u64>),
+    /// What a job looks like.
+    Status(JobId, Reply<Snapshot>),
+    /// The newest jobs, newest first.
+    List(usize, Reply<Vec<v1::JobStatus>>),
+    /// Stop a job.
+    Cancel(JobId, Reply<Snapshot>),
+    /// Results that can be read.
+    Results(ResultsAsk, Reply<Page>),
+    /// A plugin whose file is in the blob folder; `true` when it was known.
+    AddPlugin(PluginRecord, Reply<bool>),
+    /// The plugins that are registered.
+    ListPlugins(Reply<Vec<Arc<PluginRecord>>>),
+    /// A plugin by name, name@version or digest.
+    FindPlugin(String, Reply<Arc<PluginRecord>>),
+    /// Forget a plugin.
+    RemovePlugin(String, Reply<Arc<PluginRecord>>),
+    /// The workers; `true`: also those that left.
+    Workers(bool, Reply<Vec<v1::WorkerInfo>>),
+    /// Let a worker finish and leave.
+    Drain(String, Reply<v1::WorkerInfo>),
+    /// The cluster in numbers.
+    Numbers(Reply<Numbers>),
+    /// Write what is queued and stop.
+    Stop,
+}
+
+/// What a worker said.
+#[derive(Debug)]
+pub enum FromWorker {
+    /// It is alive.
+    Heartbeat(v1::Heartbeat),
+    /// What happened to its tasks. The places are given back once that is durable.
+    Report(Box<Report>, OwnedSemaphorePermit),
+    /// It leaves.
+    Goodbye(String),
+    /// Its stream ended.
+    Gone,
+    /// It broke the protocol.
+    Misbehaved(Status),
+}
+
+/// A worker's place in the cluster.
+#[derive(Debug)]
+pub struct Attached {
+    /// Its number.
+    pub worker: WorkerId,
+    /// What to send to it; its stream ends after an error or when this ends.
+    pub outbound: mpsc::Receiver<Result<v1::ToWorker, Status>>,
+}
+
+/// A job at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it looks like.
+    pub status: v1::JobStatus,
+    /// Changes with its state; `None` when it ended.
+    pub state: Option<watch::Receiver<v1::JobState>>,
+}
+
+/// Which results somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct ResultsAsk {
+    /// Whose results; one number per client's stream.
+    pub reader: u64,
+    /// The job.
+    pub job: JobId,
+    /// The first index wanted; everything below was delivered.
+    pub from: u64,
+    /// Bytes that were delivered since the last time.
+    pub delivered_bytes: u64,
+    /// Wait until there is something.
+    pub follow: bool,
+}
+
+/// Results that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// These tasks have ended; all durable ones of them have a result or a failure in the store.
+    pub range: IndexRange,
+    /// Nothing will come behind them.
+    pub last: bool,
+    /// The job has one reduced output instead.
+    pub reduced: bool,
+}
+
+/// The cluster in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// This life of the coordinator.
+    pub epoch: Epoch,
+    /// Tasks that nobody has.
+    pub queued_tasks: u64,
+    /// Workers by state.
+    pub workers_up: u64,
+    /// Workers that finish what they have.
+    pub workers_draining: u64,
+    /// Workers that fell silent or broke off.
+    pub workers_lost: u64,
+    /// Workers that said goodbye.
+    pub workers_left: u64,
+    /// Slots of the workers that are there.
+    pub slots: u64,
+    /// Slots that run a task.
+    pub slots_busy: u64,
+    /// Executors.
+    pub executors: u64,
+    /// Jobs that have not ended.
+    pub jobs_live: u64,
+    /// Executors that ended, by cause.
+    pub exits: BTreeMap<&'static str, u64>,
+    /// What workers sent and was dropped, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Lengths of leases.
+    pub lease_tasks: Sketch,
+    /// By plugin.
+    pub plugins: BTreeMap<Arc<str>, PluginNumbers>,
+}
+
+/// What one plugin's tasks did.
+#[derive(Clone, Debug, Default)]
+pub struct PluginNumbers {
+    /// Tasks with a committed result.
+    pub ok: u64,
+    /// Tasks that failed for good.
+    pub failed: u64,
+    /// From submit (or feed) to lease.
+    pub queue: Sketch,
+    /// From a task's end to its result's commit, as workers report it.
+    pub report: Sketch,
+}
+
+/// The services' end of the driver. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    places: Arc<Semaphore>,
+}
+
+impl Handle {
+    /// A handle, and what the driver takes commands from.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        (Self { commands, places: Arc::new(Semaphore::new(PLACES_MAX as usize)) }, receiver)
+    }
+
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// Why the driver refused.
+    pub async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(make(reply)).await?;
+        answer.await.unwrap_or(Err(Refusal::Stopping))
+    }
+
+    /// Tells without waiting for an answer.
+    ///
+    /// # Errors
+    /// When the driver is gone.
+    pub async fn tell(&self, command: Command) -> Result<(), Refusal> {
+        self.commands.send(command).await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Waits until a report of so many bytes may be handed in.
+    ///
+    /// # Errors
+    /// When the driver is gone.
+    pub async fn places(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let places = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).saturating_add(1).min(PLACES_MAX);
+        Arc::clone(&self.places).acquire_many_owned(places).await.map_err(|_| Refusal::Stopping)
+    }
+}

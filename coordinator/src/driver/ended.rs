@@ -1,0 +1,66 @@
+//! Jobs that have ended: what is still told about them.
+
+use super::command::ResultsAsk;
+use super::{Page, Refusal};
+use crate::store::EndedAs;
+use muster_core::id::JobId;
+use muster_core::range::IndexRange;
+use muster_proto::convert::Outputs;
+use muster_proto::v1::{JobState, JobStatus};
+
+/// Ended jobs that are remembered; the oldest beyond go, with their results.
+pub const ENDED_MAX: usize = 1_000;
+
+/// A job that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its last status.
+    pub status: JobStatus,
+    /// Results below this index were taken.
+    pub taken: u64,
+    outputs: Outputs,
+    reduces: bool,
+}
+
+/// The state of a job that ended in this way.
+#[must_use]
+pub const fn state(how: EndedAs) -> JobState {
+    match how {
+        EndedAs::Done => JobState::Done,
+        EndedAs::Cancelled => JobState::Cancelled,
+        EndedAs::Failed => JobState::Failed,
+    }
+}
+
+impl Ended {
+    /// A job that ended with this status.
+    pub fn new(outputs: Outputs, reduces: bool, status: JobStatus) -> Self {
+        Self { status, taken: 0, outputs, reduces }
+    }
+
+    /// Results are dropped once a client took them.
+    pub fn streams(&self) -> bool {
+        self.outputs == Outputs::Stream && !self.reduces
+    }
+
+    /// What of its results can be read.
+    pub fn page(&self, ask: ResultsAsk) -> Result<Page, Refusal> {
+        if self.reduces {
+            return Ok(Page { range: IndexRange::default(), last: true, reduced: true });
+        }
+        check_kept(ask.job, self.outputs)?;
+        if ask.from < self.taken {
+            return Err(Refusal::Taken { job: ask.job, from: ask.from, taken: self.taken });
+        }
+        let range = IndexRange::new(ask.from.min(self.status.tasks), self.status.tasks);
+        Ok(Page { range, last: true, reduced: false })
+    }
+}
+
+/// Refuses to read results that were never kept.
+pub fn check_kept(job: JobId, outputs: Outputs) -> Result<(), Refusal> {
+    match outputs {
+        Outputs::Keep | Outputs::Stream => Ok(()),
+        Outputs::Checksum => Err(Refusal::NotKept(job)),
+    }
+}

@@ -1,0 +1,294 @@
+//! A job that has not ended: what the driver keeps for it beside the scheduler.
+
+use super::command::{Reply, ResultsAsk};
+use super::inputs::Inputs;
+use super::{Page, Refusal};
+use bytes::Bytes;
+use muster_core::id::{JobId, WorkerId};
+use muster_core::range::{IndexRange, RangeSet};
+use muster_core::reduce::Block;
+use muster_core::scheduler::JobView;
+use muster_core::shape::Shape;
+use muster_core::sketch::Sketch;
+use muster_core::time::{Span, Time};
+use muster_proto::convert::{Feed, Outputs, Submission, job_spec_to_wire, sketch_to_wire};
+use muster_proto::v1::{self, JobState};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Failures that a status shows.
+const FIRST_FAILURES_MAX: usize = 10;
+
+/// A job that has not ended.
+#[derive(Debug)]
+pub struct Job {
+    /// What was asked for.
+    pub submission: Submission,
+    /// `plugin@version`'s name in metrics.
+    pub plugin_name: Arc<str>,
+    /// When it was submitted.
+    pub submitted_unix_ns: u64,
+    /// Whether its submit is durable, and who waits to hear so.
+    pub accepted: Accepted,
+    /// Its tasks so far.
+    pub tasks: u64,
+    /// No more tasks come.
+    pub sealed: bool,
+    /// It has ended; that is not durable yet.
+    pub over: bool,
+    /// When tasks came in that were not leased yet: up to which index, and when.
+    pub arrivals: VecDeque<(u64, Time)>,
+    /// Inputs of tasks that have not ended.
+    pub inputs: Inputs,
+    /// Tasks for which there was no room.
+    pub parked_feeds: VecDeque<(Feed, Reply<u64>)>,
+    /// Tasks that ended and are durable.
+    pub settled: RangeSet,
+    /// Tasks that failed for good.
+    pub failed: RangeSet,
+    /// Partial results of a reduction.
+    pub partials: BTreeMap<Block, Bytes>,
+    /// What its status says.
+    pub numbers: Numbers,
+    /// Why it cannot run or cannot be combined, as a worker said last.
+    pub trouble: Option<String>,
+    /// Who takes its results.
+    pub results: ResultsQueue,
+    /// Its state, for whoever watches.
+    pub state: watch::Sender<JobState>,
+}
+
+/// Whether a submit is durable.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Who waits to hear.
+    Waiting(Vec<Reply<JobId>>),
+    /// It is.
+    Durable,
+}
+
+/// The numbers of a job's status.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Tasks with a result.
+    pub ok: u64,
+    /// Tasks leased again after an attempt that failed or was lost.
+    pub retried: u64,
+    /// Tasks whose result came a second time or too late.
+    pub duplicates: u64,
+    /// Sum of the tasks' checksums.
+    pub checksum: u64,
+    /// Bytes of all results.
+    pub output_bytes: u64,
+    /// Leases, and their shortest and longest.
+    pub leases: u64,
+    /// Tasks of the shortest lease.
+    pub lease_tasks_min: u64,
+    /// Tasks of the longest lease.
+    pub lease_tasks_max: u64,
+    /// Workers that were lost while they knew of the job.
+    pub lost_workers: u64,
+    /// Executors of the job that ended unasked.
+    pub executor_exits: u64,
+    /// The most memory that workers and executors had together while it ran.
+    pub peak_pss_bytes: u64,
+    /// Submitted to leased.
+    pub queue: Sketch,
+    /// Leased to claimed.
+    pub dispatch: Sketch,
+    /// Sampled single tasks.
+    pub run: Sketch,
+    /// Ended to reported.
+    pub report: Sketch,
+    /// Thread time in the plugin.
+    pub busy: Span,
+    /// Slot time.
+    pub slot: Span,
+    /// The first failures.
+    pub first_failures: Vec<v1::TaskFailure>,
+    /// When the first lease was given.
+    pub first_grant: Option<Time>,
+    /// When the last result came.
+    pub last_commit: Option<Time>,
+    /// Its executors on a worker.
+    pub shape: Option<Shape>,
+    /// Workers that ever knew of it.
+    pub workers: BTreeSet<WorkerId>,
+}
+
+/// Who takes results, and how far they are.
+#[derive(Debug, Default)]
+pub struct ResultsQueue {
+    /// Streams that wait for more.
+    pub waiting: Vec<(ResultsAsk, Reply<Page>)>,
+    /// Results below this index were taken (streamed outputs only).
+    pub taken: u64,
+    /// The stream that takes them.
+    pub taker: Option<u64>,
+    /// Bytes that were committed and not taken.
+    pub undelivered_bytes: u64,
+    /// The scheduler was told to hold the job.
+    pub held: bool,
+}
+
+impl Job {
+    /// A job that was just submitted, or just recovered.
+    pub fn new(submission: Submission, submitted_unix_ns: u64, now: Time, accepted: Accepted) -> Self {
+        let (tasks, sealed) = (submission.spec.tasks, !submission.spec.open);
+        Self {
+            plugin_name: submission.plugin.name.as_str().into(),
+            submission,
+            submitted_unix_ns,
+            accepted,
+            tasks,
+            sealed,
+            over: false,
+            arrivals: if tasks > 0 { VecDeque::from([(tasks, now)]) } else { VecDeque::new() },
+            inputs: Inputs::default(),
+            parked_feeds: VecDeque::new(),
+            settled: RangeSet::new(),
+            failed: RangeSet::new(),
+            partials: BTreeMap::new(),
+            numbers: Numbers::default(),
+            trouble: None,
+            results: ResultsQueue::default(),
+            state: watch::channel(JobState::Waiting).0,
+        }
+    }
+
+    /// Its submit is durable: tells whoever waits for that.
+    pub fn accept(&mut self, id: JobId) {
+        if let Accepted::Waiting(replies) = std::mem::replace(&mut self.accepted, Accepted::Durable) {
+            for reply in replies {
+                let _ = reply.send(Ok(id));
+            }
+        }
+    }
+
+    /// Results are combined to one.
+    pub const fn reduces(&self) -> bool {
+        self.submission.spec.reduce
+    }
+
+    /// Results are dropped once a client took them.
+    pub fn streams(&self) -> bool {
+        self.submission.outputs == Outputs::Stream && !self.reduces()
+    }
+
+    /// Results of single tasks are written to the store.
+    pub fn keeps_results(&self) -> bool {
+        self.submission.outputs != Outputs::Checksum && !self.reduces()
+    }
+
+    /// All tasks below this index have ended, durably.
+    pub fn frontier(&self) -> u64 {
+        self.settled.first().filter(|first| first.start == 0).map_or(0, |first| first.end)
+    }
+
+    /// Counts a lease, and how long its tasks waited when it is their first.
+    pub fn count_leased(&mut self, range: IndexRange, attempt: u32, now: Time) {
+        let numbers = &mut self.numbers;
+        numbers.leases += 1;
+        numbers.lease_tasks_max = numbers.lease_tasks_max.max(range.len());
+        numbers.lease_tasks_min = match numbers.lease_tasks_min {
+            0 => range.len(),
+            shortest => shortest.min(range.len()),
+        };
+        numbers.first_grant.get_or_insert(now);
+        if attempt > 1 {
+            numbers.retried += range.len();
+            return;
+        }
+        let mut at = range.start;
+        for &(end, arrived) in &self.arrivals {
+            if at >= range.end {
+                break;
+            }
+            if end > at {
+                numbers.queue.record_many(now.since(arrived), end.min(range.end) - at);
+                at = end;
+            }
+        }
+        // Leases mostly take the lowest tasks; what lies below the first is done with.
+        while self.arrivals.len() > 1 && self.arrivals.front().is_some_and(|&(end, _)| end <= range.start) {
+            self.arrivals.pop_front();
+        }
+    }
+
+    /// Remembers that a task failed for good.
+    pub fn count_failed(&mut self, failure: v1::TaskFailure) {
+        self.failed.insert(IndexRange::from_count(failure.index, 1));
+        if self.numbers.first_failures.len() < FIRST_FAILURES_MAX {
+            self.numbers.first_failures.push(failure);
+        }
+    }
+
+    /// Changes its state, for whoever watches.
+    pub fn set_state(&self, state: JobState) {
+        self.state.send_if_modified(|held| std::mem::replace(held, state) != state);
+    }
+
+    /// Its status, with what the scheduler knows of it.
+    pub fn status(&self, id: JobId, view: Option<JobView>, now: Time) -> v1::JobStatus {
+        let numbers = &self.numbers;
+        let until = numbers.last_commit.filter(|_| view.is_none()).unwrap_or(now);
+        let shape = numbers.shape.unwrap_or(Shape { processes: 0, threads: 0 });
+        v1::JobStatus {
+            job: id.0,
+            spec: Some(job_spec_to_wire(&self.submission)),
+            state: (*self.state.borrow()).into(),
+            reason: view.map_or_else(String::new, |view| self.waits_for(view).to_owned()),
+            tasks: self.tasks,
+            ok: numbers.ok,
+            failed: self.failed.len(),
+            retried: numbers.retried,
+            duplicates: numbers.duplicates,
+            leased: view.map_or(0, |view| view.leased),
+            workers: numbers.workers.len() as u32,
+            processes: shape.processes,
+            threads: shape.threads,
+            wall_s: numbers.first_grant.map_or(0.0, |first| until.since(first).as_secs_f64()),
+            submitted_s: self.submitted_unix_ns as f64 / 1e9,
+            queue: sketch_to_wire(&numbers.queue),
+            dispatch: sketch_to_wire(&numbers.dispatch),
+            run: sketch_to_wire(&numbers.run),
+            report: sketch_to_wire(&numbers.report),
+            busy_ns: numbers.busy.0,
+            slot_ns: numbers.slot.0,
+            peak_pss_bytes: numbers.peak_pss_bytes,
+            checksum: numbers.checksum,
+            output_bytes: numbers.output_bytes,
+            lost_workers: numbers.lost_workers,
+            first_failures: numbers.first_failures.clone(),
+            lease_tasks_min: numbers.lease_tasks_min,
+            lease_tasks_max: numbers.lease_tasks_max,
+            leases: numbers.leases,
+            executor_exits: numbers.executor_exits,
+        }
+    }
+
+    /// Why nothing of it runs, when nothing does.
+    fn waits_for(&self, view: JobView) -> &'static str {
+        if view.leased > 0 {
+            ""
+        } else if view.held {
+            "its results are not being fetched"
+        } else if view.fitting == 0 {
+            "no worker is there that has enough slots for it"
+        } else if view.ready > 0 {
+            "the workers are busy with other jobs"
+        } else if !self.sealed {
+            "it waits for tasks"
+        } else {
+            ""
+        }
+    }
+
+    /// Tells everybody who still waits for something that the job takes nothing more.
+    pub fn refuse_waiting(&mut self, why: impl Fn() -> Refusal) {
+        for (_, reply) in self.parked_feeds.drain(..) {
+            let _ = reply.send(Err(why()));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The driver: one task that owns the scheduler, the log and everything the coordinator knows. Services ask
+//! it through a bounded queue. It never waits for anybody: a worker that does not read is disconnected, and
+//! what must be durable first is done when it is.
+
+mod client;
+mod clock;
+mod cluster;
+mod command;
+mod effect;
+mod ended;
+mod inputs;
+mod job;
+mod outputs;
+mod plugins;
+mod recover;
+mod refusal;
+mod report;
+mod results;
+mod worker;
+
+pub use command::{
+    Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Reply, ResultsAsk, Snapshot,
+};
+pub use refusal::{Refusal, reason};
+
+use crate::store::writer::{Durable, Log};
+use crate::store::{Record, StoreError};
+use clock::Clock;
+use effect::Effect;
+use ended::Ended;
+use job::Job;
+use muster_core::id::{Epoch, Incarnation, JobId, LeaseId, LogPos, WorkerId};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::{Config, Input, Loss, Scheduler};
+use plugins::Plugins;
+use report::Subject;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tonic::Status;
+use worker::Worker;
+
+/// Commands handled before what came of them is sent.
+const BATCH_COMMANDS: usize = 256;
+
+/// What the driver is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How leases are cut and when workers are given up.
+    pub scheduler: Config,
+    /// How often workers are to say that they are alive.
+    pub heartbeat: Duration,
+}
+
+/// Owns the state of a coordinator.
+#[derive(Debug)]
+pub struct Driver {
+    settings: Settings,
+    clock: Clock,
+    epoch: Epoch,
+    scheduler: Scheduler,
+    log: Log,
+    durable: watch::Receiver<Durable>,
+    /// The last position that was given out, and what was not handed to the log yet.
+    written: LogPos,
+    batch: Vec<(LogPos, Record)>,
+    effects: VecDeque<(LogPos, Effect)>,
+    places: VecDeque<(LogPos, OwnedSemaphorePermit)>,
+    jobs: BTreeMap<JobId, Job>,
+    ended: BTreeMap<JobId, Ended>,
+    requests: HashMap<String, JobId>,
+    next_job: JobId,
+    plugins: Plugins,
+    workers: BTreeMap<WorkerId, Worker>,
+    gone: VecDeque<muster_proto::v1::WorkerInfo>,
+    next_worker: WorkerId,
+    incarnations: HashMap<Incarnation, WorkerId>,
+    /// Memory of all workers and executors.
+    pss_bytes: u64,
+    totals: Numbers,
+    rejected: Arc<crate::metrics::Rejected>,
+    changed_workers: BTreeSet<WorkerId>,
+    changed_jobs: BTreeSet<JobId>,
+    not_reading: Vec<WorkerId>,
+    /// Ends of leases that did not fit into a message: they count as given back.
+    unsent: Vec<(WorkerId, LeaseId, IndexRange)>,
+}
+
+impl Driver {
+    /// A driver without jobs and workers.
+    #[must_use]
+    pub fn new(settings: Settings, epoch: Epoch, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
+        Self {
+            scheduler: Scheduler::new(settings.scheduler.clone(), LogPos(1)),
+            settings,
+            clock: Clock::start(),
+            epoch,
+            durable: log.durable(),
+            log,
+            written: LogPos(0),
+            batch: Vec::new(),
+            effects: VecDeque::new(),
+            places: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            requests: HashMap::new(),
+            next_job: JobId(1),
+            plugins: Plugins::default(),
+            workers: BTreeMap::new(),
+            gone: VecDeque::new(),
+            next_worker: WorkerId(1),
+            incarnations: HashMap::new(),
+            pss_bytes: 0,
+            totals: Numbers { epoch, ..Numbers::default() },
+            rejected,
+            changed_workers: BTreeSet::new(),
+            changed_jobs: BTreeSet::new(),
+            not_reading: Vec::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Runs until it is told to stop, or the log fails. What was acknowledged is in the store either way.
+    ///
+    /// # Errors
+    /// Why the log cannot be written any more.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), Arc<StoreError>> {
+        let mut batch = Vec::with_capacity(BATCH_COMMANDS);
+        let mut durable = self.durable.clone();
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        // What recovery wrote.
+        self.settle();
+        let outcome = loop {
+            let due = self.scheduler.poll_timeout().map(|(time, _)| self.clock.instant(time));
+            if let Some(due) = due.map(tokio::time::Instant::from_std)
+                && timer.deadline() != due
+            {
+                timer.as_mut().reset(due);
+            }
+            tokio::select! {
+                biased;
+                received = commands.recv_many(&mut batch, BATCH_COMMANDS) => {
+                    let stop = received == 0 || batch.iter().any(|command| matches!(command, Command::Stop));
+                    batch.drain(..).for_each(|command| self.handle(command));
+                    if stop {
+                        break Ok(());
+                    }
+                }
+                changed = durable.changed() => {
+                    self.log.flush();
+                    if changed.is_err() {
+                        break Err(Arc::new(StoreError::WriterGone));
+                    }
+                }
+                () = &mut timer, if due.is_some() => {
+                    self.scheduler.handle_timeout(self.clock.now());
+                    self.act_on_outputs(&Subject::Nothing);
+                }
+            }
+            self.settle();
+            if let Some(error) = &durable.borrow_and_update().failed {
+                break Err(Arc::clone(error));
+            }
+        };
+        self.stop(outcome).await
+    }
+
+    /// Writes and sends what came of the inputs, until nothing more comes of that.
+    fn settle(&mut self) {
+        loop {
+            if !self.batch.is_empty() {
+                self.log.append(std::mem::take(&mut self.batch));
+            }
+            let durable = self.durable.borrow().pos;
+            self.take_effect(durable);
+            for id in std::mem::take(&mut self.changed_jobs) {
+                self.take_in_parked(id);
+                self.serve_readers(id);
+            }
+            for (worker, lease, range) in std::mem::take(&mut self.unsent) {
+                self.tell(Input::Returned { worker, lease, range }, Subject::Nothing);
+            }
+            for id in std::mem::take(&mut self.changed_workers) {
+                if self.workers.get_mut(&id).is_some_and(|worker| worker.flush().is_err()) {
+                    self.not_reading.push(id);
+                }
+            }
+            for id in std::mem::take(&mut self.not_reading) {
+                tracing::warn!(worker = id.0, "worker does not read what is sent to it");
+                let status = Status::resource_exhausted("this worker does not read what is sent to it");
+                self.lose(id, Loss::Misbehaved, Some(status));
+            }
+            let quiet =
+                self.batch.is_empty() && self.changed_jobs.is_empty() && self.changed_workers.is_empty();
+            if quiet && self.unsent.is_empty() && self.not_reading.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Attach(hello, reply) => self.attach(*hello, reply),
+            Command::Reading(worker, reading) => self.reading(worker, reading),
+            Command::FromWorker(worker, message) => self.from_worker(worker, message),
+            Command::Submit(submission, reply) => self.submit(*submission, reply),
+            Command::FeedTo(job, reply) => self.answer(reply, self.feed_to(job)),
+            Command::Feed(job, feed, reply) => self.feed(job, feed, reply),
+            Command::Status(job, reply) => self.answer(reply, self.snapshot(job)),
+            Command::List(limit, reply) => self.answer(reply, Ok(self.list(limit))),
+            Command::Cancel(job, reply) => {
+                let answer = self.cancel(job);
+                self.answer(reply, answer);
+            }
+            Command::Results(ask, reply) => self.results(ask, reply),
+            Command::AddPlugin(plugin, reply) => self.add_plugin(plugin, reply),
+            Command::ListPlugins(reply) => self.answer(reply, Ok(self.plugins.list())),
+            Command::FindPlugin(query, reply) => self.answer(reply, self.plugins.find(&query)),
+            Command::RemovePlugin(query, reply) => self.remove_plugin(&query, reply),
+            Command::Workers(all, reply) => self.answer(reply, Ok(self.list_workers(all))),
+            Command::Drain(query, reply) => {
+                let answer = self.drain(&query);
+                self.answer(reply, answer);
+            }
+            Command::Numbers(reply) => self.answer(reply, Ok(self.numbers())),
+            // The loop ends after this batch.
+            Command::Stop => {}
+        }
+    }
+
+    /// Adds a fact to the log; it is written when everything that is queued was handled.
+    fn write(&mut self, record: Record) {
+        self.written = LogPos(self.written.0 + 1);
+        self.batch.push((self.written, record));
+    }
+
+    // Whoever no longer waits for an answer does not get one.
+    fn answer<T>(&self, reply: Reply<T>, answer: Result<T, Refusal>) {
+        if let Err(refusal) = &answer {
+            self.count_rejected(refusal);
+        }
+        let _ = reply.send(answer);
+    }
+
+    fn refuse<T>(&self, reply: Reply<T>, refusal: Refusal) {
+        self.answer(reply, Err(refusal));
+    }
+
+    fn count_rejected(&self, refusal: &Refusal) {
+        self.rejected.count(refusal.reason());
+    }
+
+    /// Says goodbye to the workers and closes the log.
+    async fn stop(mut self, outcome: Result<(), Arc<StoreError>>) -> Result<(), Arc<StoreError>> {
+        if outcome.is_ok() {
+            self.settle();
+        }
+        for (_, worker) in std::mem::take(&mut self.workers) {
+            worker.dismiss(Some(Status::unavailable("the coordinator is stopping")));
+        }
+        let (log, durable) = (self.log, self.durable);
+        let closed = tokio::task::spawn_blocking(move || log.close()).await;
+        if closed.is_err() {
+            tracing::error!("the store's writer did not end well");
+        }
+        // What was still queued has been written now: its waiting clients hear of it by their requests' end.
+        let failed = durable.borrow().failed.clone();
+        outcome.and_then(|()| failed.map_or(Ok(()), Err))
+    }
+}

@@ -1,0 +1,152 @@
+//! Taking up what an earlier life of the coordinator left in the store.
+
+use super::Driver;
+use super::ended::{self, Ended};
+use super::job::{Accepted, Job};
+use super::report::Subject;
+use crate::store::{EndedAs, Record, StoreError};
+use bytes::Bytes;
+use muster_core::id::JobId;
+use muster_core::range::{IndexRange, RangeSet};
+use muster_core::reduce::Block;
+use muster_core::scheduler::RecoveredJob;
+use muster_proto::convert::Submission;
+use muster_proto::packed::{Items, Packed};
+use muster_proto::v1;
+use prost::Message;
+use std::collections::BTreeMap;
+
+/// The records of one job.
+#[derive(Debug, Default)]
+struct Left {
+    request_id: String,
+    at_unix_ns: u64,
+    spec: Bytes,
+    tasks: u64,
+    inputs: Vec<(IndexRange, Packed)>,
+    sealed: bool,
+    committed: RangeSet,
+    checksum: u64,
+    bytes: u64,
+    charged: BTreeMap<u64, u32>,
+    failed: BTreeMap<u64, (i32, String)>,
+    partials: BTreeMap<Block, Bytes>,
+    ended: Option<(EndedAs, Bytes)>,
+}
+
+impl Driver {
+    /// Takes up what the store holds. To be called before the first command.
+    ///
+    /// # Errors
+    /// Records that make no sense.
+    pub fn recover(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
+        let mut jobs: BTreeMap<JobId, Left> = BTreeMap::new();
+        for record in records {
+            match record {
+                Record::PluginAdded(plugin) => self.plugins.insert(plugin),
+                other => {
+                    if let Some(job) = other.job() {
+                        jobs.entry(job).or_default().add(other);
+                    }
+                }
+            }
+        }
+        for (id, left) in jobs {
+            self.next_job = JobId(id.0 + 1);
+            self.requests.insert(left.request_id.clone(), id);
+            self.take_up(id, left)?;
+        }
+        self.act_on_outputs(&Subject::Nothing);
+        Ok(())
+    }
+
+    fn take_up(&mut self, id: JobId, left: Left) -> Result<(), StoreError> {
+        let damaged = |what| StoreError::Damaged { what, job: id.0 };
+        let spec = v1::JobSpec::decode(left.spec.clone()).map_err(|_| damaged("the description"))?;
+        let request = v1::SubmitRequest { request_id: left.request_id.clone(), spec: Some(spec) };
+        let submission = Submission::try_from(request).map_err(|_| damaged("the description"))?;
+        if let Some((how, status)) = left.ended {
+            let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
+            status.state = ended::state(how).into();
+            let reduces = submission.spec.reduce;
+            self.ended.insert(id, Ended::new(submission.outputs, reduces, status));
+            return Ok(());
+        }
+        let spec = submission.spec.clone();
+        let mut job = Job::new(submission, left.at_unix_ns, self.clock.now(), Accepted::Durable);
+        job.tasks = job.tasks.max(left.tasks);
+        job.sealed |= left.sealed;
+        job.arrivals = [(job.tasks, self.clock.now())].into();
+        job.settled = left.committed.clone();
+        job.numbers.ok = left.committed.len();
+        job.numbers.checksum = left.checksum;
+        job.numbers.output_bytes = left.bytes;
+        job.partials = left.partials;
+        for (index, (class, message)) in left.failed {
+            job.settled.insert(IndexRange::from_count(index, 1));
+            job.count_failed(v1::TaskFailure { lease: 0, index, class, message });
+        }
+        let mut bytes = 0;
+        for (range, packed) in left.inputs {
+            let items = Items::try_new(packed, range.len()).map_err(|_| damaged("an input"))?;
+            bytes += items.data().len() as u64;
+            job.inputs.add(range.start, items, &job.settled);
+        }
+        if job.streams() {
+            // How much of it was taken is not known by bytes: what is taken up again counts from here.
+            job.results.undelivered_bytes = 0;
+        }
+        let recovered = RecoveredJob {
+            job: id,
+            spec,
+            tasks: job.tasks,
+            bytes,
+            sealed: job.sealed,
+            committed: left.committed,
+            failed: job.failed.clone(),
+            charged: left.charged,
+            blocks: job.partials.keys().copied().collect(),
+        };
+        tracing::info!(job = id.0, tasks = job.tasks, done = job.settled.len(), "job taken up again");
+        self.jobs.insert(id, job);
+        self.scheduler.recover(recovered);
+        Ok(())
+    }
+}
+
+impl Left {
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Submitted { job: _, request_id, at_unix_ns, spec } => {
+                (self.request_id, self.at_unix_ns, self.spec) = (request_id, at_unix_ns, spec);
+            }
+            Record::Extended { job: _, range, inputs } => {
+                self.tasks = self.tasks.max(range.end);
+                self.inputs.extend(inputs.map(|inputs| (range, inputs)));
+            }
+            Record::Sealed { job: _ } => self.sealed = true,
+            Record::Committed { job: _, range, outputs: _, checksum, bytes } => {
+                self.committed.insert(range);
+                self.checksum = self.checksum.wrapping_add(checksum);
+                self.bytes += bytes;
+            }
+            Record::Charged { job: _, index, charged } => {
+                self.charged.insert(index, charged);
+            }
+            Record::TaskFailed { job: _, index, class, message } => {
+                self.charged.remove(&index);
+                self.failed.insert(index, (class, message));
+            }
+            Record::Partial { job: _, block, data } => {
+                self.partials.insert(block, data);
+            }
+            Record::Ended { job: _, how, reason: _, status } => self.ended = Some((how, status)),
+            Record::Reduced { .. }
+            | Record::Taken { .. }
+            | Record::InputsDone { .. }
+            | Record::Removed { .. }
+            | Record::PluginAdded(_)
+            | Record::PluginRemoved { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a request was refused. Nothing has changed then.
+
+use crate::store::blobs::hex;
+use muster_core::id::JobId;
+use muster_proto::convert::ConvertError;
+use tonic::{Code, Status};
+
+/// Why a request was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A field that cannot be taken.
+    #[error(transparent)]
+    Field(#[from] ConvertError),
+    /// No such job.
+    #[error("job is {}: there is no such job", .0.0)]
+    NoJob(JobId),
+    /// There is no job at all.
+    #[error("job is 0 (the newest): no job was submitted yet")]
+    NoJobs,
+    /// No such plugin.
+    #[error("plugin {0} is not registered here; push it first (muster plugin push)")]
+    NoPlugin(String),
+    /// Several plugins fit.
+    #[error("plugin {query} is ambiguous: {count} digests begin like this; give more digits")]
+    ManyPlugins {
+        /// What was asked for.
+        query: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// A version must not change its meaning.
+    #[error(
+        "plugin {name}@{version} is registered with digest {}, this file has {}; raise the version",
+        hex(known),
+        hex(new)
+    )]
+    OtherBytes {
+        /// The plugin.
+        name: String,
+        /// Its version.
+        version: String,
+        /// The digest that is registered.
+        known: [u8; 32],
+        /// The digest of the refused file.
+        new: [u8; 32],
+    },
+    /// Jobs that have not ended need it.
+    #[error("plugin {plugin} is in use by job {}; cancel the job first", .job.0)]
+    PluginInUse {
+        /// The plugin.
+        plugin: String,
+        /// One of the jobs.
+        job: JobId,
+    },
+    /// The job wants something the plugin does not do.
+    #[error("spec.{field}: plugin {plugin} {why}")]
+    PluginCannot {
+        /// The field of the job.
+        field: &'static str,
+        /// The plugin.
+        plugin: String,
+        /// What it does or wants instead.
+        why: &'static str,
+    },
+    /// No such worker.
+    #[error("worker {0} is not attached; see `muster worker ls`")]
+    NoWorker(String),
+    /// The job takes no more tasks.
+    #[error("job {} takes no more tasks: {why}", .job.0)]
+    Closed {
+        /// The job.
+        job: JobId,
+        /// What it is instead of open.
+        why: &'static str,
+    },
+    /// There are no results to read.
+    #[error("job {} was submitted with outputs checksummed and dropped; there are no results to read", .0.0)]
+    NotKept(JobId),
+    /// The results were fetched before.
+    #[error("from is {from}: the results of job {} below {taken} were taken already", .job.0)]
+    Taken {
+        /// The job.
+        job: JobId,
+        /// The index asked for.
+        from: u64,
+        /// The lowest index that is still there.
+        taken: u64,
+    },
+    /// Somebody else takes the results.
+    #[error("the results of job {} are being taken by another client", .0.0)]
+    BeingTaken(JobId),
+    /// A limit of the coordinator.
+    #[error("{what} is {value}: at most {max}")]
+    TooMany {
+        /// What there would be too much of.
+        what: &'static str,
+        /// How much.
+        value: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// What a stale worker sent.
+    #[error("epoch is {found}: this is epoch {current}; what was reported belongs to an earlier coordinator")]
+    StaleEpoch {
+        /// The epoch of the report.
+        found: u64,
+        /// The epoch of the coordinator.
+        current: u64,
+    },
+    /// A newer life of the same worker attached.
+    #[error("incarnation is {0:#x}: the same worker attached again, this stream is over")]
+    Superseded(u64),
+    /// The coordinator is going down.
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+impl Refusal {
+    /// The gRPC code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Field(error) if error.too_much => Code::ResourceExhausted,
+            Self::Field(error) if error.field == "protocol" => Code::FailedPrecondition,
+            Self::Field(_) => Code::InvalidArgument,
+            Self::NoJob(_) | Self::NoJobs | Self::NoPlugin(_) | Self::NoWorker(_) => Code::NotFound,
+            Self::ManyPlugins { .. } => Code::InvalidArgument,
+            Self::OtherBytes { .. } => Code::AlreadyExists,
+            Self::PluginInUse { .. }
+            | Self::PluginCannot { .. }
+            | Self::Closed { .. }
+            | Self::NotKept(_)
+            | Self::Taken { .. }
+            | Self::BeingTaken(_) => Code::FailedPrecondition,
+            Self::TooMany { .. } => Code::ResourceExhausted,
+            Self::StaleEpoch { .. } | Self::Superseded(_) => Code::Aborted,
+            Self::Stopping => Code::Unavailable,
+        }
+    }
+
+    /// The label under which it is counted.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        reason(self.code())
+    }
+}
+
+/// The label under which refusals with this code are counted.
+#[must_use]
+pub const fn reason(code: Code) -> &'static str {
+    match code {
+        Code::NotFound => "not_found",
+        Code::InvalidArgument => "invalid",
+        Code::ResourceExhausted | Code::OutOfRange => "too_much",
+        Code::Aborted => "stale",
+        Code::AlreadyExists => "exists",
+        Code::FailedPrecondition => "precondition",
+        Code::Unauthenticated | Code::PermissionDenied => "unauthenticated",
+        _ => "other",
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code(), refusal.to_string())
+    }
+}
+
+impl Refusal {
+    /// As a gRPC status.
+    #[must_use]
+    pub fn into_status(self) -> Status {
+        self.into()
+    }
+}

@@ -1,0 +1,151 @@
+//! What workers say: checked as a whole first, then handed to the scheduler piece by piece.
+
+use super::command::FromWorker;
+use super::job::Job;
+use super::{Driver, Refusal};
+use muster_core::id::{LeaseId, LogPos, WorkerId};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::{Input, Loss};
+use muster_core::time::Span;
+use muster_proto::convert::{ConvertError, Phases, Report, ResultBlock, TaskFailure};
+use muster_proto::packed::Items;
+use muster_proto::v1;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+
+/// Reports that wait for the driver or the store, in KiB over all workers.
+pub const PLACES_MAX: u32 = 128 << 10;
+
+/// What the scheduler's next outputs are about.
+#[derive(Debug)]
+pub enum Subject {
+    /// Nothing that carries data.
+    Nothing,
+    /// Results of these tasks: one each, or one partial result.
+    Results(WorkerId, IndexRange, Items),
+    /// What went wrong, in words.
+    Failure(String),
+}
+
+/// A block of results that was checked.
+struct Checked {
+    lease: LeaseId,
+    range: IndexRange,
+    busy: Span,
+    /// `None`: the lease is not in force, the scheduler will say so.
+    items: Option<Items>,
+}
+
+impl Driver {
+    /// Takes in what a worker said.
+    pub(super) fn from_worker(&mut self, id: WorkerId, message: FromWorker) {
+        let now = self.clock.now();
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.heard = now;
+        match message {
+            FromWorker::Heartbeat(heartbeat) => {
+                self.heartbeat(id, heartbeat);
+                self.tell(Input::Heartbeat { worker: id }, Subject::Nothing);
+            }
+            FromWorker::Report(report, places) => {
+                if let Err(refusal) = self.report(id, *report, places) {
+                    self.count_rejected(&refusal);
+                    self.lose(id, Loss::Misbehaved, Some(refusal.into()));
+                }
+            }
+            FromWorker::Goodbye(reason) => {
+                tracing::info!(worker = id.0, reason, "worker says goodbye");
+                self.lose(id, Loss::Left, None);
+            }
+            FromWorker::Gone => self.lose(id, Loss::Disconnected, None),
+            FromWorker::Misbehaved(status) => self.lose(id, Loss::Misbehaved, Some(status)),
+        }
+    }
+
+    /// Ends a worker, for the scheduler too.
+    pub(super) fn lose(&mut self, id: WorkerId, why: Loss, status: Option<Status>) {
+        self.dismiss(id, why, status);
+        self.tell(Input::Left { worker: id, reason: why }, Subject::Nothing);
+    }
+
+    fn heartbeat(&mut self, id: WorkerId, heartbeat: v1::Heartbeat) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        self.pss_bytes = self.pss_bytes - worker.heartbeat.pss_bytes + heartbeat.pss_bytes;
+        worker.heartbeat = heartbeat;
+        for job in &worker.jobs {
+            if let Some(job) = self.jobs.get_mut(job) {
+                job.numbers.peak_pss_bytes = job.numbers.peak_pss_bytes.max(self.pss_bytes);
+            }
+        }
+    }
+
+    fn report(&mut self, id: WorkerId, report: Report, places: OwnedSemaphorePermit) -> Result<(), Refusal> {
+        if report.epoch != self.epoch {
+            return Err(Refusal::StaleEpoch { found: report.epoch.0, current: self.epoch.0 });
+        }
+        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits } = report;
+        // Everything is checked before anything changes.
+        let blocks: Vec<Checked> =
+            blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
+        phases.into_iter().for_each(|phases| self.count_phases(phases));
+        for exit in exits {
+            *self.totals.exits.entry(exit.cause.name()).or_default() += 1;
+            if let Some(job) = self.jobs.get_mut(&exit.job) {
+                job.numbers.executor_exits += u64::from(exit.cause.is_crash());
+                tracing::warn!(
+                    worker = id.0,
+                    job = exit.job.0,
+                    cause = exit.cause.name(),
+                    detail = exit.detail,
+                    "executor ended"
+                );
+            }
+        }
+        for failure in failures {
+            let TaskFailure { lease, index, class, message } = failure;
+            self.tell(Input::Failed { worker: id, lease, index, class }, Subject::Failure(message));
+        }
+        for Checked { lease, range, busy, items } in blocks {
+            let subject = items.map_or(Subject::Nothing, |items| Subject::Results(id, range, items));
+            self.tell(Input::Done { worker: id, lease, range, busy }, subject);
+        }
+        for (lease, range) in returned {
+            self.tell(Input::Returned { worker: id, lease, range }, Subject::Nothing);
+        }
+        for trouble in troubles {
+            if let Some(job) = self.jobs.get_mut(&trouble.job) {
+                job.trouble = Some(trouble.message);
+            }
+            self.tell(Input::Trouble { worker: id, job: trouble.job }, Subject::Nothing);
+        }
+        self.places.push_back((self.written, places));
+        Ok(())
+    }
+
+    fn check(&self, worker: WorkerId, block: ResultBlock) -> Result<Checked, ConvertError> {
+        let (lease, range, busy) = (block.lease, block.range, block.busy);
+        let items = match self.scheduler.lease_job(worker, lease) {
+            None => None,
+            Some(job) => Some(block.into_items(self.jobs.get(&job).is_some_and(Job::reduces))?),
+        };
+        Ok(Checked { lease, range, busy, items })
+    }
+
+    fn count_phases(&mut self, phases: Phases) {
+        let Some(job) = self.jobs.get_mut(&phases.job) else { return };
+        let numbers = &mut job.numbers;
+        numbers.dispatch.merge(&phases.dispatch);
+        numbers.run.merge(&phases.run);
+        numbers.report.merge(&phases.report);
+        numbers.busy += phases.busy;
+        numbers.slot += phases.slot;
+        self.totals.plugin(&job.plugin_name).report.merge(&phases.report);
+    }
+
+    /// Gives places back whose reports are durable.
+    pub(super) fn free_places(&mut self, durable: LogPos) {
+        while self.places.front().is_some_and(|(pos, _)| *pos <= durable) {
+            self.places.pop_front();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Who reads a job's results, and holding back jobs whose results nobody fetches.
+
+use super::command::{Reply, ResultsAsk};
+use super::ended::check_kept;
+use super::report::Subject;
+use super::{Driver, Page, Refusal};
+use crate::store::Record;
+use muster_core::id::JobId;
+use muster_core::range::IndexRange;
+use muster_core::scheduler::Input;
+
+/// A job whose results are streamed is held back above this, until half of it was fetched.
+const UNDELIVERED_MAX_BYTES: u64 = 256 << 20;
+
+impl Driver {
+    /// Answers with what can be read, at once or when there is something.
+    pub(super) fn results(&mut self, ask: ResultsAsk, reply: Reply<Page>) {
+        if let Err(refusal) = self.take(ask) {
+            self.count_rejected(&refusal);
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        if let Some(ended) = self.ended.get(&ask.job) {
+            let _ = reply.send(ended.page(ask));
+            return;
+        }
+        if let Some(job) = self.jobs.get_mut(&ask.job) {
+            job.results.waiting.push((ask, reply));
+            self.changed_jobs.insert(ask.job);
+        }
+    }
+
+    /// Everything below `from` was delivered: streamed results below may go.
+    fn take(&mut self, ask: ResultsAsk) -> Result<(), Refusal> {
+        let taken = match (self.jobs.get_mut(&ask.job), self.ended.get_mut(&ask.job)) {
+            (Some(job), _) => {
+                if !job.reduces() {
+                    check_kept(ask.job, job.submission.outputs)?;
+                }
+                if !job.streams() {
+                    return Ok(());
+                }
+                let results = &mut job.results;
+                // A reader that is waiting and still there has the stream; one that went away gave it up.
+                let other = results.taker.is_some_and(|taker| taker != ask.reader)
+                    && results.waiting.iter().any(|(_, reply)| !reply.is_closed());
+                if other {
+                    return Err(Refusal::BeingTaken(ask.job));
+                }
+                if ask.from < results.taken {
+                    return Err(Refusal::Taken { job: ask.job, from: ask.from, taken: results.taken });
+                }
+                results.taker = Some(ask.reader);
+                results.undelivered_bytes = results.undelivered_bytes.saturating_sub(ask.delivered_bytes);
+                &mut results.taken
+            }
+            (None, Some(ended)) if ended.streams() => {
+                if ask.from < ended.taken {
+                    return Err(Refusal::Taken { job: ask.job, from: ask.from, taken: ended.taken });
+                }
+                &mut ended.taken
+            }
+            (None, Some(_)) => return Ok(()),
+            (None, None) => return Err(Refusal::NoJob(ask.job)),
+        };
+        if ask.from > *taken {
+            *taken = ask.from;
+            self.write(Record::Taken { job: ask.job, below: ask.from });
+        }
+        Ok(())
+    }
+
+    /// Answers readers for whom there is something now, and holds a job back or lets it go.
+    pub(super) fn serve_readers(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let frontier = job.frontier();
+        let reduces = job.reduces();
+        let waiting = std::mem::take(&mut job.results.waiting);
+        for (ask, reply) in waiting {
+            let some = !reduces && ask.from < frontier;
+            if some || !ask.follow {
+                let range = IndexRange::new(ask.from.min(frontier), frontier);
+                let _ = reply.send(Ok(Page { range, last: !some, reduced: false }));
+            } else if !reply.is_closed() {
+                job.results.waiting.push((ask, reply));
+            }
+        }
+        if job.streams() {
+            self.update_hold(id, frontier);
+        }
+    }
+
+    /// A reader that has everything up to the frontier waits for a task. When no lease is out, that task can
+    /// only come from a new one: then the job must go on however much lies behind it.
+    fn update_hold(&mut self, id: JobId, frontier: u64) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let results = &mut job.results;
+        let starved = results.waiting.iter().any(|(ask, _)| ask.from == frontier)
+            && self.scheduler.job(id).is_some_and(|view| view.leased == 0);
+        let limit = if results.held { UNDELIVERED_MAX_BYTES / 2 } else { UNDELIVERED_MAX_BYTES };
+        let held = results.undelivered_bytes > limit && !starved;
+        if held != results.held {
+            results.held = held;
+            self.tell(Input::Hold { job: id, held }, Subject::Nothing);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Names of the coordinator's metrics, and how they are rendered.
+//!
+//! The driver counts in plain numbers of its own; nothing is recorded on the way of a task. A scrape asks for
+//! these numbers, sets them in a recorder and appends the histograms, which are rendered here from exact
+//! bucket counts.
+
+use crate::driver::Numbers;
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use muster_core::sketch::{Sketch, bucket_floor};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+/// Tasks that ended, by plugin and outcome (ok, failed). Counts commits.
+pub const TASKS_TOTAL: &str = "muster_tasks_total";
+/// Time of tasks in each phase, by plugin; here queue and report, at the workers dispatch, run and report.
+pub const TASK_PHASE_SECONDS: &str = "muster_task_phase_seconds";
+/// Tasks that nobody has.
+pub const QUEUE_TASKS: &str = "muster_queue_tasks";
+/// Workers by state.
+pub const WORKERS: &str = "muster_workers";
+/// Slots by state.
+pub const SLOTS: &str = "muster_slots";
+/// Executors of all workers.
+pub const EXECUTORS: &str = "muster_executors";
+/// Executors that ended, by cause.
+pub const EXECUTOR_EXITS_TOTAL: &str = "muster_executor_exits_total";
+/// Lengths of leases.
+pub const LEASE_TASKS: &str = "muster_lease_tasks";
+/// Jobs that have not ended.
+pub const JOBS: &str = "muster_jobs";
+/// Messages that were refused, by reason; nothing has changed then.
+pub const REJECTED_MESSAGES_TOTAL: &str = "muster_rejected_messages_total";
+/// What workers reported too late, twice or for leases that are void, by reason.
+pub const DROPPED_REPORTS_TOTAL: &str = "muster_dropped_reports_total";
+/// This life of the coordinator.
+pub const EPOCH: &str = "muster_epoch";
+/// 1, with the version as a label.
+pub const BUILD_INFO: &str = "muster_build_info";
+
+/// Upper bounds of the phase histogram: powers of four from 1 us to 1,100 s.
+const SECONDS_BOUNDS: usize = 16;
+/// Upper bounds of the lease histogram: powers of four from 1 to 16 M tasks.
+const TASKS_BOUNDS: usize = 13;
+
+/// Messages that were refused, by reason.
+#[derive(Debug, Default)]
+pub struct Rejected {
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Rejected {
+    /// Counts one.
+    pub fn count(&self, reason: &'static str) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Renders the metrics of one coordinator.
+#[derive(Debug)]
+pub struct Page {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    process: metrics_process::Collector,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Page {
+    /// A page with the help texts of all metrics.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let process = metrics_process::Collector::default();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            process.describe();
+        });
+        Self { handle: recorder.handle(), recorder, process }
+    }
+
+    /// Prometheus text.
+    #[must_use]
+    pub fn render(&self, numbers: &Numbers, rejected: &Rejected) -> String {
+        metrics::with_local_recorder(&self.recorder, || {
+            set(numbers, rejected);
+            self.process.collect();
+        });
+        self.handle.run_upkeep();
+        let mut text = self.handle.render();
+        write_phases(&mut text, numbers);
+        write_leases(&mut text, &numbers.lease_tasks);
+        text
+    }
+}
+
+fn describe() {
+    describe_counter!(TASKS_TOTAL, "Tasks that ended, by plugin and outcome.");
+    describe_gauge!(QUEUE_TASKS, "Tasks that no worker has.");
+    describe_gauge!(WORKERS, "Workers by state; lost and left count since the coordinator started.");
+    describe_gauge!(SLOTS, "Slots of the attached workers by state.");
+    describe_gauge!(EXECUTORS, "Executors of all workers.");
+    describe_counter!(EXECUTOR_EXITS_TOTAL, "Executors that ended, by cause.");
+    describe_gauge!(JOBS, "Jobs that have not ended.");
+    describe_counter!(REJECTED_MESSAGES_TOTAL, "Messages that were refused, by reason.");
+    describe_counter!(DROPPED_REPORTS_TOTAL, "Late, repeated or void reports of workers, by reason.");
+    describe_gauge!(EPOCH, "This life of the coordinator.");
+    describe_gauge!(BUILD_INFO, Unit::Count, "1, with the version as a label.");
+}
+
+fn set(numbers: &Numbers, rejected: &Rejected) {
+    for (plugin, counts) in &numbers.plugins {
+        let count = |outcome| counter!(TASKS_TOTAL, "plugin" => plugin.to_string(), "outcome" => outcome);
+        count("ok").absolute(counts.ok);
+        count("failed").absolute(counts.failed);
+    }
+    gauge!(QUEUE_TASKS).set(numbers.queued_tasks as f64);
+    for (state, count) in [
+        ("up", numbers.workers_up),
+        ("draining", numbers.workers_draining),
+        ("lost", numbers.workers_lost),
+        ("left", numbers.workers_left),
+    ] {
+        gauge!(WORKERS, "state" => state).set(count as f64);
+    }
+    gauge!(SLOTS, "state" => "busy").set(numbers.slots_busy as f64);
+    gauge!(SLOTS, "state" => "idle").set(numbers.slots.saturating_sub(numbers.slots_busy) as f64);
+    gauge!(EXECUTORS).set(numbers.executors as f64);
+    gauge!(JOBS).set(numbers.jobs_live as f64);
+    gauge!(EPOCH).set(numbers.epoch.0 as f64);
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    for (cause, count) in &numbers.exits {
+        counter!(EXECUTOR_EXITS_TOTAL, "cause" => *cause).absolute(*count);
+    }
+    for (reason, count) in rejected.counts() {
+        counter!(REJECTED_MESSAGES_TOTAL, "reason" => reason).absolute(count);
+    }
+    for (reason, count) in &numbers.dropped {
+        counter!(DROPPED_REPORTS_TOTAL, "reason" => *reason).absolute(*count);
+    }
+}
+
+fn write_phases(text: &mut String, numbers: &Numbers) {
+    if numbers.plugins.is_empty() {
+        return;
+    }
+    head(text, TASK_PHASE_SECONDS, "Time of tasks by plugin and phase.");
+    let bounds: Vec<u64> = (0..SECONDS_BOUNDS).map(|power| 1_000 << (2 * power)).collect();
+    for (plugin, counts) in &numbers.plugins {
+        for (phase, sketch) in [("queue", &counts.queue), ("report", &counts.report)] {
+            let labels = format!("plugin=\"{}\",phase=\"{phase}\"", escape(plugin));
+            histogram(text, TASK_PHASE_SECONDS, &labels, sketch, &bounds, 1e-9);
+        }
+    }
+    text.push('\n');
+}
+
+fn write_leases(text: &mut String, lengths: &Sketch) {
+    head(text, LEASE_TASKS, "Tasks of a lease.");
+    let bounds: Vec<u64> = (0..TASKS_BOUNDS).map(|power| 1 << (2 * power)).collect();
+    histogram(text, LEASE_TASKS, "", lengths, &bounds, 1.0);
+    text.push('\n');
+}
+
+fn head(text: &mut String, name: &str, help: &str) {
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+}
+
+/// One histogram with exact count and sum. A bucket of the sketch belongs to the first bound that covers all
+/// of it, so a bound may count a bucket's width too little, never too much.
+fn histogram(text: &mut String, name: &str, labels: &str, sketch: &Sketch, bounds: &[u64], unit: f64) {
+    let comma = if labels.is_empty() { "" } else { "," };
+    let mut buckets = sketch.buckets().peekable();
+    let mut below = 0;
+    for &bound in bounds {
+        while let Some((_, count)) = buckets.next_if(|&(bucket, _)| bucket_floor(bucket + 1) <= bound + 1) {
+            below += count;
+        }
+        let bound = bound as f64 * unit;
+        let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
+    }
+    let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    let count = sketch.count();
+    let sum = sketch.sum().0 as f64 * unit;
+    let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}");
+    let _ = writeln!(text, "{name}_sum{braces} {sum}\n{name}_count{braces} {count}");
+}
+
+fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::PluginNumbers;
+    use muster_core::time::Span;
+
+    #[test]
+    fn renders_every_family_once_with_help() {
+        let mut numbers = Numbers::default();
+        let mut plugin = PluginNumbers { ok: 7, ..PluginNumbers::default() };
+        plugin.queue.record(Span::from_micros(3));
+        plugin.queue.record(Span::from_millis(2_000_000));
+        numbers.plugins.insert("pri\"mes".into(), plugin);
+        numbers.lease_tasks.record(Span(4));
+        numbers.lease_tasks.record(Span(5));
+        let rejected = Rejected::default();
+        rejected.count("stale");
+        let text = Page::new().render(&numbers, &rejected);
+        let families: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let mut unique = families.clone();
+        unique.dedup();
+        assert_eq!(families, unique);
+        for expected in [
+            r#"muster_tasks_total{plugin="pri\"mes",outcome="ok"} 7"#,
+            r#"muster_task_phase_seconds_bucket{plugin="pri\"mes",phase="queue",le="0.000004"} 1"#,
+            r#"muster_task_phase_seconds_bucket{plugin="pri\"mes",phase="queue",le="+Inf"} 2"#,
+            r#"muster_task_phase_seconds_count{plugin="pri\"mes",phase="queue"} 2"#,
+            r#"muster_lease_tasks_bucket{le="4"} 1"#,
+            r#"muster_lease_tasks_bucket{le="16"} 2"#,
+            "muster_lease_tasks_sum 9",
+            r#"muster_rejected_messages_total{reason="stale"} 1"#,
+            "process_resident_memory_bytes",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Starting a coordinator, and ending it.
+
+use crate::Config;
+use crate::driver::{Command, Driver, Handle, Settings};
+use crate::http;
+use crate::metrics::Rejected;
+use crate::plugin::{FolderError, read_folder};
+use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
+use crate::store::blobs::Blobs;
+use crate::store::writer::Log;
+use crate::store::{MemoryStore, OpenReader, SqliteStore, Store, StoreError};
+use muster_core::id::Epoch;
+use muster_core::scheduler;
+use muster_core::time::Span;
+use muster_proto::link::{
+    Authority, FileError, Guard, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig, listen,
+    server,
+};
+use muster_proto::v1::cluster_server::ClusterServer;
+use muster_proto::v1::jobs_server::JobsServer;
+use muster_proto::v1::plugins_server::PluginsServer;
+use muster_proto::v1::worker_link_server::WorkerLinkServer;
+use muster_proto::{FILE_DESCRIPTOR_SET, MESSAGE_MAX_BYTES};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tonic::service::InterceptorLayer;
+
+/// How long open requests may take to end once the driver has.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Why a coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The keys of the TLS listener cannot be used.
+    #[error(transparent)]
+    Keys(#[from] FileError),
+    /// No place for the keys of the TLS listener.
+    #[error("listening on {listen} needs a place for the cluster's keys: give a state folder")]
+    NoKeys {
+        /// Where it should listen.
+        listen: String,
+    },
+    /// The address for the join string is not one.
+    #[error(transparent)]
+    Advertise(#[from] JoinError),
+    /// The metrics address cannot be used.
+    #[error("cannot serve metrics on {address}: {source}; choose another address or none")]
+    Http {
+        /// The address.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A folder of plugins cannot be read.
+    #[error("plugins: {0}")]
+    Plugins(#[from] FolderError),
+    /// The writer's thread does not start.
+    #[error("cannot start the store's writer: {0}")]
+    Writer(std::io::Error),
+    /// The driver ended at once.
+    #[error("the coordinator ended while it was starting: {0}")]
+    Ended(String),
+}
+
+/// Starts coordinators.
+#[derive(Clone, Copy, Debug)]
+pub struct Coordinator;
+
+/// A coordinator that runs in this process. Dropping it ends it, less gently than [`Running::shutdown`].
+#[derive(Debug)]
+pub struct Running {
+    /// Its Unix socket.
+    pub unix: Option<PathBuf>,
+    /// Its address for other machines, with the port that was picked.
+    pub tls_addr: Option<SocketAddr>,
+    /// Its address for metrics, with the port that was picked.
+    pub http_addr: Option<SocketAddr>,
+    /// This life of it.
+    pub epoch: Epoch,
+    /// Files in the plugin folders that were left out, one line each.
+    pub left_out: Vec<String>,
+    join_string: Option<String>,
+    stop: Arc<Notify>,
+    outcome: JoinHandle<Result<(), Arc<StoreError>>>,
+}
+
+impl Coordinator {
+    /// Opens the store, takes up what it holds, and listens. Must be called within a tokio runtime, best with
+    /// two or more threads.
+    ///
+    /// # Errors
+    /// What stands in the way; nothing runs then.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        // Boxed: starting needs much more room than the future of a caller should have.
+        Box::pin(start(config)).await
+    }
+}
+
+impl Running {
+    /// What workers and clients on other machines join with; it holds the token. `None` without a TLS listener.
+    #[must_use]
+    pub fn join_string(&self) -> Option<&str> {
+        self.join_string.as_deref()
+    }
+
+    /// Waits until it ends: by a client's request, by [`Running::stopper`], or because nothing can be stored
+    /// any more.
+    ///
+    /// # Errors
+    /// Why nothing can be stored any more.
+    pub async fn wait(&mut self) -> Result<(), Arc<StoreError>> {
+        (&mut self.outcome).await.unwrap_or_else(|_| Err(Arc::new(StoreError::WriterGone)))
+    }
+
+    /// Tells it to end when notified, from anywhere.
+    #[must_use]
+    pub fn stopper(&self) -> Arc<Notify> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Ends it: what is queued is written, workers and clients are told.
+    ///
+    /// # Errors
+    /// Why not everything could be stored.
+    pub async fn shutdown(mut self) -> Result<(), Arc<StoreError>> {
+        self.stop.notify_one();
+        self.wait().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+/// A store that was opened, with what is needed beside its writer.
+struct Opened {
+    store: Box<dyn Store>,
+    blobs: Blobs,
+    readers: OpenReader,
+    epoch: Epoch,
+    durable: bool,
+}
+
+async fn start(config: Config) -> Result<Running, StartError> {
+    let state = config.state.clone();
+    let opened = tokio::task::spawn_blocking(move || open_store(state.as_deref()));
+    let mut opened = opened.await.map_err(|error| StartError::Ended(error.to_string()))??;
+    let mut records = Vec::new();
+    opened.store.replay(&mut |record| {
+        records.push(record);
+        Ok(())
+    })?;
+    let (listener, guard, authority) = open_listeners(&config).await?;
+    let http_listener = open_http(config.http.as_deref()).await?;
+    let http_addr = http_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let join_string = join_string(&config, &listener, authority.as_ref())?;
+
+    let Opened { store, blobs, readers, epoch, durable } = opened;
+    let rejected = Arc::new(Rejected::default());
+    let log = Log::start(store, epoch).map_err(StartError::Writer)?;
+    let mut driver = Driver::new(settings(&config), epoch, log, Arc::clone(&rejected));
+    driver.recover(records)?;
+    let (handle, commands) = Handle::new();
+    let driver = tokio::spawn(driver.run(commands));
+    let shared = Shared { driver: handle.clone(), rejected: Arc::clone(&rejected) };
+    let left_out = register_folders(&config.plugins, &shared, &blobs).await?;
+
+    let stop = Arc::new(Notify::new());
+    let about = About {
+        epoch: epoch.0,
+        durable,
+        http_address: http_addr.map(|address| address.to_string()).unwrap_or_default(),
+    };
+    let services = Services {
+        worker_link: WorkerLinkService::new(shared.clone()),
+        jobs: JobsService::new(shared.clone(), readers, durable),
+        plugins: PluginsService::new(shared.clone(), blobs),
+        cluster: ClusterService::new(shared, about, Arc::clone(&stop)),
+    };
+    let (unix, tls_addr) = (listener.socket_path().map(Path::to_owned), listener.local_addr());
+    let (ending, ended) = watch::channel(false);
+    let served = tokio::spawn(serve(listener, guard, services, until(ended.clone())));
+    if let Some(listener) = http_listener {
+        tokio::spawn(http::serve(listener, handle.clone(), rejected, until(ended)));
+    }
+    let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
+    tracing::info!(epoch = epoch.0, durable, "coordinator is up");
+    Ok(Running { unix, tls_addr, http_addr, epoch, left_out, join_string, stop, outcome })
+}
+
+fn settings(config: &Config) -> Settings {
+    let lease = Span(config.lease.as_nanos() as u64);
+    Settings {
+        scheduler: scheduler::Config { lease, ..scheduler::Config::default() },
+        heartbeat: config.heartbeat(),
+    }
+}
+
+fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {
+    let Some(folder) = state else {
+        let mut store = MemoryStore::new();
+        let epoch = store.begin_epoch()?;
+        let readers = store.readers();
+        return Ok(Opened {
+            store: Box::new(store),
+            blobs: Blobs::in_memory(),
+            readers,
+            epoch,
+            durable: false,
+        });
+    };
+    let mut store = SqliteStore::open(folder)?;
+    let epoch = store.begin_epoch()?;
+    let swept = store.sweep_blobs()?;
+    if swept > 0 {
+        tracing::info!(swept, "removed files that nothing names any more");
+    }
+    let (blobs, readers) = (store.blobs(), store.readers());
+    Ok(Opened { store: Box::new(store), blobs, readers, epoch, durable: true })
+}
+
+async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Authority>), StartError> {
+    let mut to_open = ListenConfig { unix: config.unix.clone(), tcp: None };
+    let mut authority = None;
+    if let Some(address) = &config.listen {
+        let in_state = || config.state.as_ref().map(|state| state.join("authority"));
+        let folder = config.keys.clone().or_else(in_state);
+        let folder = folder.ok_or_else(|| StartError::NoKeys { listen: address.clone() })?;
+        let keys = Authority::load_or_create(&folder)?;
+        let security = Security::Tls(keys.server_config());
+        to_open.tcp = Some(TcpConfig { address: address.clone(), security });
+        authority = Some(keys);
+    }
+    let guard = authority.as_ref().map_or_else(Guard::local_only, |keys| Guard::with_token(keys.token()));
+    Ok((listen(to_open).await?, guard, authority))
+}
+
+async fn open_http(address: Option<&str>) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).map_err(|source| StartError::Http { address: address.to_owned(), source })
+}
+
+fn join_string(
+    config: &Config,
+    listener: &Listener,
+    authority: Option<&Authority>,
+) -> Result<Option<String>, JoinError> {
+    let (Some(authority), Some(bound)) = (authority, listener.local_addr()) else { return Ok(None) };
+    let host = match &config.advertise {
+        Some(host) => host.clone(),
+        None if bound.ip().is_unspecified() => bracketed(outward_address()),
+        None => bracketed(bound.ip()),
+    };
+    Ok(Some(authority.target(&format!("{host}:{}", bound.port()))?.to_join_string()))
+}
+
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// The address from which this machine talks to others. Nothing is sent to find out.
+fn outward_address() -> IpAddr {
+    let ask = || {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        // An address for documentation (RFC 5737): only the route to it is looked up.
+        socket.connect("192.0.2.1:9")?;
+        Ok::<_, std::io::Error>(socket.local_addr()?.ip())
+    };
+    ask().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}
+
+/// Registers the plugins of all folders; says what was left out and why.
+async fn register_folders(
+    folders: &[PathBuf],
+    shared: &Shared,
+    blobs: &Blobs,
+) -> Result<Vec<String>, StartError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let mut left_out = Vec::new();
+    for folder in folders {
+        for found in read_folder(folder, now)? {
+            let (plugin, bytes) = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    left_out.push(error.to_string());
+                    continue;
+                }
+            };
+            blobs.put(&bytes)?;
+            let name = format!("{}@{}", plugin.name, plugin.version);
+            if let Err(refusal) = shared.driver.ask(|reply| Command::AddPlugin(plugin, reply)).await {
+                left_out.push(format!("{}: {name}: {refusal}", folder.display()));
+            }
+        }
+    }
+    for line in &left_out {
+        tracing::warn!("plugin left out: {line}");
+    }
+    Ok(left_out)
+}
+
+struct Services {
+    worker_link: WorkerLinkService,
+    jobs: JobsService,
+    plugins: PluginsService,
+    cluster: ClusterService,
+}
+
+async fn serve(listener: Listener, guard: Guard, services: Services, stop: impl Future<Output = ()>) {
+    macro_rules! limited {
+        ($server:ident, $service:expr) => {
+            $server::new($service)
+                .max_decoding_message_size(MESSAGE_MAX_BYTES)
+                .max_encoding_message_size(MESSAGE_MAX_BYTES)
+        };
+    }
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let mut router = server()
+        .layer(InterceptorLayer::new(guard))
+        .add_service(limited!(WorkerLinkServer, services.worker_link))
+        .add_service(limited!(JobsServer, services.jobs))
+        .add_service(limited!(PluginsServer, services.plugins))
+        .add_service(limited!(ClusterServer, services.cluster))
+        .add_service(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => router = router.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is off"),
+    }
+    if let Err(error) = router.serve_with_incoming_shutdown(listener, stop).await {
+        tracing::error!(%error, "serving ended");
+    }
+}
+
+async fn until(mut ended: watch::Receiver<bool>) {
+    // A sender that is gone means the end too.
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// The driver ends first, so that everything it was told is written; then the listeners close, and open
+/// requests get a moment to end.
+async fn run_until_stopped(
+    mut driver: JoinHandle<Result<(), Arc<StoreError>>>,
+    handle: Handle,
+    stop: Arc<Notify>,
+    ending: watch::Sender<bool>,
+    mut served: JoinHandle<()>,
+) -> Result<(), Arc<StoreError>> {
+    let joined = tokio::select! {
+        joined = &mut driver => joined,
+        () = stop.notified() => {
+            // A driver that is gone has said so through its task.
+            let _ = handle.tell(Command::Stop).await;
+            (&mut driver).await
+        }
+    };
+    let _ = ending.send(true);
+    if tokio::time::timeout(GRACE, &mut served).await.is_err() {
+        served.abort();
+        let _ = served.await;
+    }
+    let outcome = joined.unwrap_or_else(|_| Err(Arc::new(StoreError::WriterGone)));
+    match &outcome {
+        Ok(()) => tracing::info!("coordinator has ended"),
+        Err(error) => tracing::error!(%error, "coordinator stops: nothing can be stored any more"),
+    }
+    outcome
+}

@@ -1,0 +1,225 @@
+//! Jobs: submit, feed, watch, results.
+
+use super::results::{self, Outputs};
+use super::{STREAM_MESSAGES, Sent, Shared};
+use crate::driver::{Command, Snapshot};
+use crate::store::OpenReader;
+use muster_core::id::JobId;
+use muster_proto::convert::{Feed, Submission};
+use muster_proto::v1::jobs_server::Jobs;
+use muster_proto::v1::{self, JobState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// A watched job is looked at this often, and at each change of its state.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Jobs that a list shows unless it is asked for another number, and at the most.
+const LIST_DEFAULT: u32 = 100;
+const LIST_MAX: u32 = 2_000;
+
+/// Serves clients' jobs.
+#[derive(Clone)]
+pub struct JobsService {
+    shared: Shared,
+    outputs: Outputs,
+    readers: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for JobsService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobsService").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl JobsService {
+    /// A service that reads results through `open_reader`; `blocking`: reading may wait for a disk.
+    #[must_use]
+    pub fn new(shared: Shared, open_reader: OpenReader, blocking: bool) -> Self {
+        Self { shared, outputs: Outputs::new(open_reader, blocking), readers: Arc::default() }
+    }
+
+    async fn snapshot(&self, job: u64) -> Result<Snapshot, Status> {
+        Ok(self.shared.driver.ask(|reply| Command::Status(JobId(job), reply)).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl Jobs for JobsService {
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        let submission =
+            Submission::try_from(request.into_inner()).map_err(|error| self.shared.refuse(error))?;
+        if !submission.params.is_empty() {
+            let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
+                serde_json::from_slice(&submission.params);
+            parsed.map_err(|error| {
+                let text = format!("spec.params is not a JSON object: {error}");
+                self.shared.refused(Status::invalid_argument(text))
+            })?;
+        }
+        let job = self.shared.driver.ask(|reply| Command::Submit(Box::new(submission), reply)).await?;
+        Ok(Response::new(v1::SubmitReply { job: job.0 }))
+    }
+
+    type FeedStream = Sent<v1::FeedReply>;
+
+    async fn feed(
+        &self,
+        request: Request<Streaming<v1::FeedRequest>>,
+    ) -> Result<Response<Self::FeedStream>, Status> {
+        let mut stream = request.into_inner();
+        let missing =
+            || self.shared.refused(Status::invalid_argument("job is missing: the first message names it"));
+        let first = stream.message().await?.ok_or_else(missing)?;
+        let job = Feed::job(&first).map_err(|error| self.shared.refuse(error))?;
+        let has_inputs = self.shared.driver.ask(|reply| Command::FeedTo(job, reply)).await?;
+        let (replies, sent) = mpsc::channel(STREAM_MESSAGES);
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            if let Err(status) = feed_all(&shared, job, has_inputs, first, stream, &replies).await {
+                // A client that went away does not hear it.
+                let _ = replies.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
+    }
+
+    type WatchStream = Sent<v1::JobStatus>;
+
+    async fn watch(&self, request: Request<v1::JobRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let first = self.snapshot(request.into_inner().job).await?;
+        let (statuses, sent) = mpsc::channel(STREAM_MESSAGES);
+        let service = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = watch_all(&service, first, &statuses).await {
+                let _ = statuses.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
+    }
+
+    async fn get(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::JobStatus>, Status> {
+        Ok(Response::new(self.snapshot(request.into_inner().job).await?.status))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsReply>, Status> {
+        let limit = match request.into_inner().limit {
+            0 => LIST_DEFAULT,
+            limit => limit.min(LIST_MAX),
+        };
+        let jobs = self.shared.driver.ask(|reply| Command::List(limit as usize, reply)).await?;
+        Ok(Response::new(v1::ListJobsReply { jobs }))
+    }
+
+    async fn cancel(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::JobStatus>, Status> {
+        let job = JobId(request.into_inner().job);
+        let mut snapshot = self.shared.driver.ask(|reply| Command::Cancel(job, reply)).await?;
+        // The answer says that the job is cancelled once that is durable.
+        if let Some(state) = &mut snapshot.state {
+            let over = |state: &JobState| !matches!(state, JobState::Waiting | JobState::Running);
+            let _ = state.wait_for(over).await;
+            snapshot = self.snapshot(snapshot.status.job).await?;
+        }
+        Ok(Response::new(snapshot.status))
+    }
+
+    type ResultsStream = Sent<v1::ResultsReply>;
+
+    async fn results(
+        &self,
+        request: Request<v1::ResultsRequest>,
+    ) -> Result<Response<Self::ResultsStream>, Status> {
+        let mut asked = request.into_inner();
+        asked.job = self.snapshot(asked.job).await?.status.job;
+        let reader = self.readers.fetch_add(1, Ordering::Relaxed);
+        let (parts, sent) = mpsc::channel(STREAM_MESSAGES);
+        let (shared, outputs) = (self.shared.clone(), self.outputs.clone());
+        tokio::spawn(async move {
+            if let Err(status) = results::send_all(&shared, &outputs, reader, asked, &parts).await {
+                let _ = parts.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
+    }
+}
+
+/// Hands the tasks of a stream to the driver, one message after the other: the next one is read when the one
+/// before is durable or waits for room.
+async fn feed_all(
+    shared: &Shared,
+    job: JobId,
+    has_inputs: bool,
+    first: v1::FeedRequest,
+    mut stream: Streaming<v1::FeedRequest>,
+    replies: &mpsc::Sender<Result<v1::FeedReply, Status>>,
+) -> Result<(), Status> {
+    let (answers, mut answered) = mpsc::channel(FEEDS_AHEAD);
+    let forward = async {
+        while let Some(answer) = answered.recv().await {
+            let answer: tokio::sync::oneshot::Receiver<Result<u64, crate::driver::Refusal>> = answer;
+            let accepted = answer.await.unwrap_or(Err(crate::driver::Refusal::Stopping))?;
+            if replies.send(Ok(v1::FeedReply { accepted })).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let read = async move {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if message.job != 0 && message.job != job.0 {
+                let text = format!("job is {}: this stream feeds job {}", message.job, job.0);
+                return Err(shared.refused(Status::invalid_argument(text)));
+            }
+            let feed = Feed::try_new(message, has_inputs).map_err(|error| shared.refuse(error))?;
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            shared.driver.tell(Command::Feed(job, feed, reply)).await?;
+            if answers.send(answer).await.is_err() {
+                break;
+            }
+            next = stream.message().await?;
+        }
+        Ok(())
+    };
+    let (read, forwarded): (Result<(), Status>, Result<(), Status>) = tokio::join!(read, forward);
+    forwarded.and(read)
+}
+
+/// Messages of one feed that may be on their way to the store.
+const FEEDS_AHEAD: usize = 8;
+
+/// Sends the status until the job has ended; the last one always comes.
+async fn watch_all(
+    service: &JobsService,
+    first: Snapshot,
+    statuses: &mpsc::Sender<Result<v1::JobStatus, Status>>,
+) -> Result<(), Status> {
+    let mut snapshot = first;
+    let job = snapshot.status.job;
+    let mut sent = None;
+    loop {
+        let status = &snapshot.status;
+        // Whatever else has not changed, a clock alone is no news.
+        let news = (status.state, status.ok, status.failed, status.leased, status.tasks, status.retried);
+        if sent != Some(news) {
+            if statuses.send(Ok(status.clone())).await.is_err() {
+                return Ok(());
+            }
+            sent = Some(news);
+        }
+        let Some(mut state) = snapshot.state.take() else { return Ok(()) };
+        tokio::select! {
+            // An error means that the job was taken out: it has ended.
+            _ = state.changed() => {}
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            () = statuses.closed() => return Ok(()),
+        }
+        snapshot = service.snapshot(job).await?;
+    }
+}

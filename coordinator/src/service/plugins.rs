@@ -1,0 +1,171 @@
+//! Plugins: push, pull, list, find, remove. The coordinator never runs or loads one.
+
+use super::{STREAM_MESSAGES, Sent, Shared};
+use crate::driver::Command;
+use crate::plugin::{PLUGIN_MAX_BYTES, describe};
+use crate::store::PluginRecord;
+use crate::store::blobs::{Blobs, hex};
+use bytes::Bytes;
+use muster_proto::FRAME_BYTES;
+use muster_proto::v1;
+use muster_proto::v1::plugins_server::Plugins;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Files that may be received at the same time: each is in memory until it was checked.
+const PUSHES_MAX: usize = 2;
+
+/// Serves plugins' files.
+#[derive(Clone, Debug)]
+pub struct PluginsService {
+    shared: Shared,
+    blobs: Blobs,
+    pushes: Arc<Semaphore>,
+}
+
+impl PluginsService {
+    /// A service that keeps files in `blobs`.
+    #[must_use]
+    pub fn new(shared: Shared, blobs: Blobs) -> Self {
+        Self { shared, blobs, pushes: Arc::new(Semaphore::new(PUSHES_MAX)) }
+    }
+
+    fn invalid(&self, text: String) -> Status {
+        self.shared.refused(Status::invalid_argument(text))
+    }
+
+    /// The whole file, with the digest that it was announced with.
+    async fn receive(&self, mut stream: Streaming<v1::PushRequest>) -> Result<(Vec<u8>, Bytes), Status> {
+        let first = stream.message().await?;
+        let first = first.ok_or_else(|| self.invalid("digest is missing: nothing was sent".into()))?;
+        if first.digest.len() != 32 {
+            let found = first.digest.len();
+            return Err(self.invalid(format!("digest is {found} bytes long: 32 are wanted (BLAKE3)")));
+        }
+        if first.size == 0 || first.size > PLUGIN_MAX_BYTES {
+            let text = format!("size is {}: 1 to {PLUGIN_MAX_BYTES} bytes are taken", first.size);
+            return Err(self.shared.refused(Status::resource_exhausted(text)));
+        }
+        let (digest, size) = (first.digest.clone(), first.size as usize);
+        let mut bytes = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if bytes.len() + message.chunk.len() > size {
+                return Err(self.invalid(format!("chunk: more came than the {size} bytes that size says")));
+            }
+            bytes.extend_from_slice(&message.chunk);
+            next = stream.message().await?;
+        }
+        if bytes.len() != size {
+            return Err(self.invalid(format!("chunk: {} bytes came, size says {size}", bytes.len())));
+        }
+        Ok((bytes, digest))
+    }
+
+    /// Keeps a file that was checked, and tells the driver.
+    async fn keep(&self, plugin: PluginRecord, bytes: Vec<u8>) -> Result<bool, Status> {
+        let blobs = self.blobs.clone();
+        let kept = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await;
+        kept.map_err(|_| Status::internal("writing the file did not end well"))?
+            .map_err(|error| Status::data_loss(error.to_string()))?;
+        let digest = plugin.digest;
+        let added = self.shared.driver.ask(|reply| Command::AddPlugin(plugin, reply)).await;
+        if added.is_err() && self.find(&digest).await.is_err() {
+            self.blobs.remove(&digest);
+        }
+        Ok(added?)
+    }
+
+    async fn find(&self, digest: &[u8]) -> Result<Arc<PluginRecord>, Status> {
+        let query = hex(digest);
+        Ok(self.shared.driver.ask(|reply| Command::FindPlugin(query, reply)).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl Plugins for PluginsService {
+    async fn push(
+        &self,
+        request: Request<Streaming<v1::PushRequest>>,
+    ) -> Result<Response<v1::PushReply>, Status> {
+        let _turn = self.pushes.acquire().await.map_err(|_| Status::unavailable("stopping"))?;
+        let (bytes, digest) = self.receive(request.into_inner()).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let plugin = describe(&bytes, now).map_err(|error| self.invalid(error.to_string()))?;
+        if plugin.digest[..] != digest[..] {
+            let (found, said) = (hex(&plugin.digest), hex(&digest));
+            return Err(self.invalid(format!("digest is {said}: what came has {found}; send it again")));
+        }
+        let known = self.keep(plugin.clone(), bytes).await?;
+        let plugin = if known { to_wire(&*self.find(&digest).await?) } else { to_wire(&plugin) };
+        Ok(Response::new(v1::PushReply { plugin: Some(plugin), known }))
+    }
+
+    type PullStream = Sent<v1::PullReply>;
+
+    async fn pull(&self, request: Request<v1::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
+        let plugin = self.find(&request.into_inner().digest).await?;
+        let (chunks, sent) = mpsc::channel(STREAM_MESSAGES);
+        let blobs = self.blobs.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut at = 0;
+            while at < plugin.size {
+                let chunk = blobs
+                    .read_at(&plugin.digest, at, FRAME_BYTES)
+                    .map_err(|error| Status::data_loss(error.to_string()));
+                let (last, read) = (chunk.is_err(), chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+                at += read;
+                let stopped = chunks.blocking_send(chunk.map(|chunk| v1::PullReply { chunk })).is_err();
+                if last || stopped || read == 0 {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<v1::ListPluginsRequest>,
+    ) -> Result<Response<v1::ListPluginsReply>, Status> {
+        let plugins = self.shared.driver.ask(Command::ListPlugins).await?;
+        let plugins = plugins.iter().map(|plugin| to_wire(plugin)).collect();
+        Ok(Response::new(v1::ListPluginsReply { plugins }))
+    }
+
+    async fn find(
+        &self,
+        request: Request<v1::FindPluginRequest>,
+    ) -> Result<Response<v1::PluginInfo>, Status> {
+        let query = request.into_inner().query;
+        let plugin = self.shared.driver.ask(|reply| Command::FindPlugin(query, reply)).await?;
+        Ok(Response::new(to_wire(&plugin)))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemovePluginRequest>,
+    ) -> Result<Response<v1::RemovePluginReply>, Status> {
+        let query = request.into_inner().query;
+        let plugin = self.shared.driver.ask(|reply| Command::RemovePlugin(query, reply)).await?;
+        self.blobs.remove(&plugin.digest);
+        Ok(Response::new(v1::RemovePluginReply { plugin: Some(to_wire(&plugin)) }))
+    }
+}
+
+fn to_wire(plugin: &PluginRecord) -> v1::PluginInfo {
+    v1::PluginInfo {
+        plugin: Some(v1::PluginRef {
+            name: plugin.name.clone(),
+            version: plugin.version.clone(),
+            digest: Bytes::copy_from_slice(&plugin.digest),
+            size: plugin.size,
+        }),
+        target: plugin.target.clone(),
+        manifest: plugin.manifest.clone(),
+        added_s: plugin.added_unix_ns as f64 / 1e9,
+    }
+}
