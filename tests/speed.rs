@@ -1,0 +1,254 @@
+//! A third of each promised speed, on a release build: a collapse is noticed, a noisy machine is not. The
+//! promises are those of README.md; each test prints what it measured.
+//!
+//! `cargo test --release --test speed -- --nocapture --test-threads=1`
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+#[allow(dead_code)]
+#[path = "../plugins/primes/src/base.rs"]
+mod base;
+#[path = "../plugins/primes/src/share.rs"]
+mod share;
+#[path = "../plugins/primes/src/sieve.rs"]
+mod sieve;
+#[path = "../plugins/primes/src/stamp.rs"]
+mod stamp;
+
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
+
+/// Two cores are measured: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// What a promise is divided by before it is asserted.
+const SLACK: f64 = 3.0;
+
+struct Bench {
+    home: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    /// Nothing on a debug build: it would say nothing about the promises.
+    fn new() -> Option<Self> {
+        if cfg!(debug_assertions) {
+            println!("SKIPPED: speeds are measured on a release build (cargo test --release --test speed)");
+            return None;
+        }
+        let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Some(Self { home: tempfile::tempdir().unwrap(), _alone: alone })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("HOME", self.home.path())
+            .env("CARGO_HOME", cargo_home())
+            .env("RUSTUP_HOME", rustup_home())
+            .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("XDG_CACHE_HOME", self.home.path().join("cache"))
+            .env_remove("MUSTER_CLUSTER")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "muster {arguments:?}: {}\n{errors}", output.status);
+        output
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_slice(&self.run(arguments).stdout).unwrap()
+    }
+
+    /// The middle of three runs of a job.
+    fn tasks_per_s(&self, arguments: &[&str]) -> f64 {
+        let mut rates: Vec<f64> =
+            (0..3).map(|_| self.json(arguments)["tasks_per_s"].as_f64().unwrap()).collect();
+        rates.sort_by(f64::total_cmp);
+        rates[1]
+    }
+}
+
+fn cargo_home() -> PathBuf {
+    std::env::var_os("CARGO_HOME").map_or_else(|| home().join(".cargo"), PathBuf::from)
+}
+
+fn rustup_home() -> PathBuf {
+    std::env::var_os("RUSTUP_HOME").map_or_else(|| home().join(".rustup"), PathBuf::from)
+}
+
+fn home() -> PathBuf {
+    PathBuf::from(std::env::var_os("HOME").unwrap())
+}
+
+#[track_caller]
+fn at_least(what: &str, measured: f64, promised: f64) {
+    println!("{what}: {measured:.4e} (promised {promised:.4e})");
+    assert!(measured >= promised / SLACK, "{what}: {measured} is less than a third of {promised}");
+}
+
+#[track_caller]
+fn at_most(what: &str, measured: f64, promised: f64) {
+    println!("{what}: {measured:.4e} (promised at most {promised:.4e})");
+    assert!(measured <= promised * SLACK, "{what}: {measured} is more than three times {promised}");
+}
+
+#[test]
+fn empty_tasks() {
+    let Some(bench) = Bench::new() else { return };
+    let rate = bench.tasks_per_s(&["run", "plugins/null", "-n", "200000000", "-w", "2", "-t", "1", "--json"]);
+    at_least("empty tasks per second", rate, 80e6);
+}
+
+#[test]
+fn tasks_with_eight_bytes_of_output() {
+    let Some(bench) = Bench::new() else { return };
+    let arguments = ["run", "plugins/null", "bytes_out=8", "-n", "50000000", "-w", "2", "-t", "1", "--json"];
+    at_least("tasks per second with 8-byte outputs", bench.tasks_per_s(&arguments), 20e6);
+}
+
+#[test]
+fn tasks_with_sixteen_bytes_of_input() {
+    let Some(bench) = Bench::new() else { return };
+    let lines = bench.home.path().join("lines");
+    let mut text = String::new();
+    (0..5_000_000).for_each(|line| writeln!(text, "{line:016}").unwrap());
+    std::fs::write(&lines, text).unwrap();
+    let lines = lines.to_str().unwrap();
+    let arguments = ["run", "plugins/null", "bytes_in=16", "--lines", lines, "-w", "2", "-t", "1", "--json"];
+    at_least("tasks per second with 16-byte inputs", bench.tasks_per_s(&arguments), 3e6);
+}
+
+#[test]
+fn durable_tasks() {
+    let Some(bench) = Bench::new() else { return };
+    let rates: Vec<f64> = (0..3)
+        .map(|run| {
+            let state = bench.home.path().join(format!("durable-{run}"));
+            let state = state.to_str().unwrap();
+            let arguments = [
+                "run",
+                "plugins/null",
+                "bytes_out=8",
+                "-n",
+                "20000000",
+                "-w",
+                "2",
+                "-t",
+                "1",
+                "--state",
+                state,
+                "--json",
+            ];
+            let rate = bench.json(&arguments)["tasks_per_s"].as_f64().unwrap();
+            std::fs::remove_dir_all(state).unwrap();
+            rate
+        })
+        .collect();
+    let best = rates.iter().copied().fold(0.0, f64::max);
+    at_least("durable tasks per second with 8-byte outputs", best, 10e6);
+}
+
+#[test]
+fn overhead() {
+    let Some(bench) = Bench::new() else { return };
+    let found = bench.json(&["bench", "overhead", "--json"]);
+    println!("{found}");
+    at_least("empty tasks per second", found["empty_tasks_per_s"].as_f64().unwrap(), 80e6);
+    at_most("one task, p50, seconds", found["one_task_s"]["p50"].as_f64().unwrap(), 0.3e-3);
+    at_most("up to first result, seconds", found["start_s"].as_f64().unwrap(), 0.150);
+    let idle = found["idle_pss_bytes"].as_f64().unwrap();
+    println!("idle coordinator and two workers: {:.1} MiB", idle / f64::from(1 << 20));
+    assert!(idle < f64::from(24 << 20), "idle memory is {idle} bytes");
+    assert!(found["metg50_s"].as_f64().unwrap() > 0.0);
+}
+
+/// A billion empty tasks leave the coordinator's memory where it was.
+#[test]
+fn memory_of_a_billion_tasks() {
+    let Some(bench) = Bench::new() else { return };
+    bench.run(&["up", "-w", "2", "-t", "1"]);
+    let coordinator = coordinator_pid(bench.home.path());
+    bench.run(&["run", "plugins/null", "-n", "1000000000", "--json"]);
+    let peak = status_kib(coordinator, "VmHWM:");
+    bench.run(&["down"]);
+    println!("coordinator's peak memory after 10^9 empty tasks: {:.1} MiB", peak as f64 / 1024.0);
+    assert!(peak < 64 * 1024, "the coordinator needed {peak} KiB");
+}
+
+fn coordinator_pid(home: &Path) -> u64 {
+    let folder = home.join("state/muster/clusters");
+    let access = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let access: Value = serde_json::from_slice(&std::fs::read(access).unwrap()).unwrap();
+    access["pid"].as_u64().unwrap()
+}
+
+fn status_kib(pid: u64, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Tasks of about a millisecond against the same sieve in a plain loop of two threads, in turns.
+#[test]
+fn long_tasks_against_a_plain_loop() {
+    const LIMIT: u64 = 4_000_000_000;
+    const TASKS: u64 = 2_000;
+    let Some(bench) = Bench::new() else { return };
+    let (mut ratios, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..pairs() {
+        let (limit, tasks) = (format!("limit={LIMIT}"), TASKS.to_string());
+        let found =
+            bench.json(&["run", "plugins/primes", &limit, "-n", &tasks, "-w", "2", "-t", "1", "--json"]);
+        let run = &found["run_s"];
+        println!("muster {} s, task {} s, busy {}", found["wall_s"], run["p50"], found["busy_share"]);
+        busy.push(found["busy_share"].as_f64().unwrap());
+        ratios.push(plain_loop(LIMIT, TASKS) / found["wall_s"].as_f64().unwrap());
+    }
+    ratios.sort_by(f64::total_cmp);
+    busy.sort_by(f64::total_cmp);
+    let middle = ratios.len() / 2;
+    println!("busy {busy:.4?}, ratio to a plain loop {ratios:.4?}");
+    assert!(busy[middle] > 0.9, "slots were busy {busy:?} of the time");
+    assert!(ratios[middle] > 0.8, "a plain loop takes {ratios:?} of muster's time");
+}
+
+/// Interleaved pairs of runs: 20 for the figure in the README, 5 to notice a collapse.
+fn pairs() -> usize {
+    std::env::var("MUSTER_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(5)
+}
+
+/// Seconds that two threads need to count the primes of all shares, taking the next share from a counter.
+fn plain_loop(limit: u64, tasks: u64) -> f64 {
+    let next = AtomicU64::new(0);
+    let start = Instant::now();
+    let sieve = sieve::Sieve::new(limit);
+    let count = || {
+        let mut primes = 0;
+        loop {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            if task >= tasks {
+                return primes;
+            }
+            let numbers = share::share(limit, task, tasks);
+            primes += sieve.count(numbers, || Ok::<(), ()>(())).unwrap();
+        }
+    };
+    let total: u64 = std::thread::scope(|scope| {
+        let threads = [scope.spawn(count), scope.spawn(count)];
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(total, 189_961_812, "pi(4 * 10^9)");
+    start.elapsed().as_secs_f64()
+}
