@@ -6,25 +6,13 @@ use crate::short::{SHORT_BYTES_MAX, ShortWord};
 /// Bytes between two calls of `pause`: about a millisecond.
 const BYTES_PER_PAUSE: usize = 256 << 10;
 
-/// Per byte its small letter, or 0 when it is no letter.
-const SMALL: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut letter = b'a';
-    while letter <= b'z' {
-        table[letter as usize] = letter;
-        table[letter.to_ascii_uppercase() as usize] = letter;
-        letter += 1;
-    }
-    table
-};
-
 /// Counts the words in `text`. `pause` is called now and then and may end it early with an error.
 pub fn count<E>(text: &[u8], counts: &mut Counts, mut pause: impl FnMut() -> Result<(), E>) -> Result<(), E> {
     let mut rest = text;
     while !rest.is_empty() {
         let piece = rest.len().min(BYTES_PER_PAUSE);
         // A piece ends behind a word.
-        let more = rest[piece..].iter().take_while(|&&byte| SMALL[byte as usize] != 0).count();
+        let more = rest[piece..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
         let (piece, behind) = rest.split_at(piece + more);
         count_piece(piece, counts);
         rest = behind;
@@ -34,32 +22,16 @@ pub fn count<E>(text: &[u8], counts: &mut Counts, mut pause: impl FnMut() -> Res
 }
 
 fn count_piece(text: &[u8], counts: &mut Counts) {
-    let mut letters = 0_u128;
-    let mut begin = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        let small = SMALL[byte as usize];
-        if small != 0 {
-            letters = letters << 8 | u128::from(small);
-            continue;
+    let mut rest = text;
+    while let Some(begin) = rest.iter().position(u8::is_ascii_alphabetic) {
+        rest = &rest[begin..];
+        let len = rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len());
+        if len <= SHORT_BYTES_MAX {
+            counts.add_short(ShortWord::of_letters(rest, len), 1);
+        } else {
+            counts.add(&rest[..len].to_ascii_lowercase(), 1);
         }
-        if letters != 0 {
-            count_word(letters, &text[begin..at], counts);
-            letters = 0;
-        }
-        begin = at + 1;
-    }
-    if letters != 0 {
-        count_word(letters, &text[begin..], counts);
-    }
-}
-
-/// `letters` holds the last letters of `word` as they are counted.
-#[inline]
-fn count_word(letters: u128, word: &[u8], counts: &mut Counts) {
-    if word.len() <= SHORT_BYTES_MAX {
-        counts.add_short(ShortWord::from_letters(letters, word.len()), 1);
-    } else {
-        counts.add(&word.to_ascii_lowercase(), 1);
+        rest = &rest[len..];
     }
 }
 

@@ -2,6 +2,8 @@
 
 /// The longest short word.
 pub const SHORT_BYTES_MAX: usize = 16;
+/// In every byte the bit that small letters have and capitals lack.
+const SMALL_BITS: u128 = u128::from_ne_bytes([0x20; SHORT_BYTES_MAX]);
 /// Places of the first table.
 const PLACES_MIN: usize = 64;
 
@@ -11,9 +13,15 @@ const PLACES_MIN: usize = 64;
 pub struct ShortWord(u128);
 
 impl ShortWord {
-    /// From the bytes as a number of which the last byte is the least significant one.
-    pub fn from_letters(letters: u128, len: usize) -> Self {
-        Self(if len == 0 { 0 } else { letters << (8 * (SHORT_BYTES_MAX - len)) })
+    /// The first `len` letters of `text`, at least 1 and at most [`SHORT_BYTES_MAX`], in small letters.
+    #[inline]
+    pub fn of_letters(text: &[u8], len: usize) -> Self {
+        let bytes = match text.first_chunk() {
+            Some(bytes) => u128::from_be_bytes(*bytes),
+            None => Self::new(&text[..len]).map_or(0, |word| word.0),
+        };
+        // Capital and small letters differ in one bit.
+        Self((bytes | SMALL_BITS) & (u128::MAX << (8 * (SHORT_BYTES_MAX - len))))
     }
 
     /// From its bytes; none when they are too many.
@@ -112,8 +120,10 @@ mod tests {
         assert!(short.is_sorted());
         for (word, short) in words.iter().zip(&short) {
             assert_eq!(&short.padded()[..short.len()], word.as_bytes());
-            let letters = word.bytes().fold(0, |letters, byte| letters << 8 | u128::from(byte));
-            assert_eq!(ShortWord::from_letters(letters, word.len()), *short);
+            for behind in ["", " ", " and more, with 16 bytes"] {
+                let text = word.to_uppercase() + behind;
+                assert_eq!(ShortWord::of_letters(text.as_bytes(), word.len()), *short);
+            }
         }
         assert_eq!(ShortWord::new(b"abcdefghijklmnopq"), None);
     }
