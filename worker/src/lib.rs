@@ -1,5 +1,15 @@
 //! The worker: an agent that takes leases from a coordinator, and the executors that run their tasks.
+//!
+//! The agent ([`run`]) is one task on one thread. It holds the link, puts leases into the job page, starts
+//! executors and forwards what they send; it never loads a plugin, never believes what an executor says
+//! without checking it against the lease, and survives whatever a plugin does. An executor is a child process
+//! made by running the same binary again: its main function calls [`run_if_executor`] first.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod args;
+mod config;
+mod cpus;
+mod error;
 
 pub mod arena;
 pub mod frame;
@@ -7,5 +17,20 @@ pub mod os;
 pub mod page;
 
 mod executor;
+mod spawner;
 
+mod agent;
+mod cache;
+mod http;
+mod metrics;
+mod process;
+
+pub use agent::run;
+pub use args::WorkerArgs;
+pub use cache::{CacheError, PluginCache, PluginFile};
+pub use config::Config;
+pub use cpus::usable_cpus;
+pub use error::WorkerError;
 pub use executor::run_if_executor;
+pub use process::{init_logging, run_blocking};
+pub use spawner::{Spawned, Spawner};

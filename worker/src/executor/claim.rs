@@ -11,14 +11,15 @@ const GROWTH_MAX: u32 = 8;
 /// A thread's measure of its tasks.
 #[derive(Debug)]
 pub(super) struct Pace {
-    task_ns: f64,
+    /// Expected time of one task; `None` before the first claim.
+    task_ns: Option<f64>,
     last: u32,
 }
 
 impl Pace {
     /// Nothing measured: the first claim is one task.
     pub const fn new() -> Self {
-        Self { task_ns: CLAIM_NS, last: 1 }
+        Self { task_ns: None, last: 1 }
     }
 
     /// Notes what a claim of `tasks` tasks took.
@@ -26,14 +27,17 @@ impl Pace {
         let tasks = tasks.max(1);
         let mean = (busy_ns as f64 / f64::from(tasks)).max(0.1);
         // Shorter than thought counts slowly, longer at once: a claim that is too long costs more.
-        self.task_ns = if mean > self.task_ns { mean } else { 0.5 * self.task_ns + 0.5 * mean };
+        self.task_ns = Some(match self.task_ns {
+            Some(known) if mean < known => 0.5 * (known + mean),
+            Some(_) | None => mean,
+        });
         self.last = tasks;
     }
 
     /// Tasks to claim when `total` are unclaimed in the page and `slots` threads share them: as many as the
     /// time allows, and never so many that others run dry while this thread works on.
     pub fn tasks(&self, total: u64, slots: u32) -> u32 {
-        let by_time = (CLAIM_NS / self.task_ns) as u32;
+        let by_time = self.task_ns.map_or(1, |task_ns| (CLAIM_NS / task_ns) as u32);
         let share = total.div_ceil(2 * u64::from(slots.max(1)));
         let share = u32::try_from(share).unwrap_or(u32::MAX);
         by_time.min(CLAIM_TASKS_MAX).min(self.last.saturating_mul(GROWTH_MAX)).min(share).max(1)

@@ -120,3 +120,33 @@ pub fn receive(fd: BorrowedFd<'_>, room: &mut [u8], mut take: impl FnMut(OwnedFd
     }
     Ok(received)
 }
+
+/// Calls on this descriptor return instead of waiting.
+pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: reads and writes flags of an open descriptor; no memory is passed.
+    unsafe {
+        let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
+        check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// Lets a reader of the socket see its end once everything that has arrived is read.
+pub fn shut_for_reading(fd: BorrowedFd<'_>) {
+    // SAFETY: takes numbers. A socket that is closed already is no error here.
+    unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RD) };
+}
+
+/// Reads into the spare room of a buffer, without waiting; 0 = the other side has closed.
+pub fn read_into(fd: BorrowedFd<'_>, buffer: &mut bytes::BytesMut) -> io::Result<usize> {
+    let room = buffer.spare_capacity_mut();
+    // SAFETY: the room is writable for its length; the kernel does not read it.
+    let read = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+    if read < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let len = buffer.len() + read as usize;
+    // SAFETY: the kernel has written `read` bytes behind the old length.
+    unsafe { buffer.set_len(len) };
+    Ok(read as usize)
+}

@@ -39,7 +39,7 @@ fn claims_go_round_so_that_no_lease_starves() {
     for entry in [2, 9] {
         page.publish(entry, IndexRange::new(0, 2), run_facts(0)).unwrap();
     }
-    let mut claim_from = |cursor| page.claim(cursor, |_, _, _| 1, |_, _, _| {}).map(|(entry, _)| entry);
+    let claim_from = |cursor| page.claim(cursor, |_, _, _| 1, |_, _, _| {}).map(|(entry, _)| entry);
     assert_eq!(
         [claim_from(3), claim_from(9), claim_from(9), claim_from(2)],
         [Some(9), Some(9), Some(2), Some(2)]

@@ -1,0 +1,231 @@
+//! Does what the agent's state machine says.
+
+use super::driver::Driver;
+use super::executor::{ExecutorHandle, Seat};
+use super::report::Results;
+use crate::frame::{OpenJob, ToExecutor};
+use muster_core::agent::{ExitCause, Input, Output};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::range::IndexRange;
+use muster_proto::packed::Items;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What the outputs speak of that is not in them.
+pub(super) enum Arrived<'a> {
+    /// Nothing.
+    Nothing,
+    /// Results that were just handed in.
+    Results { range: IndexRange, items: &'a Items, busy_ns: u64, ended_ns: u64, skipped: &'a [u64] },
+    /// Why a task failed.
+    Failure(&'a str),
+}
+
+impl Driver {
+    /// Hands an input to the agent and does what it says.
+    pub fn feed(&mut self, input: Input) {
+        self.feed_with(input, Arrived::Nothing);
+    }
+
+    /// As [`Driver::feed`], for an input that came with something.
+    pub fn feed_with(&mut self, input: Input, arrived: Arrived<'_>) {
+        self.agent.handle(self.now(), input);
+        self.act(arrived);
+        self.feed_backlog();
+    }
+
+    /// Hands in what arose meanwhile.
+    pub fn feed_backlog(&mut self) {
+        while let Some(input) = self.backlog.pop_front() {
+            self.agent.handle(self.now(), input);
+            self.act(Arrived::Nothing);
+        }
+    }
+
+    /// Lets the agent do what is due.
+    pub fn turn(&mut self) {
+        self.agent.handle_timeout(self.now());
+        self.act(Arrived::Nothing);
+        self.feed_backlog();
+    }
+
+    /// Does everything that the agent wants done.
+    fn act(&mut self, arrived: Arrived<'_>) {
+        while let Some(output) = self.agent.poll_output() {
+            match output {
+                Output::MakePage { job, shape } => {
+                    let made = self.jobs.get_mut(&job).map(|job| job.make_memory(shape));
+                    if let Some(Err(error)) = made {
+                        self.give_up(job, format!("no memory for the job: {error}"));
+                    }
+                }
+                Output::Start { executor, job, threads, first_slot } => {
+                    self.start(executor, Seat { job, first_slot, threads });
+                }
+                Output::Assign { executor, job, threads, first_slot } => {
+                    self.open_job(executor, Seat { job, first_slot, threads });
+                }
+                Output::CloseJob { executor, job } => {
+                    self.tell(executor, &ToExecutor::Close { job: job.0 });
+                }
+                Output::Stop { executor, kill } => self.stop(executor, kill),
+                Output::CancelTasks { job } => {
+                    self.jobs.get(&job).and_then(|job| job.memory.as_ref()).inspect(|it| it.page.cancel());
+                }
+                Output::Publish { job, entry, lease, range, .. } => self.publish(job, entry, lease, range),
+                Output::Reclaim { job, entry, count } => self.reclaim(job, entry, count),
+                Output::Allow { job, slots } => {
+                    let now = self.now();
+                    self.jobs.get_mut(&job).into_iter().for_each(|job| job.allow(now, slots));
+                }
+                Output::Forward { lease, range } => self.forward(lease, range, &arrived),
+                Output::Refuse { range, .. } => self.metrics.results_refused(range.len()),
+                Output::ReportFailed { lease, index, class } => {
+                    let text = if let Arrived::Failure(text) = arrived { text } else { class.name() };
+                    if let Some(job) = self.leases.get(&lease).and_then(|lease| self.jobs.get(&lease.job)) {
+                        self.metrics.attempt_failed(&job.plugin_name, class);
+                    }
+                    self.report.failure(lease, index, class, text.to_owned());
+                }
+                Output::Return { lease, range } => self.report.returned(lease, range),
+                Output::ReportTrouble { job } => {
+                    let text = self.jobs.get(&job).map(|job| job.trouble.clone()).unwrap_or_default();
+                    self.report.trouble(job, text);
+                }
+                Output::ForgetLease { lease } => self.forget_lease(lease),
+                Output::ForgetJob { job } => self.forget_job(job),
+            }
+        }
+    }
+
+    fn start(&mut self, id: ExecutorId, seat: Seat) {
+        let Some(job) = self.jobs.get(&seat.job).filter(|job| job.memory.is_some()) else {
+            return self.backlog.push_back(not_started(id));
+        };
+        let load = ToExecutor::Load { path: job.plugin.path.to_string_lossy().into_owned() };
+        let name = Arc::clone(&job.plugin_name);
+        let handle = ExecutorHandle::start(id, seat, name, &self.spawner, &self.events);
+        handle.send(load.encode(), Vec::new());
+        self.executors.insert(id, handle);
+        self.metrics.set_executors(self.executors.len());
+        self.open_job(id, seat);
+    }
+
+    fn open_job(&mut self, id: ExecutorId, seat: Seat) {
+        let (Some(executor), Some(job)) = (self.executors.get_mut(&id), self.jobs.get_mut(&seat.job)) else {
+            return;
+        };
+        executor.seat = Some(seat);
+        let descriptors = job.memory.as_ref().map(|memory| {
+            let clones = [memory.page.fd().try_clone_to_owned(), memory.arena.fd().try_clone_to_owned()];
+            clones.into_iter().collect::<Result<Vec<OwnedFd>, _>>()
+        });
+        let Some(Ok(descriptors)) = descriptors else {
+            job.trouble = "the worker has no file descriptors left; raise its limit (ulimit -n)".to_owned();
+            executor.circumstances.refusal = Some(job.trouble.clone());
+            return executor.kill();
+        };
+        let open = ToExecutor::Open(OpenJob {
+            job: seat.job.0,
+            params: job.open.params.clone(),
+            seed: job.open.seed,
+            tasks: job.open.tasks,
+            threads: seat.threads,
+            first_slot: seat.first_slot,
+            reduce_leaf: job.open.reduce_leaf.unwrap_or(0),
+            result_bytes_max: job.open.result_max_bytes,
+        });
+        executor.send(open.encode(), descriptors);
+    }
+
+    fn tell(&self, executor: ExecutorId, message: &ToExecutor) {
+        if let Some(executor) = self.executors.get(&executor) {
+            executor.send(message.encode(), Vec::new());
+        }
+    }
+
+    fn stop(&mut self, id: ExecutorId, kill: bool) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        if kill {
+            executor.circumstances.killed = true;
+            executor.kill();
+        } else {
+            executor.circumstances.stopped = true;
+            executor.send(ToExecutor::Stop.encode(), Vec::new());
+        }
+    }
+
+    fn publish(&mut self, job: JobId, entry: usize, lease: LeaseId, range: IndexRange) {
+        let memory = self.jobs.get_mut(&job).and_then(|job| job.memory.as_mut());
+        if let (Some(memory), Some(state)) = (memory, self.leases.get_mut(&lease)) {
+            memory.publish(entry, lease, state, range);
+        }
+    }
+
+    fn reclaim(&mut self, job: JobId, entry: usize, count: u64) {
+        let memory = self.jobs.get(&job).and_then(|job| job.memory.as_ref());
+        let range = memory.map(|memory| memory.reclaim(entry, count)).unwrap_or_default();
+        self.backlog.push_back(Input::Reclaimed { job, entry, range });
+        self.note_drained(job);
+    }
+
+    /// Tells the agent which page entries have run empty.
+    pub fn note_drained(&mut self, id: JobId) {
+        let Some(memory) = self.jobs.get_mut(&id).and_then(|job| job.memory.as_mut()) else { return };
+        for entry in memory.take_drained() {
+            self.backlog.push_back(Input::Drained { job: id, entry });
+        }
+    }
+
+    fn forward(&mut self, id: LeaseId, range: IndexRange, arrived: &Arrived<'_>) {
+        let Arrived::Results { range: all, items, busy_ns, ended_ns, skipped } = arrived else { return };
+        let Some(lease) = self.leases.get(&id) else { return };
+        let Some(job) = self.jobs.get(&lease.job) else { return };
+        let combined = lease.whole || job.reduces();
+        let (packed, busy_ns) = if combined || range == *all {
+            ((*items).clone().into_packed(), *busy_ns)
+        } else {
+            let from = (range.start - all.start) as usize;
+            let share = u128::from(*busy_ns) * u128::from(range.len()) / u128::from(all.len().max(1));
+            (items.slice(from..from + range.len() as usize), share as u64)
+        };
+        if !lease.whole {
+            self.metrics.attempts_ok(&job.plugin_name, range.len() - skipped.len() as u64);
+        }
+        let (job, ended_ns, skipped) = (lease.job, *ended_ns, skipped.to_vec());
+        self.report.results(Results { job, lease: id, range, packed, busy_ns, ended_ns, skipped, combined });
+    }
+
+    pub fn forget_lease(&mut self, id: LeaseId) {
+        let now = self.now();
+        let Some(lease) = self.leases.remove(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&lease.job) else { return };
+        job.count_slot_time(now);
+        job.leases = job.leases.saturating_sub(1);
+        if let Some(memory) = &mut job.memory {
+            memory.forget(lease);
+        }
+    }
+
+    fn forget_job(&mut self, id: JobId) {
+        if let Some(mut job) = self.jobs.remove(&id) {
+            super::arrive::report_phases(&mut job, &mut self.report, &self.metrics);
+        }
+        for executor in self.executors.values_mut() {
+            executor.seat.take_if(|seat| seat.job == id);
+        }
+        self.measure_memory_soon();
+        self.start_next_life(id);
+    }
+
+    /// A job cannot run here, for a reason that the agent does not know.
+    pub fn give_up(&mut self, job: JobId, reason: String) {
+        tracing::error!(%job, reason, "this worker cannot run the job");
+        self.report.trouble(job, reason);
+        self.backlog.push_back(Input::Close { job, cancel: true });
+    }
+}
+
+fn not_started(executor: ExecutorId) -> Input {
+    Input::ExecutorExited { executor, cause: ExitCause::LoadFailed, held: Vec::new(), running: Vec::new() }
+}

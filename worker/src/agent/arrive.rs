@@ -1,0 +1,180 @@
+//! What executors say, checked and handed to the agent.
+
+use super::act::Arrived;
+use super::driver::Driver;
+use super::event::Event;
+use super::executor::Seat;
+use super::exit::explain;
+use super::job::{Held, JobState};
+use super::report::ReportBuilder;
+use crate::frame::{Batch, Block, Failure, FromExecutor};
+use crate::metrics::{Metrics, Phase};
+use crate::os::process::WaitStatus;
+use muster_core::agent::{ExitCause, Input};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::time::Span;
+use muster_proto::convert::Phases;
+use muster_proto::packed::Items;
+
+impl Driver {
+    pub fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Frame { executor, frame } => self.on_frame(executor, frame),
+            Event::Violation { executor, text } => self.on_violation(executor, text),
+            Event::Ended { executor, status, last_lines } => self.on_ended(executor, status, last_lines),
+            Event::Plugin { digest, result } => self.on_plugin(digest, result),
+            Event::Connected(_) | Event::Refused(_) => {}
+        }
+    }
+
+    fn on_frame(&mut self, id: ExecutorId, frame: FromExecutor) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        let job = executor.seat.map(|seat| seat.job);
+        match frame {
+            FromExecutor::Loaded => self.metrics.plugin_loaded(true),
+            FromExecutor::LoadFailed { text } => {
+                self.metrics.plugin_loaded(false);
+                executor.circumstances.refusal = Some(text);
+            }
+            FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(text),
+            FromExecutor::Opened { .. } => self.feed(Input::ExecutorReady { executor: id }),
+            FromExecutor::Closed { .. } => {
+                executor.seat = None;
+                self.feed(Input::ExecutorIdle { executor: id });
+            }
+            FromExecutor::Batch(batch) if job == Some(JobId(batch.job)) => self.on_batch(id, batch),
+            FromExecutor::Batch(batch) => {
+                self.on_violation(
+                    id,
+                    format!("it sent results of job {}, which it does not have", batch.job),
+                );
+            }
+            FromExecutor::Log { level, text } => log(&executor.plugin, level, &text),
+        }
+    }
+
+    fn on_batch(&mut self, executor: ExecutorId, batch: Batch) {
+        let id = JobId(batch.job);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.frame_arrived();
+        job.phases.dispatch.merge(&batch.dispatch);
+        job.phases.run.merge(&batch.run);
+        for block in &batch.blocks {
+            job.phases.busy += Span(block.busy_ns);
+        }
+        // Failures first: a block may leave out tasks that failed.
+        for failure in batch.failures {
+            self.on_failure(id, failure);
+        }
+        for block in batch.blocks {
+            if let Err(text) = self.on_block(id, block) {
+                return self.on_violation(executor, text);
+            }
+        }
+        self.note_drained(id);
+        self.feed_backlog();
+    }
+
+    fn on_failure(&mut self, job: JobId, failure: Failure) {
+        let Failure { place, index, class, text } = failure;
+        match self.lease_at(job, place) {
+            Some(lease) => self.feed_with(Input::Failed { lease, index, class }, Arrived::Failure(&text)),
+            None => self.metrics.results_refused(1),
+        }
+    }
+
+    fn on_block(&mut self, id: JobId, block: Block) -> Result<(), String> {
+        let Block { place, range, items, results, busy_ns, ended_ns, skipped } = block;
+        let Some(lease) = self.lease_at(id, place) else {
+            self.metrics.results_refused(range.len());
+            return Ok(());
+        };
+        let reduces = self.jobs.get(&id).is_some_and(JobState::reduces);
+        let (whole, range) = match self.leases.get(&lease) {
+            Some(state) if state.whole => (true, state.range),
+            Some(_) | None => (false, range),
+        };
+        let expected = if whole || reduces { 1 } else { range.len() };
+        if u64::from(items) != expected {
+            return Err(format!("it sent {items} results for tasks {range}, expected {expected}"));
+        }
+        if !skipped.is_sorted() || skipped.iter().any(|&index| !range.contains(index)) {
+            return Err(format!("it left out tasks that are not in {range}"));
+        }
+        let items = Items::try_new(results, expected).map_err(|error| format!("its results: {error}"))?;
+        let arrived = Arrived::Results { range, items: &items, busy_ns, ended_ns, skipped: &skipped };
+        self.feed_with(Input::Done { lease, range }, arrived);
+        Ok(())
+    }
+
+    fn lease_at(&self, job: JobId, place: crate::frame::EntryUse) -> Option<LeaseId> {
+        self.jobs.get(&job)?.memory.as_ref()?.lease_at(place)
+    }
+
+    fn on_violation(&mut self, id: ExecutorId, text: String) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        tracing::error!(plugin = %executor.plugin, executor = id.0, text, "an executor broke the rules; it is killed");
+        executor.circumstances.violation.get_or_insert(text);
+        executor.kill();
+    }
+
+    fn on_ended(&mut self, id: ExecutorId, status: Option<WaitStatus>, last_lines: Vec<String>) {
+        let Some(mut executor) = self.executors.remove(&id) else { return };
+        executor.circumstances.last_lines = last_lines;
+        let (cause, detail) = explain(status, &executor.circumstances);
+        self.metrics.executor_ended(cause);
+        self.metrics.set_executors(self.executors.len());
+        let plugin = &executor.plugin;
+        if cause.is_crash() {
+            tracing::error!(%plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
+        } else {
+            tracing::debug!(%plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
+        }
+        let Held { claims, running } =
+            executor.seat.map(|seat| self.clear_seat(seat, cause, &detail)).unwrap_or_default();
+        let input = Input::ExecutorExited { executor: id, cause, held: claims, running };
+        self.feed_with(input, Arrived::Failure(&detail));
+        // A wake-up may have gone to a thread that is no more.
+        if let Some(memory) = executor.seat.and_then(|seat| self.jobs.get(&seat.job)?.memory.as_ref()) {
+            memory.page.wake(u32::MAX);
+        }
+    }
+
+    /// Reads from the page what an executor that is gone had, and clears it.
+    fn clear_seat(&mut self, seat: Seat, cause: ExitCause, detail: &str) -> Held {
+        if cause != ExitCause::Stopped {
+            self.report.exit(seat.job, cause, detail.to_owned());
+        }
+        let Some(job) = self.jobs.get_mut(&seat.job) else { return Held::default() };
+        if cause.is_crash() || cause == ExitCause::LoadFailed {
+            detail.clone_into(&mut job.trouble);
+        }
+        let Some(memory) = &job.memory else { return Held::default() };
+        let held = memory.held(seat.first_slot, seat.threads);
+        memory.page.clear_slots(seat.first_slot, seat.threads);
+        held
+    }
+}
+
+/// Moves where the time of a job went into the report and the metrics.
+pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metrics: &Metrics) {
+    let phases = &mut job.phases;
+    if phases.busy == Span::ZERO && phases.dispatch.count() == 0 && phases.report.count() == 0 {
+        return;
+    }
+    metrics.phase(&job.plugin_name, Phase::Dispatch, &phases.dispatch);
+    metrics.phase(&job.plugin_name, Phase::Run, &phases.run);
+    metrics.phase(&job.plugin_name, Phase::Report, &phases.report);
+    report.phases(phases);
+    *phases = Phases { job: phases.job, ..Phases::default() };
+}
+
+fn log(plugin: &str, level: u32, text: &str) {
+    match level {
+        0 | 1 => tracing::error!(target: "plugin", plugin, "{text}"),
+        2 => tracing::warn!(target: "plugin", plugin, "{text}"),
+        3 => tracing::info!(target: "plugin", plugin, "{text}"),
+        4 => tracing::debug!(target: "plugin", plugin, "{text}"),
+        _ => tracing::trace!(target: "plugin", plugin, "{text}"),
+    }
+}

@@ -1,0 +1,352 @@
+//! The one loop of the agent: it owns the state machine, and is the only place that waits for several things.
+
+use super::event::{Event, Events};
+use super::executor::ExecutorHandle;
+use super::job::{JobState, LeaseState};
+use super::memory::Memory;
+use super::report::ReportBuilder;
+use super::session::{Session, keep_connecting};
+use super::work::Waiting;
+use crate::cache::{PluginCache, PluginFile};
+use crate::config::Config;
+use crate::error::WorkerError;
+use crate::metrics::Metrics;
+use crate::os::monotonic_ns;
+use crate::spawner::Spawner;
+use muster_core::agent::{Agent, Input};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::time::{Span, Time};
+use muster_proto::v1::{FromWorker, Goodbye, Heartbeat, ToWorker, WorkerHello, from_worker, to_worker};
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tonic::Status;
+
+/// How long executors may take to be gone when the worker ends.
+const END_WAIT: Duration = Duration::from_secs(2);
+/// How long the last message may take to leave.
+const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// Without anything to do the loop turns this often.
+const IDLE_TURN: Duration = Duration::from_secs(3_600);
+
+/// The worker's state.
+#[derive(Debug)]
+pub(super) struct Driver {
+    pub config: Config,
+    pub hello: WorkerHello,
+    pub agent: Agent,
+    /// Inputs that arose while outputs were acted on.
+    pub backlog: VecDeque<Input>,
+    pub jobs: BTreeMap<JobId, JobState>,
+    pub leases: BTreeMap<LeaseId, LeaseState>,
+    pub executors: BTreeMap<ExecutorId, ExecutorHandle>,
+    pub plugins: BTreeMap<[u8; 32], Arc<PluginFile>>,
+    /// Numbers of plugins, for the agent.
+    pub plugin_keys: BTreeMap<[u8; 32], u64>,
+    /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
+    pub waiting: BTreeMap<JobId, Waiting>,
+    pub report: ReportBuilder,
+    pub metrics: Arc<Metrics>,
+    pub cache: PluginCache,
+    pub spawner: Spawner,
+    pub events: Events,
+    memory: Memory,
+    begun_ns: u64,
+    draining: bool,
+}
+
+/// What the loop woke up for.
+enum Turn {
+    Message(Result<Option<ToWorker>, Status>),
+    Event(Event),
+    Time,
+    Room,
+    Shutdown,
+}
+
+/// Whether to go on.
+enum Next {
+    Go,
+    End,
+}
+
+impl Driver {
+    pub fn new(
+        config: Config,
+        hello: WorkerHello,
+        cache: PluginCache,
+        spawner: Spawner,
+        metrics: Arc<Metrics>,
+        events: Events,
+    ) -> Self {
+        Self {
+            agent: Agent::new(config.slots),
+            config,
+            hello,
+            backlog: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            plugin_keys: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            report: ReportBuilder::default(),
+            metrics,
+            cache,
+            spawner,
+            events,
+            memory: Memory::default(),
+            begun_ns: monotonic_ns(),
+            draining: false,
+        }
+    }
+
+    /// Runs until `shutdown` or until there is nothing left to run for.
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), WorkerError> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut session: Option<Session> = None;
+        let mut next_heartbeat = Instant::now();
+        self.connect();
+        let result = loop {
+            let turn = self.wait(&mut session, &mut events, shutdown.as_mut(), next_heartbeat).await;
+            let next = match turn {
+                Turn::Message(Ok(Some(message))) => self.on_message(message, session.as_ref()),
+                Turn::Message(lost) => self.on_lost(lost.err(), &mut session),
+                Turn::Event(Event::Connected(new)) => {
+                    next_heartbeat = Instant::now();
+                    self.on_connected(*new, &mut session);
+                    Next::Go
+                }
+                Turn::Event(Event::Refused(error)) if self.config.private => {
+                    tracing::debug!(%error, "the coordinator of this private worker is gone");
+                    Next::End
+                }
+                Turn::Event(Event::Refused(error)) => break Err(error),
+                Turn::Event(event) => {
+                    self.on_event(event);
+                    Next::Go
+                }
+                Turn::Time => {
+                    self.turn();
+                    Next::Go
+                }
+                Turn::Room => Next::Go,
+                Turn::Shutdown => Next::End,
+            };
+            if matches!(next, Next::End) {
+                break Ok(());
+            }
+            self.take_more(&mut events, &mut session);
+            self.send_report(session.as_ref());
+            if let Some(session) = session.as_ref().filter(|_| Instant::now() >= next_heartbeat) {
+                self.send_heartbeat(session);
+                next_heartbeat = Instant::now() + session.heartbeat;
+            }
+            if self.draining && self.agent.outstanding() == 0 && self.report.is_empty() {
+                break Ok(());
+            }
+        };
+        self.wind_down(events, session).await;
+        result
+    }
+
+    async fn wait(
+        &self,
+        session: &mut Option<Session>,
+        events: &mut mpsc::Receiver<Event>,
+        shutdown: Pin<&mut impl Future<Output = ()>>,
+        next_heartbeat: Instant,
+    ) -> Turn {
+        let deadline = self.agent.poll_timeout().map(|(time, _)| self.instant(time));
+        let heartbeat = session.is_some().then_some(next_heartbeat);
+        let wake = deadline.into_iter().chain(heartbeat).min().unwrap_or_else(|| Instant::now() + IDLE_TURN);
+        // One place is kept for the heartbeat. Without room for a report no executor is listened to: they
+        // wait in turn.
+        let has_room = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
+        let (incoming, outgoing) = match session {
+            Some(session) => (Some(&mut session.incoming), Some(session.outgoing.clone())),
+            None => (None, None),
+        };
+        tokio::select! {
+            message = async {
+                match incoming {
+                    Some(incoming) => incoming.message().await,
+                    None => std::future::pending().await,
+                }
+            } => Turn::Message(message),
+            event = events.recv(), if has_room => event.map_or(Turn::Shutdown, Turn::Event),
+            () = room(outgoing), if !has_room => Turn::Room,
+            () = sleep_until(wake.into()) => Turn::Time,
+            () = shutdown => Turn::Shutdown,
+        }
+    }
+
+    /// Handles what else has arrived, so that it goes into the same report.
+    fn take_more(&mut self, events: &mut mpsc::Receiver<Event>, session: &mut Option<Session>) {
+        while !self.report.is_full() {
+            match events.try_recv() {
+                Ok(Event::Connected(new)) => self.on_connected(*new, session),
+                Ok(Event::Refused(error)) => {
+                    // Only connecting says this, and then no session is there: hand it back for the loop.
+                    let events = self.events.clone();
+                    tokio::spawn(async move { events.send(Event::Refused(error)).await });
+                    return;
+                }
+                Ok(event) => self.on_event(event),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn connect(&self) {
+        let (target, hello) = (self.config.target.clone(), self.hello.clone());
+        tokio::spawn(keep_connecting(target, hello, self.config.private, self.events.clone()));
+    }
+
+    fn on_connected(&mut self, new: Session, session: &mut Option<Session>) {
+        tracing::info!(coordinator = %self.config.target, epoch = new.epoch.0, "connected");
+        self.metrics.set_connected(true);
+        // What was found for the old life of the coordinator is of no use to the new one.
+        self.drop_report();
+        self.waiting.clear();
+        *session = Some(new);
+        self.feed(Input::Attached);
+    }
+
+    fn on_lost(&mut self, status: Option<Status>, session: &mut Option<Session>) -> Next {
+        *session = None;
+        self.metrics.set_connected(false);
+        if self.config.private {
+            return Next::End;
+        }
+        let reason =
+            status.map_or_else(|| "it closed the stream".to_owned(), |status| status.message().to_owned());
+        tracing::warn!(coordinator = %self.config.target, reason, "lost the coordinator");
+        self.connect();
+        Next::Go
+    }
+
+    fn on_message(&mut self, message: ToWorker, session: Option<&Session>) -> Next {
+        match message.kind {
+            Some(to_worker::Kind::Work(work)) => match (work.try_into(), session) {
+                (Ok(work), Some(session)) => self.on_work(work, &session.link),
+                (Err(error), _) => tracing::error!(%error, "the coordinator sent work that makes no sense"),
+                (Ok(_), None) => {}
+            },
+            Some(to_worker::Kind::Drain(_)) => {
+                tracing::info!("draining: this worker ends when its leases are done");
+                self.draining = true;
+            }
+            Some(to_worker::Kind::Welcome(_)) | None => tracing::debug!("a message without use"),
+        }
+        Next::Go
+    }
+
+    /// Sends the report, when there is one and room for it.
+    fn send_report(&mut self, session: Option<&Session>) {
+        let Some(session) = session else { return self.drop_report() };
+        if self.report.is_empty() || session.outgoing.capacity() < 2 {
+            return;
+        }
+        let now = self.now();
+        let now_ns = monotonic_ns();
+        for (job, ended_ns, tasks) in self.report.take_ended() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.phases.report.record_many(Span(now_ns.saturating_sub(ended_ns)), tasks);
+            }
+        }
+        for job in self.jobs.values_mut() {
+            job.count_slot_time(now);
+            super::arrive::report_phases(job, &mut self.report, &self.metrics);
+        }
+        let report = self.report.take(session.epoch);
+        // There is room: only this task sends.
+        let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Report(report)) });
+    }
+
+    fn drop_report(&mut self) {
+        let lost = self.report.take_ended().map(|(_, _, tasks)| tasks).sum::<u64>();
+        if lost > 0 {
+            self.metrics.results_refused(lost);
+        }
+        self.report = ReportBuilder::default();
+    }
+
+    fn send_heartbeat(&mut self, session: &Session) {
+        let now = self.now();
+        let busy: u32 =
+            self.jobs.values().filter_map(|job| job.memory.as_ref()).map(|it| it.page.busy_slots()).sum();
+        let pids = self.executors.values().filter_map(ExecutorHandle::pid);
+        let pss_bytes = self.memory.bytes(now, pids);
+        self.metrics.set_slots(busy, self.config.slots);
+        self.metrics.set_executors(self.executors.len());
+        self.metrics.set_memory(pss_bytes);
+        let heartbeat = Heartbeat { busy_slots: busy, executors: self.executors.len() as u32, pss_bytes };
+        // A full queue means that the coordinator is not reading: it will find out by itself.
+        let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
+        let quiet: Vec<JobId> =
+            self.jobs.iter_mut().filter_map(|(&id, job)| job.is_quiet().then_some(id)).collect();
+        for job in quiet {
+            tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
+            self.feed(Input::Quiet { job });
+        }
+    }
+
+    /// Ends all executors and says goodbye.
+    async fn wind_down(mut self, mut events: mpsc::Receiver<Event>, session: Option<Session>) {
+        for executor in self.executors.values_mut() {
+            executor.circumstances.killed = true;
+            executor.kill();
+        }
+        let gone = async {
+            while !self.executors.is_empty() {
+                match events.recv().await {
+                    Some(Event::Ended { executor, .. }) => drop(self.executors.remove(&executor)),
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        if timeout(END_WAIT, gone).await.is_err() {
+            tracing::warn!("some executors do not end");
+        }
+        let Some(Session { outgoing, mut incoming, .. }) = session else { return };
+        let reason = if self.draining { "drained" } else { "stopped" }.to_owned();
+        let goodbye = FromWorker { kind: Some(from_worker::Kind::Goodbye(Goodbye { reason })) };
+        if outgoing.try_send(goodbye).is_ok() {
+            drop(outgoing);
+            // The coordinator ends the stream when it has read the message.
+            let read = async { while let Ok(Some(_)) = incoming.message().await {} };
+            let _ = timeout(GOODBYE_WAIT, read).await;
+        }
+    }
+
+    /// The time as the agent counts it.
+    pub fn now(&self) -> Time {
+        Time(monotonic_ns().saturating_sub(self.begun_ns))
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        Instant::now() + Duration::from_nanos(time.since(self.now()).0)
+    }
+
+    /// A job ended: its memory is worth knowing now.
+    pub fn measure_memory_soon(&mut self) {
+        self.memory.expire();
+    }
+}
+
+async fn room(outgoing: Option<mpsc::Sender<FromWorker>>) {
+    match outgoing {
+        // Two places: one for the heartbeat, one for a report.
+        Some(outgoing) => drop(outgoing.reserve_many(2).await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,46 @@
+//! What reaches the driver from the tasks around it.
+
+use super::session::Session;
+use crate::cache::{CacheError, PluginFile};
+use crate::error::WorkerError;
+use crate::frame::FromExecutor;
+use crate::os::process::WaitStatus;
+use muster_core::id::ExecutorId;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Events that wait for the driver. Executors that find the queue full stop being read, and wait in turn.
+const EVENTS_MAX: usize = 16;
+
+/// Something happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// An executor said something.
+    Frame { executor: ExecutorId, frame: FromExecutor },
+    /// An executor broke the rules and is being killed.
+    Violation { executor: ExecutorId, text: String },
+    /// An executor has ended; everything it said came before this.
+    Ended { executor: ExecutorId, status: Option<WaitStatus>, last_lines: Vec<String> },
+    /// The link to the coordinator stands.
+    Connected(Box<Session>),
+    /// The coordinator cannot be reached, and will not be tried again.
+    Refused(WorkerError),
+    /// A plugin is in the cache, or cannot be had.
+    Plugin { digest: [u8; 32], result: Result<Arc<PluginFile>, CacheError> },
+}
+
+/// The way to the driver.
+#[derive(Clone, Debug)]
+pub(super) struct Events(mpsc::Sender<Event>);
+
+impl Events {
+    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Waits for room. Without a driver nobody needs the event.
+    pub async fn send(&self, event: Event) {
+        let _ = self.0.send(event).await;
+    }
+}

@@ -1,0 +1,219 @@
+//! One executor process as the agent sees it: a task that starts it, reads what it says and tells how it
+//! ended, and a task that writes to it. Nothing of it is believed; what does not add up ends it.
+
+use super::event::{Event, Events};
+use super::exit::Circumstances;
+use super::output::{LastLines, forward_output};
+use crate::frame::{FrameBuffer, FromExecutor};
+use crate::os::process::{self, WaitStatus};
+use crate::os::socket;
+use crate::spawner::{Spawned, Spawner};
+use muster_core::id::{ExecutorId, JobId};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long an executor that closed its socket may take to end by itself.
+const END_GRACE: Duration = Duration::from_millis(200);
+/// How long the last lines of a dead executor may take to arrive.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(50);
+
+/// A frame and the descriptors that travel with it.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub frame: Vec<u8>,
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// The agent's hold on an executor.
+#[derive(Debug)]
+pub(super) struct ExecutorHandle {
+    /// The job it has, and its slots in the job's page.
+    pub seat: Option<Seat>,
+    pub circumstances: Circumstances,
+    pub plugin: Arc<str>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    process: Arc<Process>,
+}
+
+/// Where an executor sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub job: JobId,
+    pub first_slot: u32,
+    pub threads: u32,
+}
+
+/// The process, once it is there.
+#[derive(Debug, Default)]
+struct Process {
+    /// 0 before it started and after its end.
+    pid: AtomicU32,
+    kill: AtomicBool,
+}
+
+impl Process {
+    fn kill(&self) {
+        self.kill.store(true, SeqCst);
+        match self.pid.load(SeqCst) {
+            0 => {}
+            pid => process::kill_group(pid, libc::SIGKILL),
+        }
+    }
+}
+
+impl ExecutorHandle {
+    /// Starts an executor. What it says and how it ends comes as events.
+    pub fn start(id: ExecutorId, seat: Seat, plugin: Arc<str>, spawner: &Spawner, events: &Events) -> Self {
+        // Not bounded: the agent sends a few frames per job, and kills who does not read them.
+        let (outgoing, orders) = mpsc::unbounded_channel();
+        let process = Arc::new(Process::default());
+        let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
+        tokio::spawn(supervisor.run(spawner.clone(), Arc::clone(&plugin), orders));
+        let circumstances = Circumstances::default();
+        Self { seat: Some(seat), circumstances, plugin, outgoing, process }
+    }
+
+    /// Sends a frame.
+    pub fn send(&self, frame: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        // When the executor is gone, its end is on the way as an event.
+        let _ = self.outgoing.send(Outgoing { frame, descriptors });
+    }
+
+    /// Kills it with all processes of its group.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.process.pid.load(SeqCst)).filter(|&pid| pid != 0)
+    }
+}
+
+struct Supervisor {
+    id: ExecutorId,
+    events: Events,
+    process: Arc<Process>,
+}
+
+impl Supervisor {
+    async fn run(self, spawner: Spawner, plugin: Arc<str>, orders: mpsc::UnboundedReceiver<Outgoing>) {
+        let (status, last_lines) = match spawner.spawn().await.and_then(Child::new) {
+            Ok(child) => self.attend(child, &plugin, orders).await,
+            Err(error) => (None, vec![format!("it could not be started: {error}")]),
+        };
+        self.events.send(Event::Ended { executor: self.id, status, last_lines }).await;
+    }
+
+    async fn attend(
+        &self,
+        child: Child,
+        plugin: &str,
+        orders: mpsc::UnboundedReceiver<Outgoing>,
+    ) -> (Option<WaitStatus>, Vec<String>) {
+        let Child { pid, pidfd, socket, output } = child;
+        self.process.pid.store(pid, SeqCst);
+        if self.process.kill.load(SeqCst) {
+            process::kill_group(pid, libc::SIGKILL);
+        }
+        let last_lines = LastLines::default();
+        let mut lines =
+            tokio::spawn(forward_output(output, format!("{plugin}/{}", self.id.0), last_lines.clone()));
+        let writer = tokio::spawn(write_all(Arc::clone(&socket), orders));
+        let end = Arc::clone(&socket);
+        let mut ended = tokio::spawn(async move {
+            // An error here is the same as an end: then the executor is killed below.
+            let _ = pidfd.readable().await;
+            // Children that outlive it may hold its socket open: what has arrived is all there is.
+            socket::shut_for_reading(end.get_ref().as_fd());
+        });
+        if let Err(violation) = self.read_all(&socket).await {
+            self.events.send(Event::Violation { executor: self.id, text: violation }).await;
+            self.process.kill();
+        }
+        if timeout(END_GRACE, &mut ended).await.is_err() {
+            self.process.kill();
+            let _ = ended.await;
+        }
+        writer.abort();
+        // Before its id is free again, everything that it started goes with it.
+        process::kill_group(pid, libc::SIGKILL);
+        self.process.pid.store(0, SeqCst);
+        let status = process::reap(pid).ok().flatten();
+        if timeout(LAST_LINES_WAIT, &mut lines).await.is_err() {
+            lines.abort();
+        }
+        (status, last_lines.take())
+    }
+
+    /// Hands every frame to the driver, until the executor has closed its side or breaks the rules.
+    async fn read_all(&self, socket: &AsyncFd<OwnedFd>) -> Result<(), String> {
+        let mut buffer = FrameBuffer::default();
+        loop {
+            match read_some(socket, &mut buffer).await {
+                Ok(0) if buffer.is_inside_frame() && !self.process.kill.load(SeqCst) => {
+                    // It died while writing: its exit says more than half a frame.
+                    return Ok(());
+                }
+                Ok(0) | Err(_) => return Ok(()),
+                Ok(_) => {}
+            }
+            while let Some(frame) = buffer.next_frame().map_err(|error| error.to_string())? {
+                let frame = FromExecutor::decode(frame).map_err(|error| error.to_string())?;
+                self.events.send(Event::Frame { executor: self.id, frame }).await;
+            }
+        }
+    }
+}
+
+/// A child with its descriptors registered.
+struct Child {
+    pid: u32,
+    pidfd: AsyncFd<OwnedFd>,
+    socket: Arc<AsyncFd<OwnedFd>>,
+    output: AsyncFd<OwnedFd>,
+}
+
+impl Child {
+    fn new(spawned: Spawned) -> io::Result<Self> {
+        let Spawned { pid, pidfd, socket, output } = spawned;
+        let register = |fd, interest| {
+            // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and the AsyncFd owns it.
+            unsafe { AsyncFd::register_with_interest(fd, interest) }
+        };
+        Ok(Self {
+            pid,
+            pidfd: register(pidfd, Interest::READABLE)?,
+            socket: Arc::new(register(socket, Interest::READABLE | Interest::WRITABLE)?),
+            output: register(output, Interest::READABLE)?,
+        })
+    }
+}
+
+async fn read_some(socket: &AsyncFd<OwnedFd>, buffer: &mut FrameBuffer) -> io::Result<usize> {
+    let room = buffer.room();
+    socket.async_io(Interest::READABLE, |fd| socket::read_into(fd.as_fd(), room)).await
+}
+
+async fn write_all(socket: Arc<AsyncFd<OwnedFd>>, mut orders: mpsc::UnboundedReceiver<Outgoing>) {
+    while let Some(Outgoing { frame, descriptors }) = orders.recv().await {
+        let mut rest = frame.as_slice();
+        let mut descriptors = descriptors.as_slice();
+        while !rest.is_empty() {
+            let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            let send = |fd: &OwnedFd| socket::send(fd.as_fd(), rest, &borrowed, false);
+            match socket.async_io(Interest::WRITABLE, send).await {
+                Ok(sent) => (rest, descriptors) = (&rest[sent..], &[]),
+                // Gone: its end is on the way as an event.
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A job on this worker as the shell keeps it: its shared memory, which lease each use of a page entry belongs
+//! to, and where its time went.
+
+use crate::arena::{Arena, Place};
+use crate::cache::PluginFile;
+use crate::frame::EntryUse;
+use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, PageError};
+use muster_core::id::{JobId, LeaseId};
+use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::{Grant, GrantKind};
+use muster_core::shape::Shape;
+use muster_core::time::{Span, Time};
+use muster_proto::convert::{JobOpen, Phases};
+use muster_proto::packed::Items;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// A job.
+#[derive(Debug)]
+pub(super) struct JobState {
+    pub open: JobOpen,
+    pub plugin: Arc<PluginFile>,
+    pub plugin_name: Arc<str>,
+    pub memory: Option<Memory>,
+    /// Why its executors do not work, when they do not.
+    pub trouble: String,
+    /// Where the time went since the last report.
+    pub phases: Phases,
+    /// Leases that are in force.
+    pub leases: usize,
+    slots: SlotTime,
+    quiet: Quiet,
+}
+
+/// What the job shares with its executors.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub page: JobPage,
+    pub arena: Arena,
+    /// What was last put into each page entry.
+    published: [Option<Published>; ENTRIES],
+    uses: BTreeMap<EntryUse, LeaseId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Published {
+    /// The tasks as they stand in the page.
+    range: IndexRange,
+    generation: u16,
+    /// Not known to be claimed entirely.
+    live: bool,
+}
+
+/// A lease.
+#[derive(Debug)]
+pub(super) struct LeaseState {
+    pub job: JobId,
+    pub range: IndexRange,
+    /// It is claimed as one.
+    pub whole: bool,
+    attempt: u32,
+    kind: u32,
+    inputs: Option<Place>,
+    uses: Vec<EntryUse>,
+}
+
+/// What an executor that is gone had.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// What its threads had claimed and not delivered.
+    pub claims: Vec<(LeaseId, IndexRange)>,
+    /// The tasks that they were running.
+    pub running: Vec<(LeaseId, u64)>,
+}
+
+/// Counts the slot time that a job has while it has leases.
+#[derive(Debug, Default)]
+struct SlotTime {
+    slots: u32,
+    since: Time,
+}
+
+/// Watches for tasks that the page has lost.
+#[derive(Debug, Default)]
+struct Quiet {
+    /// Frames that have arrived.
+    frames: u64,
+    /// The number of frames when every thread was last seen asleep.
+    asleep_at: Option<u64>,
+}
+
+impl JobState {
+    pub fn new(open: JobOpen, plugin: Arc<PluginFile>) -> Self {
+        Self {
+            phases: Phases { job: open.job, ..Phases::default() },
+            plugin_name: plugin.name.as_str().into(),
+            open,
+            plugin,
+            memory: None,
+            trouble: String::new(),
+            leases: 0,
+            slots: SlotTime::default(),
+            quiet: Quiet::default(),
+        }
+    }
+
+    /// Whether its results are partial results of blocks.
+    pub const fn reduces(&self) -> bool {
+        self.open.reduce_leaf.is_some()
+    }
+
+    pub fn make_memory(&mut self, shape: Shape) -> Result<(), PageError> {
+        let page = JobPage::create(shape.slots())?;
+        page.allow(0);
+        let arena = Arena::create()?;
+        self.memory = Some(Memory { page, arena, published: [None; ENTRIES], uses: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Lets this many threads claim.
+    pub fn allow(&mut self, now: Time, slots: u32) {
+        self.count_slot_time(now);
+        self.slots.slots = slots;
+        if let Some(memory) = &self.memory {
+            memory.page.allow(slots);
+        }
+    }
+
+    /// Adds the slot time since the last call.
+    pub fn count_slot_time(&mut self, now: Time) {
+        if self.leases > 0 {
+            let time = now.since(self.slots.since).0.saturating_mul(u64::from(self.slots.slots));
+            self.phases.slot += Span(time);
+        }
+        self.slots.since = now;
+    }
+
+    pub fn frame_arrived(&mut self) {
+        self.quiet.frames += 1;
+    }
+
+    /// Whether every thread has slept since the last call and nothing came meanwhile, although leases are in
+    /// force: what they wait for is not in the page any more.
+    pub fn is_quiet(&mut self) -> bool {
+        let Some(memory) = self.memory.as_ref().filter(|_| self.leases > 0) else { return false };
+        let asleep = memory.page.slot_records().iter().all(|slot| slot.parked.load(SeqCst) != 0)
+            && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0);
+        let before = std::mem::replace(&mut self.quiet.asleep_at, asleep.then_some(self.quiet.frames));
+        asleep && before == Some(self.quiet.frames)
+    }
+}
+
+impl LeaseState {
+    /// Stores what the lease's tasks need.
+    pub fn new(grant: &Grant, inputs: Option<&Items>, arena: &mut Arena) -> io::Result<Self> {
+        let (kind, whole, inputs) = match (&grant.kind, inputs) {
+            (GrantKind::Run, None) => (KIND_RUN, false, None),
+            (GrantKind::Run, Some(items)) => (KIND_RUN, false, Some(arena.store_run(items)?)),
+            (GrantKind::Combine { blocks, finish }, items) => {
+                let kind = if *finish { KIND_FINISH } else { KIND_COMBINE };
+                let place = arena.store_combine(items.unwrap_or(&Items::default()), blocks)?;
+                (kind, true, Some(place))
+            }
+        };
+        let Grant { job, range, attempt, .. } = *grant;
+        Ok(Self { job, range, whole, attempt, kind, inputs, uses: Vec::new() })
+    }
+}
+
+impl Memory {
+    /// Puts tasks of a lease into a page entry.
+    pub fn publish(&mut self, entry: usize, id: LeaseId, lease: &mut LeaseState, range: IndexRange) {
+        let range = if lease.whole { IndexRange::from_count(range.start, 1) } else { range };
+        let place = lease.inputs.unwrap_or_default();
+        let facts = LeaseFacts {
+            base: range.start,
+            inputs_at: place.at,
+            inputs_len: place.len,
+            inputs_base: lease.range.start,
+            attempt: lease.attempt,
+            kind: lease.kind,
+        };
+        let Some(generation) = self.page.publish(entry, range, facts) else { return };
+        let place = EntryUse { entry: entry as u16, generation };
+        self.uses.insert(place, id);
+        lease.uses.push(place);
+        self.published[entry] = Some(Published { range, generation, live: true });
+    }
+
+    /// Takes unclaimed tasks out of an entry.
+    pub fn reclaim(&self, entry: usize, count: u64) -> IndexRange {
+        match self.published.get(entry).copied().flatten() {
+            Some(published) => self.page.entries()[entry].call_back(published.generation, count),
+            None => IndexRange::default(),
+        }
+    }
+
+    /// The lease whose tasks were claimed there.
+    pub fn lease_at(&self, place: EntryUse) -> Option<LeaseId> {
+        self.uses.get(&place).copied()
+    }
+
+    /// Entries that have been claimed entirely since the last call.
+    pub fn take_drained(&mut self) -> Vec<usize> {
+        let entries = self.page.entries();
+        let mut drained = Vec::new();
+        for (at, published) in self.published.iter_mut().enumerate() {
+            let Some(published) = published.as_mut().filter(|published| published.live) else { continue };
+            let word = entries[at].word();
+            if word.unclaimed() == 0 || word.generation != published.generation {
+                published.live = false;
+                drained.push(at);
+            }
+        }
+        drained
+    }
+
+    /// Forgets a lease that is done.
+    pub fn forget(&mut self, lease: LeaseState) {
+        for place in lease.uses {
+            self.uses.remove(&place);
+        }
+        if let Some(place) = lease.inputs {
+            self.arena.free(place);
+        }
+    }
+
+    /// What some slots had claimed and not delivered, and what they were running, by the page. The tasks are
+    /// as they stand there.
+    pub fn held(&self, first_slot: u32, threads: u32) -> Held {
+        let mut found = Held::default();
+        for slot in (first_slot..first_slot.saturating_add(threads)).filter_map(|slot| self.page.slot(slot)) {
+            let claims: Vec<(LeaseId, IndexRange)> = slot
+                .pending()
+                .filter_map(|(entry, generation, range)| self.taken(entry, generation, range))
+                .collect();
+            let current = slot.current.load(SeqCst);
+            if current != SlotRecord::IDLE
+                && let Some(&(lease, _)) = claims.iter().rev().find(|(_, range)| range.contains(current))
+            {
+                found.running.push((lease, current));
+            }
+            found.claims.extend(claims);
+        }
+        found
+    }
+
+    /// An announced claim, unless its tasks were never taken out of the entry.
+    fn taken(&self, entry: usize, generation: u16, range: IndexRange) -> Option<(LeaseId, IndexRange)> {
+        let place = EntryUse { entry: u16::try_from(entry).ok()?, generation };
+        let lease = self.lease_at(place)?;
+        let untaken = self.published[entry]
+            .filter(|published| published.generation == generation)
+            .is_some_and(|published| {
+                let word = self.page.entries()[entry].word();
+                word.generation == generation && range.start >= published.range.start + u64::from(word.next)
+            });
+        (!untaken).then_some((lease, range))
+    }
+}

@@ -1,0 +1,60 @@
+//! Memory of the worker and its executors. Reading it takes the kernel a while for a large process, so it is
+//! read no more often than its cost allows.
+
+use muster_core::time::{Span, Time};
+
+/// The shortest time between two readings.
+const INTERVAL_MIN: Span = Span::from_millis(3_000);
+/// Reading takes at most one part in this many of a CPU.
+const COST_SHARE: u64 = 1_000;
+
+/// The last reading.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    bytes: u64,
+    next: Time,
+}
+
+impl Memory {
+    /// Proportional set size of this process and `children`, as of the last reading or now.
+    pub fn bytes(&mut self, now: Time, children: impl Iterator<Item = u32>) -> u64 {
+        if now < self.next {
+            return self.bytes;
+        }
+        let begun = crate::os::monotonic_ns();
+        let own = pss("self").unwrap_or(0);
+        // A child may end at any time; then it has no memory.
+        self.bytes = own + children.filter_map(|pid| pss(&pid.to_string())).sum::<u64>();
+        let cost = crate::os::monotonic_ns().saturating_sub(begun);
+        self.next = now + Span(INTERVAL_MIN.0.max(cost.saturating_mul(COST_SHARE)));
+        self.bytes
+    }
+
+    /// The next call reads anew.
+    pub fn expire(&mut self) {
+        self.next = Time::ZERO;
+    }
+}
+
+fn pss(process: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_itself_and_remembers() {
+        let mut memory = Memory::default();
+        let first = memory.bytes(Time(1), std::iter::empty());
+        assert!(first > 100 << 10, "{first}");
+        let unread = memory.bytes(Time(2), std::iter::once_with(|| panic!("read again too soon")));
+        assert_eq!(unread, first);
+        memory.expire();
+        assert!(memory.bytes(Time(3), [u32::MAX].into_iter()) > 0);
+    }
+}

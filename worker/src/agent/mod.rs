@@ -1,0 +1,81 @@
+//! The agent: one task on one thread that holds the link to the coordinator, decides through
+//! [`muster_core::agent::Agent`], supervises executors and never loads a plugin.
+
+mod act;
+mod arrive;
+mod driver;
+mod event;
+mod executor;
+mod exit;
+mod job;
+mod memory;
+mod output;
+mod report;
+mod session;
+mod work;
+
+use crate::cache::PluginCache;
+use crate::config::{Config, host_name};
+use crate::error::WorkerError;
+use crate::http::HttpServer;
+use crate::metrics::Metrics;
+use crate::page::SLOTS_MAX;
+use crate::spawner::Spawner;
+use driver::Driver;
+use event::Events;
+use muster_proto::v1::WorkerHello;
+use muster_proto::{FEATURES, PROTOCOL_VERSION};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Runs a worker until `shutdown` is ready, the coordinator has drained it, or it cannot go on. The future is
+/// meant for a current-thread runtime: nothing in it needs more.
+///
+/// # Errors
+/// What keeps the worker from starting, or the coordinator's refusal. A coordinator that is not there is no
+/// error: the worker tries again until it is, unless it belongs to a private cluster.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+    if config.slots == 0 || config.slots > SLOTS_MAX {
+        let wanted = format!("1 to {SLOTS_MAX} are possible");
+        return Err(WorkerError::Flag { flag: "--slots", value: config.slots.to_string(), wanted });
+    }
+    let cache = PluginCache::open(&config.cache)?;
+    let spawner = Spawner::start()
+        .map_err(|source| WorkerError::System { what: "the thread that starts executors", source })?;
+    let metrics = Arc::new(Metrics::new());
+    let http = match config.http {
+        Some(address) => Some(HttpServer::start(address, Arc::clone(&metrics)).await?),
+        None => None,
+    };
+    let hello = hello(&config, http.as_ref().map(|http| http.address))?;
+    if let Some(http) = &http {
+        tracing::info!(address = %http.address, "serving /metrics and /healthz");
+    }
+    let (events, receiver) = Events::channel();
+    let driver = Driver::new(config, hello, cache, spawner, metrics, events);
+    // Boxed: the loop's state would be part of every caller's future.
+    Box::pin(driver.run(receiver, shutdown)).await
+}
+
+fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, WorkerError> {
+    let incarnation = muster_proto::link::random_bytes()
+        .map_err(|source| WorkerError::System { what: "random bytes", source })?;
+    let host = host_name();
+    let metrics_address = match http {
+        Some(address) if address.ip().is_unspecified() => format!("{host}:{}", address.port()),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    };
+    Ok(WorkerHello {
+        protocol: PROTOCOL_VERSION,
+        features: FEATURES.iter().map(ToString::to_string).collect(),
+        name: config.name.clone(),
+        incarnation: u64::from_ne_bytes(incarnation),
+        slots: config.slots,
+        target: format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host,
+        pid: std::process::id(),
+        metrics_address,
+    })
+}

@@ -1,0 +1,148 @@
+//! The link to the coordinator: opened, greeted, and opened again when it is lost.
+
+use super::event::{Event, Events};
+use crate::error::WorkerError;
+use muster_core::id::Epoch;
+use muster_proto::MESSAGE_MAX_BYTES;
+use muster_proto::convert::{ConvertError, Welcome};
+use muster_proto::link::{Link, LinkError, Target, connect};
+use muster_proto::v1::worker_link_client::WorkerLinkClient;
+use muster_proto::v1::{FromWorker, ToWorker, WorkerHello, from_worker, to_worker};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+/// Messages to the coordinator that wait to be sent.
+const OUTGOING_MAX: usize = 8;
+/// The first wait before the next try, and the longest.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// The coordinator answers a greeting within this time.
+const WELCOME_WAIT: Duration = Duration::from_secs(10);
+
+/// A link that stands.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub link: Link,
+    pub epoch: Epoch,
+    pub heartbeat: Duration,
+    pub outgoing: mpsc::Sender<FromWorker>,
+    pub incoming: Streaming<ToWorker>,
+}
+
+/// Why a link does not stand.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("{}", .0.message())]
+    Status(#[from] Status),
+    #[error("the coordinator's first message cannot be used: {0}")]
+    Welcome(#[from] ConvertError),
+    #[error("the coordinator closed the stream without a greeting")]
+    Silent,
+}
+
+impl SessionError {
+    /// Trying again would end the same way.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Link(error) => !error.is_transient(),
+            Self::Status(status) => matches!(
+                status.code(),
+                Code::FailedPrecondition
+                    | Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::InvalidArgument
+                    | Code::AlreadyExists
+            ),
+            Self::Welcome(_) => true,
+            Self::Silent => false,
+        }
+    }
+}
+
+impl From<SessionError> for WorkerError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Link(error) => Self::Link(error),
+            SessionError::Status(_) | SessionError::Welcome(_) | SessionError::Silent => {
+                Self::Refused { reason: error.to_string() }
+            }
+        }
+    }
+}
+
+/// Connects, again and again with growing pauses, and hands the session or the final refusal to the driver.
+/// `once`: the first failure is final.
+pub(super) async fn keep_connecting(target: Target, hello: WorkerHello, once: bool, events: Events) {
+    let mut pause = BACKOFF_MIN;
+    let mut told = false;
+    loop {
+        let error = match open(&target, hello.clone()).await {
+            Ok(session) => return events.send(Event::Connected(Box::new(session))).await,
+            Err(error) if once || error.is_final() => {
+                return events.send(Event::Refused(error.into())).await;
+            }
+            Err(error) => error,
+        };
+        if !told {
+            tracing::warn!(coordinator = %target, %error, "not connected; trying again until it works");
+            told = true;
+        }
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(BACKOFF_MAX);
+    }
+}
+
+async fn open(target: &Target, hello: WorkerHello) -> Result<Session, SessionError> {
+    let link = connect(target).await?;
+    let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
+    // There is room: the queue is new.
+    let _ = outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Hello(hello)) });
+    let mut client = WorkerLinkClient::new(link.clone())
+        .max_decoding_message_size(MESSAGE_MAX_BYTES)
+        .max_encoding_message_size(MESSAGE_MAX_BYTES);
+    let attach = async {
+        let mut incoming = client.attach(ReceiverStream::new(messages)).await?.into_inner();
+        let first = incoming.message().await?;
+        Ok::<_, Status>((incoming, first))
+    };
+    let (incoming, first) =
+        tokio::time::timeout(WELCOME_WAIT, attach).await.map_err(|_| SessionError::Silent)??;
+    let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(welcome)) }) = first else {
+        return Err(SessionError::Silent);
+    };
+    let Welcome { epoch, heartbeat, .. } = welcome.try_into()?;
+    Ok(Session { link, epoch, heartbeat, outgoing, incoming })
+}
+
+/// Between half of the pause and all of it, so that many workers do not come back at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    let noise = u64::from(crate::os::monotonic_ns() as u32) ^ u64::from(std::process::id()).rotate_left(16);
+    pause / 2 + (pause / 2).mul_f64((noise % 1_000) as f64 / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_stay_within_their_bounds() {
+        for _ in 0..100 {
+            let pause = jittered(BACKOFF_MAX);
+            assert!(pause >= BACKOFF_MAX / 2 && pause <= BACKOFF_MAX, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_end_the_same_way_is_not_tried_again() {
+        let target = || "x".to_owned();
+        assert!(SessionError::Link(LinkError::WrongPin { target: target() }).is_final());
+        assert!(!SessionError::Link(LinkError::NotRunning { target: target() }).is_final());
+        assert!(SessionError::Status(Status::failed_precondition("protocol 9")).is_final());
+        assert!(!SessionError::Status(Status::unavailable("gone")).is_final());
+    }
+}

@@ -1,0 +1,171 @@
+//! What the coordinator sends: jobs, leases, recalls. A job whose plugin is not here yet waits, and so does
+//! what comes for it.
+
+use super::driver::Driver;
+use super::event::Event;
+use super::job::{JobState, LeaseState};
+use crate::cache::{CacheError, PluginFile};
+use muster_core::agent::{self, Input, PluginKey};
+use muster_core::id::{JobId, LeaseId};
+use muster_proto::convert::{GrantIn, JobOpen, Work};
+use muster_proto::link::Link;
+use std::sync::Arc;
+
+/// A job that cannot be opened yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    open: JobOpen,
+    grants: Vec<GrantIn>,
+    recalls: Vec<(LeaseId, u64)>,
+}
+
+impl Driver {
+    pub fn on_work(&mut self, work: Work, link: &Link) {
+        let Work { opens, grants, recalls, closes } = work;
+        for open in opens {
+            self.on_open(open, link);
+        }
+        for grant in grants {
+            self.on_grant(grant);
+        }
+        for (lease, count) in recalls {
+            self.on_recall(lease, count);
+        }
+        for (job, cancel) in closes {
+            if self.waiting.remove(&job).is_none() {
+                self.feed(Input::Close { job, cancel });
+            }
+        }
+    }
+
+    fn on_open(&mut self, open: JobOpen, link: &Link) {
+        let (id, digest) = (open.job, open.plugin.digest);
+        let known = self.plugins.get(&digest).filter(|file| file.path.exists()).map(Arc::clone);
+        let fetching = self.waiting.values().any(|waiting| waiting.open.plugin.digest == digest);
+        let reopened = self.jobs.contains_key(&id);
+        if reopened {
+            // An earlier session left it; what runs of it is of no use to anybody.
+            self.kill_executors_of(id);
+        }
+        match known {
+            Some(file) if !reopened => self.open(open, file),
+            Some(_) => drop(self.waiting.insert(id, Waiting::new(open))),
+            None => {
+                if !fetching {
+                    self.fetch(&open, link);
+                }
+                self.waiting.insert(id, Waiting::new(open));
+            }
+        }
+    }
+
+    fn fetch(&self, open: &JobOpen, link: &Link) {
+        let (cache, events) = (self.cache.clone(), self.events.clone());
+        let (link, plugin) = (link.clone(), open.plugin.clone());
+        tokio::spawn(async move {
+            let result = cache.get(link, &plugin).await.map(Arc::new);
+            events.send(Event::Plugin { digest: plugin.digest, result }).await;
+        });
+    }
+
+    pub fn on_plugin(&mut self, digest: [u8; 32], result: Result<Arc<PluginFile>, CacheError>) {
+        let jobs: Vec<JobId> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.open.plugin.digest == digest)
+            .map(|(&id, _)| id)
+            .collect();
+        match result {
+            Ok(file) => {
+                self.plugins.insert(digest, file);
+                jobs.into_iter().for_each(|job| self.start_next_life(job));
+            }
+            Err(error) => {
+                self.metrics.plugin_loaded(false);
+                for job in jobs {
+                    self.waiting.remove(&job);
+                    tracing::error!(%job, %error, "this worker cannot run the job");
+                    self.report.trouble(job, error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Opens a waiting job once its plugin is here and no earlier life of it is.
+    pub fn start_next_life(&mut self, id: JobId) {
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        let Some(waiting) = self.waiting.get(&id) else { return };
+        let Some(file) = self.plugins.get(&waiting.open.plugin.digest).map(Arc::clone) else { return };
+        let Some(Waiting { open, grants, recalls }) = self.waiting.remove(&id) else { return };
+        self.open(open, file);
+        grants.into_iter().for_each(|grant| self.on_grant(grant));
+        recalls.into_iter().for_each(|(lease, count)| self.on_recall(lease, count));
+    }
+
+    fn open(&mut self, open: JobOpen, file: Arc<PluginFile>) {
+        let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
+        let numbers = self.plugin_keys.len() as u64;
+        let plugin = PluginKey(*self.plugin_keys.entry(open.plugin.digest).or_insert(numbers));
+        let reusable = file.reusable;
+        self.jobs.insert(job, JobState::new(open, file));
+        self.feed(Input::Open { job, shape, plugin, reusable, reduce });
+    }
+
+    fn on_grant(&mut self, granted: GrantIn) {
+        let (job_id, lease) = (granted.grant.job, granted.grant.lease);
+        if let Some(waiting) = self.waiting.get_mut(&job_id) {
+            return waiting.grants.push(granted);
+        }
+        let GrantIn { grant, inputs } = granted;
+        let now = self.now();
+        let Some(job) = self.jobs.get_mut(&job_id) else { return };
+        let Some(memory) = job.memory.as_mut().filter(|_| !self.leases.contains_key(&lease)) else { return };
+        let state = match LeaseState::new(&grant, inputs.as_ref(), &mut memory.arena) {
+            Ok(state) => state,
+            Err(error) => {
+                self.give_up(job_id, format!("the inputs of a lease cannot be kept: {error}"));
+                return self.feed_backlog();
+            }
+        };
+        let (range, whole) = (state.range, state.whole);
+        job.count_slot_time(now);
+        job.leases += 1;
+        self.leases.insert(lease, state);
+        if !whole {
+            self.metrics.lease(range.len());
+        }
+        self.feed(Input::Grant(agent::Grant { lease, job: job_id, range, whole }));
+        // The agent does not take leases of a job that is closing.
+        if self.agent.job_of(lease).is_none() {
+            self.forget_lease(lease);
+        }
+    }
+
+    fn on_recall(&mut self, lease: LeaseId, count: u64) {
+        let waiting = self
+            .waiting
+            .values_mut()
+            .find(|waiting| waiting.grants.iter().any(|granted| granted.grant.lease == lease));
+        match waiting {
+            Some(waiting) => waiting.recalls.push((lease, count)),
+            None => self.feed(Input::Recall { lease, count }),
+        }
+    }
+
+    fn kill_executors_of(&mut self, job: JobId) {
+        for executor in self.executors.values_mut() {
+            if executor.seat.is_some_and(|seat| seat.job == job) {
+                executor.circumstances.killed = true;
+                executor.kill();
+            }
+        }
+    }
+}
+
+impl Waiting {
+    const fn new(open: JobOpen) -> Self {
+        Self { open, grants: Vec::new(), recalls: Vec::new() }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line of a worker, shared by `muster worker start` and `muster-worker`.
+
+use crate::config::Config;
+use crate::cpus::usable_cpus;
+use crate::error::WorkerError;
+use clap::Args;
+use muster_proto::link::Target;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// What a worker can be told.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerArgs {
+    /// The join string that the coordinator printed, or a file that holds it
+    #[arg(long, value_name = "STRING|FILE", env = "MUSTER_JOIN", hide_env_values = true)]
+    #[arg(required_unless_present = "connect", conflicts_with = "connect")]
+    pub join: Option<String>,
+    /// The coordinator's socket on this machine
+    #[arg(long, value_name = "unix:PATH")]
+    pub connect: Option<String>,
+    /// The worker's name [default: machine and process id]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Tasks to run at the same time [default: the CPUs that this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::page::SLOTS_MAX)))]
+    pub slots: Option<u32>,
+    /// The folder that keeps plugins [default: muster/plugins in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Where to serve /metrics and /healthz, or none [default: a free port on this machine]
+    #[arg(long, value_name = "ADDR|none")]
+    pub http: Option<String>,
+    /// Belong to a private cluster: end when its coordinator is gone
+    #[arg(long, hide = true)]
+    pub private: bool,
+}
+
+impl WorkerArgs {
+    /// The settings they ask for.
+    ///
+    /// # Errors
+    /// A join string, address or name that cannot be used.
+    pub fn into_config(self) -> Result<Config, WorkerError> {
+        let target = Target::parse(self.join.or(self.connect).unwrap_or_default().trim())?;
+        let http = match (self.http.as_deref(), self.private) {
+            (Some("none"), _) | (None, true) => None,
+            (None, false) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            (Some(text), _) => Some(text.parse().map_err(|_| WorkerError::Flag {
+                flag: "--http",
+                value: text.to_owned(),
+                wanted: "ADDRESS:PORT is wanted, for example 127.0.0.1:9101, or none".to_owned(),
+            })?),
+        };
+        Ok(Config {
+            target,
+            name: self.name.filter(|name| !name.is_empty()).unwrap_or_else(Config::default_name),
+            slots: self.slots.unwrap_or_else(usable_cpus),
+            cache: self.cache.unwrap_or_else(Config::default_cache),
+            http,
+            private: self.private,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: WorkerArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<Config, String> {
+        let args = std::iter::once("worker").chain(args.iter().copied());
+        let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
+        cli.args.into_config().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let config = parse(&["--connect", "unix:/run/m.sock", "--slots", "3", "--http", "none"]).unwrap();
+        assert_eq!((config.slots, config.http, config.private), (3, None, false));
+        assert_eq!(config.target, Target::Unix("/run/m.sock".into()));
+        let config = parse(&["--connect", "unix:/run/m.sock", "--private", "--name", "w"]).unwrap();
+        assert_eq!((config.name.as_str(), config.http), ("w", None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (args, word) in [
+            (&["--slots", "0", "--connect", "unix:/x"][..], "--slots"),
+            (&["--connect", "unix:/x", "--http", "here"], "--http here"),
+            (&["--join", "muster1:nonsense"], "join string"),
+            (&[], "--join"),
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

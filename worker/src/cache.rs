@@ -1,0 +1,254 @@
+//! The folder that keeps plugins, by digest. A plugin comes from the coordinator once, is checked, made
+//! read-only and shared by all workers of the user on this machine. A file with the right name is still checked
+//! once by each worker: disks and people change files.
+
+use muster_plugin_host::{PluginError, inspect};
+use muster_proto::MESSAGE_MAX_BYTES;
+use muster_proto::convert::PluginRef;
+use muster_proto::link::Link;
+use muster_proto::v1::PullRequest;
+use muster_proto::v1::plugins_client::PluginsClient;
+use std::ffi::CString;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A plugin that executors can load.
+#[derive(Clone, Debug)]
+pub struct PluginFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The plugin's name.
+    pub name: String,
+    /// An executor may serve several jobs of it, one after the other.
+    pub reusable: bool,
+}
+
+/// Why a plugin cannot be had, or no plugin at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The folder cannot be made or written to.
+    #[error("plugin folder {}: {source}; name a folder that this user can write to with --cache", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder's file system does not let programs run.
+    #[error("plugin folder {} is on a file system mounted noexec; name another with --cache", .folder.display())]
+    NoExec {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file in the folder cannot be used.
+    #[error("plugin file {}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The coordinator did not send it.
+    #[error("the coordinator did not send plugin {name}: {reason}")]
+    Pull {
+        /// The plugin.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Other bytes came than were promised.
+    #[error("plugin {name} arrived damaged: {found}, expected {expected}")]
+    Damaged {
+        /// The plugin.
+        name: String,
+        /// What came.
+        found: String,
+        /// What was promised.
+        expected: String,
+    },
+    /// It came whole, but cannot run here.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct PluginCache {
+    folder: PathBuf,
+}
+
+impl PluginCache {
+    /// Opens the folder and makes it when it is not there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to, or whose files cannot be run.
+    pub fn open(folder: &Path) -> Result<Self, CacheError> {
+        let failed = |source| CacheError::Folder { folder: folder.to_path_buf(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let folder = folder.canonicalize().map_err(failed)?;
+        let cache = Self { folder };
+        let trial = cache.temporary("trial");
+        let created = create(&trial).map_err(failed);
+        let _ = std::fs::remove_file(&trial);
+        created?;
+        if is_noexec(&cache.folder).map_err(failed)? {
+            return Err(CacheError::NoExec { folder: cache.folder });
+        }
+        Ok(cache)
+    }
+
+    /// The plugin's file, from the folder or else from the coordinator.
+    ///
+    /// # Errors
+    /// What is wrong with the file or the way to it.
+    pub async fn get(&self, link: Link, plugin: &PluginRef) -> Result<PluginFile, CacheError> {
+        let path = self.folder.join(format!("{}.so", hex(&plugin.digest)));
+        if let Some(file) = known(path.clone(), plugin.digest).await? {
+            return Ok(file);
+        }
+        self.pull(link, plugin, &path).await?;
+        known(path.clone(), plugin.digest).await?.ok_or_else(|| CacheError::File {
+            path,
+            source: io::Error::new(io::ErrorKind::NotFound, "it vanished right after it was written"),
+        })
+    }
+
+    async fn pull(&self, link: Link, plugin: &PluginRef, path: &Path) -> Result<(), CacheError> {
+        let temporary = self.temporary(&hex(&plugin.digest));
+        let result = self.download(link, plugin, &temporary).await.and_then(|()| {
+            std::fs::rename(&temporary, path)
+                .map_err(|source| CacheError::File { path: path.to_path_buf(), source })
+        });
+        if result.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        result
+    }
+
+    async fn download(&self, link: Link, plugin: &PluginRef, to: &Path) -> Result<(), CacheError> {
+        let refused =
+            |status: tonic::Status| CacheError::Pull { name: plugin.name.clone(), reason: words(&status) };
+        let written = |source| CacheError::File { path: to.to_path_buf(), source };
+        let mut client = PluginsClient::new(link).max_decoding_message_size(MESSAGE_MAX_BYTES);
+        let request = PullRequest { digest: plugin.digest.to_vec().into() };
+        let mut chunks = client.pull(request).await.map_err(refused)?.into_inner();
+        let mut file = create(to).map_err(written)?;
+        let (mut hasher, mut size) = (blake3::Hasher::new(), 0u64);
+        while let Some(reply) = chunks.message().await.map_err(refused)? {
+            size += reply.chunk.len() as u64;
+            if size > plugin.size {
+                break;
+            }
+            hasher.update(&reply.chunk);
+            file.write_all(&reply.chunk).map_err(written)?;
+        }
+        let digest = *hasher.finalize().as_bytes();
+        if size != plugin.size || digest != plugin.digest {
+            return Err(CacheError::Damaged {
+                name: plugin.name.clone(),
+                found: format!("at least {size} bytes with digest {}", short(&digest)),
+                expected: format!("{} bytes with digest {}", plugin.size, short(&plugin.digest)),
+            });
+        }
+        file.set_permissions(Permissions::from_mode(0o400)).map_err(written)
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(format!(".{name}.{}.{number}", std::process::id()))
+    }
+}
+
+/// The file when it is there and whole; one that is damaged is removed.
+async fn known(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    // Reading and hashing a large plugin takes longer than heartbeats may wait.
+    let check = tokio::task::spawn_blocking(move || check(path, digest));
+    check.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheError> {
+    let found = std::fs::read(&path).map(|bytes| *blake3::hash(&bytes).as_bytes());
+    if found.as_ref().ok() != Some(&digest) {
+        tracing::warn!(path = %path.display(), "a plugin file in the cache is damaged; it is fetched again");
+        return match std::fs::remove_file(&path) {
+            Ok(()) => Ok(None),
+            Err(source) => Err(CacheError::File { path, source }),
+        };
+    }
+    let inspection = inspect(&path)?;
+    let reusable = inspection.manifest.flag_names().any(|flag| flag == "multi_job");
+    let name = inspection.manifest.name().to_owned();
+    Ok(Some(PluginFile { path, name, reusable }))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn is_noexec(folder: &Path) -> io::Result<bool> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: an all-zero statvfs is a valid value to be overwritten.
+    let mut facts: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is NUL-terminated and `facts` is valid to write to.
+    crate::os::check(unsafe { libc::statvfs(path.as_ptr(), &mut facts) })?;
+    Ok(facts.f_flag & libc::ST_NOEXEC != 0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn short(digest: &[u8; 32]) -> String {
+    hex(&digest[..6])
+}
+
+fn words(status: &tonic::Status) -> String {
+    match status.message() {
+        "" => status.code().to_string(),
+        message => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = PluginCache::open(&file.join("inside")).unwrap_err().to_string();
+        assert!(error.contains("file/inside") && error.contains("--cache"), "{error}");
+        let made = PluginCache::open(&folder.path().join("a/b")).unwrap();
+        assert_eq!(std::fs::read_dir(&made.folder).unwrap().count(), 0, "the trial leaves nothing");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.so");
+        std::fs::write(&path, "not it").unwrap();
+        assert!(known(path.clone(), [7; 32]).await.unwrap().is_none());
+        assert!(!path.exists());
+        assert!(known(path, [7; 32]).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_whole_file_that_is_no_plugin_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.so");
+        std::fs::write(&path, "plain text").unwrap();
+        let digest = *blake3::hash(b"plain text").as_bytes();
+        let error = known(path, digest).await.unwrap_err();
+        assert!(matches!(error, CacheError::Plugin(_)), "{error}");
+    }
+}

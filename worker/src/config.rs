@@ -1,0 +1,55 @@
+//! What a worker is told when it starts.
+
+use muster_proto::link::Target;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The settings of a worker.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The coordinator.
+    pub target: Target,
+    /// The worker's name, unique in its cluster.
+    pub name: String,
+    /// Tasks that it runs at the same time, at least 1.
+    pub slots: u32,
+    /// The folder that keeps plugins.
+    pub cache: PathBuf,
+    /// Where metrics and health are served.
+    pub http: Option<SocketAddr>,
+    /// The worker belongs to a private cluster: it ends when its coordinator is gone.
+    pub private: bool,
+}
+
+impl Config {
+    /// The user's folder for plugins: `$MUSTER_CACHE`, `$XDG_CACHE_HOME/muster/plugins` or
+    /// `~/.cache/muster/plugins`; without a home, a folder of this user in the folder for temporary files.
+    #[must_use]
+    pub fn default_cache() -> PathBuf {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("MUSTER_CACHE")
+            .or_else(|| absolute("XDG_CACHE_HOME").map(|path| path.join("muster/plugins")))
+            .or_else(|| absolute("HOME").map(|path| path.join(".cache/muster/plugins")))
+            .unwrap_or_else(|| {
+                // SAFETY: geteuid takes nothing and cannot fail.
+                let user = unsafe { libc::geteuid() };
+                std::env::temp_dir().join(format!("muster-plugins-{user}"))
+            })
+    }
+
+    /// A name for a worker that was given none: its machine and process.
+    #[must_use]
+    pub fn default_name() -> String {
+        format!("{}-{}", host_name(), std::process::id())
+    }
+}
+
+/// The name of this machine.
+#[must_use]
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}

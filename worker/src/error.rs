@@ -1,0 +1,52 @@
+//! Why a worker cannot start or go on.
+
+use crate::cache::CacheError;
+use muster_proto::link::{JoinError, LinkError};
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// What was given to join with cannot be used.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The coordinator cannot be joined, and trying again would not help.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The coordinator refused this worker.
+    #[error("the coordinator refuses this worker: {reason}")]
+    Refused {
+        /// Its words.
+        reason: String,
+    },
+    /// The plugin folder cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The address for metrics cannot be had.
+    #[error("cannot serve metrics on {address}: {source}; choose another --http address, or none")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The machine refused something that every worker needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A flag holds something that makes no sense.
+    #[error("{flag} {value}: {wanted}")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What would do.
+        wanted: String,
+    },
+}

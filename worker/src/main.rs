@@ -1,0 +1,43 @@
+//! `muster-worker`: a worker alone, the same as `muster worker start`.
+
+use clap::Parser;
+use muster_worker::{WorkerArgs, WorkerError};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs tasks for a muster coordinator.
+#[derive(Parser)]
+#[command(name = "muster-worker", version)]
+struct Cli {
+    #[command(flatten)]
+    args: WorkerArgs,
+}
+
+fn main() -> ExitCode {
+    muster_worker::run_if_executor();
+    let cli = Cli::parse();
+    muster_worker::init_logging();
+    match start(cli.args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(args: WorkerArgs) -> Result<(), WorkerError> {
+    let config = args.into_config()?;
+    muster_worker::run_blocking(config, async {
+        let (mut terminate, mut interrupt) =
+            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+                (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+                // Without handlers both signals end the process, and executors with it.
+                _ => return std::future::pending().await,
+            };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,49 @@
+//! A worker as a process of its own: runtime, logging, exit code.
+
+use crate::agent::run;
+use crate::config::Config;
+use crate::error::WorkerError;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// Runs a worker on a runtime of its own, on the calling thread.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_blocking(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .map_err(|source| WorkerError::System { what: "the worker's event loop", source })?;
+    let result = runtime.block_on(run(config, shutdown));
+    // A plugin may still be hashed on a thread: nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+/// Sends the log to standard error; MUSTER_LOG says what (as in `info,muster_worker=debug`).
+pub fn init_logging() {
+    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let to_terminal = std::io::stderr().is_terminal();
+    // A second call, for example by tests, changes nothing.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(to_terminal)
+        .try_init();
+}
+
+impl WorkerError {
+    /// The exit code of a process that ends with this error, as the command line documents them.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Join(_) | Self::Flag { .. } | Self::Http { .. } => 2,
+            Self::Link(error) if error.is_permission() => 6,
+            Self::Link(_) | Self::Refused { .. } => 5,
+            Self::Cache(_) => 9,
+            Self::System { .. } => 7,
+        }
+    }
+}
