@@ -160,7 +160,7 @@ fn write_phases(text: &mut String, numbers: &Numbers) {
     for (plugin, counts) in &numbers.plugins {
         for (phase, sketch) in [("queue", &counts.queue), ("report", &counts.report)] {
             let labels = format!("plugin=\"{}\",phase=\"{phase}\"", escape(plugin));
-            histogram(text, TASK_PHASE_SECONDS, &labels, sketch, &bounds, 1e-9);
+            histogram(text, TASK_PHASE_SECONDS, &labels, sketch, &bounds, 1e9);
         }
     }
     text.push('\n');
@@ -179,7 +179,7 @@ fn head(text: &mut String, name: &str, help: &str) {
 
 /// One histogram with exact count and sum. A bucket of the sketch belongs to the first bound that covers all
 /// of it, so a bound may count a bucket's width too little, never too much.
-fn histogram(text: &mut String, name: &str, labels: &str, sketch: &Sketch, bounds: &[u64], unit: f64) {
+fn histogram(text: &mut String, name: &str, labels: &str, sketch: &Sketch, bounds: &[u64], per_unit: f64) {
     let comma = if labels.is_empty() { "" } else { "," };
     let mut buckets = sketch.buckets().peekable();
     let mut below = 0;
@@ -187,12 +187,12 @@ fn histogram(text: &mut String, name: &str, labels: &str, sketch: &Sketch, bound
         while let Some((_, count)) = buckets.next_if(|&(bucket, _)| bucket_floor(bucket + 1) <= bound + 1) {
             below += count;
         }
-        let bound = bound as f64 * unit;
+        let bound = bound as f64 / per_unit;
         let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
     }
     let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
     let count = sketch.count();
-    let sum = sketch.sum().0 as f64 * unit;
+    let sum = sketch.sum().0 as f64 / per_unit;
     let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}");
     let _ = writeln!(text, "{name}_sum{braces} {sum}\n{name}_count{braces} {count}");
 }

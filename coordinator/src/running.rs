@@ -5,7 +5,9 @@ use crate::driver::{Command, Driver, Handle, Settings};
 use crate::http;
 use crate::metrics::Rejected;
 use crate::plugin::{FolderError, read_folder};
-use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
+use crate::service::{
+    About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService, look_at,
+};
 use crate::store::blobs::Blobs;
 use crate::store::writer::Log;
 use crate::store::{MemoryStore, OpenReader, SqliteStore, Store, StoreError};
@@ -29,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tonic::service::InterceptorLayer;
+use tower::util::MapResponseLayer;
 
 /// How long open requests may take to end once the driver has.
 const GRACE: Duration = Duration::from_millis(500);
@@ -192,7 +195,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     };
     let (unix, tls_addr) = (listener.socket_path().map(Path::to_owned), listener.local_addr());
     let (ending, ended) = watch::channel(false);
-    let served = tokio::spawn(serve(listener, guard, services, until(ended.clone())));
+    let served = tokio::spawn(serve(listener, guard, services, Arc::clone(&rejected), until(ended.clone())));
     if let Some(listener) = http_listener {
         tokio::spawn(http::serve(listener, handle.clone(), rejected, until(ended)));
     }
@@ -323,7 +326,13 @@ struct Services {
     cluster: ClusterService,
 }
 
-async fn serve(listener: Listener, guard: Guard, services: Services, stop: impl Future<Output = ()>) {
+async fn serve(
+    listener: Listener,
+    guard: Guard,
+    services: Services,
+    rejected: Arc<Rejected>,
+    stop: impl Future<Output = ()>,
+) {
     macro_rules! limited {
         ($server:ident, $service:expr) => {
             $server::new($service)
@@ -333,6 +342,7 @@ async fn serve(listener: Listener, guard: Guard, services: Services, stop: impl 
     }
     let (_reporter, health) = tonic_health::server::health_reporter();
     let mut router = server()
+        .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
         .layer(InterceptorLayer::new(guard))
         .add_service(limited!(WorkerLinkServer, services.worker_link))
         .add_service(limited!(JobsServer, services.jobs))

@@ -204,7 +204,7 @@ impl Driver {
         match command {
             Command::Attach(hello, reply) => self.attach(*hello, reply),
             Command::Reading(worker, reading) => self.reading(worker, reading),
-            Command::FromWorker(worker, message) => self.from_worker(worker, message),
+            Command::FromWorker(worker, message) => self.hear(worker, message),
             Command::Submit(submission, reply) => self.submit(*submission, reply),
             Command::FeedTo(job, reply) => self.answer(reply, self.feed_to(job)),
             Command::Feed(job, feed, reply) => self.feed(job, feed, reply),

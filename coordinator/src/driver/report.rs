@@ -38,7 +38,7 @@ struct Checked {
 
 impl Driver {
     /// Takes in what a worker said.
-    pub(super) fn from_worker(&mut self, id: WorkerId, message: FromWorker) {
+    pub(super) fn hear(&mut self, id: WorkerId, message: FromWorker) {
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.heard = now;

@@ -73,7 +73,7 @@ impl Jobs for JobsService {
         let mut stream = request.into_inner();
         let missing =
             || self.shared.refused(Status::invalid_argument("job is missing: the first message names it"));
-        let first = stream.message().await?.ok_or_else(missing)?;
+        let first = self.shared.next(&mut stream).await?.ok_or_else(missing)?;
         let job = Feed::job(&first).map_err(|error| self.shared.refuse(error))?;
         let has_inputs = self.shared.driver.ask(|reply| Command::FeedTo(job, reply)).await?;
         let (replies, sent) = mpsc::channel(STREAM_MESSAGES);
@@ -183,7 +183,7 @@ async fn feed_all(
             if answers.send(answer).await.is_err() {
                 break;
             }
-            next = stream.message().await?;
+            next = shared.next(&mut stream).await?;
         }
         Ok(())
     };

@@ -4,12 +4,14 @@
 mod cluster;
 mod jobs;
 mod plugins;
+mod refused;
 mod results;
 mod worker_link;
 
 pub use cluster::{About, ClusterService};
 pub use jobs::JobsService;
 pub use plugins::PluginsService;
+pub use refused::look_at;
 pub use worker_link::WorkerLinkService;
 
 use crate::driver::{Handle, Refusal, reason};
@@ -18,7 +20,7 @@ use futures_util::Stream;
 use muster_proto::convert::ConvertError;
 use std::pin::Pin;
 use std::sync::Arc;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 /// Messages that wait for a client to read them.
 const STREAM_MESSAGES: usize = 4;
@@ -39,6 +41,15 @@ impl Shared {
     /// Counts a message that could not be taken, and says why.
     fn refuse(&self, error: ConvertError) -> Status {
         self.refused(Refusal::from(error).into())
+    }
+
+    /// The next message of a stream; one that cannot be taken is counted.
+    async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, Status> {
+        match stream.message().await {
+            Ok(message) => Ok(message),
+            Err(status) if refused::is_transport(&status) => Err(status),
+            Err(status) => Err(self.refused(refused::over_limit(status))),
+        }
     }
 
     /// Counts a message that was refused before the driver saw it.

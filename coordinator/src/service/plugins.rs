@@ -39,7 +39,7 @@ impl PluginsService {
 
     /// The whole file, with the digest that it was announced with.
     async fn receive(&self, mut stream: Streaming<v1::PushRequest>) -> Result<(Vec<u8>, Bytes), Status> {
-        let first = stream.message().await?;
+        let first = self.shared.next(&mut stream).await?;
         let first = first.ok_or_else(|| self.invalid("digest is missing: nothing was sent".into()))?;
         if first.digest.len() != 32 {
             let found = first.digest.len();
@@ -57,7 +57,7 @@ impl PluginsService {
                 return Err(self.invalid(format!("chunk: more came than the {size} bytes that size says")));
             }
             bytes.extend_from_slice(&message.chunk);
-            next = stream.message().await?;
+            next = self.shared.next(&mut stream).await?;
         }
         if bytes.len() != size {
             return Err(self.invalid(format!("chunk: {} bytes came, size says {size}", bytes.len())));

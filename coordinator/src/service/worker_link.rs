@@ -1,5 +1,6 @@
 //! The one stream of a worker.
 
+use super::refused::is_transport;
 use super::{Sent, Shared};
 use crate::driver::{Attached, Command, FromWorker, Refusal};
 use muster_core::id::WorkerId;
@@ -28,7 +29,7 @@ impl WorkerLinkService {
     }
 
     async fn hello(&self, stream: &mut Streaming<v1::FromWorker>) -> Result<Hello, Status> {
-        let first = tokio::time::timeout(HELLO_TIMEOUT, stream.message())
+        let first = tokio::time::timeout(HELLO_TIMEOUT, self.shared.next(stream))
             .await
             .map_err(|_| Status::deadline_exceeded("hello is missing: a worker says hello at once"))??;
         match first.and_then(|message| message.kind) {
@@ -63,12 +64,11 @@ impl WorkerLink for WorkerLinkService {
 /// Hands everything a worker says to the driver, until its stream ends.
 async fn read(shared: Shared, worker: WorkerId, mut stream: Streaming<v1::FromWorker>) {
     let last = loop {
-        let message = match stream.message().await {
+        let message = match shared.next(&mut stream).await {
             Ok(Some(message)) => message,
             Ok(None) => break FromWorker::Gone,
-            // A message over the limit, or one that does not decode; a broken connection shows as well.
             Err(status) if is_transport(&status) => break FromWorker::Gone,
-            Err(status) => break FromWorker::Misbehaved(shared.refused(status)),
+            Err(status) => break FromWorker::Misbehaved(status),
         };
         let said = match take(&shared, message).await {
             Ok(said) => said,
@@ -97,9 +97,4 @@ async fn take(shared: &Shared, message: v1::FromWorker) -> Result<FromWorker, St
         }
         None => Err(shared.refused(Status::invalid_argument("kind is missing or not known"))),
     }
-}
-
-/// Whether the stream broke, rather than its peer sent something wrong.
-fn is_transport(status: &Status) -> bool {
-    matches!(status.code(), tonic::Code::Cancelled | tonic::Code::Unknown | tonic::Code::Unavailable)
 }
