@@ -8,6 +8,7 @@ mod cli;
 mod exit;
 mod terminal;
 
+mod bench;
 mod cluster;
 mod command;
 mod input;
@@ -21,7 +22,7 @@ mod summary;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    service::run_if_executor();
+    muster_worker::run_if_executor();
     let outcome = match cli::parse(std::env::args_os()) {
         Ok(Some(cli)) => command::execute(cli),
         Ok(None) => Ok(exit::Exit::Ok),

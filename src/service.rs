@@ -1,34 +1,183 @@
-//! pending
-use crate::exit::{Failure, Outcome};
+//! Coordinators and workers that run in this process: `coordinator start`, `worker start`, and the coordinator of
+//! a private cluster.
+
+use crate::cluster::is_alive;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::terminal::{self, note};
+use muster_coordinator::args::CoordinatorArgs;
+use muster_coordinator::{Config, Coordinator, Running, StartError};
+use muster_proto::link::{Access, AccessFolder, Target};
+use muster_worker::{WorkerArgs, WorkerError};
 use std::path::Path;
-#[derive(Debug, clap::Args)]
-pub struct CoordinatorArgs {}
-#[derive(Debug, clap::Args)]
-pub struct WorkerArgs {}
-impl WorkerArgs {
-    pub fn target(&self) -> Result<muster_proto::link::Target, Failure> {
-        Err(Failure::usage("pending"))
+use std::sync::mpsc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Threads of a coordinator's runtime.
+const COORDINATOR_THREADS: usize = 2;
+/// How long a private coordinator may take to write what it has.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::Store(_) | StartError::Keys(_) | StartError::Writer(_) | StartError::Ended(_) => {
+                Exit::Storage
+            }
+            StartError::Listen(_) | StartError::Http { .. } => Exit::Connection,
+            StartError::NoKeys { .. } | StartError::Advertise(_) => Exit::Usage,
+            StartError::Plugins(_) => Exit::Plugin,
+        };
+        Self::new(exit, error)
     }
 }
-pub fn coordinator(_args: CoordinatorArgs) -> Outcome {
-    Err(Failure::usage("pending"))
+
+/// Logs to stderr: what MUSTER_LOG says, else `level` and worse.
+fn log(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    // A second call changes nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
-pub fn worker(_args: WorkerArgs) -> Outcome {
-    Err(Failure::usage("pending"))
+
+fn coordinator_runtime() -> Result<Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(COORDINATOR_THREADS).thread_name("coordinator").enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Limit, format_args!("cannot start: {error}")))
 }
-pub struct InProcess;
+
+/// Runs a coordinator in the foreground until it is told to end.
+pub fn coordinator(args: CoordinatorArgs) -> Outcome {
+    log("info");
+    coordinator_runtime()?.block_on(Box::pin(coordinate(args)))
+}
+
+async fn coordinate(args: CoordinatorArgs) -> Outcome {
+    let (name, folder) = (args.name.clone(), AccessFolder::of_user()?);
+    if let Ok(access) = folder.read(&name)
+        && is_alive(&access)
+        && access.pid != std::process::id()
+    {
+        return Err(Failure::new(
+            Exit::Connection,
+            format_args!("cluster {name} is up already (process {})", access.pid),
+        )
+        .hint("stop it with muster down, or take another --name"));
+    }
+    let failed = |error: std::io::Error| Failure::new(Exit::Limit, error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut running = Coordinator::start(args.into_config()?).await?;
+    if let Some(target) = access_target(&running)? {
+        let http = running.http_addr.map(|address| address.to_string());
+        folder.write(&Access { name: name.clone(), target, http, pid: std::process::id() })?;
+    }
+    announce(&running);
+    let stopped = tokio::select! {
+        stopped = running.wait() => stopped,
+        _ = terminate.recv() => running.shutdown().await,
+        _ = interrupt.recv() => running.shutdown().await,
+    };
+    folder.remove(&name)?;
+    stopped.map(|()| Exit::Ok).map_err(|error| Failure::new(Exit::Storage, error))
+}
+
+/// How commands on this machine reach it.
+fn access_target(running: &Running) -> Result<Option<Target>, Failure> {
+    match (&running.unix, running.join_string()) {
+        (Some(path), _) => Ok(Some(Target::Unix(path.clone()))),
+        (None, Some(join)) => Ok(Some(Target::parse(join)?)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The join string goes to stdout; nobody has to read it.
+fn announce(running: &Running) {
+    match (running.join_string(), &running.unix) {
+        (Some(join), _) => {
+            let _ = terminal::print(join);
+            note("workers join with: muster worker start --join STRING (the line on stdout; it is a secret)");
+        }
+        (None, Some(path)) => {
+            let _ = terminal::print(format_args!("unix:{}", path.display()));
+        }
+        (None, None) => {}
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        let exit = match &error {
+            WorkerError::Join(_) | WorkerError::Flag { .. } | WorkerError::Http { .. } => Exit::Usage,
+            WorkerError::Link(link) if link.is_permission() => Exit::Permission,
+            WorkerError::Link(_) | WorkerError::Refused { .. } => Exit::Connection,
+            WorkerError::Cache(_) => Exit::Storage,
+            WorkerError::System { .. } => Exit::Limit,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Runs a worker until it is told to end.
+pub fn worker(args: WorkerArgs) -> Outcome {
+    log(if args.private { "warn" } else { "info" });
+    let told_to_end = async {
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            // Without handlers both signals end the process, and its executors with it.
+            _ => std::future::pending().await,
+        }
+    };
+    muster_worker::run_blocking(args.into_config()?, told_to_end)?;
+    Ok(Exit::Ok)
+}
+
+/// The coordinator of a private cluster, on threads of its own.
+pub struct InProcess {
+    runtime: Runtime,
+    running: Running,
+}
+
 impl InProcess {
-    pub fn start(_socket: &Path, _state: Option<&Path>) -> Result<Self, Failure> {
-        Err(Failure::usage("pending"))
+    /// Starts it behind a socket; with `state` it keeps what it is told.
+    pub async fn start(socket: &Path, state: Option<&Path>) -> Result<Self, Failure> {
+        log("error");
+        let runtime = coordinator_runtime()?;
+        let config = Config { state: state.map(Path::to_owned), ..Config::private(socket.to_owned()) };
+        let started = runtime.spawn(Coordinator::start(config)).await;
+        let ended =
+            |error| Failure::new(Exit::Storage, format_args!("the coordinator ended at its start: {error}"));
+        match started.map_err(ended) {
+            Ok(Ok(running)) => Ok(Self { runtime, running }),
+            Ok(Err(error)) => {
+                runtime.shutdown_background();
+                Err(error.into())
+            }
+            Err(failure) => {
+                runtime.shutdown_background();
+                Err(failure)
+            }
+        }
     }
-    pub fn stop(self) {}
-}
-pub fn usable_cpus() -> u32 {
-    2
-}
-pub fn run_if_executor() {
-    let a: Vec<_> = std::env::args_os().collect();
-    if a.len() == 3 && a[1] == "__probe" {
-        muster_plugin_host::probe_main(Path::new(&a[2]))
+
+    /// Ends it, and waits until what it holds is written.
+    pub fn stop(self) {
+        let (done, ended) = mpsc::channel();
+        let running = self.running;
+        self.runtime.spawn(async move {
+            if let Err(error) = running.shutdown().await {
+                note(format_args!("warning: the private coordinator could not store everything: {error}"));
+            }
+            let _ = done.send(());
+        });
+        let _ = ended.recv_timeout(STOP_LIMIT);
+        // This may be called on another runtime's thread, where waiting for a runtime's end is not allowed.
+        self.runtime.shutdown_background();
     }
 }

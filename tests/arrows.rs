@@ -70,6 +70,7 @@ fn the_core_has_neither_clock_nor_socket_nor_thread() {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     let core = packages.iter().find(|package| package["name"] == "muster-core").unwrap();
-    let normal = core["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+    let normal =
+        core["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
     assert_eq!(normal.count(), 0, "core depends on something");
 }

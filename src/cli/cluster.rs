@@ -37,9 +37,9 @@ pub struct UpArgs {
     /// Register the plugin files of this folder
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
-    /// Serve the coordinator's /metrics and /healthz here
-    #[arg(long, value_name = "HOST:PORT")]
-    pub http: Option<String>,
+    /// Address of the coordinator's /metrics and /healthz, or "none"; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    pub http: String,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -58,7 +58,7 @@ pub struct DownArgs {
 #[derive(Debug, Subcommand)]
 pub enum CoordinatorCommand {
     /// Run a coordinator in the foreground; prints the join string for workers
-    Start(Box<crate::service::CoordinatorArgs>),
+    Start(Box<muster_coordinator::args::CoordinatorArgs>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,7 +85,7 @@ pub enum WorkerCommand {
 #[derive(Debug, Args)]
 pub struct WorkerStartArgs {
     #[command(flatten)]
-    pub worker: crate::service::WorkerArgs,
+    pub worker: muster_worker::WorkerArgs,
     /// Run in the background; prints the process id
     #[arg(long)]
     pub detach: bool,

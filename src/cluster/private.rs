@@ -30,7 +30,7 @@ pub struct Private {
 
 /// The slots of each worker of a private cluster.
 pub fn private_slots(shape: &ShapePlan, workers: u32) -> Result<u32, Failure> {
-    let usable = crate::service::usable_cpus();
+    let usable = muster_worker::usable_cpus();
     shape.slots((usable / workers).max(1), usable)
 }
 
@@ -39,7 +39,7 @@ impl Private {
     pub async fn start(workers: u32, slots: u32, state: Option<&Path>) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
-        let coordinator = InProcess::start(&socket, state)?;
+        let coordinator = InProcess::start(&socket, state).await?;
         let mut children = Vec::new();
         for number in 1..=workers {
             let mut connect = OsString::from("unix:");

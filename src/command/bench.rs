@@ -1,6 +1,136 @@
-//! `muster bench overhead`: pending
+//! `muster bench overhead`: what muster itself costs, measured on a private cluster.
+
+use super::push::push;
+use crate::bench::{Bench, metg, one_task};
 use crate::cli::OverheadArgs;
-use crate::exit::{Failure, Outcome};
-pub async fn overhead(_args: &OverheadArgs) -> Outcome {
-    Err(Failure::usage("pending"))
+use crate::cluster::Private;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::job::worker_slots;
+use crate::plugin::{PluginFile, Project, build};
+use crate::summary::{bytes, number, pairs, seconds};
+use crate::terminal::{self, note};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Overhead {
+    workers: u32,
+    threads: u32,
+    empty_tasks_per_s: f64,
+    with_output_tasks_per_s: f64,
+    one_task_s: Percentiles,
+    start_s: f64,
+    idle_pss_bytes: u64,
+    metg50_s: Option<f64>,
+    metg: Vec<metg::Point>,
+}
+
+/// Seconds; `null` without ten samples above the percentile.
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    p50: Option<f64>,
+    p99: Option<f64>,
+    samples: u64,
+}
+
+/// Measures and reports.
+pub async fn overhead(args: &OverheadArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let null = plugin(&args.plugins, "null")?;
+    let spin = plugin(&args.plugins, "loop")?;
+    let usable = muster_worker::usable_cpus();
+    let slots = worker_slots(Some(1), Some(args.threads), args.threads, usable, args.oversubscribe)?;
+    tokio::select! {
+        measured = measure(args, slots, &null, &spin) => show(args, &measured?),
+        () = interrupt.next() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was measured to the end")),
+    }
+}
+
+async fn measure(
+    args: &OverheadArgs,
+    slots: u32,
+    null: &PluginFile,
+    spin: &PluginFile,
+) -> Result<Overhead, Failure> {
+    note("start: from nothing to the first result");
+    let began = Instant::now();
+    let cluster = Private::start(args.workers, slots, None).await?;
+    let bench = Bench::new(&cluster, slots * args.workers);
+    push(bench.link(), null).await?;
+    bench.run(null, serde_json::json!({}), 1).await?;
+    let start_s = began.elapsed().as_secs_f64();
+    bench.all_workers_up(args.workers).await?;
+    let idle_pss_bytes = idle_memory(&cluster);
+    note("empty tasks");
+    let empty = bench.best_rate(3, null, serde_json::json!({}), args.tasks).await?;
+    note("tasks with 8 bytes of output");
+    let with_output = serde_json::json!({"bytes_out": 8});
+    let with_output = bench.best_rate(3, null, with_output, (args.tasks / 4).max(1)).await?;
+    note("one task at a time");
+    let one = one_task::times(bench.link(), null).await?;
+    note("METG(50 %): the smallest task at which half of the machine does useful work");
+    push(bench.link(), spin).await?;
+    let metg = metg::find(&bench, spin).await?;
+    Ok(Overhead {
+        workers: args.workers,
+        threads: args.threads,
+        empty_tasks_per_s: empty,
+        with_output_tasks_per_s: with_output,
+        one_task_s: Percentiles {
+            p50: one.supported_quantile(0.5).map(|time| time.0 as f64 / 1e9),
+            p99: one.supported_quantile(0.99).map(|time| time.0 as f64 / 1e9),
+            samples: one.count(),
+        },
+        start_s,
+        idle_pss_bytes,
+        metg50_s: metg.metg50_s,
+        metg: metg.points,
+    })
+}
+
+/// A plugin file in the folder, or its sources there, built first.
+fn plugin(folder: &Path, name: &str) -> Result<PluginFile, Failure> {
+    let files = [format!("{name}.so"), format!("libmuster_{name}.so"), format!("lib{name}.so")];
+    if let Some(path) = files.iter().map(|file| folder.join(file)).find(|path| path.is_file()) {
+        return Ok(PluginFile::inspect(&path)?);
+    }
+    let sources = folder.join(name);
+    if sources.is_dir() && Project::detect(&sources).is_some() {
+        note(format_args!("building {}", sources.display()));
+        return Ok(PluginFile::inspect(&build(&sources)?)?);
+    }
+    Err(Failure::new(Exit::Plugin, format_args!("no plugin {name:?} in {}", folder.display()))
+        .hint("name the folder of muster's plugins: --plugins DIR"))
+}
+
+/// Memory of this process, which holds the coordinator, and of the workers, before they ran anything big.
+fn idle_memory(cluster: &Private) -> u64 {
+    cluster.worker_ids().chain([std::process::id()]).filter_map(pss_bytes).sum()
+}
+
+fn pss_bytes(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+fn show(args: &OverheadArgs, measured: &Overhead) -> Outcome {
+    if args.json {
+        return super::printed(terminal::print_json(measured));
+    }
+    let time = |time: Option<f64>| time.map_or_else(|| "not reached".to_owned(), seconds);
+    let one = &measured.one_task_s;
+    super::printed(terminal::print(pairs(&[
+        ("cluster", format!("{} workers x {} threads", measured.workers, measured.threads)),
+        ("empty tasks", format!("{}/s", number(measured.empty_tasks_per_s as u64))),
+        ("8-byte outputs", format!("{}/s", number(measured.with_output_tasks_per_s as u64))),
+        ("one task", format!("p50 {}, p99 {} ({} times)", time(one.p50), time(one.p99), number(one.samples))),
+        ("start", seconds(measured.start_s)),
+        ("idle memory", bytes(measured.idle_pss_bytes)),
+        ("METG(50 %)", time(measured.metg50_s)),
+    ])))
 }

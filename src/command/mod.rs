@@ -10,6 +10,8 @@ mod submit;
 mod up;
 mod worker;
 
+pub use worker::up_workers;
+
 use crate::cli::{BenchCommand, Cli, Command};
 use crate::exit::{Exit, Failure, Outcome};
 use clap::CommandFactory as _;

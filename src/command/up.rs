@@ -36,7 +36,7 @@ pub async fn up(args: &UpArgs) -> Outcome {
         Err(FileError::NoCluster { .. }) => clean_up(&args.name)?,
         Err(error) => return Err(error.into()),
     }
-    let usable = crate::service::usable_cpus();
+    let usable = muster_worker::usable_cpus();
     let cpus = (usable / args.workers).max(1);
     let slots = worker_slots(args.processes, args.threads, cpus, usable, args.oversubscribe)?;
     let state = state_folder(args)?;
@@ -103,9 +103,7 @@ impl Started {
         for folder in &args.plugins {
             arguments.extend(["--plugins".into(), folder.into()]);
         }
-        if let Some(http) = &args.http {
-            arguments.extend(["--http".into(), http.into()]);
-        }
+        arguments.extend(["--listen".into(), "none".into(), "--http".into(), args.http.clone().into()]);
         let log = logs.join("coordinator.log");
         let _ = std::fs::remove_file(&log);
         let mut coordinator = Child::start(&arguments, Start::Detached, Some(&log))?;

@@ -106,8 +106,7 @@ const fn state_name(state: WorkerState) -> &'static str {
 
 /// Starts the same worker again in the background, once the coordinator was seen to answer.
 async fn detach(args: &WorkerStartArgs) -> Outcome {
-    let target = args.worker.target()?;
-    connect(&target).await?;
+    connect(&args.worker.clone().into_config()?.target).await?;
     let state = AccessFolder::state_home()?;
     let folder = state.join("logs");
     crate::cluster::private_folder(&folder)

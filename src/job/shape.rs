@@ -36,11 +36,6 @@ impl ShapePlan {
         Ok(Self { request, oversubscribe: args.oversubscribe })
     }
 
-    /// The model's name.
-    pub fn model(&self) -> &'static str {
-        self.request.model()
-    }
-
     /// The executors on a worker with this many slots.
     pub fn on(&self, slots: u32) -> Shape {
         self.request.resolve(slots)
@@ -121,7 +116,7 @@ mod tests {
             (Some(1), Some(2), "thread", "1x2"),
         ] {
             let plan = plan(None, processes, threads).unwrap();
-            assert_eq!((plan.model(), plan.on(4).to_string().as_str()), (model, shape));
+            assert_eq!((plan.request.model(), plan.on(4).to_string().as_str()), (model, shape));
         }
     }
 

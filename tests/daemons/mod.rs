@@ -1,0 +1,219 @@
+//! Processes that run beside a test: they end with it, also when it panics, and what they wrote is shown then.
+
+#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen soon may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+/// Lines of a log that a failed test shows.
+const SHOWN_LINES: usize = 40;
+
+/// A process in the background. Its stdout and stderr go to files.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    name: String,
+    output: PathBuf,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts a program as `name`; its files are in `folder`.
+    pub fn start(name: &str, folder: &Path, mut command: Command) -> Self {
+        let output = folder.join(format!("{name}.out"));
+        let log = folder.join(format!("{name}.log"));
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(&output).unwrap())
+            .stderr(File::create(&log).unwrap())
+            .process_group(0);
+        // SAFETY: the closure makes one system call that takes numbers only.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {name} ({command:?}): {error}"));
+        Self { child, name: name.to_owned(), output, log }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to stdout so far.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// `kill -9` of this process alone.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its own end.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let name = self.name.clone();
+        until(&format!("the end of {name}"), limit, || self.child.try_wait().unwrap())
+    }
+
+    /// Whether it still runs; a process that ended too early is the reason of a failure, not a timeout.
+    #[track_caller]
+    pub fn assert_runs(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "{} ended: {}\n{}", self.name, ended.unwrap(), self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // SAFETY: kill takes numbers only; the group is the child's own, and the child is not reaped yet.
+            unsafe { libc::kill(-self.child.id().cast_signed(), libc::SIGKILL) };
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- {}, end of its log", self.name);
+            lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Asks until there is an answer; panics after `limit`.
+#[track_caller]
+pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "no {what} within {limit:?}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// `true`: the test has to be skipped, which was said. Where everything is required that is a failure.
+#[track_caller]
+pub fn skip_without(present: bool, what: &str) -> bool {
+    if present {
+        return false;
+    }
+    assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none_or(|value| value != "1"), "missing: {what}");
+    // Past the test harness, which shows the output of failed tests only.
+    let line = format!("SKIPPED {}: missing {what}\n", std::thread::current().name().unwrap_or("test"));
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    true
+}
+
+/// Whether a program is there.
+pub fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+/// The `muster` command of one user of a test: state, cache and home of its own.
+#[derive(Clone, Debug)]
+pub struct User {
+    home: PathBuf,
+    prefix: Vec<OsString>,
+}
+
+impl User {
+    pub fn new(home: &Path) -> Self {
+        std::fs::create_dir_all(home).unwrap();
+        Self { home: home.to_owned(), prefix: Vec::new() }
+    }
+
+    /// Puts a program such as `ip netns exec NAME` before every command.
+    pub fn behind<A: Into<OsString>>(mut self, prefix: impl IntoIterator<Item = A>) -> Self {
+        self.prefix.extend(prefix.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The command, ready to be started.
+    pub fn muster<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut words = self.prefix.clone();
+        words.push(env!("CARGO_BIN_EXE_muster").into());
+        words.extend(arguments.into_iter().map(Into::into));
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .env("HOME", &self.home)
+            .env("MUSTER_STATE_HOME", self.home.join("state"))
+            .env("MUSTER_CACHE", self.home.join("cache"))
+            .env_remove("MUSTER_CLUSTER")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end, whatever that is.
+    pub fn try_run<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Output {
+        self.muster(arguments).output().unwrap()
+    }
+
+    /// Runs the command, which must succeed; its stdout.
+    #[track_caller]
+    pub fn run<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> String {
+        let mut command = self.muster(arguments);
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the command, which must succeed and print JSON.
+    #[track_caller]
+    pub fn json<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
+        serde_json::from_str(&self.run(arguments)).unwrap()
+    }
+
+    /// The workers of a cluster that are up, once there are `count`.
+    #[track_caller]
+    pub fn workers(&self, cluster: &str, count: usize) -> Vec<Value> {
+        until(&format!("{count} workers"), SOON, || {
+            let output = self.try_run(["worker", "ls", "--json", "--cluster", cluster]);
+            let listed: Value = serde_json::from_slice(&output.stdout).ok()?;
+            let mut workers = listed["workers"].as_array()?.clone();
+            workers.retain(|worker| worker["state"] == "up");
+            (workers.len() == count).then_some(workers)
+        })
+    }
+}
+
+/// Builds the plugin of a folder of this repository; the path of its file.
+pub fn plugin(folder: &str) -> PathBuf {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    let output = command
+        .args(["plugin", "build", folder])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "building {folder}: {}", String::from_utf8_lossy(&output.stderr));
+    let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    assert!(path.is_absolute() && path.is_file(), "{}", path.display());
+    path
+}

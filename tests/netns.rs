@@ -1,0 +1,197 @@
+//! A cluster over a network: a coordinator and workers with addresses of their own, joined by the printed string over TLS,
+//! with nothing but the network between them. A worker that is refused, one that is killed, one that comes late.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod daemons;
+mod network;
+
+use daemons::{Daemon, SOON, User, plugin, skip_without, until};
+use network::Network;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const COORDINATOR: u8 = 1;
+/// Additions of one task: about 2 ms.
+const ITERS: u64 = 2_000_000;
+const TASKS: u64 = 3_000;
+/// For the whole job on a busy machine.
+const JOB_LIMIT: Duration = Duration::from_secs(180);
+
+/// Machine 1 has the coordinator; the others have nothing yet.
+struct Site {
+    // Ends first: processes in a namespace keep it alive.
+    daemons: Vec<Daemon>,
+    network: Network,
+    user: User,
+    socket: String,
+    join: String,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(machines: u8) -> Option<Self> {
+        if skip_without(network::available(), "network namespaces (root, iproute2)") {
+            return None;
+        }
+        let network = Network::new(machines);
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("coordinator");
+        let user = User::new(&home).behind(network.on(COORDINATOR));
+        let socket = home.join("c.sock");
+        let listen = format!("{}:0", network.address(COORDINATOR));
+        let arguments = ["coordinator", "start", "--http", "none", "--listen", &listen, "--socket"];
+        let mut command = user.muster(arguments);
+        command.arg(&socket).arg("--state").arg(home.join("durable"));
+        let mut daemon = Daemon::start("coordinator", folder.path(), command);
+        let join = until("join string", SOON, || {
+            daemon.assert_runs();
+            daemon.output().lines().next().map(str::to_owned)
+        });
+        assert!(join.starts_with(&format!("muster1:{}:", network.address(COORDINATOR))), "{join}");
+        let socket = format!("unix:{}", socket.display());
+        Some(Self { daemons: vec![daemon], network, user, socket, join, folder })
+    }
+
+    /// A user of a machine that sees nothing of the coordinator's files.
+    fn user_on(&self, machine: u8) -> User {
+        let hidden = self.user.home().to_str().unwrap();
+        let home = self.folder.path().join(format!("machine{machine}"));
+        User::new(&home).behind(self.network.on_without(machine, hidden))
+    }
+
+    /// A worker of one slot.
+    fn worker(&self, machine: u8) -> Daemon {
+        let name = format!("w{machine}");
+        let arguments =
+            ["worker", "start", "--slots", "1", "--http", "none", "--name", &name, "--join", &self.join];
+        Daemon::start(&name, self.folder.path(), self.user_on(machine).muster(arguments))
+    }
+
+    /// Registers a plugin with the coordinator; its file is gone afterwards.
+    fn push(&self, built: &Path) {
+        let file = self.user.home().join("pushed.so");
+        std::fs::copy(built, &file).unwrap();
+        self.user.run(["plugin", "push", file.to_str().unwrap(), "--cluster", &self.socket]);
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    fn start_job(&self, output: &Path) -> Daemon {
+        let (tasks, iters) = (TASKS.to_string(), format!("iters={ITERS}"));
+        let arguments = ["run", "loop", &iters, "-n", &tasks, "--json", "--cluster", &self.socket, "--out"];
+        let mut command = self.user.muster(arguments);
+        command.arg(output);
+        Daemon::start("run", self.folder.path(), command)
+    }
+
+    /// How many tasks a worker committed; also one that left.
+    fn committed(&self, name: &str) -> u64 {
+        let output = self.user.try_run(["worker", "ls", "--all", "--json", "--cluster", &self.socket]);
+        let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let workers = listed["workers"].as_array().unwrap();
+        let found = workers.iter().find(|worker| worker["name"] == name);
+        found.map_or(0, |worker| worker["committed"].as_u64().unwrap())
+    }
+
+    fn until_committed(&self, name: &str, tasks: u64) {
+        until(&format!("{tasks} tasks committed by {name}"), JOB_LIMIT, || {
+            (self.committed(name) >= tasks).then_some(())
+        });
+    }
+}
+
+/// What `loop` gives for a task: it can only come from running this very index.
+fn expected(index: u64) -> u64 {
+    index.wrapping_mul(ITERS * (ITERS - 1) / 2)
+}
+
+#[track_caller]
+fn assert_every_index_once(output: &Path) {
+    let text = std::fs::read_to_string(output).unwrap();
+    assert_eq!(text.lines().count() as u64, TASKS);
+    for (index, line) in (0..).zip(text.lines()) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line, serde_json::json!({"index": index, "output": expected(index)}));
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_job_survives_a_killed_worker_and_a_late_one_takes_its_share() {
+    let built = plugin("plugins/loop");
+    let Some(site) = Site::new(4) else { return };
+    site.push(&built);
+    let mut killed = site.worker(2);
+    let mut stays = site.worker(3);
+    site.user.workers(&site.socket, 2);
+    let output = site.folder.path().join("coordinator/out.jsonl");
+    let mut job = site.start_job(&output);
+
+    site.until_committed("w2", TASKS / 10);
+    killed.kill();
+    let before = site.committed("w2");
+    assert!(before < TASKS, "the job was over before its worker was killed");
+    let late = site.worker(4);
+    site.user.workers(&site.socket, 2);
+    let missed = site.committed("w2") + site.committed("w3");
+
+    let status = job.wait(JOB_LIMIT);
+    assert!(status.success(), "{status}: {}", job.log());
+    stays.assert_runs();
+    assert_every_index_once(&output);
+    let report: Value = serde_json::from_str(&job.output()).unwrap();
+    assert_eq!(
+        (&report["ok"], &report["failed"], &report["lost_workers"]),
+        (&TASKS.into(), &0.into(), &1.into()),
+        "{report}"
+    );
+
+    let by_late = site.committed("w4");
+    assert_eq!(site.committed("w2") + site.committed("w3") + by_late, TASKS, "each task is committed once");
+    // A half of what was left when it came, and 80 % of that: the first leases were cut for the others.
+    let share = (TASKS - missed) / 2;
+    eprintln!("the late worker committed {by_late} of its share of {share}");
+    assert!(by_late * 10 >= share * 8, "{by_late} of {share}");
+
+    // The plugin came to the workers through the coordinator, each into its own cache.
+    for worker in ["machine3", "machine4"] {
+        let cached = files_below(&site.folder.path().join(worker).join("cache"));
+        let same = |path: &PathBuf| std::fs::read(path).unwrap() == std::fs::read(&built).unwrap();
+        assert_eq!(cached.iter().filter(|path| same(path)).count(), 1, "{cached:?}");
+    }
+    drop((late, stays));
+}
+
+#[test]
+fn a_worker_without_the_right_token_is_refused_in_words() {
+    let Some(site) = Site::new(2) else { return };
+    let user = site.user_on(2);
+    let (known, token) = site.join.rsplit_once(':').unwrap();
+    let (address, pin) = known.rsplit_once(':').unwrap();
+    let other = "A".repeat(token.len());
+    let (pin_of_other, bare) = (format!("{address}:{other}:{token}"), address.trim_start_matches("muster1:"));
+    assert_ne!((token, pin), (other.as_str(), other.as_str()));
+    for (join, code, words) in [
+        (format!("{known}:{other}"), 6, "refused"),
+        (pin_of_other, 5, "not the one the join string was made for"),
+        (known.to_owned(), 2, "join string"),
+        (bare.to_owned(), 2, "join string"),
+    ] {
+        let arguments =
+            ["worker", "start", "--slots", "1", "--http", "none", "--name", "stranger", "--join", &join];
+        let mut worker = Daemon::start("stranger", site.folder.path(), user.muster(arguments));
+        let status = worker.wait(SOON);
+        let log = worker.log();
+        assert_eq!(status.code(), Some(code), "{join}: {log}");
+        let errors: Vec<&str> = log.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(words), "{join}: {log}");
+        assert!(!log.contains(token), "the token is in the log: {log}");
+    }
+    let listed = site.user.json(["worker", "ls", "--all", "--json", "--cluster", &site.socket]);
+    assert_eq!(listed["workers"], serde_json::json!([]), "none of them was let in");
+}

@@ -1,0 +1,97 @@
+//! Machines on one machine: network namespaces with an address each, joined by a bridge in a namespace of its own. Nothing
+//! of the machine's own network is touched, and everything goes away with the value, also after a panic.
+
+#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NETWORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Machines `1..=count` with the addresses 10.77.0.1, 10.77.0.2 and so on.
+#[derive(Debug)]
+pub struct Network {
+    prefix: String,
+    count: u8,
+}
+
+/// Whether namespaces can be made here: as root, with iproute2, where the kernel lets us.
+pub fn available() -> bool {
+    let name = format!("muster-probe-{}", std::process::id());
+    let made = ip(&["netns", "add", &name]).is_ok();
+    made && ip(&["netns", "delete", &name]).is_ok()
+}
+
+impl Network {
+    pub fn new(count: u8) -> Self {
+        let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
+        let network = Self { prefix: format!("muster-{}-{number}", std::process::id()), count };
+        let switch = network.name(0);
+        must(&["netns", "add", &switch]);
+        must(&["-netns", &switch, "link", "add", "bridge", "type", "bridge"]);
+        must(&["-netns", &switch, "link", "set", "bridge", "up"]);
+        for machine in 1..=count {
+            network.attach(machine);
+        }
+        network
+    }
+
+    fn attach(&self, machine: u8) {
+        let (switch, name) = (self.name(0), self.name(machine));
+        let port = format!("port{machine}");
+        let address = format!("{}/24", self.address(machine));
+        must(&["netns", "add", &name]);
+        must(&["-netns", &name, "link", "set", "lo", "up"]);
+        must(&[
+            "-netns", &name, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &switch,
+        ]);
+        must(&["-netns", &name, "address", "add", &address, "dev", "eth0"]);
+        must(&["-netns", &name, "link", "set", "eth0", "up"]);
+        must(&["-netns", &switch, "link", "set", &port, "master", "bridge", "up"]);
+    }
+
+    /// The address of a machine.
+    pub fn address(&self, machine: u8) -> String {
+        assert!((1..=self.count).contains(&machine));
+        format!("10.77.0.{machine}")
+    }
+
+    /// What to put before a command so that it runs on a machine.
+    pub fn on(&self, machine: u8) -> [String; 4] {
+        ["ip".to_owned(), "netns".to_owned(), "exec".to_owned(), self.name(machine)]
+    }
+
+    /// The same, with `hidden` an empty folder there.
+    pub fn on_without(&self, machine: u8, hidden: &str) -> Vec<String> {
+        // `ip netns exec` gives every command a mount namespace of its own.
+        let script = "mount -t tmpfs none \"$0\" && exec \"$@\"";
+        let mut words = self.on(machine).to_vec();
+        words.extend(["sh", "-c", script, hidden].map(str::to_owned));
+        words
+    }
+
+    fn name(&self, machine: u8) -> String {
+        format!("{}-{machine}", self.prefix)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for machine in 0..=self.count {
+            // Links end with the namespaces that hold them.
+            let _ = ip(&["netns", "delete", &self.name(machine)]);
+        }
+    }
+}
+
+fn must(arguments: &[&str]) {
+    ip(arguments).unwrap_or_else(|error| panic!("ip {}: {error}", arguments.join(" ")));
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    match Command::new("ip").args(arguments).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,208 @@
+//! `muster run` on private clusters: results, outputs, inputs, and what is left behind (nothing).
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, plugin, repository};
+use serde_json::json;
+
+/// pi(200,000), as every table of primes has it.
+const PRIMES: &str = "17984";
+
+#[test]
+fn primes_are_counted_right_under_each_model() {
+    let muster = Muster::new();
+    let primes = plugin("primes");
+    for model in [&["--model", "thread"][..], &["--model", "process", "-p", "2"], &["-p", "2", "-t", "2"]] {
+        let arguments =
+            [&["run", &primes, "limit=200000", "-n", "50", "--reduce", "--json", "--oversubscribe"], model]
+                .concat();
+        let report = muster.run(&arguments).ok().json();
+        assert_eq!(report["output"], PRIMES, "{model:?}");
+        assert_eq!(report["ok"], 50, "{model:?}");
+        assert_eq!(report["failed"], 0);
+    }
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+}
+
+#[test]
+fn the_summary_is_for_people_and_stdout_for_data() {
+    let muster = Muster::new();
+    let done = muster.run(&["run", &plugin("primes"), "limit=200000", "--reduce"]).ok();
+    assert_eq!(done.text(), "");
+    assert!(done.stderr.contains(PRIMES), "{}", done.stderr);
+    assert!(done.stderr.contains("cluster: private"), "{}", done.stderr);
+    assert!(done.stderr.lines().all(|line| line.chars().count() <= 80), "{}", done.stderr);
+}
+
+#[test]
+fn the_json_report_has_what_it_promises() {
+    let muster = Muster::new();
+    let report =
+        muster.run(&["run", &plugin("null"), "-n", "100000", "-w", "2", "-t", "1", "--json"]).ok().json();
+    for key in [
+        "job",
+        "plugin",
+        "model",
+        "workers",
+        "processes",
+        "threads",
+        "tasks",
+        "ok",
+        "failed",
+        "retried",
+        "wall_s",
+        "tasks_per_s",
+        "run_s",
+        "queue_s",
+        "peak_pss_bytes",
+        "checksum",
+        "cluster",
+    ] {
+        assert!(report.get(key).is_some(), "{key} is missing in {report}");
+    }
+    for key in ["name", "version", "digest"] {
+        assert!(report["plugin"][key].is_string(), "{report}");
+    }
+    assert_eq!(
+        (&report["workers"], &report["tasks"], &report["ok"]),
+        (&json!(2), &json!(100_000), &json!(100_000))
+    );
+}
+
+#[test]
+fn lines_come_back_in_order() {
+    let muster = Muster::new();
+    let count = 20_000;
+    let text: String = (0..count).map(|line| format!("line {line} of many\n")).collect();
+    let input = muster.write("lines", &text);
+    let arguments = ["run", &plugin("wordcount"), "--lines", &input, "--out", "-", "-w", "2", "-t", "1"];
+    let lines = muster.run(&arguments).ok().json_lines();
+    assert_eq!(lines.len(), count);
+    for (index, line) in lines.iter().enumerate() {
+        assert_eq!(line["index"], index);
+        assert_eq!(line["output"], "line 1\nmany 1\nof 1\n");
+    }
+}
+
+#[test]
+fn results_stream_out_while_lines_come_in() {
+    let muster = Muster::new();
+    let mut run = muster.start(&["run", &plugin("wordcount"), "--lines", "-", "--out", "-"]);
+    for (round, line) in ["alpha\n", "beta\n", "gamma\n"].iter().enumerate() {
+        run.write(line.as_bytes());
+        assert_eq!(run.wait_for_lines(round + 1).len(), round + 1);
+    }
+    run.write(b"last without newline");
+    run.close_input();
+    let lines = run.finish().ok().json_lines();
+    assert_eq!(lines[3], json!({"index": 3, "output": "last 1\nnewline 1\nwithout 1\n"}));
+}
+
+#[test]
+fn wordcount_equals_a_coreutils_pipeline() {
+    let muster = Muster::new();
+    let sources = repository().join("plugins");
+    let pattern = format!("{}/**/*.rs", sources.display());
+    let pipeline = "find \"$0\" -name '*.rs' -not -path '*/.*' -type f -print0 | xargs -0 cat | tr -cs A-Za-z '\\n' \
+                    | tr A-Z a-z | grep . | LC_ALL=C sort | uniq -c | awk '{print $2, $1}'";
+    let expected =
+        std::process::Command::new("sh").args(["-c", pipeline]).arg(&sources).output().unwrap().stdout;
+    assert!(expected.len() > 1000);
+    let wordcount = plugin("wordcount");
+    for shape in [
+        &["-t", "2"][..],
+        &["-p", "2"],
+        &["-p", "2", "-t", "2", "--oversubscribe"],
+        &["-w", "2", "-t", "1", "--chunk", "1KiB"],
+    ] {
+        let arguments = [&["run", &wordcount, "--files", &pattern, "--reduce", "--out", "-"], shape].concat();
+        let counted = muster.run(&arguments).ok().stdout;
+        assert!(counted == expected, "{shape:?} counts other words");
+    }
+}
+
+#[test]
+fn outputs_go_to_a_file_per_task() {
+    let muster = Muster::new();
+    muster.write("in/a.txt", "one two");
+    muster.write("in/b.txt", "three");
+    let (input, output) =
+        (muster.path("in").display().to_string(), format!("{}/", muster.path("out").display()));
+    muster.run(&["run", &plugin("wordcount"), "--files", &input, "--out", &output]).ok();
+    assert_eq!(muster.read("out/0-a.txt"), b"one 1\ntwo 1\n");
+    assert_eq!(muster.read("out/1-b.txt"), b"three 1\n");
+}
+
+#[test]
+fn failed_tasks_are_lines_and_an_exit_code() {
+    let muster = Muster::new();
+    let arguments = ["run", &plugin("exec"), "command=test {#} != 2", "-n", "4", "--out", "-"];
+    let done = muster.run(&arguments).exits(1);
+    let lines = done.json_lines();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[2]["error"].is_string() && lines[2].get("output").is_none(), "{}", lines[2]);
+    assert!(done.stderr.contains("1 failed"), "{}", done.stderr);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_checksum() {
+    let muster = Muster::new();
+    let checksum = |shape: &[&str]| {
+        let arguments = [&["run", &plugin("primes"), "limit=100000", "-n", "40", "--json"], shape].concat();
+        muster.run(&arguments).ok().json()["checksum"].clone()
+    };
+    assert_eq!(checksum(&["-t", "1"]), checksum(&["-w", "2", "-t", "1"]));
+}
+
+#[test]
+fn ctrl_c_keeps_the_results_so_far() {
+    let muster = Muster::new();
+    let mut run = muster.start(&["run", &plugin("sleep"), "ms=20", "-n", "100000", "--out", "-"]);
+    run.wait_for_lines(3);
+    run.signal(libc::SIGINT);
+    let done = run.finish().exits(130);
+    assert!(done.stderr.contains("cancelled"), "{}", done.stderr);
+    assert!(done.json_lines().len() >= 3);
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+}
+
+#[test]
+fn a_closed_stdout_ends_quietly() {
+    let muster = Muster::new();
+    let script = "\"$0\" run \"$1\" ms=1 -n 1000000 --out - | head -n 3; echo \"${PIPESTATUS[0]}\" >&2";
+    let mut command = muster.program(std::path::Path::new("bash"));
+    command.args(["-c", script, env!("CARGO_BIN_EXE_muster"), &plugin("sleep")]);
+    let done = fixture::Started::new(command).finish().ok();
+    assert_eq!(done.text().lines().count(), 3);
+    assert!(!done.stderr.contains("error"), "{}", done.stderr);
+    assert!(done.stderr.trim_end().ends_with('0'), "{}", done.stderr);
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn a_killed_run_leaves_no_process() {
+    let muster = Muster::new();
+    let mut run =
+        muster.start(&["run", &plugin("sleep"), "ms=20", "-n", "100000", "--out", "-", "-w", "2", "-t", "1"]);
+    run.wait_for_lines(1);
+    assert!(muster.processes().len() >= 3, "{:?}", muster.processes());
+    run.signal(libc::SIGKILL);
+    assert_eq!(run.finish().code(), -1);
+    muster.assert_no_process_left();
+    // What it could not remove is removed by the next one.
+    muster.run(&["run", &plugin("null"), "-n", "1"]).ok();
+    muster.assert_no_temporary_left();
+}
+
+#[test]
+fn explain_says_what_runs_and_where_the_time_went() {
+    let muster = Muster::new();
+    let done = muster.run(&["run", &plugin("primes"), "--explain"]).ok();
+    for word in ["digest", "slots", "leases", "queue", "dispatch", "report", "idle", "try"] {
+        assert!(done.stderr.contains(word), "{word} is missing in {}", done.stderr);
+    }
+}

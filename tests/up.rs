@@ -1,0 +1,134 @@
+//! A cluster in the background: `up`, `submit`, `job`, `worker ls`, `plugin`, `down`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, plugin};
+
+/// A world with a cluster that is taken down at the end.
+fn with_cluster(test: impl FnOnce(&Muster)) {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "2", "-t", "1"]).ok();
+    test(&muster);
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn a_job_goes_from_submit_to_its_results() {
+    with_cluster(|muster| {
+        let job = muster.run(&["submit", &plugin("primes"), "limit=200000", "-n", "20"]).ok().text();
+        let job = job.trim();
+        let report = muster.run(&["job", "wait", job, "--json"]).ok().json();
+        assert_eq!((report["state"].as_str(), report["ok"].as_u64()), (Some("done"), Some(20)));
+        let lines = muster.run(&["job", "results", "last"]).ok().json_lines();
+        let total: u64 = lines.iter().map(|line| line["output"].as_u64().unwrap()).sum();
+        assert_eq!(total, 17_984);
+        assert_eq!(muster.run(&["job", "results", job, "--tail", "3"]).ok().json_lines().len(), 3);
+        let listed = muster.run(&["job", "ls", "--json"]).ok().json();
+        assert_eq!(listed["jobs"][0]["job"].to_string(), job);
+        let table = muster.run(&["job", "ls"]).ok().text();
+        assert!(table.contains("primes") && table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(muster.run(&["job", "info", job]).ok().text().contains("20 ok"));
+    });
+}
+
+#[test]
+fn inputs_are_sent_before_submit_returns() {
+    with_cluster(|muster| {
+        let lines = muster.write("lines", "a b\nb c\n");
+        let submitted =
+            muster.run(&["submit", &plugin("wordcount"), "--lines", &lines, "--json"]).ok().json();
+        std::fs::remove_file(&lines).unwrap();
+        assert_eq!(submitted["tasks"], 2);
+        muster.run(&["job", "wait"]).ok();
+        let lines = muster.run(&["job", "results"]).ok().json_lines();
+        assert_eq!(lines[1]["output"], "b 1\nc 1\n");
+    });
+}
+
+#[test]
+fn run_uses_the_cluster_that_is_up() {
+    with_cluster(|muster| {
+        let done = muster.run(&["run", &plugin("primes"), "limit=200000", "--reduce", "--json"]).ok();
+        assert!(done.stderr.contains("cluster: default"), "{}", done.stderr);
+        assert_eq!((&done.json()["output"], &done.json()["cluster"]), (&"17984".into(), &"default".into()));
+        // By name now: the plugin was registered with the first run.
+        let report = muster.run(&["run", "primes", "limit=200000", "--reduce", "--json"]).ok().json();
+        assert_eq!(report["output"], "17984");
+        muster.run(&["run", "primes", "-w", "2"]).fails(2, &["-w", "default"]);
+        let private = muster.run(&["run", &plugin("null"), "-n", "1", "--cluster", "private"]).ok();
+        assert!(private.stderr.contains("cluster: private"), "{}", private.stderr);
+    });
+}
+
+#[test]
+fn workers_are_listed_and_drained() {
+    with_cluster(|muster| {
+        let workers = muster.run(&["worker", "ls", "--json"]).ok().json();
+        assert_eq!(workers["workers"].as_array().unwrap().len(), 2);
+        let table = muster.run(&["worker", "ls"]).ok().text();
+        assert!(
+            table.contains("worker-1") && table.lines().all(|line| line.chars().count() <= 80),
+            "{table}"
+        );
+        muster.run(&["worker", "drain", "worker-1"]).ok();
+        let report = muster.run(&["run", &plugin("null"), "-n", "1000", "--json"]).ok().json();
+        assert_eq!((&report["ok"], &report["workers"]), (&1000.into(), &1.into()));
+        muster.run(&["worker", "drain", "nobody"]).fails(2, &["nobody"]);
+    });
+}
+
+#[test]
+fn plugins_are_pushed_listed_and_removed() {
+    with_cluster(|muster| {
+        let primes = plugin("primes");
+        assert!(muster.run(&["plugin", "push", &primes]).ok().text().starts_with("added primes@"));
+        assert!(muster.run(&["plugin", "push", &primes]).ok().text().starts_with("known primes@"));
+        let listed = muster.run(&["plugin", "ls", "--json"]).ok().json();
+        let digest = listed["plugins"][0]["digest"].as_str().unwrap().to_owned();
+        assert!(muster.run(&["plugin", "info", "primes"]).ok().text().contains("limit=1000000"));
+        assert!(muster.run(&["plugin", "info", &digest[..12]]).ok().text().contains("primes"));
+        muster.run(&["plugin", "rm", "primes"]).ok();
+        muster.run(&["run", "primes"]).fails(4, &["primes"]);
+    });
+}
+
+#[test]
+fn up_twice_is_fine_and_down_twice_says_so() {
+    let muster = Muster::new();
+    assert_eq!(muster.run(&["up", "--json", "-w", "1"]).ok().json()["started"], true);
+    assert_eq!(muster.run(&["up", "--json", "-w", "1"]).ok().json()["started"], false);
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+    muster.run(&["down"]).fails(5, &["no cluster"]);
+}
+
+#[test]
+fn a_cluster_whose_coordinator_was_killed_is_cleaned_up() {
+    let muster = Muster::new();
+    let coordinator =
+        muster.run(&["up", "--json", "-w", "1"]).ok().json()["coordinator_pid"].as_u64().unwrap();
+    let pid = i32::try_from(coordinator).unwrap();
+    // SAFETY: kill takes numbers only.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    muster.run(&["job", "ls"]).fails(5, &[]);
+    muster.run(&["up", "-w", "1"]).ok();
+    assert_eq!(muster.processes().len(), 2, "{:?}", muster.processes());
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn jobs_outlive_their_cluster() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    muster.run(&["submit", &plugin("primes"), "limit=200000", "-n", "10"]).ok();
+    muster.run(&["job", "wait"]).ok();
+    muster.run(&["down"]).ok();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let lines = muster.run(&["job", "results"]).ok().json_lines();
+    assert_eq!(lines.iter().map(|line| line["output"].as_u64().unwrap()).sum::<u64>(), 17_984);
+    muster.run(&["down"]).ok();
+}
