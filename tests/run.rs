@@ -150,8 +150,9 @@ fn failed_tasks_are_lines_and_an_exit_code() {
 #[test]
 fn the_same_seed_gives_the_same_checksum() {
     let muster = Muster::new();
+    let primes = plugin("primes");
     let checksum = |shape: &[&str]| {
-        let arguments = [&["run", &plugin("primes"), "limit=100000", "-n", "40", "--json"], shape].concat();
+        let arguments = [&["run", &primes, "limit=100000", "-n", "40", "--json"], shape].concat();
         muster.run(&arguments).ok().json()["checksum"].clone()
     };
     assert_eq!(checksum(&["-t", "1"]), checksum(&["-w", "2", "-t", "1"]));
