@@ -7,13 +7,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod daemons;
+mod fixture;
 
-use daemons::{Daemon, SOON, User, has_program, plugin, skip_without, until};
+use daemons::{Daemon, SOON, skip_without, until, workers_up};
+use fixture::{Muster, plugin};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Labels whose values are as many as there is work; a time series each would drown any Prometheus.
@@ -21,22 +23,21 @@ const FORBIDDEN_LABELS: [&str; 8] = ["job", "task", "thread", "pid", "tid", "lea
 
 /// A coordinator and two workers, all with metrics, and the plugin that the jobs run.
 struct Cluster {
-    user: User,
+    daemons: Vec<Daemon>,
+    muster: Muster,
     address: String,
     coordinator_http: String,
     workers_http: Vec<String>,
     plugin: String,
-    _daemons: Vec<Daemon>,
-    folder: tempfile::TempDir,
 }
 
 impl Cluster {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let user = User::new(&folder.path().join("home"));
-        let socket = folder.path().join("c.sock");
+        let plugin = plugin("loop");
+        let muster = Muster::new();
+        let (folder, socket) = (muster.path(""), muster.path("c.sock"));
         let address = format!("unix:{}", socket.display());
-        let arguments = [
+        let mut coordinator = muster.command(&[
             "coordinator",
             "start",
             "--listen",
@@ -45,42 +46,49 @@ impl Cluster {
             "metrics",
             "--http",
             "127.0.0.1:0",
-            "--socket",
-        ];
-        let mut coordinator = user.muster(arguments);
-        coordinator.arg(&socket);
-        let mut daemons = vec![Daemon::start("coordinator", folder.path(), coordinator)];
+        ]);
+        coordinator.arg("--socket").arg(&socket);
+        let mut daemons = vec![Daemon::start("coordinator", &folder, coordinator)];
         until("socket of the coordinator", SOON, || {
             daemons[0].assert_runs();
             socket.exists().then_some(())
         });
         for name in ["w1", "w2"] {
             let arguments = ["worker", "start", "--slots", "1", "--http", "127.0.0.1:0", "--name", name];
-            let mut worker = user.muster(arguments);
+            let mut worker = muster.command(&arguments);
             worker.args(["--connect", &address]);
-            daemons.push(Daemon::start(name, folder.path(), worker));
+            daemons.push(Daemon::start(name, &folder, worker));
         }
-        let workers = user.workers(&address, 2);
+        let workers = workers_up(2, || muster.command(&["worker", "ls", "--json", "--cluster", &address]));
         let workers_http =
             workers.iter().map(|worker| worker["metrics_address"].as_str().unwrap().to_owned()).collect();
-        let access = std::fs::read(user.home().join("state/clusters/metrics.json")).unwrap();
+        let access = until("access file of the coordinator", SOON, || {
+            std::fs::read(muster.path(".local/state/muster/clusters/metrics.json")).ok()
+        });
         let access: Value = serde_json::from_slice(&access).unwrap();
-        Self {
-            user,
-            address,
-            coordinator_http: access["http"].as_str().unwrap().to_owned(),
-            workers_http,
-            plugin: plugin("plugins/loop").display().to_string(),
-            _daemons: daemons,
-            folder,
-        }
+        let coordinator_http = access["http"].as_str().unwrap().to_owned();
+        Self { daemons, muster, address, coordinator_http, workers_http, plugin }
     }
 
-    /// Two thousand tasks of a tenth of a millisecond.
+    /// Two thousand tasks of less than a tenth of a millisecond.
     fn run_job(&self) {
-        let arguments = ["iters=100000", "-n", "2000", "--json", "--cluster", &self.address];
-        let report = self.user.json(["run", &self.plugin].into_iter().chain(arguments));
+        let arguments =
+            ["run", &self.plugin, "iters=100000", "-n", "2000", "--json", "--cluster", &self.address];
+        let report = self.muster.run(&arguments).ok().json();
         assert_eq!(report["ok"], 2_000, "{report}");
+    }
+
+    /// `kill -9` of the executor of the first worker.
+    fn kill_an_executor(&self) {
+        let worker = self.daemons[1].id();
+        let executors = std::fs::read_dir(format!("/proc/{worker}/task")).unwrap().flat_map(|thread| {
+            let children = std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap();
+            children.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
+        });
+        let executors: Vec<i32> = executors.collect();
+        assert_eq!(executors.len(), 1, "one executor stays warm");
+        // SAFETY: kill takes numbers only.
+        assert_eq!(unsafe { libc::kill(executors[0], libc::SIGKILL) }, 0);
     }
 
     fn pages(&self) -> Vec<(&str, String)> {
@@ -153,7 +161,7 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(cluster: &Cluster) -> Self {
-        let folder = cluster.folder.path();
+        let folder = &cluster.muster.path("");
         let config = folder.join("prometheus.yml");
         std::fs::write(&config, configuration(cluster)).unwrap();
         // Whoever takes the port in between makes the start fail, which is noticed.
@@ -214,7 +222,11 @@ fn configuration(cluster: &Cluster) -> String {
     text
 }
 
-fn deploy(path: &str) -> std::path::PathBuf {
+fn has(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+fn deploy(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
 }
 
@@ -234,7 +246,7 @@ fn pages_are_clean_and_no_label_grows_with_the_work() {
     for (_, worker) in &after[1..] {
         assert!(worker.contains("muster_attempts_total{plugin=\"loop\",outcome=\"ok\"}"), "{worker}");
     }
-    if skip_without(has_program("promtool"), "promtool (Debian package prometheus)") {
+    if skip_without(has("promtool"), "promtool (Debian package prometheus)") {
         return;
     }
     for (address, page) in before.iter().chain(&after) {
@@ -244,7 +256,7 @@ fn pages_are_clean_and_no_label_grows_with_the_work() {
 
 #[test]
 fn prometheus_scrapes_the_cluster_and_the_dashboards_show_it() {
-    if skip_without(has_program("prometheus"), "prometheus (Debian package prometheus)") {
+    if skip_without(has("prometheus"), "prometheus (Debian package prometheus)") {
         return;
     }
     let cluster = Cluster::start();
@@ -256,6 +268,10 @@ fn prometheus_scrapes_the_cluster_and_the_dashboards_show_it() {
     cluster.run_job();
     prometheus.until("sum(rate(muster_tasks_total{outcome=\"ok\"}[1m]))", |rate| rate > 0.0);
     prometheus.until("sum(muster_attempts_total{outcome=\"ok\"})", |attempts| attempts == 4_000.0);
+    cluster.kill_an_executor();
+    prometheus.until("sum(muster_executor_exits_total{job=\"muster-worker\", cause=\"signal\"})", |exits| {
+        exits == 1.0
+    });
     prometheus.until("count(up == 1)", |targets| targets == 3.0);
     check_dashboards(&prometheus);
 }

@@ -4,30 +4,32 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod daemons;
+mod fixture;
 mod network;
 
-use daemons::{Daemon, SOON, User, plugin, skip_without, until};
+use daemons::{Daemon, SOON, skip_without, until, workers_up};
+use fixture::{Finished, Muster, Started, plugin};
 use network::Network;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const COORDINATOR: u8 = 1;
-/// Additions of one task: about 2 ms.
+/// Additions of one task: one to two milliseconds.
 const ITERS: u64 = 2_000_000;
-const TASKS: u64 = 3_000;
+const TASKS: u64 = 4_000;
 /// For the whole job on a busy machine.
 const JOB_LIMIT: Duration = Duration::from_secs(180);
 
-/// Machine 1 has the coordinator; the others have nothing yet.
+/// Machine 1 has the coordinator; the others have nothing yet. Every machine has a user with folders of its own.
 struct Site {
-    // Ends first: processes in a namespace keep it alive.
-    daemons: Vec<Daemon>,
+    // Ends first: processes keep a namespace alive.
+    _coordinator: Daemon,
     network: Network,
-    user: User,
-    socket: String,
+    users: Vec<Muster>,
+    cluster: String,
     join: String,
-    folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -36,59 +38,66 @@ impl Site {
             return None;
         }
         let network = Network::new(machines);
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join("coordinator");
-        let user = User::new(&home).behind(network.on(COORDINATOR));
-        let socket = home.join("c.sock");
+        let users: Vec<Muster> = (0..machines).map(|_| Muster::new()).collect();
+        let home = &users[0];
+        let socket = home.path("c.sock");
         let listen = format!("{}:0", network.address(COORDINATOR));
-        let arguments = ["coordinator", "start", "--http", "none", "--listen", &listen, "--socket"];
-        let mut command = user.muster(arguments);
-        command.arg(&socket).arg("--state").arg(home.join("durable"));
-        let mut daemon = Daemon::start("coordinator", folder.path(), command);
+        let mut command = muster(home, &network.on(COORDINATOR));
+        command.args(["coordinator", "start", "--http", "none", "--listen", &listen, "--socket"]);
+        command.arg(&socket).arg("--state").arg(home.path("durable"));
+        let mut coordinator = Daemon::start("coordinator", &home.path(""), command);
         let join = until("join string", SOON, || {
-            daemon.assert_runs();
-            daemon.output().lines().next().map(str::to_owned)
+            coordinator.assert_runs();
+            coordinator.output().lines().next().map(str::to_owned)
         });
         assert!(join.starts_with(&format!("muster1:{}:", network.address(COORDINATOR))), "{join}");
-        let socket = format!("unix:{}", socket.display());
-        Some(Self { daemons: vec![daemon], network, user, socket, join, folder })
+        let cluster = format!("unix:{}", socket.display());
+        Some(Self { _coordinator: coordinator, network, users, cluster, join })
     }
 
-    /// A user of a machine that sees nothing of the coordinator's files.
-    fn user_on(&self, machine: u8) -> User {
-        let hidden = self.user.home().to_str().unwrap();
-        let home = self.folder.path().join(format!("machine{machine}"));
-        User::new(&home).behind(self.network.on_without(machine, hidden))
+    fn user(&self, machine: u8) -> &Muster {
+        &self.users[usize::from(machine) - 1]
     }
 
-    /// A worker of one slot.
-    fn worker(&self, machine: u8) -> Daemon {
+    /// `muster` on the coordinator's machine, told which cluster is meant.
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = muster(self.user(COORDINATOR), &self.network.on(COORDINATOR));
+        command.args(arguments).args(["--cluster", &self.cluster]);
+        command
+    }
+
+    /// A worker of one slot on a machine that sees nothing of the coordinator's files.
+    fn worker(&self, machine: u8, join: &str) -> Daemon {
+        let hidden = self.user(COORDINATOR).path("");
         let name = format!("w{machine}");
-        let arguments =
-            ["worker", "start", "--slots", "1", "--http", "none", "--name", &name, "--join", &self.join];
-        Daemon::start(&name, self.folder.path(), self.user_on(machine).muster(arguments))
+        let user = self.user(machine);
+        let mut command = muster(user, &self.network.on_without(machine, hidden.to_str().unwrap()));
+        command.args(["worker", "start", "--slots", "1", "--http", "none", "--name", &name, "--join", join]);
+        Daemon::start(&name, &user.path(""), command)
+    }
+
+    fn until_up(&self, count: usize) {
+        workers_up(count, || self.client(&["worker", "ls", "--json"]));
     }
 
     /// Registers a plugin with the coordinator; its file is gone afterwards.
     fn push(&self, built: &Path) {
-        let file = self.user.home().join("pushed.so");
+        let file = self.user(COORDINATOR).path("pushed.so");
         std::fs::copy(built, &file).unwrap();
-        self.user.run(["plugin", "push", file.to_str().unwrap(), "--cluster", &self.socket]);
+        run(self.client(&["plugin", "push", file.to_str().unwrap()])).ok();
         std::fs::remove_file(&file).unwrap();
     }
 
     fn start_job(&self, output: &Path) -> Daemon {
         let (tasks, iters) = (TASKS.to_string(), format!("iters={ITERS}"));
-        let arguments = ["run", "loop", &iters, "-n", &tasks, "--json", "--cluster", &self.socket, "--out"];
-        let mut command = self.user.muster(arguments);
-        command.arg(output);
-        Daemon::start("run", self.folder.path(), command)
+        let output = output.to_str().unwrap();
+        let command = self.client(&["run", "loop", &iters, "-n", &tasks, "--json", "--out", output]);
+        Daemon::start("run", &self.user(COORDINATOR).path(""), command)
     }
 
-    /// How many tasks a worker committed; also one that left.
+    /// How many tasks a worker committed; also one that is gone.
     fn committed(&self, name: &str) -> u64 {
-        let output = self.user.try_run(["worker", "ls", "--all", "--json", "--cluster", &self.socket]);
-        let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let listed = run(self.client(&["worker", "ls", "--all", "--json"])).ok().json();
         let workers = listed["workers"].as_array().unwrap();
         let found = workers.iter().find(|worker| worker["name"] == name);
         found.map_or(0, |worker| worker["committed"].as_u64().unwrap())
@@ -99,6 +108,17 @@ impl Site {
             (self.committed(name) >= tasks).then_some(())
         });
     }
+}
+
+/// `muster` of a user behind other words.
+fn muster(user: &Muster, before: &[String]) -> Command {
+    let mut command = user.program(Path::new(&before[0]));
+    command.args(&before[1..]).arg(env!("CARGO_BIN_EXE_muster"));
+    command
+}
+
+fn run(command: Command) -> Finished {
+    Started::new(command).finish()
 }
 
 /// What `loop` gives for a task: it can only come from running this very index.
@@ -123,26 +143,27 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_job_survives_a_killed_worker_and_a_late_one_takes_its_share() {
-    let built = plugin("plugins/loop");
     let Some(site) = Site::new(4) else { return };
+    let built = PathBuf::from(plugin("loop"));
     site.push(&built);
-    let mut killed = site.worker(2);
-    let mut stays = site.worker(3);
-    site.user.workers(&site.socket, 2);
-    let output = site.folder.path().join("coordinator/out.jsonl");
+    let mut killed = site.worker(2, &site.join);
+    let mut stays = site.worker(3, &site.join);
+    site.until_up(2);
+    let output = site.user(COORDINATOR).path("out.jsonl");
     let mut job = site.start_job(&output);
 
     site.until_committed("w2", TASKS / 10);
     killed.kill();
     let before = site.committed("w2");
     assert!(before < TASKS, "the job was over before its worker was killed");
-    let late = site.worker(4);
-    site.user.workers(&site.socket, 2);
+    let mut late = site.worker(4, &site.join);
+    site.until_up(2);
     let missed = site.committed("w2") + site.committed("w3");
 
     let status = job.wait(JOB_LIMIT);
     assert!(status.success(), "{status}: {}", job.log());
     stays.assert_runs();
+    late.assert_runs();
     assert_every_index_once(&output);
     let report: Value = serde_json::from_str(&job.output()).unwrap();
     assert_eq!(
@@ -153,24 +174,22 @@ fn a_job_survives_a_killed_worker_and_a_late_one_takes_its_share() {
 
     let by_late = site.committed("w4");
     assert_eq!(site.committed("w2") + site.committed("w3") + by_late, TASKS, "each task is committed once");
-    // A half of what was left when it came, and 80 % of that: the first leases were cut for the others.
+    // Half of what was left when it came, and 80 % of that: the first leases were cut for the others.
     let share = (TASKS - missed) / 2;
     eprintln!("the late worker committed {by_late} of its share of {share}");
     assert!(by_late * 10 >= share * 8, "{by_late} of {share}");
 
     // The plugin came to the workers through the coordinator, each into its own cache.
-    for worker in ["machine3", "machine4"] {
-        let cached = files_below(&site.folder.path().join(worker).join("cache"));
+    for machine in [3, 4] {
+        let cached = files_below(&site.user(machine).path(".cache/muster"));
         let same = |path: &PathBuf| std::fs::read(path).unwrap() == std::fs::read(&built).unwrap();
         assert_eq!(cached.iter().filter(|path| same(path)).count(), 1, "{cached:?}");
     }
-    drop((late, stays));
 }
 
 #[test]
 fn a_worker_without_the_right_token_is_refused_in_words() {
     let Some(site) = Site::new(2) else { return };
-    let user = site.user_on(2);
     let (known, token) = site.join.rsplit_once(':').unwrap();
     let (address, pin) = known.rsplit_once(':').unwrap();
     let other = "A".repeat(token.len());
@@ -182,9 +201,7 @@ fn a_worker_without_the_right_token_is_refused_in_words() {
         (known.to_owned(), 2, "join string"),
         (bare.to_owned(), 2, "join string"),
     ] {
-        let arguments =
-            ["worker", "start", "--slots", "1", "--http", "none", "--name", "stranger", "--join", &join];
-        let mut worker = Daemon::start("stranger", site.folder.path(), user.muster(arguments));
+        let mut worker = site.worker(2, &join);
         let status = worker.wait(SOON);
         let log = worker.log();
         assert_eq!(status.code(), Some(code), "{join}: {log}");
@@ -192,6 +209,6 @@ fn a_worker_without_the_right_token_is_refused_in_words() {
         assert!(errors.len() == 1 && errors[0].contains(words), "{join}: {log}");
         assert!(!log.contains(token), "the token is in the log: {log}");
     }
-    let listed = site.user.json(["worker", "ls", "--all", "--json", "--cluster", &site.socket]);
+    let listed = run(site.client(&["worker", "ls", "--all", "--json"])).ok().json();
     assert_eq!(listed["workers"], serde_json::json!([]), "none of them was let in");
 }

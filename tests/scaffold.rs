@@ -45,7 +45,10 @@ fn what_the_compiler_says_is_shown_when_it_fails() {
     let source = muster.path("broken/src/lib.rs");
     std::fs::write(&source, std::fs::read_to_string(&source).unwrap() + "\nfn broken() -> u8 { \"text\" }\n")
         .unwrap();
-    muster.run(&["run", "broken"]).fails(4, &["building", "broken", "mismatched types"]);
+    let failed = muster.run(&["run", "broken"]).exits(4).stderr;
+    assert!(failed.contains("mismatched types"), "{failed}");
+    let last = failed.lines().last().unwrap();
+    assert!(last.starts_with("error: building ") && last.ends_with("broken failed"), "{failed}");
     muster.run(&["plugin", "new", "Bad-Name"]).fails(2, &["Bad-Name"]);
     muster.run(&["plugin", "build", "nothing"]).fails(4, &["nothing"]);
 }

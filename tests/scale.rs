@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod daemons;
+mod fixture;
 
-use daemons::{Daemon, SOON, User, until};
+use daemons::{Daemon, SOON, until};
+use fixture::Muster;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use muster_proto::link::{Link, Target, connect};
 use muster_proto::v1::cluster_client::ClusterClient;
@@ -43,24 +45,30 @@ struct Coordinator {
     daemon: Daemon,
     unix: Target,
     tls: Target,
-    _folder: tempfile::TempDir,
+    _muster: Muster,
 }
 
 impl Coordinator {
     fn start() -> Self {
         allow_descriptors(WORKERS + SPARE_DESCRIPTORS);
-        let folder = tempfile::tempdir().unwrap();
-        let user = User::new(&folder.path().join("home"));
-        let socket = folder.path().join("c.sock");
-        let arguments = ["coordinator", "start", "--listen", "127.0.0.1:0", "--http", "none", "--socket"];
-        let mut command = user.muster(arguments);
+        let muster = Muster::new();
+        let socket = muster.path("c.sock");
+        let mut command = muster.command(&[
+            "coordinator",
+            "start",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "none",
+            "--socket",
+        ]);
         command.arg(&socket).env("MUSTER_LOG", "warn");
-        let mut daemon = Daemon::start("coordinator", folder.path(), command);
+        let mut daemon = Daemon::start("coordinator", &muster.path(""), command);
         let join = until("join string", SOON, || {
             daemon.assert_runs();
             daemon.output().lines().next().map(str::to_owned)
         });
-        Self { daemon, unix: Target::Unix(socket), tls: Target::parse(&join).unwrap(), _folder: folder }
+        Self { daemon, unix: Target::Unix(socket), tls: Target::parse(&join).unwrap(), _muster: muster }
     }
 
     /// Its share of the machine's memory.

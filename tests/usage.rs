@@ -9,7 +9,7 @@ use fixture::{Muster, plugin};
 #[test]
 fn unknown_commands_and_flags_get_a_suggestion() {
     let muster = Muster::new();
-    muster.run(&["rnu"]).fails(2, &["rnu", "'run'"]);
+    muster.run(&["runn"]).fails(2, &["runn", "'run'"]);
     muster.run(&["run", "x", "--modle", "thread"]).fails(2, &["--modle", "--model"]);
     muster.run(&["job", "resluts"]).fails(2, &["results"]);
 }

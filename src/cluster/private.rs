@@ -26,6 +26,7 @@ pub struct Private {
     /// Dropped after the workers were told to end, and before the folder.
     coordinator: Option<InProcess>,
     folder: TempFolder,
+    grace: Duration,
 }
 
 /// The slots of each worker of a private cluster.
@@ -53,7 +54,14 @@ impl Private {
         }
         let link = connect(&Target::Unix(socket)).await?;
         let session = Session { link, name: "private".to_owned() };
-        Ok(Self { session, workers: children, slots, coordinator: Some(coordinator), folder })
+        Ok(Self {
+            session,
+            workers: children,
+            slots,
+            coordinator: Some(coordinator),
+            folder,
+            grace: STOP_GRACE,
+        })
     }
 
     /// The link to it.
@@ -82,6 +90,11 @@ impl Private {
         format!("{} of {}", plural(self.workers(), "worker"), plural(self.slots, "slot"))
     }
 
+    /// From now on its end is not a gentle one: workers are killed.
+    pub fn abandon(&mut self) {
+        self.grace = Duration::ZERO;
+    }
+
     /// Comes back when all workers have ended, so that nothing would ever run.
     pub async fn lost(&self) -> Failure {
         for worker in &self.workers {
@@ -101,10 +114,10 @@ impl Private {
 impl Drop for Private {
     fn drop(&mut self) {
         for worker in &mut self.workers {
-            worker.signal(libc::SIGTERM);
+            worker.signal(if self.grace.is_zero() { libc::SIGKILL } else { libc::SIGTERM });
         }
         for worker in &mut self.workers {
-            worker.end(STOP_GRACE);
+            worker.end(self.grace);
         }
         if let Some(coordinator) = self.coordinator.take() {
             coordinator.stop();

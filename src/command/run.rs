@@ -27,7 +27,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let Prepared { manifest, plan, .. } = &prepared;
     let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
     let sink = Sink::open(target.as_ref(), manifest.output(), manifest.name(), names.clone())?;
-    let (cluster, reference) = open_cluster(args, &prepared, choice).await?;
+    let (mut cluster, reference) = open_cluster(args, &prepared, choice).await?;
     let link = cluster.session().link.clone();
     let name = cluster.session().name.clone();
     let wants_results = target.is_some() || args.job.reduce;
@@ -42,9 +42,10 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let began = Instant::now();
     let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress };
     let ended = tokio::select! {
-        ended = drive.run(&mut interrupt) => ended?,
-        failure = cluster.lost() => return Err(failure),
+        ended = drive.run(&mut interrupt) => ended,
+        failure = cluster.lost() => Err(failure),
     };
+    let ended = ended.inspect_err(|_| cluster.abandon())?;
     let total_s = began.elapsed().as_secs_f64();
     drop(cluster);
     let shown = ended.reduced.as_deref().filter(|_| target.is_none());
@@ -101,6 +102,14 @@ impl Cluster {
         match self {
             Self::Private(private) => private.session(),
             Self::Existing(session) => session,
+        }
+    }
+
+    /// Nobody waits for what it still does.
+    fn abandon(&mut self) {
+        match self {
+            Self::Private(private) => private.abandon(),
+            Self::Existing(_) => {}
         }
     }
 

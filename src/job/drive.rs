@@ -7,13 +7,17 @@ use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
 use crate::interrupt::Interrupt;
 use crate::output::{Sink, SinkError};
+use crate::terminal::note;
 use muster_proto::link::{Link, random_bytes};
 use muster_proto::v1;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt as _;
 
 /// Result messages that were received and not yet written.
 const REPLIES_AHEAD: usize = 4;
+/// A job that has not begun by then gets a word about why.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// A job to be driven to its end.
 pub struct Drive {
@@ -38,8 +42,7 @@ pub struct Ended {
 }
 
 impl Drive {
-    /// Runs the job. The first interrupt cancels it and keeps what is there; what the second does is the
-    /// business of [`Interrupt`].
+    /// Runs the job. The first interrupt cancels it and keeps what is there; the second one ends this at once.
     pub async fn run(self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
         let job = submit(&self.link, self.spec).await?;
         let mut bar = self.progress;
@@ -57,49 +60,120 @@ impl Drive {
             }
         };
         let watching = wait_until_final(&self.link, job, |status| bar.update(status));
-        let (mut feeding, mut taking, mut watching) =
-            (Box::pin(feeding), Box::pin(taking), Box::pin(watching));
-        let (mut fed, mut status, mut reduced) = (false, None, None);
-        let (mut taken, mut failure, mut unread) = (false, None, false);
-        let mut interrupted = false;
-        while status.is_none() || !taken {
-            let cancel = tokio::select! {
-                outcome = &mut feeding, if !fed && status.is_none() => {
-                    fed = true;
-                    failure = failure.or(outcome.err());
-                    failure.is_some()
-                }
-                outcome = &mut taking, if !taken => {
-                    taken = true;
-                    match outcome {
-                        Ok(found) => { reduced = found; false }
-                        Err(Taking::Sink(SinkError::Closed)) => { unread = true; true }
-                        Err(Taking::Sink(error)) => { failure = failure.or(Some(error.into())); true }
-                        Err(Taking::Failed(error)) => { failure = failure.or(Some(error)); true }
-                    }
-                }
-                outcome = &mut watching, if status.is_none() => { status = Some(outcome?); false }
-                () = interrupt.next() => {
-                    if interrupted || status.is_some() {
-                        progress.finish();
-                        return Err(Failure::new(Exit::Interrupted, "stopped at once; results on the way are lost"));
-                    }
-                    interrupted = true;
-                    true
-                }
+        let (mut feeding, mut taking, mut watching, mut waiting) = (
+            Box::pin(feeding),
+            Box::pin(taking),
+            Box::pin(watching),
+            Box::pin(why_it_waits(&self.link, job)),
+        );
+        let mut course = Course::default();
+        while course.goes_on() {
+            let event = tokio::select! {
+                outcome = &mut feeding, if !course.fed && course.status.is_none() => Event::Fed(outcome),
+                outcome = &mut taking, if !course.taken => Event::Taken(outcome),
+                outcome = &mut watching, if course.status.is_none() => Event::Ended(Box::new(outcome)),
+                reason = &mut waiting, if !course.asked && course.status.is_none() => Event::Waits(reason),
+                () = interrupt.next() => Event::Interrupted,
             };
-            if cancel && status.is_none() {
+            let cancel = course.take(event, job).inspect_err(|_| progress.finish())?;
+            if cancel && course.status.is_none() {
                 cancel_job(&self.link, job).await?;
             }
         }
         drop(watching);
         progress.finish();
-        match (failure, status) {
+        course.end()
+    }
+}
+
+/// What happens to a running job.
+enum Event {
+    Fed(Result<(), Failure>),
+    Taken(Result<Option<Vec<u8>>, Taking>),
+    Ended(Box<Result<v1::JobStatus, Failure>>),
+    Waits(Option<String>),
+    Interrupted,
+}
+
+/// What has happened so far.
+#[derive(Default)]
+struct Course {
+    fed: bool,
+    taken: bool,
+    asked: bool,
+    interrupted: bool,
+    unread: bool,
+    status: Option<v1::JobStatus>,
+    reduced: Option<Vec<u8>>,
+    failure: Option<Failure>,
+}
+
+impl Course {
+    /// Until the job has ended and its results were taken.
+    const fn goes_on(&self) -> bool {
+        self.status.is_none() || !self.taken
+    }
+
+    /// Takes what happened; `true`: the job is to be cancelled. The first failure is the one that is told.
+    fn take(&mut self, event: Event, job: u64) -> Result<bool, Failure> {
+        match event {
+            Event::Fed(outcome) => {
+                self.fed = true;
+                return Ok(self.fails(outcome.err()));
+            }
+            Event::Taken(outcome) => {
+                self.taken = true;
+                match outcome {
+                    Ok(reduced) => self.reduced = reduced,
+                    Err(Taking::Sink(SinkError::Closed)) => {
+                        self.unread = true;
+                        return Ok(true);
+                    }
+                    Err(error) => return Ok(self.fails(Some(error.into()))),
+                }
+            }
+            Event::Ended(outcome) => self.status = Some((*outcome)?),
+            Event::Waits(reason) => {
+                self.asked = true;
+                if let Some(reason) = reason {
+                    note(format_args!("note: job {job} waits: {reason}"));
+                }
+            }
+            Event::Interrupted if self.interrupted || self.status.is_some() => {
+                return Err(Failure::new(Exit::Interrupted, "stopped at once; results on the way are lost"));
+            }
+            Event::Interrupted => {
+                self.interrupted = true;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn fails(&mut self, failure: Option<Failure>) -> bool {
+        let failed = failure.is_some();
+        self.failure = self.failure.take().or(failure);
+        failed
+    }
+
+    fn end(self) -> Result<Ended, Failure> {
+        match (self.failure, self.status) {
             (Some(failure), _) => Err(failure),
-            (None, Some(status)) => Ok(Ended { status, reduced, interrupted, unread }),
+            (None, Some(status)) => {
+                let Self { reduced, interrupted, unread, .. } = self;
+                Ok(Ended { status, reduced, interrupted, unread })
+            }
             (None, None) => Err(Failure::new(Exit::Connection, "the job's end was not seen")),
         }
     }
+}
+
+/// Why a job has not begun after a while, when it has not.
+async fn why_it_waits(link: &Link, job: u64) -> Option<String> {
+    tokio::time::sleep(LONG_WAIT).await;
+    let status = clients::jobs(link).get(v1::JobRequest { job }).await.ok()?.into_inner();
+    let waits = status.state() == v1::JobState::Waiting && !status.reason.is_empty();
+    waits.then_some(status.reason)
 }
 
 /// Submits a job; the request's id makes a repeated call harmless.

@@ -5,8 +5,9 @@ use super::error::PluginFailure;
 use super::sources;
 use serde::Deserialize;
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// What kind of sources a folder holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ fn with_cargo(folder: &Path) -> Result<PathBuf, PluginFailure> {
         .output()
         .map_err(|error| PluginFailure::NoTool { tool: "cargo".into(), path: folder.to_owned(), error })?;
     if !output.status.success() {
-        return Err(failed(folder, &output.stderr));
+        return Err(failed(folder, &output));
     }
     let built = |line: &[u8]| {
         let message: Message = serde_json::from_slice(line).ok()?;
@@ -125,14 +126,18 @@ fn with_compiler(
         error,
     })?;
     if !output.status.success() {
-        return Err(failed(folder, &output.stderr));
+        return Err(failed(folder, &output));
     }
     std::fs::rename(&unfinished, &library).map_err(|error| write(&library, error))?;
     Ok(library)
 }
 
-fn failed(folder: &Path, output: &[u8]) -> PluginFailure {
-    let _ = std::io::stderr().lock().write_all(output);
+/// Shows what the tool said, unless Ctrl-C ended it together with us.
+fn failed(folder: &Path, output: &Output) -> PluginFailure {
+    if matches!(output.status.signal(), Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) {
+        return PluginFailure::BuildInterrupted { path: folder.to_owned() };
+    }
+    let _ = std::io::stderr().lock().write_all(&output.stderr);
     PluginFailure::BuildFailed { path: folder.to_owned() }
 }
 

@@ -12,6 +12,8 @@ pub enum PluginFailure {
     NoTool { tool: String, path: PathBuf, error: std::io::Error },
     #[error("building {} failed", path.display())]
     BuildFailed { path: PathBuf },
+    #[error("building {} was interrupted", path.display())]
+    BuildInterrupted { path: PathBuf },
     #[error("{} builds no plugin", path.display())]
     NoLibrary { path: PathBuf },
     #[error("there is no plugin {query:?}: no such file or folder{registered}")]
@@ -47,6 +49,7 @@ impl From<PluginFailure> for Failure {
             PluginFailure::NoTool { .. } | PluginFailure::BuildFailed { .. } | PluginFailure::Broken(_) => {
                 failure(Exit::Plugin)
             }
+            PluginFailure::BuildInterrupted { .. } => failure(Exit::Interrupted),
             PluginFailure::BadName { .. } => failure(Exit::Usage),
             PluginFailure::Exists { .. } => failure(Exit::Usage).hint("choose another name or folder"),
             PluginFailure::Write { path, error } => Self::io(Exit::Storage, "write", path, error),

@@ -50,7 +50,8 @@ pub struct Report {
     busy_share: Option<f64>,
     leases: u64,
     lease_tasks: LeaseTasks,
-    peak_pss_bytes: u64,
+    /// `null` for a job that was over before memory was looked at.
+    peak_pss_bytes: Option<u64>,
     output_bytes: u64,
     checksum: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +138,7 @@ impl Report {
             busy_share: busy_share(status),
             leases: status.leases,
             lease_tasks: LeaseTasks { min: status.lease_tasks_min, max: status.lease_tasks_max },
-            peak_pss_bytes: status.peak_pss_bytes,
+            peak_pss_bytes: (status.peak_pss_bytes > 0).then_some(status.peak_pss_bytes),
             output_bytes: status.output_bytes,
             checksum: format!("{:016x}", status.checksum),
             output: facts.output,
@@ -150,44 +151,29 @@ impl Report {
 
     /// The summary for people, at most 80 columns wide.
     pub fn table(&self) -> String {
+        let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let Plugin { name, version, digest } = &self.plugin;
+        let shape = [
+            counted(self.workers, "worker", "workers"),
+            counted(self.processes, "process", "processes"),
+            counted(self.threads, "thread", "threads"),
+        ];
         let mut rows = vec![
-            (
-                "job",
-                format!(
-                    "{} {}{}",
-                    self.job,
-                    self.state,
-                    self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default()
-                ),
-            ),
-            (
-                "plugin",
-                format!(
-                    "{} {} ({})",
-                    self.plugin.name,
-                    self.plugin.version,
-                    &self.plugin.digest.get(..12).unwrap_or_default()
-                ),
-            ),
-            (
-                "ran on",
-                format!(
-                    "{}: {} x {} processes x {} threads ({})",
-                    self.cluster,
-                    counted(self.workers, "worker"),
-                    self.processes,
-                    self.threads,
-                    self.model
-                ),
-            ),
+            ("job", format!("{} {}{reason}", self.job, self.state)),
+            ("plugin", format!("{name} {version} ({})", digest.get(..12).unwrap_or_default())),
+            ("ran on", format!("{}: {} ({})", self.cluster, shape.join(" x "), self.model)),
             ("tasks", self.tasks_row()),
             ("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))),
         ];
         if let Some(mean) = self.run_s.mean {
             rows.push(("a task", self.run_row(mean)));
         }
-        let busy = self.busy_share.map(|share| format!("{:.1} % busy, ", share * 100.0)).unwrap_or_default();
-        rows.push(("slots", format!("{busy}peak memory {}", bytes(self.peak_pss_bytes))));
+        let busy = self.busy_share.map(|share| format!("{:.1} % busy", share * 100.0));
+        let memory = self.peak_pss_bytes.map(|peak| format!("peak memory {}", bytes(peak)));
+        let slots: Vec<String> = busy.into_iter().chain(memory).collect();
+        if !slots.is_empty() {
+            rows.push(("slots", slots.join(", ")));
+        }
         if let Some(output) = &self.output {
             rows.push(("output", output.clone()));
         } else if self.output_bytes > 0 {
@@ -221,8 +207,8 @@ impl Report {
     }
 }
 
-fn counted(count: u32, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+fn counted(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The share of the slots' time that tasks ran.

@@ -1,13 +1,13 @@
-//! Processes that run beside a test: they end with it, also when it panics, and what they wrote is shown then.
+//! Processes that run beside a test for all of its time: they end with it, also when it is killed, and what they wrote is shown
+//! when it fails.
 
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+#![allow(dead_code, reason = "every test file uses its own part")]
 
 use serde_json::Value;
-use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything that should happen soon may take on a busy machine.
@@ -117,103 +117,21 @@ pub fn skip_without(present: bool, what: &str) -> bool {
     if present {
         return false;
     }
-    assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none_or(|value| value != "1"), "missing: {what}");
+    assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none(), "missing: {what}");
     // Past the test harness, which shows the output of failed tests only.
     let line = format!("SKIPPED {}: missing {what}\n", std::thread::current().name().unwrap_or("test"));
     let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     true
 }
 
-/// Whether a program is there.
-pub fn has_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-}
-
-/// The `muster` command of one user of a test: state, cache and home of its own.
-#[derive(Clone, Debug)]
-pub struct User {
-    home: PathBuf,
-    prefix: Vec<OsString>,
-}
-
-impl User {
-    pub fn new(home: &Path) -> Self {
-        std::fs::create_dir_all(home).unwrap();
-        Self { home: home.to_owned(), prefix: Vec::new() }
-    }
-
-    /// Puts a program such as `ip netns exec NAME` before every command.
-    pub fn behind<A: Into<OsString>>(mut self, prefix: impl IntoIterator<Item = A>) -> Self {
-        self.prefix.extend(prefix.into_iter().map(Into::into));
-        self
-    }
-
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
-    /// The command, ready to be started.
-    pub fn muster<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut words = self.prefix.clone();
-        words.push(env!("CARGO_BIN_EXE_muster").into());
-        words.extend(arguments.into_iter().map(Into::into));
-        let mut command = Command::new(&words[0]);
-        command
-            .args(&words[1..])
-            .env("HOME", &self.home)
-            .env("MUSTER_STATE_HOME", self.home.join("state"))
-            .env("MUSTER_CACHE", self.home.join("cache"))
-            .env_remove("MUSTER_CLUSTER")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs the command to its end, whatever that is.
-    pub fn try_run<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Output {
-        self.muster(arguments).output().unwrap()
-    }
-
-    /// Runs the command, which must succeed; its stdout.
-    #[track_caller]
-    pub fn run<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> String {
-        let mut command = self.muster(arguments);
-        let output = command.output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs the command, which must succeed and print JSON.
-    #[track_caller]
-    pub fn json<A: Into<OsString>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
-        serde_json::from_str(&self.run(arguments)).unwrap()
-    }
-
-    /// The workers of a cluster that are up, once there are `count`.
-    #[track_caller]
-    pub fn workers(&self, cluster: &str, count: usize) -> Vec<Value> {
-        until(&format!("{count} workers"), SOON, || {
-            let output = self.try_run(["worker", "ls", "--json", "--cluster", cluster]);
-            let listed: Value = serde_json::from_slice(&output.stdout).ok()?;
-            let mut workers = listed["workers"].as_array()?.clone();
-            workers.retain(|worker| worker["state"] == "up");
-            (workers.len() == count).then_some(workers)
-        })
-    }
-}
-
-/// Builds the plugin of a folder of this repository; the path of its file.
-pub fn plugin(folder: &str) -> PathBuf {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    let output = command
-        .args(["plugin", "build", folder])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "building {folder}: {}", String::from_utf8_lossy(&output.stderr));
-    let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-    assert!(path.is_absolute() && path.is_file(), "{}", path.display());
-    path
+/// The workers of a cluster that are up, once there are `count`; `list` is `muster worker ls --json`.
+#[track_caller]
+pub fn workers_up(count: usize, mut list: impl FnMut() -> Command) -> Vec<Value> {
+    until(&format!("{count} workers"), SOON, || {
+        let output = list().output().unwrap();
+        let listed: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let mut workers = listed["workers"].as_array()?.clone();
+        workers.retain(|worker| worker["state"] == "up");
+        (workers.len() == count).then_some(workers)
+    })
 }

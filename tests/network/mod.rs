@@ -1,8 +1,6 @@
 //! Machines on one machine: network namespaces with an address each, joined by a bridge in a namespace of its own. Nothing
 //! of the machine's own network is touched, and everything goes away with the value, also after a panic.
 
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
-
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -57,15 +55,15 @@ impl Network {
     }
 
     /// What to put before a command so that it runs on a machine.
-    pub fn on(&self, machine: u8) -> [String; 4] {
-        ["ip".to_owned(), "netns".to_owned(), "exec".to_owned(), self.name(machine)]
+    pub fn on(&self, machine: u8) -> Vec<String> {
+        ["ip", "netns", "exec", &self.name(machine)].map(str::to_owned).to_vec()
     }
 
     /// The same, with `hidden` an empty folder there.
     pub fn on_without(&self, machine: u8, hidden: &str) -> Vec<String> {
         // `ip netns exec` gives every command a mount namespace of its own.
         let script = "mount -t tmpfs none \"$0\" && exec \"$@\"";
-        let mut words = self.on(machine).to_vec();
+        let mut words = self.on(machine);
         words.extend(["sh", "-c", script, hidden].map(str::to_owned));
         words
     }
