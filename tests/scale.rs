@@ -19,6 +19,7 @@ use muster_proto::{FEATURES, MESSAGE_MAX_BYTES, PROTOCOL_VERSION};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 const WORKERS: u64 = if cfg!(debug_assertions) { 500 } else { 10_000 };
@@ -158,14 +159,15 @@ async fn until_welcomed(coordinator: &mut Coordinator, totals: &Totals) {
     }
 }
 
-async fn measure(coordinator: &mut Coordinator, target: Target, name: &str) {
+async fn measure(coordinator: &mut Coordinator, clients: Runtime, target: Target, name: &str) {
     let totals = Arc::new(Totals::default());
     let opening = Arc::new(Semaphore::new(OPENING_MAX));
     let empty_kib = coordinator.pss_kib();
     let began = Instant::now();
     let mut workers = tokio::task::JoinSet::new();
     for number in 0..WORKERS {
-        workers.spawn(worker(number, target.clone(), Arc::clone(&opening), Arc::clone(&totals)));
+        let worker = worker(number, target.clone(), Arc::clone(&opening), Arc::clone(&totals));
+        workers.spawn_on(worker, clients.handle());
     }
     tokio::select! {
         () = until_welcomed(coordinator, &totals) => {}
@@ -205,7 +207,8 @@ async fn measure(coordinator: &mut Coordinator, target: Target, name: &str) {
         assert!(each_kib < PSS_PER_WORKER_MAX_KIB, "{each_kib:.1} KiB each");
     }
 
-    workers.shutdown().await;
+    // All connections at once, and without a goodbye.
+    clients.shutdown_background();
     let deadline = Instant::now() + SOON;
     while !listed(&link).await.is_empty() {
         assert!(Instant::now() < deadline, "workers that left are still listed");
@@ -233,8 +236,8 @@ fn run(name: &str, target: impl Fn(&Coordinator) -> Target) {
     let _alone = alone();
     let mut coordinator = Coordinator::start();
     let target = target(&coordinator);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measure(&mut coordinator, target, name));
+    let runtime = || Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime().block_on(measure(&mut coordinator, runtime(), target, name));
 }
 
 #[test]

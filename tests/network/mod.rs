@@ -4,8 +4,6 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-static NETWORKS: AtomicU32 = AtomicU32::new(0);
-
 /// Machines `1..=count` with the addresses 10.77.0.1, 10.77.0.2 and so on.
 #[derive(Debug)]
 pub struct Network {
@@ -15,15 +13,19 @@ pub struct Network {
 
 /// Whether namespaces can be made here: as root, with iproute2, where the kernel lets us.
 pub fn available() -> bool {
-    let name = format!("muster-probe-{}", std::process::id());
-    let made = ip(&["netns", "add", &name]).is_ok();
-    made && ip(&["netns", "delete", &name]).is_ok()
+    let name = unique();
+    ip(&["netns", "add", &name]).is_ok() && ip(&["netns", "delete", &name]).is_ok()
+}
+
+/// A name that no other test uses, in this process or another.
+fn unique() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("muster-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Network {
     pub fn new(count: u8) -> Self {
-        let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
-        let network = Self { prefix: format!("muster-{}-{number}", std::process::id()), count };
+        let network = Self { prefix: unique(), count };
         let switch = network.name(0);
         must(&["netns", "add", &switch]);
         must(&["-netns", &switch, "link", "add", "bridge", "type", "bridge"]);
