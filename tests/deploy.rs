@@ -1,0 +1,78 @@
+//! The files of deploy/ are what their programs take. Whether the dashboards show anything is the matter of tests/metrics.rs.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod daemons;
+
+use daemons::skip_without;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
+}
+
+/// Runs a tool; nothing when it is not there.
+fn tool(program: &str, arguments: &[&str]) -> Option<Output> {
+    let output = Command::new(program).args(arguments).output();
+    if skip_without(output.is_ok(), program) { None } else { output.ok() }
+}
+
+#[track_caller]
+fn assert_silent(output: &Output) {
+    let said = [&output.stdout[..], &output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.trim().is_empty(), "{}: {said}", output.status);
+}
+
+#[test]
+fn prometheus_takes_its_configuration() {
+    let config = deploy("prometheus.yml");
+    let Some(output) = tool("promtool", &["check", "config", config.to_str().unwrap()]) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["muster-coordinator.service", "muster-worker.service"] {
+        let unit = std::fs::read_to_string(deploy("systemd").join(name)).unwrap();
+        // The programs are not installed where a test runs; any program will do in their place.
+        assert!(unit.contains("/usr/local/bin/muster-"), "{unit}");
+        let unit = unit.replace("/usr/local/bin/muster-coordinator", "/bin/true");
+        let unit = unit.replace("/usr/local/bin/muster-worker", "/bin/true");
+        let path = folder.path().join(name);
+        std::fs::write(&path, unit).unwrap();
+        let Some(output) = tool("systemd-analyze", &["verify", "--man=no", path.to_str().unwrap()]) else {
+            return;
+        };
+        assert_silent(&output);
+    }
+}
+
+#[test]
+fn every_panel_says_what_it_shows_and_in_which_unit() {
+    let mut panels = 0;
+    for entry in std::fs::read_dir(deploy("grafana/dashboards")).unwrap() {
+        let path = entry.unwrap().path();
+        let dashboard: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(dashboard["schemaVersion"], 39, "{}", path.display());
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            let has_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+            assert!(has_text(&panel["description"]), "{title} has no description");
+            assert!(has_text(&panel["fieldConfig"]["defaults"]["unit"]), "{title} has no unit");
+            for target in panel["targets"].as_array().unwrap() {
+                let query = target["expr"].as_str().unwrap();
+                // A rate over a fixed time is empty or too smooth for other scrape intervals.
+                let windows = query.matches('[').count();
+                let adapted =
+                    query.matches("[$__rate_interval]").count() + query.matches("[$__range]").count();
+                assert_eq!(windows, adapted, "{title}: {query}");
+            }
+            panels += 1;
+        }
+    }
+    assert!(panels > 0);
+}
