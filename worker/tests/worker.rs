@@ -1,0 +1,375 @@
+//! The worker as a process, with the test in the coordinator's place.
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+
+use fixture::coordinator::{Coordinator, Session, finish, grant, open, open_reduced, results, settled};
+use fixture::executor::until;
+use fixture::plugin::{null, primes, wild};
+use fixture::worker::{Worker, get, is_alive};
+use muster_core::reduce::Block;
+use muster_proto::packed::Items;
+use muster_proto::v1::{
+    Drain, FailureClass, Grant, JobClose, PluginRef, Recall, Work, from_worker, to_worker,
+};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A coordinator and a worker that has attached.
+fn world(arguments: &[&str]) -> (Coordinator, Worker, Session) {
+    let mut coordinator = Coordinator::start();
+    let worker = Worker::start(&coordinator, arguments);
+    let session = coordinator.session();
+    (coordinator, worker, session)
+}
+
+fn close(job: u64, cancel: bool) -> Work {
+    Work { closes: vec![JobClose { job, cancel }], ..Work::default() }
+}
+
+#[test]
+fn a_worker_says_who_it_is_and_that_it_lives() {
+    let (coordinator, worker, mut session) = world(&["--slots", "3", "--name", "tester"]);
+    let hello = &session.hello;
+    assert_eq!((hello.name.as_str(), hello.slots, hello.pid), ("tester", 3, worker.pid()));
+    assert!(hello.target.ends_with("-unknown-linux-gnu"), "{}", hello.target);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let heartbeat = coordinator.heartbeat(&mut session);
+        assert_eq!((heartbeat.busy_slots, heartbeat.executors), (0, 0));
+        assert!(heartbeat.pss_bytes > 100 << 10);
+    }
+    let time = begun.elapsed();
+    assert!(time > Duration::from_millis(250) && time < Duration::from_secs(3), "{time:?}");
+}
+
+#[test]
+fn results_come_back_with_or_without_inputs() {
+    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
+    let plugin = coordinator.plugin(&null());
+    let inputs = Items::of((0..700).map(|at: u32| vec![1u8; at as usize % 50])).into_packed();
+    coordinator.work(
+        &session,
+        Work {
+            opens: vec![open(7, &plugin, r#"{"bytes_out":5}"#, 2)],
+            grants: vec![
+                grant(7, 100, 0, 10_000),
+                Grant { inputs: Some(inputs), ..grant(7, 101, 50_000, 700) },
+            ],
+            ..Work::default()
+        },
+    );
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == 10_700);
+    assert!(results(&report).into_iter().eq((0..10_000).chain(50_000..50_700).map(|at| (at, vec![0; 5]))));
+    assert!(report.blocks.iter().all(|block| block.lease == if block.start < 50_000 { 100 } else { 101 }));
+    assert_eq!(report.epoch, 1);
+    let dispatched: u64 =
+        report.phases.iter().flat_map(|phases| &phases.dispatch).flat_map(|times| &times.counts).sum();
+    assert_eq!(dispatched, 10_700, "the time of every task's dispatch is known");
+    assert!(report.phases.iter().all(|phases| phases.job == 7));
+    assert!(report.phases.iter().map(|phases| phases.busy_ns).sum::<u64>() > 0);
+}
+
+#[test]
+fn unstarted_tasks_are_called_back() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&wild);
+    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 100_000)], ..Work::default() });
+    let first = coordinator.reports_until(&mut session, |report| settled(report) > 0);
+    let recalls = vec![Recall { lease: 5, count: 99_000 }, Recall { lease: 99, count: 1 }];
+    coordinator.work(&session, Work { recalls, ..Work::default() });
+    let rest = 100_000 - settled(&first);
+    let report = coordinator.reports_until(&mut session, |report| {
+        settled(report) == rest && report.returned.len() == 2
+    });
+    let back = report.returned.iter().find(|back| back.lease == 5).unwrap();
+    assert_eq!((back.start, back.count), (1_000, 99_000));
+    assert!(report.returned.iter().any(|back| back.lease == 99 && back.count == 0));
+}
+
+#[test]
+fn a_crash_costs_the_task_that_ran_and_no_other() {
+    let Some(wild) = wild() else { return };
+    for (mode, cause, word) in [
+        ("segv", "signal", "SIGSEGV"),
+        ("abort", "aborted", "last words"),
+        ("exit", "exited", "exit code 7"),
+    ] {
+        let (coordinator, worker, mut session) = world(&["--slots", "1"]);
+        let plugin = coordinator.plugin(&wild);
+        let opens = vec![open(1, &plugin, &format!(r#"{{"at":333,"mode":"{mode}"}}"#), 1)];
+        coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 1_000)], ..Work::default() });
+        let report = coordinator.reports_until(&mut session, |report| settled(report) == 1_000);
+        assert_eq!(report.failures.len(), 1, "{mode}");
+        assert_eq!((report.failures[0].index, report.failures[0].class()), (333, FailureClass::Crashed));
+        assert!(report.failures[0].message.contains(word), "{}", report.failures[0].message);
+        let others: Vec<u64> = results(&report).into_iter().map(|(index, _)| index).collect();
+        assert!(others.into_iter().eq((0..333).chain(334..1_000)));
+        assert_eq!(report.exits.len(), 1);
+        assert_eq!(report.exits[0].cause, cause);
+        assert_eq!(worker.children().len(), 1, "a fresh executor took its place");
+    }
+}
+
+#[test]
+fn a_killed_executor_loses_nothing() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, worker, mut session) = world(&["--slots", "2"]);
+    let plugin = coordinator.plugin(&wild);
+    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 2)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 1_000)], ..Work::default() });
+    let mut report = coordinator.reports_until(&mut session, |report| settled(report) > 0);
+    let killed = worker.children()[0];
+    muster_worker::os::process::kill_group(killed, libc::SIGKILL);
+    let rest = 1_000 - settled(&report);
+    let more = coordinator.reports_until(&mut session, |report| settled(report) == rest);
+    report.blocks.extend(more.blocks);
+    // Two tasks ran: both are suspects, none is charged, and both run again.
+    assert_eq!(more.failures, []);
+    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..1_000), "each task once");
+    assert_eq!(more.exits[0].cause, "signal");
+    assert!(!is_alive(killed));
+}
+
+#[test]
+fn results_are_combined_along_the_tree() {
+    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
+    let plugin = coordinator.plugin(&primes());
+    let opens = vec![open_reduced(1, &plugin, r#"{"limit":200000}"#, 2, 100)];
+    let grants = vec![grant(1, 5, 0, 37), grant(1, 6, 37, 63)];
+    coordinator.work(&session, Work { opens, grants, ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == 100);
+    let mut parts: Vec<(Block, Vec<u8>)> = report
+        .blocks
+        .iter()
+        .map(|block| {
+            let results = Items::try_new(block.results.clone().unwrap(), 1).unwrap();
+            (Block { start: block.start, size: block.count }, results.item(0).to_vec())
+        })
+        .collect();
+    parts.sort();
+    assert!(parts.iter().all(|(block, _)| Block::from_range(block.range()) == Some(*block)));
+    let root = Block::root(100);
+    coordinator.work(&session, Work { grants: vec![finish(1, 9, root, &parts)], ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| !report.blocks.is_empty());
+    assert_eq!((report.blocks[0].lease, report.blocks[0].start, report.blocks[0].count), (9, 0, root.size));
+    let output = Items::try_new(report.blocks[0].results.clone().unwrap(), 1).unwrap();
+    assert_eq!(output.item(0), 17_984u64.to_le_bytes());
+}
+
+#[test]
+fn an_executor_serves_the_next_job_of_its_plugin() {
+    let (coordinator, worker, mut session) = world(&["--slots", "1"]);
+    let Some(wild) = wild() else { return };
+    let plugin = coordinator.plugin(&wild);
+    let mut executors = Vec::new();
+    for job in 1..4 {
+        let opens = vec![open(job, &plugin, "{}", 1)];
+        let grants = vec![grant(job, job, 0, 50)];
+        coordinator.work(&session, Work { opens, grants, ..Work::default() });
+        coordinator.reports_until(&mut session, |report| settled(report) == 50);
+        executors.extend(worker.children());
+        coordinator.work(&session, close(job, false));
+    }
+    executors.dedup();
+    assert_eq!(executors.len(), 1, "{executors:?}");
+    assert_eq!(coordinator.pulls(), 1);
+}
+
+#[test]
+fn cancelled_tasks_stop_and_deaf_ones_are_killed() {
+    let Some(wild) = wild() else { return };
+    for mode in ["hang", "deaf"] {
+        let (coordinator, worker, mut session) = world(&["--slots", "1"]);
+        let plugin = coordinator.plugin(&wild);
+        let opens = vec![open(1, &plugin, &format!(r#"{{"at":3,"mode":"{mode}"}}"#), 1)];
+        coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 10)], ..Work::default() });
+        coordinator.reports_until(&mut session, |report| settled(report) == 3);
+        assert_eq!(worker.children().len(), 1);
+        coordinator.work(&session, close(1, true));
+        until("the executor is gone", || worker.children().is_empty());
+    }
+}
+
+#[test]
+fn a_plugin_that_cannot_be_used_is_said_in_words() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
+    let trouble = |session: &mut Session, job, plugin: &PluginRef, params: &str| {
+        let (opens, grants) = (vec![open(job, plugin, params, 1)], vec![grant(job, job, 0, 10)]);
+        coordinator.work(session, Work { opens, grants, ..Work::default() });
+        let report = coordinator.reports_until(session, |report| !report.troubles.is_empty());
+        assert_eq!(report.troubles[0].job, job);
+        report.troubles[0].message.clone()
+    };
+    let mut unknown = coordinator.plugin(&wild);
+    unknown.digest = vec![9; 32].into();
+    let text = trouble(&mut session, 1, &unknown, "{}");
+    assert!(text.contains("no plugin with this digest"), "{text}");
+    let damaged = coordinator.plugin(&wild);
+    coordinator.damage(&damaged);
+    let text = trouble(&mut session, 2, &damaged, "{}");
+    assert!(text.contains("damaged"), "{text}");
+    let plugin = coordinator.plugin(&wild);
+    let text = trouble(&mut session, 3, &plugin, r#"{"mode":"refuse"}"#);
+    assert!(text.contains("not welcome"), "{text}");
+    // The worker still works.
+    let opens = vec![open(4, &plugin, "{}", 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(4, 4, 0, 10)], ..Work::default() });
+    coordinator.reports_until(&mut session, |report| settled(report) == 10);
+}
+
+#[test]
+fn a_plugin_changed_in_the_cache_is_fetched_again() {
+    let plugin_file = null();
+    let mut coordinator = Coordinator::start();
+    let plugin = coordinator.plugin(&plugin_file);
+    for round in 1..3 {
+        let _worker = Worker::start(&coordinator, &["--slots", "1"]);
+        let mut session = coordinator.session();
+        let opens = vec![open(1, &plugin, "{}", 1)];
+        coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 10)], ..Work::default() });
+        coordinator.reports_until(&mut session, |report| settled(report) == 10);
+        assert_eq!(coordinator.pulls(), round);
+        let cached = std::fs::read_dir(coordinator.folder().join("cache")).unwrap().next().unwrap().unwrap();
+        std::fs::remove_file(cached.path()).unwrap();
+        std::fs::write(cached.path(), "something else").unwrap();
+    }
+}
+
+#[test]
+fn jobs_share_the_slots() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
+    let plugin = coordinator.plugin(&wild);
+    let slow = r#"{"mode":"slow"}"#;
+    let opens = vec![open(1, &plugin, slow, 2), open(2, &plugin, slow, 2)];
+    let grants = vec![grant(1, 1, 0, 400), grant(2, 2, 0, 400)];
+    coordinator.work(&session, Work { opens, grants, ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| settled(report) >= 400);
+    let first = report.blocks.iter().filter(|block| block.lease == 1).map(|block| block.count).sum::<u64>();
+    assert!((100..=300).contains(&first), "{first} of 400 tasks are of the first job");
+    coordinator.reports_until(&mut session, |more| settled(&report) + settled(more) == 800);
+    let busy = session.heartbeats.iter().map(|heartbeat| heartbeat.busy_slots).max();
+    assert!(busy <= Some(2), "{busy:?} of 2 slots are busy");
+}
+
+#[test]
+fn after_a_new_coordinator_nothing_of_the_old_one_is_reported() {
+    let Some(wild) = wild() else { return };
+    let (mut coordinator, _worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&wild);
+    let slow = r#"{"mode":"slow"}"#;
+    let work = || Work {
+        opens: vec![open(1, &plugin, slow, 1)],
+        grants: vec![grant(1, 5, 0, 300)],
+        ..Work::default()
+    };
+    coordinator.work(&session, work());
+    coordinator.reports_until(&mut session, |report| settled(report) > 0);
+    coordinator.next_epoch();
+    session.close();
+    let mut session = coordinator.session();
+    // The same job and the same number of a lease, in another life.
+    coordinator.work(&session, work());
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == 300);
+    assert_eq!(report.epoch, 2);
+    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..300), "each task once");
+}
+
+#[test]
+fn a_worker_ends_when_told_and_says_goodbye() {
+    let (coordinator, mut worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&null());
+    let opens = vec![open(1, &plugin, "{}", 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 10)], ..Work::default() });
+    coordinator.reports_until(&mut session, |report| settled(report) == 10);
+    let executor = worker.children()[0];
+    worker.signal(libc::SIGTERM);
+    loop {
+        match coordinator.receive(&mut session) {
+            Some(from_worker::Kind::Goodbye(goodbye)) => break assert_eq!(goodbye.reason, "stopped"),
+            Some(_) => {}
+            None => panic!("no goodbye"),
+        }
+    }
+    assert!(worker.wait().0.success());
+    assert!(!is_alive(executor));
+}
+
+#[test]
+fn a_drained_worker_finishes_and_leaves() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, mut worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&wild);
+    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 100)], ..Work::default() });
+    coordinator.send(&session, to_worker::Kind::Drain(Drain {}));
+    coordinator.reports_until(&mut session, |report| settled(report) == 100);
+    assert!(matches!(coordinator.receive(&mut session), Some(from_worker::Kind::Goodbye(_))));
+    assert!(worker.wait().0.success());
+}
+
+#[test]
+fn a_private_worker_ends_with_its_coordinator() {
+    let (_coordinator, mut worker, session) = world(&["--slots", "1", "--private"]);
+    assert_eq!(session.hello.metrics_address, "");
+    session.close();
+    assert!(worker.wait().0.success());
+}
+
+#[test]
+fn a_refused_worker_says_why() {
+    let coordinator = Coordinator::start();
+    coordinator.refuse("this coordinator speaks protocol 77");
+    let mut worker = Worker::start(&coordinator, &[]);
+    let (status, text) = worker.wait();
+    assert_eq!(status.code(), Some(5));
+    assert!(text.lines().any(|line| line.starts_with("error: ") && line.contains("protocol 77")), "{text}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_an_error_at_once() {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_muster-worker"))
+        .args(["--connect", "unix:/nonexistent.sock", "--cache", "/proc/nothing"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(worker.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
+    let address = session.hello.metrics_address.clone();
+    assert_eq!(get(&address, "/healthz"), "ok\n");
+    let plugin = coordinator.plugin(&null());
+    let opens = vec![open(1, &plugin, "{}", 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 1_234)], ..Work::default() });
+    coordinator.reports_until(&mut session, |report| settled(report) == 1_234);
+    let text = get(&address, "/metrics");
+    for line in [
+        "muster_attempts_total{plugin=\"null\",outcome=\"ok\"} 1234",
+        "muster_task_phase_seconds_count{plugin=\"null\",phase=\"dispatch\"} 1234",
+        "muster_plugin_loads_total{result=\"ok\"} 1",
+        "muster_executors 1",
+        "muster_lease_tasks_sum 1234",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    check_with_promtool(&text);
+}
+
+fn check_with_promtool(text: &str) {
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut promtool) = promtool else {
+        assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none(), "promtool is not there");
+        return eprintln!("SKIPPED: promtool is not there");
+    };
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
