@@ -222,13 +222,16 @@ async fn hellos() {
     assert_refused(&info, Code::FailedPrecondition, "protocol is 2");
 }
 
+/// A report about a lease that it should not be made of.
+type Bad = dyn Fn(&v1::Grant) -> v1::Report;
+
 /// Reports that end the stream; the job goes on as if nothing had been said.
 #[tokio::test]
 async fn reports_that_break_the_protocol() {
     let world = world().await;
     let job = world.submit(world.spec(1_000).await).await;
     let index = |index| (index, Items::of([[0u8; 8]; 2]).into_packed());
-    let bad: &[(&dyn Fn(&v1::Grant) -> v1::Report, Code, &str)] = &[
+    let bad: &[(&Bad, Code, &str)] = &[
         (&|grant| v1::Report { epoch: 77, ..indexes(grant) }, Code::Aborted, "epoch is 77"),
         (
             &|grant| {
