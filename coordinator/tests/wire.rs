@@ -223,7 +223,7 @@ async fn hellos() {
 }
 
 /// A report about a lease that it should not be made of.
-type Bad = dyn Fn(&v1::Grant) -> v1::Report;
+type Bad<'a> = dyn Fn(&v1::Grant) -> v1::Report + 'a;
 
 /// Reports that end the stream; the job goes on as if nothing had been said.
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn reports_that_break_the_protocol() {
     let world = world().await;
     let job = world.submit(world.spec(1_000).await).await;
     let index = |index| (index, Items::of([[0u8; 8]; 2]).into_packed());
-    let bad: &[(&Bad, Code, &str)] = &[
+    let bad: &[(&Bad<'_>, Code, &str)] = &[
         (&|grant| v1::Report { epoch: 77, ..indexes(grant) }, Code::Aborted, "epoch is 77"),
         (
             &|grant| {
