@@ -28,6 +28,8 @@ struct Site {
     _coordinator: Daemon,
     network: Network,
     users: Vec<Muster>,
+    /// What workers must not see: the coordinator's folder, and the plugin where it was built.
+    hidden: Vec<PathBuf>,
     cluster: String,
     join: String,
 }
@@ -52,7 +54,8 @@ impl Site {
         });
         assert!(join.starts_with(&format!("muster1:{}:", network.address(COORDINATOR))), "{join}");
         let cluster = format!("unix:{}", socket.display());
-        Some(Self { _coordinator: coordinator, network, users, cluster, join })
+        let hidden = vec![home.path("")];
+        Some(Self { _coordinator: coordinator, network, users, hidden, cluster, join })
     }
 
     fn user(&self, machine: u8) -> &Muster {
@@ -68,10 +71,9 @@ impl Site {
 
     /// A worker of one slot on a machine that sees nothing of the coordinator's files.
     fn worker(&self, machine: u8, join: &str) -> Daemon {
-        let hidden = self.user(COORDINATOR).path("");
         let name = format!("w{machine}");
         let user = self.user(machine);
-        let mut command = muster(user, &self.network.on_without(machine, hidden.to_str().unwrap()));
+        let mut command = muster(user, &self.network.on_without(machine, &self.hidden));
         command.args(["worker", "start", "--slots", "1", "--http", "none", "--name", &name, "--join", join]);
         Daemon::start(&name, &user.path(""), command)
     }
@@ -80,12 +82,25 @@ impl Site {
         workers_up(count, || self.client(&["worker", "ls", "--json"]));
     }
 
-    /// Registers a plugin with the coordinator; its file is gone afterwards.
-    fn push(&self, built: &Path) {
+    /// Registers a plugin with the coordinator; no worker can see its file afterwards.
+    fn push(&mut self, built: &Path) {
+        let machine = 2;
+        assert!(!self.read_on(machine, built).is_empty());
+        // Cargo keeps a second name of the file in `deps`.
+        self.hidden.extend([built.to_owned(), built.with_file_name("deps")]);
+        assert!(self.read_on(machine, built).is_empty());
         let file = self.user(COORDINATOR).path("pushed.so");
         std::fs::copy(built, &file).unwrap();
         run(self.client(&["plugin", "push", file.to_str().unwrap()])).ok();
         std::fs::remove_file(&file).unwrap();
+    }
+
+    /// What a worker's machine has as the content of a file.
+    fn read_on(&self, machine: u8, path: &Path) -> Vec<u8> {
+        let before = self.network.on_without(machine, &self.hidden);
+        let mut command = self.user(machine).program(Path::new(&before[0]));
+        command.args(&before[1..]).arg("cat").arg(path);
+        run(command).ok().stdout
     }
 
     fn start_job(&self, output: &Path) -> Daemon {
@@ -143,7 +158,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_job_survives_a_killed_worker_and_a_late_one_takes_its_share() {
-    let Some(site) = Site::new(4) else { return };
+    let Some(mut site) = Site::new(4) else { return };
     let built = PathBuf::from(plugin("loop"));
     site.push(&built);
     let mut killed = site.worker(2, &site.join);

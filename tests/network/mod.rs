@@ -1,6 +1,7 @@
 //! Machines on one machine: network namespaces with an address each, joined by a bridge in a namespace of its own. Nothing
 //! of the machine's own network is touched, and everything goes away with the value, also after a panic.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -61,12 +62,16 @@ impl Network {
         ["ip", "netns", "exec", &self.name(machine)].map(str::to_owned).to_vec()
     }
 
-    /// The same, with `hidden` an empty folder there.
-    pub fn on_without(&self, machine: u8, hidden: &str) -> Vec<String> {
+    /// The same, where the `hidden` folders and files are there but empty.
+    pub fn on_without(&self, machine: u8, hidden: &[PathBuf]) -> Vec<String> {
         // `ip netns exec` gives every command a mount namespace of its own.
-        let script = "mount -t tmpfs none \"$0\" && exec \"$@\"";
+        let script = "while [ \"$1\" != -- ]; do \
+            if [ -d \"$1\" ]; then mount -t tmpfs none \"$1\"; else mount --bind /dev/null \"$1\"; fi || exit 9; \
+            shift; done; shift; exec \"$@\"";
         let mut words = self.on(machine);
-        words.extend(["sh", "-c", script, hidden].map(str::to_owned));
+        words.extend(["sh", "-c", script, "sh"].map(str::to_owned));
+        words.extend(hidden.iter().map(|path| path.to_str().unwrap().to_owned()));
+        words.push("--".to_owned());
         words
     }
 
