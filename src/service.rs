@@ -8,8 +8,8 @@ use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
 use muster_proto::link::{Access, AccessFolder, Target};
 use muster_worker::{WorkerArgs, WorkerError};
+use std::io::IsTerminal as _;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,8 +37,10 @@ impl From<StartError> for Failure {
 fn log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let to_terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = log.with_ansi(to_terminal).try_init();
 }
 
 fn coordinator_runtime() -> Result<Runtime, Failure> {
@@ -167,17 +169,21 @@ impl InProcess {
     }
 
     /// Ends it, and waits until what it holds is written.
-    pub fn stop(self) {
-        let (done, ended) = mpsc::channel();
+    pub async fn stop(self) {
         let running = self.running;
-        self.runtime.spawn(async move {
+        let stopping = self.runtime.spawn(async move {
             if let Err(error) = running.shutdown().await {
                 note(format_args!("warning: the private coordinator could not store everything: {error}"));
             }
-            let _ = done.send(());
         });
-        let _ = ended.recv_timeout(STOP_LIMIT);
-        // This may be called on another runtime's thread, where waiting for a runtime's end is not allowed.
+        let _ = tokio::time::timeout(STOP_LIMIT, stopping).await;
+        // Waiting for a runtime's end is not allowed on the thread of another one.
+        self.runtime.shutdown_background();
+    }
+
+    /// Ends it without waiting.
+    pub fn abandon(self) {
+        drop(self.running);
         self.runtime.shutdown_background();
     }
 }

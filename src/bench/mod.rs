@@ -19,13 +19,12 @@ const WORKERS_LIMIT: Duration = Duration::from_secs(10);
 /// Runs jobs on a private cluster and times them.
 pub struct Bench<'a> {
     cluster: &'a Private,
-    slots: u32,
 }
 
 impl<'a> Bench<'a> {
-    /// `slots`: of all workers together.
-    pub fn new(cluster: &'a Private, slots: u32) -> Self {
-        Self { cluster, slots }
+    /// Measures on this cluster.
+    pub fn new(cluster: &'a Private) -> Self {
+        Self { cluster }
     }
 
     /// The link to the cluster.
@@ -35,7 +34,7 @@ impl<'a> Bench<'a> {
 
     /// Slots of all workers together.
     pub fn slots(&self) -> u32 {
-        self.slots
+        self.cluster.workers() * self.cluster.slots()
     }
 
     /// Runs a job of `tasks` tasks without inputs and gives its last status.

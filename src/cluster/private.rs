@@ -21,9 +21,13 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// started them.
 pub struct Private {
     session: Session,
-    workers: Vec<Child>,
     slots: u32,
-    /// Dropped after the workers were told to end, and before the folder.
+    processes: Processes,
+}
+
+/// What runs, and is ended when this is dropped.
+struct Processes {
+    workers: Vec<Child>,
     coordinator: Option<InProcess>,
     folder: TempFolder,
     grace: Duration,
@@ -54,14 +58,9 @@ impl Private {
         }
         let link = connect(&Target::Unix(socket)).await?;
         let session = Session { link, name: "private".to_owned() };
-        Ok(Self {
-            session,
-            workers: children,
-            slots,
-            coordinator: Some(coordinator),
-            folder,
-            grace: STOP_GRACE,
-        })
+        let grace = STOP_GRACE;
+        let processes = Processes { workers: children, coordinator: Some(coordinator), folder, grace };
+        Ok(Self { session, slots, processes })
     }
 
     /// The link to it.
@@ -71,7 +70,7 @@ impl Private {
 
     /// How many workers it was started with.
     pub fn workers(&self) -> u32 {
-        u32::try_from(self.workers.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.processes.workers.len()).unwrap_or(u32::MAX)
     }
 
     /// The slots of each.
@@ -81,7 +80,7 @@ impl Private {
 
     /// The process ids of its workers.
     pub fn worker_ids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.workers.iter().map(Child::id)
+        self.processes.workers.iter().map(Child::id)
     }
 
     /// What it is, in a few words.
@@ -92,35 +91,60 @@ impl Private {
 
     /// From now on its end is not a gentle one: workers are killed.
     pub fn abandon(&mut self) {
-        self.grace = Duration::ZERO;
+        self.processes.grace = Duration::ZERO;
     }
 
     /// Comes back when all workers have ended, so that nothing would ever run.
     pub async fn lost(&self) -> Failure {
-        for worker in &self.workers {
-            let Ok(descriptor) = worker.descriptor() else { continue };
-            // SAFETY: an OwnedFd keeps naming the same open descriptor for as long as it lives.
-            let process = unsafe { AsyncFd::<OwnedFd>::register(descriptor) };
-            if let Ok(process) = process {
-                let _ = process.readable().await;
-            }
+        let workers = &self.processes.workers;
+        for worker in workers {
+            has_ended(worker).await;
         }
-        let count = self.workers.len();
-        Failure::new(Exit::Connection, format_args!("all {count} workers of the private cluster ended"))
-            .hint("their last words are above")
+        Failure::new(
+            Exit::Connection,
+            format_args!("all {} workers of the private cluster ended", workers.len()),
+        )
+        .hint("their last words are above")
+    }
+
+    /// Ends it: first our own link, so that nobody waits for it, then the workers, then the coordinator.
+    pub async fn stop(self) {
+        let Self { session, mut processes, .. } = self;
+        drop(session);
+        processes.signal_workers();
+        for worker in &processes.workers {
+            let _ = tokio::time::timeout(processes.grace, has_ended(worker)).await;
+        }
+        if let Some(coordinator) = processes.coordinator.take() {
+            coordinator.stop().await;
+        }
     }
 }
 
-impl Drop for Private {
+/// Comes back when a worker has ended. One whose descriptor cannot be watched is not waited for.
+async fn has_ended(worker: &Child) {
+    let Ok(descriptor) = worker.descriptor() else { return };
+    // SAFETY: an OwnedFd keeps naming the same open descriptor for as long as it lives.
+    if let Ok(process) = unsafe { AsyncFd::<OwnedFd>::register(descriptor) } {
+        let _ = process.readable().await;
+    }
+}
+
+impl Processes {
+    fn signal_workers(&mut self) {
+        let signal = if self.grace.is_zero() { libc::SIGKILL } else { libc::SIGTERM };
+        self.workers.iter_mut().for_each(|worker| worker.signal(signal));
+    }
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        for worker in &mut self.workers {
-            worker.signal(if self.grace.is_zero() { libc::SIGKILL } else { libc::SIGTERM });
-        }
+        self.signal_workers();
         for worker in &mut self.workers {
             worker.end(self.grace);
         }
         if let Some(coordinator) = self.coordinator.take() {
-            coordinator.stop();
+            coordinator.abandon();
         }
         debug_assert!(self.folder.path().exists(), "the folder goes last");
     }

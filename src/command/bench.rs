@@ -58,12 +58,24 @@ async fn measure(
     note("start: from nothing to the first result");
     let began = Instant::now();
     let cluster = Private::start(args.workers, slots, None).await?;
-    let bench = Bench::new(&cluster, slots * args.workers);
+    let measured = measure_on(&cluster, args, began, null, spin).await;
+    cluster.stop().await;
+    measured
+}
+
+async fn measure_on(
+    cluster: &Private,
+    args: &OverheadArgs,
+    began: Instant,
+    null: &PluginFile,
+    spin: &PluginFile,
+) -> Result<Overhead, Failure> {
+    let bench = Bench::new(cluster);
     push(bench.link(), null).await?;
     bench.run(null, serde_json::json!({}), 1).await?;
     let start_s = began.elapsed().as_secs_f64();
     bench.all_workers_up(args.workers).await?;
-    let idle_pss_bytes = idle_memory(&cluster);
+    let idle_pss_bytes = idle_memory(cluster);
     note("empty tasks");
     let empty = bench.best_rate(3, null, serde_json::json!({}), args.tasks).await?;
     note("tasks with 8 bytes of output");

@@ -47,7 +47,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     };
     let ended = ended.inspect_err(|_| cluster.abandon())?;
     let total_s = began.elapsed().as_secs_f64();
-    drop(cluster);
+    cluster.stop().await;
     let shown = ended.reduced.as_deref().filter(|_| target.is_none());
     let output = shown.map(|bytes| {
         let long = || format!("{} bytes; write them with --out FILE", bytes.len());
@@ -109,6 +109,14 @@ impl Cluster {
     fn abandon(&mut self) {
         match self {
             Self::Private(private) => private.abandon(),
+            Self::Existing(_) => {}
+        }
+    }
+
+    /// Ends what was started for this command.
+    async fn stop(self) {
+        match self {
+            Self::Private(private) => private.stop().await,
             Self::Existing(_) => {}
         }
     }

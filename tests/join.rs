@@ -1,0 +1,78 @@
+//! Joining over TLS with the printed string: coordinator, worker and client as on machines of their own, each with
+//! a home of its own.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, Started, plugin};
+
+/// A coordinator in the foreground, and its join string.
+fn coordinator(muster: &Muster) -> (Started, String) {
+    let arguments =
+        ["coordinator", "start", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
+    let mut started = muster.start(&arguments);
+    let join = started.wait_for_lines(1).remove(0);
+    assert!(join.starts_with("muster1:127.0.0.1:"), "{join}");
+    (started, join)
+}
+
+fn end(started: Started) {
+    started.signal(libc::SIGTERM);
+    started.finish().ok();
+}
+
+#[test]
+fn a_job_runs_on_a_worker_that_joined_with_the_string() {
+    let (here, there, client) = (Muster::new(), Muster::new(), Muster::new());
+    let (coordinator, join) = coordinator(&here);
+    let file = there.write("join", &join);
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let detached =
+        there.run(&["worker", "start", "--join", &file, "--name", "far", "--slots", "2", "--detach"]).ok();
+    let worker: u32 = detached.text().trim().parse().unwrap();
+    let report = client
+        .run(&["run", &plugin("primes"), "limit=200000", "--reduce", "--json", "--cluster", &join])
+        .ok();
+    assert!(!report.stderr.contains(&join), "the join string is a secret");
+    assert_eq!((&report.json()["output"], &report.json()["workers"]), (&"17984".into(), &1.into()));
+    let listed = client.run(&["worker", "ls", "--json", "--cluster", &join]).ok().json();
+    assert_eq!(listed["workers"][0]["name"], "far");
+    // On the coordinator's machine its name is enough.
+    assert_eq!(here.run(&["job", "ls", "--json"]).ok().json()["jobs"].as_array().unwrap().len(), 1);
+    there.signal(worker, libc::SIGTERM);
+    there.assert_no_process_left();
+    end(coordinator);
+}
+
+#[test]
+fn who_has_not_the_string_is_refused() {
+    let (here, there) = (Muster::new(), Muster::new());
+    let (coordinator, join) = coordinator(&here);
+    let mut parts: Vec<&str> = join.rsplitn(3, ':').collect();
+    parts.reverse();
+    let (address, pin, token) = (parts[0], parts[1], parts[2]);
+    let other = "A".repeat(token.len());
+    let wrong_token = format!("{address}:{pin}:{other}");
+    there.run(&["worker", "start", "--join", &wrong_token]).fails(6, &["token"]);
+    there.run(&["worker", "start", "--join", &wrong_token, "--detach"]).fails(6, &["token"]);
+    there.run(&["job", "ls", "--cluster", &wrong_token]).fails(6, &["token"]);
+    let wrong_pin = format!("{address}:{other}:{token}");
+    there.run(&["worker", "start", "--join", &wrong_pin]).fails(5, &["join string"]);
+    let bare = address.trim_start_matches("muster1:");
+    there.run(&["job", "ls", "--cluster", bare]).fails(2, &["whole join string"]);
+    end(coordinator);
+    there.run(&["job", "ls", "--cluster", &join]).fails(5, &["no coordinator is running"]);
+}
+
+#[test]
+fn a_coordinator_that_cannot_start_says_why() {
+    let (muster, other) = (Muster::new(), Muster::new());
+    let (coordinator, join) = coordinator(&muster);
+    muster.run(&["coordinator", "start", "--http", "none"]).fails(5, &["up already", "--name"]);
+    let address = join.trim_start_matches("muster1:").rsplitn(3, ':').last().unwrap();
+    let busy = ["coordinator", "start", "--listen", address, "--http", "none"];
+    other.run(&busy).fails(5, &[address, "in use"]);
+    other.run(&["coordinator", "start", "--lease", "10"]).fails(2, &["no unit"]);
+    end(coordinator);
+}
