@@ -149,7 +149,8 @@ impl Driver {
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
-            if self.draining && self.agent.outstanding() == 0 && self.report.is_empty() {
+            let is_done = self.agent.outstanding() == 0 && self.waiting.is_empty() && self.report.is_empty();
+            if self.draining && is_done {
                 break Ok(());
             }
         };
