@@ -172,6 +172,37 @@ fn ctrl_c_keeps_the_results_so_far() {
 }
 
 #[test]
+fn what_tasks_started_ends_with_a_cancelled_run() {
+    let muster = Muster::new();
+    let started = muster.path("started");
+    let command = format!("command=echo >> {}; setsid sleep 1000 & sleep 1000", started.display());
+    let run = muster.start(&["run", &plugin("exec"), &command, "-n", "2"]);
+    let lines = || std::fs::read_to_string(&started).unwrap_or_default().lines().count();
+    assert!(
+        fixture::wait_until(|| lines() == 2 && muster.processes().len() >= 8),
+        "{:?}",
+        muster.processes()
+    );
+    run.signal(libc::SIGINT);
+    run.finish().exits(130);
+    assert_eq!(muster.processes(), []);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let muster = Muster::new();
+    let started = muster.path("started");
+    let command = format!("command=echo > {}; sleep 1000", started.display());
+    let run = muster.start(&["run", &plugin("exec"), &command, "-n", "1", "--out", "-"]);
+    assert!(fixture::wait_until(|| started.exists()));
+    run.signal(libc::SIGINT);
+    run.signal(libc::SIGTERM);
+    run.finish().exits(130);
+    assert_eq!(muster.processes(), []);
+    muster.assert_no_temporary_left();
+}
+
+#[test]
 fn a_closed_stdout_ends_quietly() {
     let muster = Muster::new();
     let script = "\"$0\" run \"$1\" ms=1 -n 1000000 --out - | head -n 3; echo \"${PIPESTATUS[0]}\" >&2";

@@ -3,6 +3,7 @@
 mod choose;
 pub mod clients;
 mod folder;
+mod orphans;
 mod private;
 mod process;
 mod record;

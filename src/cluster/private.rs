@@ -3,6 +3,7 @@
 
 use super::choose::Session;
 use super::folder::TempFolder;
+use super::orphans::Orphans;
 use super::process::{Child, Start};
 use crate::exit::{Exit, Failure};
 use crate::job::ShapePlan;
@@ -111,10 +112,14 @@ impl Private {
     pub async fn stop(self) {
         let Self { session, mut processes, .. } = self;
         drop(session);
+        let orphans = Orphans::adopt();
         processes.signal_workers();
         for worker in &processes.workers {
+            // What takes longer is killed below.
             let _ = tokio::time::timeout(processes.grace, has_ended(worker)).await;
         }
+        processes.end_workers();
+        orphans.end();
         if let Some(coordinator) = processes.coordinator.take() {
             coordinator.stop().await;
         }
@@ -135,13 +140,19 @@ impl Processes {
         let signal = if self.grace.is_zero() { libc::SIGKILL } else { libc::SIGTERM };
         self.workers.iter_mut().for_each(|worker| worker.signal(signal));
     }
+
+    fn end_workers(&mut self) {
+        self.workers.drain(..).for_each(|mut worker| worker.end(self.grace));
+    }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        self.signal_workers();
-        for worker in &mut self.workers {
-            worker.end(self.grace);
+        if !self.workers.is_empty() {
+            let orphans = Orphans::adopt();
+            self.signal_workers();
+            self.end_workers();
+            orphans.end();
         }
         if let Some(coordinator) = self.coordinator.take() {
             coordinator.abandon();
