@@ -105,6 +105,9 @@ impl Coordinator {
     /// # Errors
     /// What stands in the way; nothing runs then.
     pub async fn start(config: Config) -> Result<Running, StartError> {
+        if config.listen.is_some() {
+            raise_file_limit();
+        }
         // Boxed: starting needs much more room than the future of a caller should have.
         Box::pin(start(config)).await
     }
@@ -158,6 +161,9 @@ struct Opened {
 }
 
 async fn start(config: Config) -> Result<Running, StartError> {
+    if config.listen.is_some() {
+        raise_file_limit();
+    }
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking(move || open_store(state.as_deref()));
     let mut opened = opened.await.map_err(|error| StartError::Ended(error.to_string()))??;
@@ -202,6 +208,22 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
     tracing::info!(epoch = epoch.0, durable, "coordinator is up");
     Ok(Running { unix, tls_addr, http_addr, epoch, left_out, join_string, stop, outcome })
+}
+
+/// Every worker's stream is a file: takes as many as this process may have. Only for coordinators that others
+/// reach over the network, because children inherit it.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit that outlives both calls, which only read or write it.
+    let raised = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+        }
+    };
+    if !raised {
+        tracing::warn!(error = %std::io::Error::last_os_error(), "cannot raise the limit of open files");
+    }
 }
 
 fn settings(config: &Config) -> Settings {

@@ -410,7 +410,9 @@ fn speed() {
     let folder = std::env::var_os("MUSTER_STORE_BENCH");
     let own = tempfile::tempdir().unwrap();
     let folder = folder.as_deref().map_or(own.path(), Path::new);
+    let start = std::time::Instant::now();
     let mut store = SqliteStore::open(&folder.join("speed")).unwrap();
+    eprintln!("opened in {:?}", start.elapsed());
     let epoch = store.begin_epoch().unwrap();
     store.append(epoch, &[(LogPos(1), submitted())]).unwrap();
     let (rows, per_row) = (2_400u64, 16_384u64);
