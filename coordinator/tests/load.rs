@@ -3,7 +3,7 @@
 
 mod fixture;
 
-use fixture::{Worker, World, capitals, hello, indexes, message, soon};
+use fixture::{Worker, World, capitals, hello, message, soon};
 use muster_proto::link::{Target, connect};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// A field of /proc/self/status in KiB.
-fn memory_kib(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+/// A field of a process's status in KiB.
+fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+/// Processor time of a process.
+fn cpu_s(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
@@ -78,14 +79,14 @@ async fn results_per_second() {
                 v1::Report { blocks: blocks.collect(), ..v1::Report::default() }
             }));
         }
-        let (start, cpu) = (Instant::now(), cpu_s());
+        let (start, cpu) = (Instant::now(), cpu_s(std::process::id()));
         let spec = v1::JobSpec { outputs: outputs.into(), ..world.spec(tasks).await };
         let job = world.submit(spec).await;
         let status = world.ended(job).await;
         let seconds = start.elapsed().as_secs_f64();
         assert_eq!(status.ok, tasks);
         let rate = tasks as f64 / seconds / 1e6;
-        let cpu = cpu_s() - cpu;
+        let cpu = cpu_s(std::process::id()) - cpu;
         eprintln!(
             "{outputs:?} durable={durable}: {rate:.1} M tasks/s, {cpu:.2} s CPU, leases {}",
             status.leases
@@ -93,40 +94,55 @@ async fn results_per_second() {
     }
 }
 
-/// Workers that do nothing but breathe. They share this process, so what is printed is both ends, and each
-/// takes two files: ten thousand need a limit above 20,000.
+/// Ten thousand workers that do nothing but breathe, on a coordinator in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
-async fn many_workers() {
-    const WORKERS: usize = 9_900;
-    let world = World::start().await;
-    let target = Target::Unix(world.running.unix.clone().unwrap());
-    let before = memory_kib("VmRSS");
-    let mut held = Vec::new();
-    for _ in 0..WORKERS {
-        // A connection each, as real workers have.
-        let link = connect(&target).await.unwrap();
-        let (to, messages) = mpsc::channel(1);
-        to.send(message(from_worker::Kind::Hello(hello(1)))).await.unwrap();
-        let mut client = WorkerLinkClient::new(link);
-        let mut from = client.attach(ReceiverStream::new(messages)).await.unwrap().into_inner();
-        from.message().await.unwrap().unwrap();
-        held.push((to, from));
-    }
-    let after = memory_kib("VmRSS");
-    eprintln!("{:.1} KiB a worker, both ends", (after - before) as f64 / WORKERS as f64);
-    let (start, cpu) = (Instant::now(), cpu_s());
-    for _ in 0..5 {
-        let round = Instant::now();
-        for (to, _) in &held {
-            to.send(message(from_worker::Kind::Heartbeat(v1::Heartbeat::default()))).await.unwrap();
+async fn ten_thousand_workers() {
+    const WORKERS: usize = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = std::process::Command::new(env!("CARGO_BIN_EXE_muster-coordinator"))
+        .args(["--http", "none", "--listen", "127.0.0.1:0", "--state"])
+        .arg(folder.path().join("state"))
+        .arg("--socket")
+        .arg(folder.path().join("socket"))
+        .env("MUSTER_LOG", "error")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = coordinator.id();
+    let mut join = String::new();
+    let mut stdout = std::io::BufReader::new(coordinator.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut join).unwrap();
+    for (name, target) in
+        [("unix", Target::Unix(folder.path().join("socket"))), ("tls", Target::parse(join.trim()).unwrap())]
+    {
+        let before = memory_kib(pid, "VmRSS");
+        let mut held = Vec::new();
+        for _ in 0..WORKERS {
+            // A connection each, as real workers have.
+            let link = connect(&target).await.unwrap();
+            let (to, messages) = mpsc::channel(1);
+            to.send(message(from_worker::Kind::Hello(hello(1)))).await.unwrap();
+            let mut client = WorkerLinkClient::new(link);
+            let mut from = client.attach(ReceiverStream::new(messages)).await.unwrap().into_inner();
+            from.message().await.unwrap().unwrap();
+            held.push((to, from));
         }
-        tokio::time::sleep(Duration::from_secs(1).saturating_sub(round.elapsed())).await;
+        let (start, cpu) = (Instant::now(), cpu_s(pid));
+        for _ in 0..5 {
+            let round = Instant::now();
+            for (to, _) in &held {
+                to.send(message(from_worker::Kind::Heartbeat(v1::Heartbeat::default()))).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_secs(1).saturating_sub(round.elapsed())).await;
+        }
+        let share = (cpu_s(pid) - cpu) / start.elapsed().as_secs_f64() * 100.0;
+        let kib = (memory_kib(pid, "VmRSS") - before) as f64 / WORKERS as f64;
+        eprintln!("{name}: {kib:.1} KiB a worker, {share:.1} % of a core");
+        drop(held);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        eprintln!("{name}: {} KiB after all left, {before} KiB before they came", memory_kib(pid, "VmRSS"));
     }
-    let share = (cpu_s() - cpu) / start.elapsed().as_secs_f64();
-    eprintln!("{:.1} % of a core, both ends", share * 100.0);
-    tokio::spawn(Worker::attach(&world, 1).await.serve(indexes));
-    drop(held);
-    let job = world.submit(world.spec(10).await).await;
-    world.ended(job).await;
+    coordinator.kill().unwrap();
+    coordinator.wait().unwrap();
 }
