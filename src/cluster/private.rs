@@ -4,19 +4,20 @@
 use super::choose::Session;
 use super::folder::TempFolder;
 use super::orphans::Orphans;
-use super::process::{Child, Start};
+use super::process::{Child, Start, readable};
 use crate::exit::{Exit, Failure};
 use crate::job::ShapePlan;
 use crate::service::InProcess;
 use muster_proto::link::{Target, connect};
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a worker may take to end before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long ended orphans may hold their place.
+const REAP_PAUSE: Duration = Duration::from_millis(250);
 
 /// A running private cluster. Must be started on the main thread: its workers die with the thread that
 /// started them.
@@ -30,6 +31,7 @@ pub struct Private {
 struct Processes {
     workers: Vec<Child>,
     coordinator: Option<InProcess>,
+    orphans: Orphans,
     folder: TempFolder,
     grace: Duration,
 }
@@ -45,8 +47,10 @@ impl Private {
     pub async fn start(workers: u32, slots: u32, state: Option<&Path>) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
-        let coordinator = InProcess::start(&socket, state).await?;
-        let mut children = Vec::new();
+        let coordinator = Some(InProcess::start(&socket, state).await?);
+        let orphans = Orphans::adopt();
+        let mut processes =
+            Processes { workers: Vec::new(), coordinator, orphans, folder, grace: STOP_GRACE };
         for number in 1..=workers {
             let mut connect = OsString::from("unix:");
             connect.push(&socket);
@@ -55,12 +59,10 @@ impl Private {
             arguments.push(connect);
             arguments.extend(["--slots".into(), slots.to_string().into()]);
             arguments.extend(["--name".into(), format!("worker-{number}").into()]);
-            children.push(Child::start(&arguments, Start::Bound, None)?);
+            processes.workers.push(Child::start(&arguments, Start::Bound, None)?);
         }
         let link = connect(&Target::Unix(socket)).await?;
         let session = Session { link, name: "private".to_owned() };
-        let grace = STOP_GRACE;
-        let processes = Processes { workers: children, coordinator: Some(coordinator), folder, grace };
         Ok(Self { session, slots, processes })
     }
 
@@ -95,11 +97,17 @@ impl Private {
         self.processes.grace = Duration::ZERO;
     }
 
-    /// Comes back when all workers have ended, so that nothing would ever run.
+    /// Comes back when all workers have ended, so that nothing would ever run. Looks after orphans meanwhile.
     pub async fn lost(&self) -> Failure {
         let workers = &self.processes.workers;
-        for worker in workers {
-            has_ended(worker).await;
+        let ended = async {
+            for worker in workers {
+                has_ended(worker).await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = self.reap_orphans() => {}
         }
         Failure::new(
             Exit::Connection,
@@ -108,30 +116,38 @@ impl Private {
         .hint("their last words are above")
     }
 
+    /// Never comes back.
+    async fn reap_orphans(&self) {
+        let Ok(mut child_ended) = signal(SignalKind::child()) else { return std::future::pending().await };
+        loop {
+            child_ended.recv().await;
+            self.processes.orphans.reap(|pid| self.worker_ids().any(|worker| worker == pid));
+            // Many may end at the same time.
+            tokio::time::sleep(REAP_PAUSE).await;
+        }
+    }
+
     /// Ends it: first our own link, so that nobody waits for it, then the workers, then the coordinator.
     pub async fn stop(self) {
         let Self { session, mut processes, .. } = self;
         drop(session);
-        let orphans = Orphans::adopt();
         processes.signal_workers();
         for worker in &processes.workers {
             // What takes longer is killed below.
             let _ = tokio::time::timeout(processes.grace, has_ended(worker)).await;
         }
         processes.end_workers();
-        orphans.end();
+        processes.orphans.end();
         if let Some(coordinator) = processes.coordinator.take() {
             coordinator.stop().await;
         }
     }
 }
 
-/// Comes back when a worker has ended. One whose descriptor cannot be watched is not waited for.
+/// Comes back when a worker has ended.
 async fn has_ended(worker: &Child) {
-    let Ok(descriptor) = worker.descriptor() else { return };
-    // SAFETY: an OwnedFd keeps naming the same open descriptor for as long as it lives.
-    if let Ok(process) = unsafe { AsyncFd::<OwnedFd>::register(descriptor) } {
-        let _ = process.readable().await;
+    if let Ok(process) = worker.descriptor() {
+        readable(process).await;
     }
 }
 
@@ -149,10 +165,9 @@ impl Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
-            let orphans = Orphans::adopt();
             self.signal_workers();
             self.end_workers();
-            orphans.end();
+            self.orphans.end();
         }
         if let Some(coordinator) = self.coordinator.take() {
             coordinator.abandon();

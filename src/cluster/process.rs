@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
 
 /// How a child lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +91,22 @@ pub fn send(pid: u32, signal: i32) {
     }
 }
 
+/// Waits until a process has ended, while other things go on. `false`: it still runs after `limit`.
+pub async fn gone(pid: u32, limit: Duration) -> bool {
+    let Some(process) = open_process(pid) else { return true };
+    tokio::time::timeout(limit, readable(process)).await.is_ok()
+}
+
+/// Waits until a process's descriptor says that it has ended. One that cannot be watched is not waited for.
+pub async fn readable(process: OwnedFd) {
+    // SAFETY: an OwnedFd keeps naming the same open descriptor for as long as it lives.
+    if let Ok(process) = unsafe { AsyncFd::<OwnedFd>::register(process) } {
+        let _ = process.readable().await;
+    }
+}
+
 /// Waits until a process has ended. `false`: it still runs after `limit`.
-pub fn wait_gone(pid: u32, limit: Duration) -> bool {
+fn wait_gone(pid: u32, limit: Duration) -> bool {
     let Some(process) = open_process(pid) else { return true };
     let deadline = Instant::now() + limit;
     loop {

@@ -2,9 +2,7 @@
 
 use super::worker::{up_workers, workers};
 use crate::cli::{DownArgs, UpArgs};
-use crate::cluster::{
-    Child, Process, Record, Start, clients, is_alive, private_folder, socket_path, wait_gone,
-};
+use crate::cluster::{Child, Process, Record, Start, clients, gone, is_alive, private_folder, socket_path};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::worker_slots;
 use crate::terminal::{self, note};
@@ -31,9 +29,9 @@ pub async fn up(args: &UpArgs) -> Outcome {
         }
         Ok(_) => {
             note(format_args!("note: cluster {:?} ended without saying so; cleaning up after it", args.name));
-            clean_up(&args.name)?;
+            clean_up(&args.name).await?;
         }
-        Err(FileError::NoCluster { .. }) => clean_up(&args.name)?,
+        Err(FileError::NoCluster { .. }) => clean_up(&args.name).await?,
         Err(error) => return Err(error.into()),
     }
     let usable = muster_worker::usable_cpus();
@@ -210,17 +208,17 @@ pub async fn down(args: &DownArgs) -> Outcome {
         let _ = clients::cluster(&link).shutdown(v1::ShutdownRequest {}).await;
     }
     if access.is_none() && record.is_none() {
-        clean_up(&args.name)?;
+        clean_up(&args.name).await?;
         return Err(Failure::new(Exit::Connection, format_args!("no cluster {:?} is up", args.name)));
     }
     let ours = record.as_ref().map_or(0, |record| record.workers.len());
     if let Some(record) = &record {
-        stop(record);
+        stop(record).await;
     } else if let Some(access) = &access {
         crate::cluster::send(access.pid, libc::SIGTERM);
-        wait_gone(access.pid, STOP_GRACE);
+        gone(access.pid, STOP_GRACE).await;
     }
-    clean_up(&args.name)?;
+    clean_up(&args.name).await?;
     folder.remove(&args.name)?;
     note(format_args!("cluster {} is down", args.name));
     if others > ours {
@@ -241,21 +239,21 @@ fn any_alive(record: &Record) -> bool {
 }
 
 /// Ends the processes of a record, kills those that do not, and waits until all are gone.
-fn stop(record: &Record) {
+async fn stop(record: &Record) {
     let all = || record.workers.iter().chain([&record.coordinator]).copied();
     all().for_each(|process| process.signal(libc::SIGTERM));
     for process in all() {
-        if process.is_alive() && !wait_gone(process.pid, STOP_GRACE) {
+        if process.is_alive() && !gone(process.pid, STOP_GRACE).await {
             process.signal(libc::SIGKILL);
-            wait_gone(process.pid, STOP_GRACE);
+            gone(process.pid, STOP_GRACE).await;
         }
     }
 }
 
 /// Ends what is left of a cluster whose coordinator is gone, and forgets it.
-fn clean_up(name: &str) -> Result<(), Failure> {
+async fn clean_up(name: &str) -> Result<(), Failure> {
     if let Some(record) = Record::read(name)? {
-        stop(&record);
+        stop(&record).await;
     }
     Record::remove(name)?;
     AccessFolder::of_user()?.remove(name)?;

@@ -65,8 +65,8 @@ pub fn error_line(out: &mut Vec<u8>, index: u64, message: &str) {
 pub fn reduced_text(kind: OutputKind, bytes: &[u8]) -> Option<String> {
     const SHORT_CHARS: usize = 60;
     // A total may be of another kind than the outputs. As a number, eight printable characters would be one
-    // beyond 10^18 or below 10^-100; as text they make sense.
-    let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    // beyond 10^17 or below 10^-150; as text they make sense.
+    let printable = bytes.iter().all(|&byte| (b' '..=b'~').contains(&byte) || byte == b'\n');
     if is_number(kind) && bytes.len() == 8 && !printable {
         return String::from_utf8(file(kind, bytes)).ok().map(|text| text.trim_end().to_owned());
     }
@@ -220,6 +220,7 @@ mod tests {
     fn short_reductions_are_shown() {
         assert_eq!(reduced_text(OutputKind::U64, &17_984u64.to_le_bytes()).as_deref(), Some("17984"));
         assert_eq!(reduced_text(OutputKind::U64, b"12345678").as_deref(), Some("12345678"));
+        assert_eq!(reduced_text(OutputKind::U64, b"5761455\n").as_deref(), Some("5761455"));
         assert_eq!(reduced_text(OutputKind::Text, b"hello\n").as_deref(), Some("hello"));
         assert_eq!(reduced_text(OutputKind::Text, b"two\nlines"), None);
         assert_eq!(reduced_text(OutputKind::Bytes, &[0xff, 0xfe]), None);

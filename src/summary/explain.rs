@@ -1,5 +1,6 @@
 //! `--explain`: before, what will run where; after, where the time went and which flag would help most.
 
+use super::report::shape;
 use super::report::{busy_share, sketch};
 use super::table::{number, pairs, seconds};
 use muster_core::shape::Shape;
@@ -9,6 +10,8 @@ use muster_proto::v1;
 const BUSY_ENOUGH: f64 = 0.9;
 /// Tasks shorter than this are mostly overhead.
 const TINY_NS: f64 = 1_000.0;
+/// In a job shorter than this, start and end show.
+const SHORT_JOB_S: f64 = 1.0;
 
 /// What is known before a job runs.
 #[derive(Debug)]
@@ -24,19 +27,13 @@ pub struct Before<'a> {
 /// What will run where.
 pub fn before(facts: &Before<'_>) -> String {
     let slots = facts.slots;
-    let leases = "ranges of tasks, sized to about 1 ms of work a claim and at least four batches ahead; \
-                  smaller toward the end; 10 s, renewed by heartbeat";
+    let leases = "ranges of tasks, at least four batches ahead of every worker and smaller toward the \
+                  end; held for 10 s, renewed by heartbeat; claims of about 1 ms";
     pairs(&[
         ("plugin", format!("{} {}", facts.plugin.name, facts.plugin.version)),
         ("digest", super::report::hex(&facts.plugin.digest)),
         ("cluster", facts.cluster.to_owned()),
-        (
-            "shape",
-            format!(
-                "{} workers x {} processes x {} threads",
-                facts.workers, facts.shape.processes, facts.shape.threads
-            ),
-        ),
+        ("shape", shape(facts.workers, facts.shape.processes, facts.shape.threads)),
         ("slots", format!("{slots} in all")),
         ("tasks", facts.tasks.map_or_else(|| "as inputs come".to_owned(), number)),
         ("leases", leases.to_owned()),
@@ -110,9 +107,11 @@ pub fn help_most(status: &v1::JobStatus) -> &'static str {
         };
     }
     if inputs {
-        "--files in place of --lines, or --chunk: reading inputs held the slots up"
+        "--chunk with another size: reading and sending inputs held the slots up"
+    } else if status.wall_s < SHORT_JOB_S {
+        "-n with more tasks: the job was so short that its start and its end weigh"
     } else {
-        "-t 1 -w 1: compare with one slot; tasks may wait for each other"
+        "-n with more, smaller tasks: slots ran dry while others still had work"
     }
 }
 

@@ -153,15 +153,11 @@ impl Report {
     pub fn table(&self) -> String {
         let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let Plugin { name, version, digest } = &self.plugin;
-        let shape = [
-            counted(self.workers, "worker", "workers"),
-            counted(self.processes, "process", "processes"),
-            counted(self.threads, "thread", "threads"),
-        ];
+        let shape = shape(self.workers, self.processes, self.threads);
         let mut rows = vec![
             ("job", format!("{} {}{reason}", self.job, self.state)),
             ("plugin", format!("{name} {version} ({})", digest.get(..12).unwrap_or_default())),
-            ("ran on", format!("{}: {} ({})", self.cluster, shape.join(" x "), self.model)),
+            ("ran on", format!("{}: {} ({})", self.cluster, shape, self.model)),
             ("tasks", self.tasks_row()),
             ("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))),
         ];
@@ -205,6 +201,16 @@ impl Report {
             named.iter().filter_map(|(name, time)| time.map(|time| format!(", {name} {}", seconds(time))));
         format!("{} mean{} ({} timed)", seconds(mean), shown.collect::<String>(), number(self.run_s.samples))
     }
+}
+
+/// Workers x processes x threads.
+pub fn shape(workers: u32, processes: u32, threads: u32) -> String {
+    let counted = [
+        counted(workers, "worker", "workers"),
+        counted(processes, "process", "processes"),
+        counted(threads, "thread", "threads"),
+    ];
+    counted.join(" x ")
 }
 
 fn counted(count: u32, one: &str, many: &str) -> String {
