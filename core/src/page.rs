@@ -237,6 +237,14 @@ impl SlotRecord {
         pending.end.store(range.end, Ordering::SeqCst);
     }
 
+    /// Moves the end of the claim at ring position `at`, when the next tasks of the same use of the same entry
+    /// are claimed right behind it, or were not after all. One store: at no time is the claim not there.
+    pub fn extend(&self, at: usize, end: u64) {
+        if let Some(pending) = self.pending.get(at) {
+            pending.end.store(end, Ordering::SeqCst);
+        }
+    }
+
     /// Forgets all claims: their results were sent.
     pub fn settle(&self) {
         for pending in &self.pending {
@@ -299,6 +307,8 @@ mod tests {
             )
             .unwrap();
         assert_eq!(slot.pending().collect::<Vec<_>>(), [(11, generation, IndexRange::new(5, 7))]);
+        slot.extend(3, 9);
+        assert_eq!(slot.pending().collect::<Vec<_>>(), [(11, generation, IndexRange::new(5, 9))]);
         slot.settle();
         assert_eq!(slot.pending().count(), 0);
     }

@@ -2,7 +2,7 @@
 //! read-only and shared by all workers of the user on this machine. A file with the right name is still checked
 //! once by each worker: disks and people change files.
 
-use muster_plugin_host::{PluginError, inspect};
+use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
 use muster_proto::link::Link;
@@ -25,6 +25,8 @@ pub struct PluginFile {
     pub name: String,
     /// An executor may serve several jobs of it, one after the other.
     pub reusable: bool,
+    /// The metrics that it declares.
+    pub metrics: Vec<MetricSpec>,
 }
 
 /// Why a plugin cannot be had, or no plugin at all.
@@ -186,7 +188,8 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
     let inspection = inspect(&path)?;
     let reusable = inspection.manifest.flag_names().any(|flag| flag == "multi_job");
     let name = inspection.manifest.name().to_owned();
-    Ok(Some(PluginFile { path, name, reusable }))
+    let metrics = inspection.manifest.metrics().to_vec();
+    Ok(Some(PluginFile { path, name, reusable, metrics }))
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -24,6 +24,7 @@ mod cache;
 mod http;
 mod metrics;
 mod process;
+mod workload_metrics;
 
 pub use agent::run;
 pub use args::WorkerArgs;

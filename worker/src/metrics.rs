@@ -1,9 +1,13 @@
 //! The worker's metrics. Names are constants here. Counters and gauges go through the exporter; times of tasks
 //! come as bucket counts from the executors, are kept as such, and are rendered beside the exporter's text.
 
+use crate::cache::PluginFile;
+use crate::frame::Reading;
+use crate::workload_metrics::WorkloadMetrics;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use muster_core::agent::ExitCause;
+use muster_core::id::ExecutorId;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::{Sketch, bucket_floor};
 use muster_core::time::Span;
@@ -62,6 +66,7 @@ struct Own {
     phases: BTreeMap<(String, Phase), Sketch>,
     lease_tasks: Sketch,
     attempts: BTreeMap<(String, &'static str), Counter>,
+    workloads: WorkloadMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -123,8 +128,14 @@ impl Metrics {
         self.attempts(plugin, class.name(), 1);
     }
 
+    /// What a plugin's own metrics stand at in one executor.
+    pub fn workload(&self, plugin: &PluginFile, executor: ExecutorId, readings: Vec<Reading>) {
+        self.own().workloads.read(&plugin.name, &plugin.metrics, executor, readings);
+    }
+
     /// An executor ended.
-    pub fn executor_ended(&self, cause: ExitCause) {
+    pub fn executor_ended(&self, plugin: &str, executor: ExecutorId, cause: ExitCause) {
+        self.own().workloads.executor_ended(plugin, executor);
         with_local_recorder(&self.recorder, || {
             counter!(EXECUTOR_EXITS, "cause" => cause.name()).increment(1)
         });
@@ -175,6 +186,7 @@ impl Metrics {
         render_family(&mut text, PHASE_SECONDS, help, &PHASE_BOUNDS_NS, 1e9, phases);
         let leases = std::iter::once((String::new(), &own.lease_tasks));
         render_family(&mut text, LEASE_TASKS, "Tasks of the leases that arrived", &LEASE_BOUNDS, 1.0, leases);
+        own.workloads.render(&mut text);
         text
     }
 
@@ -280,7 +292,7 @@ mod tests {
         metrics.attempts_ok("null", 1_000);
         metrics.attempts_ok("null", 1);
         metrics.attempt_failed("null", FailureClass::Panicked);
-        metrics.executor_ended(ExitCause::Signal);
+        metrics.executor_ended("null", ExecutorId(1), ExitCause::Signal);
         metrics.plugin_loaded(true);
         metrics.lease(4_096);
         let mut times = Sketch::new();

@@ -83,7 +83,7 @@ impl Driver {
                 Output::ReportFailed { lease, index, class } => {
                     let text = if let Arrived::Failure(text) = arrived { text } else { class.name() };
                     if let Some(job) = self.leases.get(&lease).and_then(|lease| self.jobs.get(&lease.job)) {
-                        self.metrics.attempt_failed(&job.plugin_name, class);
+                        self.metrics.attempt_failed(&job.plugin.name, class);
                     }
                     self.report.failure(lease, index, class, text.to_owned());
                 }
@@ -103,8 +103,8 @@ impl Driver {
             return self.backlog.push_back(not_started(id));
         };
         let load = ToExecutor::Load { path: job.plugin.path.to_string_lossy().into_owned() };
-        let name = Arc::clone(&job.plugin_name);
-        let handle = ExecutorHandle::start(id, seat, name, &self.spawner, &self.events);
+        let plugin = Arc::clone(&job.plugin);
+        let handle = ExecutorHandle::start(id, seat, plugin, &self.spawner, &self.events);
         handle.send(load.encode(), Vec::new());
         self.executors.insert(id, handle);
         self.metrics.set_executors(self.executors.len());
@@ -190,7 +190,7 @@ impl Driver {
             (items.slice(from..from + range.len() as usize), share as u64)
         };
         if !lease.whole {
-            self.metrics.attempts_ok(&job.plugin_name, range.len() - skipped.len() as u64);
+            self.metrics.attempts_ok(&job.plugin.name, range.len() - skipped.len() as u64);
         }
         let (job, ended_ns, skipped) = (lease.job, *ended_ns, skipped.to_vec());
         self.report.results(Results { job, lease: id, range, packed, busy_ns, ended_ns, skipped, combined });
@@ -214,7 +214,7 @@ impl Driver {
         for executor in self.executors.values_mut() {
             executor.seat.take_if(|seat| seat.job == id);
         }
-        self.measure_memory_soon();
+        self.tell_memory_soon();
         self.start_next_life(id);
     }
 

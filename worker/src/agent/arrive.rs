@@ -37,7 +37,10 @@ impl Driver {
                 executor.circumstances.refusal = Some(text);
             }
             FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(text),
-            FromExecutor::Opened { .. } => self.feed(Input::ExecutorReady { executor: id }),
+            FromExecutor::Opened { .. } => {
+                self.tell_memory_soon();
+                self.feed(Input::ExecutorReady { executor: id });
+            }
             FromExecutor::Closed { .. } => {
                 executor.seat = None;
                 self.feed(Input::ExecutorIdle { executor: id });
@@ -49,7 +52,8 @@ impl Driver {
                     format!("it sent results of job {}, which it does not have", batch.job),
                 );
             }
-            FromExecutor::Log { level, text } => log(&executor.plugin, level, &text),
+            FromExecutor::Readings(readings) => self.metrics.workload(&executor.plugin, id, readings),
+            FromExecutor::Log { level, text } => log(&executor.plugin.name, level, &text),
         }
     }
 
@@ -113,7 +117,12 @@ impl Driver {
 
     fn on_violation(&mut self, id: ExecutorId, text: String) {
         let Some(executor) = self.executors.get_mut(&id) else { return };
-        tracing::error!(plugin = %executor.plugin, executor = id.0, text, "an executor broke the rules; it is killed");
+        tracing::error!(
+            plugin = executor.plugin.name,
+            executor = id.0,
+            text,
+            "an executor broke the rules; it is killed"
+        );
         executor.circumstances.violation.get_or_insert(text);
         executor.kill();
     }
@@ -122,13 +131,13 @@ impl Driver {
         let Some(mut executor) = self.executors.remove(&id) else { return };
         executor.circumstances.last_lines = last_lines;
         let (cause, detail) = explain(status, &executor.circumstances);
-        self.metrics.executor_ended(cause);
+        self.metrics.executor_ended(&executor.plugin.name, id, cause);
         self.metrics.set_executors(self.executors.len());
-        let plugin = &executor.plugin;
+        let plugin = &executor.plugin.name;
         if cause.is_crash() {
-            tracing::error!(%plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
+            tracing::error!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         } else {
-            tracing::debug!(%plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
+            tracing::debug!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         }
         let Held { claims, running } =
             executor.seat.map(|seat| self.clear_seat(seat, cause, &detail)).unwrap_or_default();
@@ -162,9 +171,9 @@ pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metr
     if phases.busy == Span::ZERO && phases.dispatch.count() == 0 && phases.report.count() == 0 {
         return;
     }
-    metrics.phase(&job.plugin_name, Phase::Dispatch, &phases.dispatch);
-    metrics.phase(&job.plugin_name, Phase::Run, &phases.run);
-    metrics.phase(&job.plugin_name, Phase::Report, &phases.report);
+    metrics.phase(&job.plugin.name, Phase::Dispatch, &phases.dispatch);
+    metrics.phase(&job.plugin.name, Phase::Run, &phases.run);
+    metrics.phase(&job.plugin.name, Phase::Report, &phases.report);
     report.phases(phases);
     *phases = Phases { job: phases.job, ..Phases::default() };
 }

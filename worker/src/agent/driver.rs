@@ -56,6 +56,7 @@ pub(super) struct Driver {
     memory: Memory,
     begun_ns: u64,
     draining: bool,
+    heartbeat_due: bool,
 }
 
 /// What the loop woke up for.
@@ -101,6 +102,7 @@ impl Driver {
             memory: Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
+            heartbeat_due: false,
         }
     }
 
@@ -145,7 +147,8 @@ impl Driver {
             }
             self.take_more(&mut events, &mut session);
             self.send_report(session.as_ref());
-            if let Some(session) = session.as_ref().filter(|_| Instant::now() >= next_heartbeat) {
+            let is_due = std::mem::take(&mut self.heartbeat_due) || Instant::now() >= next_heartbeat;
+            if let Some(session) = session.as_ref().filter(|_| is_due) {
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
@@ -338,9 +341,10 @@ impl Driver {
         Instant::now() + Duration::from_nanos(time.since(self.now()).0)
     }
 
-    /// A job ended: its memory is worth knowing now.
-    pub fn measure_memory_soon(&mut self) {
+    /// Memory has changed: the next heartbeat comes at once and tells.
+    pub fn tell_memory_soon(&mut self) {
         self.memory.expire();
+        self.heartbeat_due = true;
     }
 }
 

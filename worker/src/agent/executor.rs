@@ -4,6 +4,7 @@
 use super::event::{Event, Events};
 use super::exit::Circumstances;
 use super::output::{LastLines, forward_output};
+use crate::cache::PluginFile;
 use crate::frame::{FrameBuffer, FromExecutor};
 use crate::os::process::{self, WaitStatus};
 use crate::os::socket;
@@ -37,7 +38,7 @@ pub(super) struct ExecutorHandle {
     /// The job it has, and its slots in the job's page.
     pub seat: Option<Seat>,
     pub circumstances: Circumstances,
-    pub plugin: Arc<str>,
+    pub plugin: Arc<PluginFile>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     process: Arc<Process>,
 }
@@ -70,7 +71,13 @@ impl Process {
 
 impl ExecutorHandle {
     /// Starts an executor. What it says and how it ends comes as events.
-    pub fn start(id: ExecutorId, seat: Seat, plugin: Arc<str>, spawner: &Spawner, events: &Events) -> Self {
+    pub fn start(
+        id: ExecutorId,
+        seat: Seat,
+        plugin: Arc<PluginFile>,
+        spawner: &Spawner,
+        events: &Events,
+    ) -> Self {
         // Not bounded: the agent sends a few frames per job, and kills who does not read them.
         let (outgoing, orders) = mpsc::unbounded_channel();
         let process = Arc::new(Process::default());
@@ -104,9 +111,9 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(self, spawner: Spawner, plugin: Arc<str>, orders: mpsc::UnboundedReceiver<Outgoing>) {
+    async fn run(self, spawner: Spawner, plugin: Arc<PluginFile>, orders: mpsc::UnboundedReceiver<Outgoing>) {
         let (status, last_lines) = match spawner.spawn().await.and_then(Child::new) {
-            Ok(child) => self.attend(child, &plugin, orders).await,
+            Ok(child) => self.attend(child, &plugin.name, orders).await,
             Err(error) => (None, vec![format!("it could not be started: {error}")]),
         };
         self.events.send(Event::Ended { executor: self.id, status, last_lines }).await;

@@ -23,7 +23,6 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(super) struct JobState {
     pub open: JobOpen,
     pub plugin: Arc<PluginFile>,
-    pub plugin_name: Arc<str>,
     pub memory: Option<Memory>,
     /// Why its executors do not work, when they do not.
     pub trouble: String,
@@ -96,7 +95,6 @@ impl JobState {
     pub fn new(open: JobOpen, plugin: Arc<PluginFile>) -> Self {
         Self {
             phases: Phases { job: open.job, ..Phases::default() },
-            plugin_name: plugin.name.as_str().into(),
             open,
             plugin,
             memory: None,
@@ -248,16 +246,15 @@ impl Memory {
         found
     }
 
-    /// An announced claim, unless its tasks were never taken out of the entry.
+    /// The part of an announced claim that was really taken out of the entry.
     fn taken(&self, entry: usize, generation: u16, range: IndexRange) -> Option<(LeaseId, IndexRange)> {
         let place = EntryUse { entry: u16::try_from(entry).ok()?, generation };
         let lease = self.lease_at(place)?;
-        let untaken = self.published[entry]
-            .filter(|published| published.generation == generation)
-            .is_some_and(|published| {
-                let word = self.page.entries()[entry].word();
-                word.generation == generation && range.start >= published.range.start + u64::from(word.next)
-            });
-        (!untaken).then_some((lease, range))
+        let word = self.page.entries().get(entry)?.word();
+        let unclaimed_from = self.published[entry]
+            .filter(|published| published.generation == generation && word.generation == generation)
+            .map_or(u64::MAX, |published| published.range.start + u64::from(word.next));
+        let taken = IndexRange::new(range.start, range.end.min(unclaimed_from));
+        (!taken.is_empty()).then_some((lease, taken))
     }
 }

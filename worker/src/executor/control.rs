@@ -2,9 +2,10 @@
 //! that are inside a long task.
 
 use super::EXIT_REFUSED;
-use super::flush::{Bell, HOLD_NS_MAX};
+use super::flush::{Bell, LOOK_MS};
 use super::job::RunningJob;
 use super::outbox::Outbox;
+use super::readings::{INTERVAL_MS, Readings, has_metrics};
 use super::services::Services;
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
@@ -29,6 +30,7 @@ pub(super) struct Control {
     descriptors: VecDeque<OwnedFd>,
     plugin: Option<Plugin>,
     job: Option<RunningJob>,
+    readings: Readings,
     stopping: bool,
 }
 
@@ -46,6 +48,7 @@ impl Control {
             descriptors: VecDeque::new(),
             plugin: None,
             job: None,
+            readings: Readings::default(),
             stopping: false,
         })
     }
@@ -63,6 +66,9 @@ impl Control {
             if overdue && let Some(job) = &self.job {
                 job.send_overdue(&self.outbox);
             }
+            if let (Some(plugin), Some(_)) = (&self.plugin, &self.job) {
+                self.readings.tell_when_due(plugin, &self.outbox);
+            }
             let step = if readable { self.read() } else { Ok(()) };
             if let Err(End(code)) = step.and_then(|()| self.finish_closing()) {
                 return code;
@@ -75,13 +81,23 @@ impl Control {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let holding = || self.job.as_ref().is_some_and(RunningJob::holds_results);
         self.bell.fall_asleep();
-        let timeout = if holding() { (HOLD_NS_MAX / 1_000_000) as i32 } else { -1 };
+        let timeout_ms = if holding() {
+            self.bell.stay_awake();
+            Some(LOOK_MS)
+        } else {
+            let measures = self.job.is_some() && self.plugin.as_ref().is_some_and(has_metrics);
+            measures.then_some(INTERVAL_MS)
+        };
+        let timeout = timeout_ms.map_or(-1, |ms| ms as libc::c_int);
         let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut fds = [watch(self.socket.as_raw_fd()), watch(self.bell.fd().as_raw_fd())];
         // SAFETY: `fds` is an array of two valid pollfd.
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
         let error = (ready < 0).then(io::Error::last_os_error);
-        self.bell.awake();
+        self.bell.stay_awake();
+        if fds[1].revents != 0 {
+            self.bell.hush();
+        }
         match error {
             Some(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             Some(_) => Ok((false, false)),
@@ -169,6 +185,9 @@ impl Control {
         let Some(running) = self.job.take_if(|running| running.has_ended()) else { return Ok(()) };
         let job = running.id();
         running.end();
+        if let Some(plugin) = &self.plugin {
+            self.readings.tell(plugin, &self.outbox);
+        }
         self.outbox.send(&FromExecutor::Closed { job });
         if self.stopping { Err(End(0)) } else { Ok(()) }
     }

@@ -11,8 +11,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Results wait at most about this long for others to travel with.
-pub(super) const HOLD_NS_MAX: u64 = 15_000_000;
+/// Results wait at most about this long for others to travel with, while there is more to claim. Every frame
+/// takes a core away from tasks for about 100 us, over agent and coordinator together.
+pub(super) const HOLD_NS_MAX: u64 = 40_000_000;
+/// How often the control thread looks for results that wait too long, while there are any. Rarer than threads
+/// look themselves: it only matters when a task takes much longer than those before it.
+pub(super) const LOOK_MS: u64 = 100;
 /// A frame is sent when it has about this many bytes.
 pub(super) const FRAME_BYTES: usize = 256 << 10;
 
@@ -135,9 +139,13 @@ impl Bell {
         self.0.asleep.store(true, SeqCst);
     }
 
-    /// The control thread is awake.
-    pub fn awake(&self) {
+    /// The control thread wakes up by itself soon enough.
+    pub fn stay_awake(&self) {
         self.0.asleep.store(false, SeqCst);
+    }
+
+    /// Forgets that it was rung.
+    pub fn hush(&self) {
         let mut count = [0u8; 8];
         // SAFETY: eight writable bytes, as an eventfd wants them.
         unsafe { libc::read(self.0.event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };

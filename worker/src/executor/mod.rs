@@ -7,6 +7,7 @@ mod control;
 mod flush;
 mod job;
 mod outbox;
+mod readings;
 mod reduce;
 mod services;
 mod thread;

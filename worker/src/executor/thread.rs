@@ -32,7 +32,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
         ordinal: ordinal as usize,
         record,
         cursor: 0,
-        pending: 0,
+        pending: Pending { record, claims: 0, last: (0, 0, IndexRange::default()) },
         pace: Pace::new(),
         runner: Runner::new(shared, ordinal, record),
     };
@@ -68,8 +68,7 @@ struct TaskThread<'a> {
     record: &'a SlotRecord,
     /// The page entry that gave the last claim.
     cursor: usize,
-    /// Claims in the slot record whose results may not have been sent.
-    pending: usize,
+    pending: Pending<'a>,
     pace: Pace,
     runner: Runner<'a>,
 }
@@ -97,32 +96,31 @@ impl TaskThread<'_> {
     }
 
     fn claim(&mut self) -> Option<(usize, Claim)> {
-        let (shared, pace, record, pending) = (self.shared, &self.pace, self.record, self.pending);
+        let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
         let leaf = shared.open.reduce_leaf;
         let slots = shared.page.allowed().clamp(1, shared.page.slots());
-        let claimed = shared.page.claim(
+        let (entry, claim) = shared.page.claim(
             self.cursor,
             |start, unclaimed, total| {
                 let wanted = pace.tasks(total, slots).min(unclaimed);
                 if leaf == 0 { wanted } else { whole_leaves(start, wanted, leaf) }
             },
-            |entry, generation, range| record.announce(pending, entry, generation, range),
+            |entry, generation, range| pending.announce(entry, generation, range),
         )?;
-        self.pending += 1;
-        Some(claimed)
+        self.pending.claimed(entry, &claim);
+        Some((entry, claim))
     }
 
     /// Claims whose results are with the agent need not be known to it by the page any more.
     fn settle_what_was_sent(&mut self) {
-        if self.pending == 0 {
+        if self.pending.claims == 0 {
             return;
         }
         let sent = self.holdings().gather.is_empty();
-        if !sent && self.pending == PENDING_CLAIMS_MAX {
+        if sent {
+            self.pending.settle();
+        } else if self.pending.claims == PENDING_CLAIMS_MAX {
             self.flush();
-        } else if sent {
-            self.record.settle();
-            self.pending = 0;
         }
     }
 
@@ -139,12 +137,55 @@ impl TaskThread<'_> {
         let mut held = self.holdings();
         self.shared.holdings.send(&mut held, &self.shared.outbox);
         drop(held);
-        self.record.settle();
-        self.pending = 0;
+        self.pending.settle();
     }
 
     fn holdings(&self) -> MutexGuard<'_, Held> {
         self.shared.holdings.lock(self.ordinal)
+    }
+}
+
+/// The claims in the slot record whose results may not have been sent.
+struct Pending<'a> {
+    record: &'a SlotRecord,
+    claims: usize,
+    /// Entry, generation and tasks of the last one.
+    last: (usize, u16, IndexRange),
+}
+
+impl Pending<'_> {
+    /// Writes down what is about to be claimed, or with an empty range that it was not.
+    fn announce(&self, entry: usize, generation: u16, range: IndexRange) {
+        if range.is_empty() {
+            // Somebody else was faster: whichever of the two was written is taken back.
+            if self.claims > 0 {
+                self.record.extend(self.claims - 1, self.last.2.end);
+            }
+            self.record.announce(self.claims, entry, generation, range);
+        } else if self.extends_last(entry, generation, range) {
+            self.record.extend(self.claims - 1, range.end);
+        } else {
+            self.record.announce(self.claims, entry, generation, range);
+        }
+    }
+
+    fn extends_last(&self, entry: usize, generation: u16, range: IndexRange) -> bool {
+        let (last_entry, last_generation, last) = self.last;
+        self.claims > 0 && last_entry == entry && last_generation == generation && last.end == range.start
+    }
+
+    fn claimed(&mut self, entry: usize, claim: &Claim) {
+        if self.extends_last(entry, claim.generation, claim.range) {
+            self.last.2.end = claim.range.end;
+        } else {
+            self.last = (entry, claim.generation, claim.range);
+            self.claims += 1;
+        }
+    }
+
+    fn settle(&mut self) {
+        self.record.settle();
+        self.claims = 0;
     }
 }
 

@@ -4,11 +4,13 @@
 
 mod batch;
 mod codec;
+mod reading;
 mod stream;
 mod to_executor;
 
 pub use batch::{Batch, Block, EntryUse, Failure, Gather};
 pub use codec::FrameError;
+pub use reading::Reading;
 pub use stream::{FRAME_BYTES_MAX, FrameBuffer, split_frame};
 pub use to_executor::{OpenJob, ToExecutor};
 
@@ -47,6 +49,8 @@ pub enum FromExecutor {
         /// The job.
         job: u64,
     },
+    /// What the plugin's own metrics stand at, in the manifest's order.
+    Readings(Vec<Reading>),
     /// The plugin said something.
     Log {
         /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
@@ -63,6 +67,7 @@ const OPEN_FAILED: u8 = 4;
 const BATCH: u8 = 5;
 const CLOSED: u8 = 6;
 const LOG: u8 = 7;
+const READINGS: u8 = 8;
 
 impl FromExecutor {
     /// The frame, with its length in front. Batches are written by [`Gather`].
@@ -89,6 +94,10 @@ impl FromExecutor {
                 frame.u8(CLOSED);
                 frame.u64(*job);
             }
+            Self::Readings(readings) => {
+                frame.u8(READINGS);
+                reading::write(&mut frame, readings);
+            }
             Self::Log { level, text } => {
                 frame.u8(LOG);
                 frame.u32(*level);
@@ -108,6 +117,7 @@ impl FromExecutor {
             OPEN_FAILED => Self::OpenFailed { job: fields.u64("job")?, text: fields.text("text")? },
             BATCH => Self::Batch(Batch::decode(&mut fields)?),
             CLOSED => Self::Closed { job: fields.u64("job")? },
+            READINGS => Self::Readings(reading::read(&mut fields)?),
             LOG => Self::Log { level: fields.u32("level")?, text: fields.text("text")? },
             kind => return Err(FrameError::UnknownKind { kind }),
         };

@@ -70,6 +70,11 @@ fn every_message_survives_the_way() {
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
         FromExecutor::Closed { job: u64::MAX },
         FromExecutor::Log { level: 3, text: "käse".into() },
+        FromExecutor::Readings(vec![
+            Reading::Counter(1.5),
+            Reading::Gauge(-2.0),
+            Reading::Histogram { sum: 3.0, buckets: vec![(0.5, 1), (f64::INFINITY, 2)] },
+        ]),
         FromExecutor::Batch(Batch { job: 2, ..Batch::default() }),
     ] {
         let mut bytes = BytesMut::from(&message.encode()[..]);
