@@ -12,6 +12,7 @@ use muster_proto::packed::Items;
 use muster_proto::v1::{
     Drain, FailureClass, Grant, JobClose, PluginRef, Recall, Work, from_worker, to_worker,
 };
+use muster_worker::page::JobPage;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,53 @@ fn results_are_combined_along_the_tree() {
     assert_eq!((report.blocks[0].lease, report.blocks[0].start, report.blocks[0].count), (9, 0, root.size));
     let output = Items::try_new(report.blocks[0].results.clone().unwrap(), 1).unwrap();
     assert_eq!(String::from_utf8_lossy(output.item(0)).trim(), "17984");
+}
+
+#[test]
+fn wider_leaves_stay_whole() {
+    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
+    let plugin = coordinator.plugin(&primes());
+    let tasks = 70_000;
+    let job = open_reduced(1, &plugin, r#"{"limit":200000}"#, 2, tasks);
+    let leaf = job.reduce_leaf;
+    assert_eq!(leaf, 2);
+    let grants = vec![grant(1, 5, 0, 30_000), grant(1, 6, 30_000, 40_000)];
+    coordinator.work(&session, Work { opens: vec![job], grants, ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == tasks);
+    for block in &report.blocks {
+        assert!(block.count % leaf == 0 && block.start % block.count == 0, "{} {}", block.start, block.count);
+        assert_eq!(Items::try_new(block.results.clone().unwrap(), 1).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn tasks_that_vanish_from_the_page_run_again() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&wild);
+    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 500)], ..Work::default() });
+    let first = coordinator.reports_until(&mut session, |report| settled(report) > 0);
+    // What a plugin could do that writes where it must not: the last tasks are taken out of the page.
+    let page = page_of(worker.children()[0]);
+    let entry = page.entries().iter().find(|entry| entry.word().unclaimed() > 0).unwrap();
+    let stolen = entry.call_back(entry.word().generation, 100);
+    assert_eq!(stolen.len(), 100);
+    let rest = 500 - settled(&first);
+    let mut report = coordinator.reports_until(&mut session, |report| settled(report) == rest);
+    report.blocks.extend(first.blocks);
+    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..500), "each task once");
+}
+
+/// The job page that an executor has mapped.
+fn page_of(executor: u32) -> JobPage {
+    let links = std::fs::read_dir(format!("/proc/{executor}/fd")).unwrap();
+    let is_page = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("muster-page"))
+    };
+    let path = links.map(|link| link.unwrap().path()).find(is_page).unwrap();
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    JobPage::map(file.into()).unwrap()
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Driver {
         };
         let load = ToExecutor::Load { path: job.plugin.path.to_string_lossy().into_owned() };
         let plugin = Arc::clone(&job.plugin);
-        let handle = ExecutorHandle::start(id, seat, plugin, &self.spawner, &self.events);
+        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, &self.spawner, &self.events);
         handle.send(load.encode(), Vec::new());
         self.executors.insert(id, handle);
         self.metrics.set_executors(self.executors.len());

@@ -31,7 +31,10 @@ impl Driver {
         let Some(executor) = self.executors.get_mut(&id) else { return };
         let job = executor.seat.map(|seat| seat.job);
         match frame {
-            FromExecutor::Loaded => self.metrics.plugin_loaded(true),
+            FromExecutor::Loaded => {
+                executor.is_loaded = true;
+                self.metrics.plugin_loaded(true);
+            }
             FromExecutor::LoadFailed { text } => {
                 self.metrics.plugin_loaded(false);
                 executor.circumstances.refusal = Some(text);

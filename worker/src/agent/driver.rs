@@ -27,6 +27,8 @@ use tonic::Status;
 
 /// How long executors may take to be gone when the worker ends.
 const END_WAIT: Duration = Duration::from_secs(2);
+/// How long a plugin may take to load; opening a job may take as long as it needs.
+const LOAD_TIME_MAX: Span = Span::from_millis(30_000);
 /// How long the last message may take to leave.
 const GOODBYE_WAIT: Duration = Duration::from_millis(200);
 /// Without anything to do the loop turns this often.
@@ -125,10 +127,6 @@ impl Driver {
                     next_heartbeat = Instant::now();
                     self.on_connected(*new, &mut session);
                     Next::Go
-                }
-                Turn::Event(Event::Refused(error)) if self.config.private => {
-                    tracing::debug!(%error, "the coordinator of this private worker is gone");
-                    Next::End
                 }
                 Turn::Event(Event::Refused(error)) => break Err(error),
                 Turn::Event(event) => {
@@ -295,11 +293,23 @@ impl Driver {
         let heartbeat = Heartbeat { busy_slots: busy, executors: self.executors.len() as u32, pss_bytes };
         // A full queue means that the coordinator is not reading: it will find out by itself.
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
+        self.end_hung_loads(now);
         let quiet: Vec<JobId> =
             self.jobs.iter_mut().filter_map(|(&id, job)| job.is_quiet().then_some(id)).collect();
         for job in quiet {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
             self.feed(Input::Quiet { job });
+        }
+    }
+
+    /// Ends executors whose plugin does not finish loading.
+    fn end_hung_loads(&mut self, now: Time) {
+        for executor in self.executors.values_mut() {
+            if !executor.is_loaded && now.since(executor.started) >= LOAD_TIME_MAX {
+                let text = format!("the plugin did not finish loading within {LOAD_TIME_MAX}");
+                executor.circumstances.refusal.get_or_insert(text);
+                executor.kill();
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use muster_core::id::ExecutorId;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Events that wait for the driver. Executors that find the queue full stop being read, and wait in turn.
-const EVENTS_MAX: usize = 16;
+/// Events that wait for the driver. Executors that find the queue full stop being read, and wait in turn. Few,
+/// because each may hold the results of a frame.
+const EVENTS_MAX: usize = 4;
 
 /// Something happened.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use crate::os::process::{self, WaitStatus};
 use crate::os::socket;
 use crate::spawner::{Spawned, Spawner};
 use muster_core::id::{ExecutorId, JobId};
+use muster_core::time::Time;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(super) struct ExecutorHandle {
     pub seat: Option<Seat>,
     pub circumstances: Circumstances,
     pub plugin: Arc<PluginFile>,
+    pub started: Time,
+    pub is_loaded: bool,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     process: Arc<Process>,
 }
@@ -72,6 +75,7 @@ impl Process {
 impl ExecutorHandle {
     /// Starts an executor. What it says and how it ends comes as events.
     pub fn start(
+        now: Time,
         id: ExecutorId,
         seat: Seat,
         plugin: Arc<PluginFile>,
@@ -84,7 +88,7 @@ impl ExecutorHandle {
         let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
         tokio::spawn(supervisor.run(spawner.clone(), Arc::clone(&plugin), orders));
         let circumstances = Circumstances::default();
-        Self { seat: Some(seat), circumstances, plugin, outgoing, process }
+        Self { seat: Some(seat), circumstances, plugin, started: now, is_loaded: false, outgoing, process }
     }
 
     /// Sends a frame.

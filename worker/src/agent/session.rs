@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-/// Messages to the coordinator that wait to be sent.
-const OUTGOING_MAX: usize = 8;
+/// Messages to the coordinator that wait to be sent, with the place that is kept for heartbeats.
+const OUTGOING_MAX: usize = 4;
 /// The first wait before the next try, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);

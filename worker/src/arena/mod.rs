@@ -99,7 +99,8 @@ impl Arena {
             Some(place) => place,
             None => self.grow(len)?,
         };
-        let bytes: Vec<u8> = table.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = Vec::with_capacity(size_of_val(table));
+        table.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         self.file.write_all_at(&bytes, place.at)?;
         self.file.write_all_at(data, place.at + bytes.len() as u64)?;
         self.touched = self.touched.max(place.at + place.len);
