@@ -100,24 +100,25 @@ async fn results_per_second() {
 async fn ten_thousand_workers() {
     const WORKERS: usize = 10_000;
     let folder = tempfile::tempdir().unwrap();
-    let mut coordinator = std::process::Command::new(env!("CARGO_BIN_EXE_muster-coordinator"))
+    let mut coordinator = tokio::process::Command::new(env!("CARGO_BIN_EXE_muster-coordinator"))
         .args(["--http", "none", "--listen", "127.0.0.1:0", "--state"])
         .arg(folder.path().join("state"))
         .arg("--socket")
         .arg(folder.path().join("socket"))
         .env("MUSTER_LOG", "error")
         .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let pid = coordinator.id();
+    let pid = coordinator.id().unwrap();
+    let mut stdout = tokio::io::BufReader::new(coordinator.stdout.take().unwrap());
     let mut join = String::new();
-    let mut stdout = std::io::BufReader::new(coordinator.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut stdout, &mut join).unwrap();
+    soon(tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut join)).await.unwrap();
     for (name, target) in
         [("unix", Target::Unix(folder.path().join("socket"))), ("tls", Target::parse(join.trim()).unwrap())]
     {
         let before = memory_kib(pid, "VmRSS");
-        let mut held = Vec::new();
+        let mut held = tokio::task::JoinSet::new();
         for _ in 0..WORKERS {
             // A connection each, as real workers have.
             let link = connect(&target).await.unwrap();
@@ -126,23 +127,25 @@ async fn ten_thousand_workers() {
             let mut client = WorkerLinkClient::new(link);
             let mut from = client.attach(ReceiverStream::new(messages)).await.unwrap().into_inner();
             from.message().await.unwrap().unwrap();
-            held.push((to, from));
+            held.spawn(async move {
+                let _from = from;
+                let mut second = tokio::time::interval(Duration::from_secs(1));
+                loop {
+                    second.tick().await;
+                    let beat = message(from_worker::Kind::Heartbeat(v1::Heartbeat::default()));
+                    to.send(beat).await.unwrap_or_else(|_| panic!("the coordinator ended a stream"));
+                }
+            });
         }
         let (start, cpu) = (Instant::now(), cpu_s(pid));
-        for _ in 0..5 {
-            let round = Instant::now();
-            for (to, _) in &held {
-                to.send(message(from_worker::Kind::Heartbeat(v1::Heartbeat::default()))).await.unwrap();
-            }
-            tokio::time::sleep(Duration::from_secs(1).saturating_sub(round.elapsed())).await;
-        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(held.try_join_next().is_none(), "every worker is still there");
         let share = (cpu_s(pid) - cpu) / start.elapsed().as_secs_f64() * 100.0;
         let kib = (memory_kib(pid, "VmRSS") - before) as f64 / WORKERS as f64;
         eprintln!("{name}: {kib:.1} KiB a worker, {share:.1} % of a core");
-        drop(held);
+        held.shutdown().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         eprintln!("{name}: {} KiB after all left, {before} KiB before they came", memory_kib(pid, "VmRSS"));
     }
-    coordinator.kill().unwrap();
-    coordinator.wait().unwrap();
+    coordinator.kill().await.unwrap();
 }
