@@ -4,15 +4,11 @@
 mod fixture;
 
 use fixture::coordinator::{Coordinator, Session, finish, grant, open, open_reduced, results, settled};
-use fixture::executor::until;
 use fixture::plugin::{null, primes, wild};
 use fixture::worker::{Worker, get, is_alive};
 use muster_core::reduce::Block;
 use muster_proto::packed::Items;
-use muster_proto::v1::{
-    Drain, FailureClass, Grant, JobClose, PluginRef, Recall, Work, from_worker, to_worker,
-};
-use muster_worker::page::JobPage;
+use muster_proto::v1::{Drain, Grant, JobClose, Recall, Work, from_worker, to_worker};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,48 +86,6 @@ fn unstarted_tasks_are_called_back() {
 }
 
 #[test]
-fn a_crash_costs_the_task_that_ran_and_no_other() {
-    let Some(wild) = wild() else { return };
-    for (mode, cause, word) in
-        [("segv", "signal", "SIGSEGV"), ("abort", "aborted", "last words"), ("exit", "exited", "exit code 7")]
-    {
-        let (coordinator, worker, mut session) = world(&["--slots", "1"]);
-        let plugin = coordinator.plugin(&wild);
-        let opens = vec![open(1, &plugin, &format!(r#"{{"at":333,"mode":"{mode}"}}"#), 1)];
-        coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 1_000)], ..Work::default() });
-        let report = coordinator.reports_until(&mut session, |report| settled(report) == 1_000);
-        assert_eq!(report.failures.len(), 1, "{mode}");
-        assert_eq!((report.failures[0].index, report.failures[0].class()), (333, FailureClass::Crashed));
-        assert!(report.failures[0].message.contains(word), "{}", report.failures[0].message);
-        let others: Vec<u64> = results(&report).into_iter().map(|(index, _)| index).collect();
-        assert!(others.into_iter().eq((0..333).chain(334..1_000)));
-        assert_eq!(report.exits.len(), 1);
-        assert_eq!(report.exits[0].cause, cause);
-        assert_eq!(worker.children().len(), 1, "a fresh executor took its place");
-    }
-}
-
-#[test]
-fn a_killed_executor_loses_nothing() {
-    let Some(wild) = wild() else { return };
-    let (coordinator, worker, mut session) = world(&["--slots", "2"]);
-    let plugin = coordinator.plugin(&wild);
-    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 2)];
-    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 1_000)], ..Work::default() });
-    let mut report = coordinator.reports_until(&mut session, |report| settled(report) > 0);
-    let killed = worker.children()[0];
-    muster_worker::os::process::kill_group(killed, libc::SIGKILL);
-    let rest = 1_000 - settled(&report);
-    let more = coordinator.reports_until(&mut session, |report| settled(report) == rest);
-    report.blocks.extend(more.blocks);
-    // Two tasks ran: both are suspects, none is charged, and both run again.
-    assert_eq!(more.failures, []);
-    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..1_000), "each task once");
-    assert_eq!(more.exits[0].cause, "signal");
-    assert!(!is_alive(killed));
-}
-
-#[test]
 fn results_are_combined_along_the_tree() {
     let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
     let plugin = coordinator.plugin(&primes());
@@ -175,36 +129,6 @@ fn wider_leaves_stay_whole() {
 }
 
 #[test]
-fn tasks_that_vanish_from_the_page_run_again() {
-    let Some(wild) = wild() else { return };
-    let (coordinator, worker, mut session) = world(&["--slots", "1"]);
-    let plugin = coordinator.plugin(&wild);
-    let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
-    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, 500)], ..Work::default() });
-    let first = coordinator.reports_until(&mut session, |report| settled(report) > 0);
-    // What a plugin could do that writes where it must not: the last tasks are taken out of the page.
-    let page = page_of(worker.children()[0]);
-    let entry = page.entries().iter().find(|entry| entry.word().unclaimed() > 0).unwrap();
-    let stolen = entry.call_back(entry.word().generation, 100);
-    assert_eq!(stolen.len(), 100);
-    let rest = 500 - settled(&first);
-    let mut report = coordinator.reports_until(&mut session, |report| settled(report) == rest);
-    report.blocks.extend(first.blocks);
-    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..500), "each task once");
-}
-
-/// The job page that an executor has mapped.
-fn page_of(executor: u32) -> JobPage {
-    let links = std::fs::read_dir(format!("/proc/{executor}/fd")).unwrap();
-    let is_page = |path: &std::path::PathBuf| {
-        std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("muster-page"))
-    };
-    let path = links.map(|link| link.unwrap().path()).find(is_page).unwrap();
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    JobPage::map(file.into()).unwrap()
-}
-
-#[test]
 fn an_executor_serves_the_next_job_of_its_plugin() {
     let (coordinator, worker, mut session) = world(&["--slots", "1"]);
     let Some(wild) = wild() else { return };
@@ -228,67 +152,6 @@ fn an_executor_serves_the_next_job_of_its_plugin() {
 }
 
 #[test]
-fn cancelled_tasks_stop_and_deaf_ones_are_killed() {
-    let Some(wild) = wild() else { return };
-    for mode in ["hang", "deaf"] {
-        let (coordinator, worker, mut session) = world(&["--slots", "1"]);
-        let plugin = coordinator.plugin(&wild);
-        let opens = vec![open(1, &plugin, &format!(r#"{{"at":3,"mode":"{mode}"}}"#), 1)];
-        coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 3, 10)], ..Work::default() });
-        while coordinator.heartbeat(&mut session).busy_slots == 0 {}
-        assert_eq!(worker.children().len(), 1);
-        coordinator.work(&session, close(1, true));
-        until("the executor is gone", || worker.children().is_empty());
-    }
-}
-
-#[test]
-fn a_plugin_that_cannot_be_used_is_said_in_words() {
-    let Some(wild) = wild() else { return };
-    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
-    let trouble = |session: &mut Session, job, plugin: &PluginRef, params: &str| {
-        let (opens, grants) = (vec![open(job, plugin, params, 1)], vec![grant(job, job, 0, 10)]);
-        coordinator.work(session, Work { opens, grants, ..Work::default() });
-        let report = coordinator.reports_until(session, |report| !report.troubles.is_empty());
-        assert_eq!(report.troubles[0].job, job);
-        report.troubles[0].message.clone()
-    };
-    let mut unknown = coordinator.plugin(&wild);
-    unknown.digest = vec![9; 32].into();
-    let text = trouble(&mut session, 1, &unknown, "{}");
-    assert!(text.contains("no plugin with this digest"), "{text}");
-    let damaged = coordinator.plugin(&wild);
-    coordinator.damage(&damaged);
-    let text = trouble(&mut session, 2, &damaged, "{}");
-    assert!(text.contains("damaged"), "{text}");
-    let plugin = coordinator.plugin(&wild);
-    let text = trouble(&mut session, 3, &plugin, r#"{"mode":"refuse"}"#);
-    assert!(text.contains("not welcome"), "{text}");
-    // The worker still works.
-    let opens = vec![open(4, &plugin, "{}", 1)];
-    coordinator.work(&session, Work { opens, grants: vec![grant(4, 4, 0, 10)], ..Work::default() });
-    coordinator.reports_until(&mut session, |report| settled(report) == 10);
-}
-
-#[test]
-fn a_plugin_changed_in_the_cache_is_fetched_again() {
-    let plugin_file = null();
-    let mut coordinator = Coordinator::start();
-    let plugin = coordinator.plugin(&plugin_file);
-    for round in 1..3 {
-        let _worker = Worker::start(&coordinator, &["--slots", "1"]);
-        let mut session = coordinator.session();
-        let opens = vec![open(1, &plugin, "{}", 1)];
-        coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 10)], ..Work::default() });
-        coordinator.reports_until(&mut session, |report| settled(report) == 10);
-        assert_eq!(coordinator.pulls(), round);
-        let cached = std::fs::read_dir(coordinator.folder().join("cache")).unwrap().next().unwrap().unwrap();
-        std::fs::remove_file(cached.path()).unwrap();
-        std::fs::write(cached.path(), "something else").unwrap();
-    }
-}
-
-#[test]
 fn jobs_share_the_slots() {
     let Some(wild) = wild() else { return };
     let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
@@ -303,29 +166,6 @@ fn jobs_share_the_slots() {
     coordinator.reports_until(&mut session, |more| settled(&report) + settled(more) == 800);
     let busy = session.heartbeats.iter().map(|heartbeat| heartbeat.busy_slots).max();
     assert!(busy <= Some(2), "{busy:?} of 2 slots are busy");
-}
-
-#[test]
-fn after_a_new_coordinator_nothing_of_the_old_one_is_reported() {
-    let Some(wild) = wild() else { return };
-    let (mut coordinator, _worker, mut session) = world(&["--slots", "1"]);
-    let plugin = coordinator.plugin(&wild);
-    let slow = r#"{"mode":"slow"}"#;
-    let work = || Work {
-        opens: vec![open(1, &plugin, slow, 1)],
-        grants: vec![grant(1, 5, 0, 300)],
-        ..Work::default()
-    };
-    coordinator.work(&session, work());
-    coordinator.reports_until(&mut session, |report| settled(report) > 0);
-    coordinator.next_epoch();
-    session.close();
-    let mut session = coordinator.session();
-    // The same job and the same number of a lease, in another life.
-    coordinator.work(&session, work());
-    let report = coordinator.reports_until(&mut session, |report| settled(report) == 300);
-    assert_eq!(report.epoch, 2);
-    assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..300), "each task once");
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod control;
 mod flush;
 mod job;
 mod outbox;
+mod pending;
 mod readings;
 mod reduce;
+mod runner;
 mod services;
 mod thread;
 

@@ -2,7 +2,7 @@
 //! index order, and two halves of a block become the block as soon as both are there. What is left at the end
 //! of a claim are maximal aligned blocks.
 
-use super::thread::{Runner, class_of, transient};
+use super::runner::{Runner, class_of, transient};
 use crate::arena::CombineInputs;
 use crate::page::KIND_FINISH;
 use muster_core::range::IndexRange;

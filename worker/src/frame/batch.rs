@@ -1,7 +1,6 @@
-//! Results and failures of one executor thread, gathered over several claims and sent as one frame.
+//! Results and failures of one executor thread, as they arrive in one frame. [`super::Gather`] writes them.
 
-use super::codec::{FrameError, Reader, Writer};
-use super::{BATCH, TEXT_BYTES_MAX};
+use super::codec::{FrameError, Reader};
 use bytes::Bytes;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
@@ -67,7 +66,7 @@ pub struct Failure {
 
 /// Bytes that a block, a failure and a sketch's bucket take at least.
 const BLOCK_BYTES_MIN: usize = 56;
-const FAILURE_BYTES_MIN: usize = 17;
+pub(super) const FAILURE_BYTES_MIN: usize = 17;
 const BUCKET_BYTES: usize = 10;
 
 impl Batch {
@@ -87,35 +86,6 @@ impl Batch {
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
         Ok(Self { job, blocks, failures, dispatch, run })
-    }
-
-    /// The frame of this batch; executors write theirs through [`Gather`].
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut gather = Gather::new(self.job);
-        (gather.dispatch, gather.run) = (self.dispatch.clone(), self.run.clone());
-        gather.failures.clone_from(&self.failures);
-        for block in &self.blocks {
-            let lengths = match block.results.lengths.as_slice() {
-                [] => vec![block.results.width; block.items as usize],
-                lengths => lengths.to_vec(),
-            };
-            gather.heads.push(Head {
-                place: block.place,
-                range: block.range,
-                items: block.items,
-                width: None,
-                lengths: lengths.len(),
-                bytes: block.results.data.len(),
-                busy_ns: block.busy_ns,
-                ended_ns: block.ended_ns,
-                skipped: block.skipped.clone(),
-            });
-            gather.lengths.extend(lengths);
-            gather.data.extend_from_slice(&block.results.data);
-        }
-        let mut frame = gather.encode_head(Vec::new());
-        frame.extend_from_slice(&gather.data);
-        frame
     }
 }
 
@@ -165,213 +135,7 @@ fn sketch(fields: &mut Reader) -> Result<Sketch, FrameError> {
     Ok(sketch)
 }
 
-/// What an executor thread has gathered and not sent. Its memory is used again after each frame.
-#[derive(Debug, Default)]
-pub struct Gather {
-    job: u64,
-    heads: Vec<Head>,
-    failures: Vec<Failure>,
-    lengths: Vec<u32>,
-    data: Vec<u8>,
-    failure_bytes: usize,
-    /// Times from publishing to claiming.
-    pub dispatch: Sketch,
-    /// Times of tasks that were timed alone.
-    pub run: Sketch,
-}
-
-#[derive(Debug)]
-struct Head {
-    place: EntryUse,
-    range: IndexRange,
-    items: u32,
-    /// The length of every result so far; `None`: they differ, and `lengths` has them.
-    width: Option<u32>,
-    lengths: usize,
-    bytes: usize,
-    busy_ns: u64,
-    ended_ns: u64,
-    skipped: Vec<u64>,
-}
-
-impl Gather {
-    /// Nothing of a job yet.
-    #[must_use]
-    pub fn new(job: u64) -> Self {
-        Self { job, ..Self::default() }
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.heads.is_empty() && self.failures.is_empty()
-    }
-
-    /// About how many bytes the frame will have.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.data.len() + size_of_val(&self.lengths[..]) + self.failure_bytes
-    }
-
-    /// Adds a result per task of `range`: their lengths and their bytes side by side. Results that follow the
-    /// last ones of the same lease become one block with them.
-    pub fn add_results(
-        &mut self,
-        place: EntryUse,
-        range: IndexRange,
-        lengths: &[u32],
-        data: &[u8],
-        busy_ns: u64,
-        ended_ns: u64,
-    ) {
-        let follows = |last: &&mut Head| {
-            last.place == place && last.range.end == range.start && u64::from(last.items) == last.range.len()
-        };
-        match self.heads.last_mut().filter(follows) {
-            Some(last) => {
-                let weight = |count: u64, ended: u64| u128::from(count) * u128::from(ended);
-                let ended = weight(last.range.len(), last.ended_ns) + weight(range.len(), ended_ns);
-                last.range.end = range.end;
-                last.ended_ns = (ended / u128::from(last.range.len())) as u64;
-                last.busy_ns += busy_ns;
-            }
-            None => self.heads.push(Head {
-                place,
-                range,
-                items: 0,
-                width: lengths.first().copied(),
-                lengths: 0,
-                bytes: 0,
-                busy_ns,
-                ended_ns,
-                skipped: Vec::new(),
-            }),
-        }
-        if let Some(last) = self.heads.last_mut() {
-            last.add(&mut self.lengths, lengths, data.len());
-            self.data.extend_from_slice(data);
-        }
-    }
-
-    /// Adds one result that stands for all tasks of `range` but the skipped ones.
-    pub fn add_combined(
-        &mut self,
-        place: EntryUse,
-        range: IndexRange,
-        result: &[u8],
-        skipped: Vec<u64>,
-        busy_ns: u64,
-        ended_ns: u64,
-    ) {
-        let bytes = result.len();
-        let width = Some(bytes as u32);
-        self.heads.push(Head {
-            place,
-            range,
-            items: 1,
-            width,
-            lengths: 0,
-            bytes,
-            busy_ns,
-            ended_ns,
-            skipped,
-        });
-        self.data.extend_from_slice(result);
-    }
-
-    /// Adds a failure.
-    pub fn add_failure(&mut self, failure: Failure) {
-        self.failure_bytes += FAILURE_BYTES_MIN + failure.text.len().min(TEXT_BYTES_MAX);
-        self.failures.push(failure);
-    }
-
-    /// The frame up to the results' bytes, written into a used buffer. [`Gather::data`] must follow it.
-    #[must_use]
-    pub fn encode_head(&self, buffer: Vec<u8>) -> Vec<u8> {
-        let mut frame = Writer::begin_in(buffer);
-        frame.u8(BATCH);
-        frame.u64(self.job);
-        write_sketch(&mut frame, &self.dispatch);
-        write_sketch(&mut frame, &self.run);
-        frame.u32(self.failures.len() as u32);
-        for failure in &self.failures {
-            frame.u16(failure.place.entry);
-            frame.u16(failure.place.generation);
-            frame.u64(failure.index);
-            frame.u8(class_code(failure.class));
-            frame.text(&failure.text);
-        }
-        frame.u32(self.heads.len() as u32);
-        for head in &self.heads {
-            head.write(&mut frame);
-        }
-        frame.words(&self.lengths);
-        frame.finish(self.data.len())
-    }
-
-    /// The bytes of all results.
-    #[must_use]
-    pub fn data(&self) -> &[u8] {
-        &self.data
-    }
-
-    /// Forgets everything but keeps the memory.
-    pub fn clear(&mut self) {
-        self.heads.clear();
-        self.failures.clear();
-        self.lengths.clear();
-        self.data.clear();
-        self.failure_bytes = 0;
-        self.dispatch.clear();
-        self.run.clear();
-    }
-}
-
-impl Head {
-    /// Adds items of these lengths; lengths are written out only when they differ.
-    fn add(&mut self, all: &mut Vec<u32>, lengths: &[u32], bytes: usize) {
-        if let Some(width) = self.width
-            && lengths.iter().any(|&length| length != width)
-        {
-            self.width = None;
-            all.resize(all.len() + self.items as usize, width);
-            self.lengths = self.items as usize;
-        }
-        if self.width.is_none() {
-            all.extend_from_slice(lengths);
-            self.lengths += lengths.len();
-        }
-        self.items += lengths.len() as u32;
-        self.bytes += bytes;
-    }
-
-    fn write(&self, frame: &mut Writer) {
-        frame.u16(self.place.entry);
-        frame.u16(self.place.generation);
-        frame.u64(self.range.start);
-        frame.u64(self.range.len());
-        frame.u32(self.items);
-        frame.u32(self.width.unwrap_or(0));
-        frame.u32(self.lengths as u32);
-        frame.u32(self.bytes as u32);
-        frame.u64(self.busy_ns);
-        frame.u64(self.ended_ns);
-        frame.u32(self.skipped.len() as u32);
-        self.skipped.iter().for_each(|&index| frame.u64(index));
-    }
-}
-
-fn write_sketch(frame: &mut Writer, sketch: &Sketch) {
-    frame.u64(sketch.sum().0);
-    frame.u64(sketch.max().0);
-    frame.u32(sketch.buckets().count() as u32);
-    for (bucket, count) in sketch.buckets() {
-        frame.u16(bucket as u16);
-        frame.u64(count);
-    }
-}
-
-const fn class_code(class: FailureClass) -> u8 {
+pub(super) const fn class_code(class: FailureClass) -> u8 {
     match class {
         FailureClass::Failed => 1,
         FailureClass::Transient => 2,

@@ -4,12 +4,14 @@
 
 mod batch;
 mod codec;
+mod gather;
 mod reading;
 mod stream;
 mod to_executor;
 
-pub use batch::{Batch, Block, EntryUse, Failure, Gather};
+pub use batch::{Batch, Block, EntryUse, Failure};
 pub use codec::FrameError;
+pub use gather::Gather;
 pub use reading::Reading;
 pub use stream::{FRAME_BYTES_MAX, FrameBuffer, split_frame};
 pub use to_executor::{OpenJob, ToExecutor};

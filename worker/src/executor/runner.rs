@@ -1,0 +1,227 @@
+//! Runs the tasks of a claim, through the loader, and gathers what comes of them.
+
+use super::claim::CLAIM_TASKS_MAX;
+use super::flush::FRAME_BYTES;
+use super::job::Shared;
+use super::reduce::{Tree, combine};
+use crate::arena::{ArenaReader, RunInputs};
+use crate::frame::{EntryUse, Failure};
+use crate::os::monotonic_ns;
+use crate::page::KIND_RUN;
+use muster_core::page::{Claim, SlotRecord};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::FailureClass;
+use muster_core::time::Span;
+use muster_plugin_host::{
+    ErrorKind, Inputs, OutBuffer, RangeInput, RangeOutcome, Slot, SlotWords, TaskError,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// A range call stops early when it has made this many bytes of results.
+const RESULTS_BYTES_SOFT_MAX: usize = FRAME_BYTES;
+
+/// Runs the tasks of a claim and gathers what comes of them.
+pub(super) struct Runner<'a> {
+    pub shared: &'a Shared,
+    ordinal: usize,
+    pub slot: Slot<'a>,
+    arena: ArenaReader,
+    out: OutBuffer,
+}
+
+/// What a piece of a claim came to.
+enum Step {
+    /// These many tasks are done.
+    Done(u64),
+    /// So many are done, and the one behind them failed.
+    Failed(u64, TaskError),
+    /// The job was cancelled: nothing of the rest will be run.
+    Cancelled,
+}
+
+impl<'a> Runner<'a> {
+    /// Nothing run yet.
+    pub fn new(shared: &'a Shared, ordinal: u32, record: &'a SlotRecord) -> Self {
+        let words = SlotWords { cancel: &record.cancel, current: &record.current };
+        let mut slot = Slot::new(ordinal, words);
+        slot.set_result_limit(shared.result_bytes_max());
+        let out = OutBuffer { soft_max: RESULTS_BYTES_SOFT_MAX, ..OutBuffer::new() };
+        let arena = ArenaReader::new(Arc::clone(&shared.arena));
+        Self { shared, ordinal: ordinal as usize, slot, arena, out }
+    }
+
+    /// Runs a claim that began at `begun_ns`; says how long the plugin took.
+    pub fn run(&mut self, place: EntryUse, claim: &Claim, begun_ns: u64) -> u64 {
+        if claim.facts.kind != KIND_RUN {
+            return self.run_combine(place, claim, begun_ns);
+        }
+        if self.shared.open.reduce_leaf != 0 {
+            return self.run_reduced(place, claim, begun_ns);
+        }
+        let (mut at, mut from_ns) = (claim.range.start, begun_ns);
+        while at < claim.range.end {
+            // The first task alone: its time is a sample.
+            let sample = at == claim.range.start;
+            let end = if sample { at + 1 } else { claim.range.end };
+            let step = self.step(claim, IndexRange::new(at, end));
+            let now = monotonic_ns();
+            let mut held = self.shared.holdings.lock(self.ordinal);
+            let done = match &step {
+                Step::Done(done) | Step::Failed(done, _) => *done,
+                Step::Cancelled => break,
+            };
+            let range = IndexRange::from_count(at, done);
+            if done > 0 {
+                let busy = now - from_ns;
+                held.gather.add_results(place, range, &self.out.lens, &self.out.data, busy, now);
+                if sample {
+                    held.gather.run.record(Span(busy));
+                }
+            }
+            at = range.end;
+            if let Step::Failed(_, error) = step {
+                held.gather.add_failure(failure(place, at, &error));
+                at += 1;
+            }
+            if held.is_due(0) {
+                self.shared.holdings.send(&mut held, &self.shared.outbox);
+            }
+            from_ns = now;
+        }
+        monotonic_ns().saturating_sub(begun_ns)
+    }
+
+    /// Calls the plugin once for a part of a claim. Results are in `out`.
+    fn step(&mut self, claim: &Claim, range: IndexRange) -> Step {
+        self.out.clear();
+        match self.call(claim, range) {
+            RangeOutcome { done, failure: None } if done > 0 => Step::Done(done),
+            RangeOutcome { failure: None, .. } => Step::Failed(0, nothing_done()),
+            RangeOutcome { failure: Some(error), .. }
+                if error.kind == ErrorKind::Cancelled && self.shared.page.is_cancelled() =>
+            {
+                Step::Cancelled
+            }
+            RangeOutcome { done, failure: Some(error) } => Step::Failed(done, error),
+        }
+    }
+
+    fn call(&mut self, claim: &Claim, range: IndexRange) -> RangeOutcome {
+        self.slot_current(range.start);
+        let facts = &claim.facts;
+        let refuse = |message| RangeOutcome { done: 0, failure: Some(transient(message)) };
+        let inputs = if facts.inputs_len == 0 {
+            None
+        } else {
+            let bytes = match self.arena.bytes(facts.inputs_at, facts.inputs_len) {
+                Ok(bytes) => bytes,
+                Err(error) => return refuse(format!("inputs cannot be read: {error}")),
+            };
+            let from = range.start.wrapping_sub(facts.inputs_base) as usize;
+            let inputs = RunInputs::parse(bytes)
+                .and_then(|inputs| inputs.slice(from, range.len() as usize))
+                .and_then(|inputs| Inputs::new(inputs.data, inputs.offsets));
+            if inputs.is_none() {
+                return refuse(format!("the arena does not hold the inputs of {range}"));
+            }
+            inputs
+        };
+        let input = RangeInput { start: range.start, count: range.len(), attempt: facts.attempt, inputs };
+        self.shared.plugin.run_range(&mut self.slot, input, &mut self.out)
+    }
+
+    fn slot_current(&self, index: u64) {
+        if let Some(record) = self.shared.page.slot(self.shared.open.first_slot + self.ordinal as u32) {
+            record.current.store(index, SeqCst);
+        }
+    }
+
+    /// Runs a claim of a job whose results are combined: sends partial results of aligned blocks.
+    fn run_reduced(&mut self, place: EntryUse, claim: &Claim, begun_ns: u64) -> u64 {
+        let mut tree = Tree::new(claim.range, self.shared.open.reduce_leaf);
+        let (mut at, mut from_ns, mut first) = (claim.range.start, begun_ns, true);
+        while at < claim.range.end {
+            let end = if first { at + 1 } else { claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX)) };
+            let step = self.step(claim, IndexRange::new(at, end));
+            let done = match &step {
+                Step::Done(done) | Step::Failed(done, _) => *done,
+                Step::Cancelled => return monotonic_ns().saturating_sub(begun_ns),
+            };
+            let (lens, data) = (std::mem::take(&mut self.out.lens), std::mem::take(&mut self.out.data));
+            tree.add(self, at, &lens, &data);
+            (self.out.lens, self.out.data) = (lens, data);
+            at += done;
+            if let Step::Failed(_, error) = step {
+                at += u64::from(tree.fail(at, &error));
+            }
+            let now = monotonic_ns();
+            if first && done > 0 {
+                self.shared.holdings.lock(self.ordinal).gather.run.record(Span(now - from_ns));
+            }
+            (from_ns, first) = (now, false);
+        }
+        let (partials, failures) = tree.finish(self);
+        let ended_ns = monotonic_ns();
+        let busy = ended_ns.saturating_sub(begun_ns);
+        let tasks = claim.range.len().max(1);
+        let mut held = self.shared.holdings.lock(self.ordinal);
+        for (index, error) in failures {
+            held.gather.add_failure(failure(place, index, &error));
+        }
+        for partial in partials {
+            let range = partial.block.range();
+            let share = (u128::from(busy) * u128::from(range.len()) / u128::from(tasks)) as u64;
+            held.gather.add_combined(place, range, &partial.bytes, partial.skipped, share, ended_ns);
+        }
+        busy
+    }
+
+    /// Combines the partial results of a combine lease.
+    fn run_combine(&mut self, place: EntryUse, claim: &Claim, begun_ns: u64) -> u64 {
+        self.slot_current(claim.range.start);
+        let facts = &claim.facts;
+        let mut arena = ArenaReader::new(Arc::clone(&self.shared.arena));
+        let result = match arena.bytes(facts.inputs_at, facts.inputs_len) {
+            Ok(bytes) => combine(self, bytes, facts.kind),
+            Err(error) => Err(transient(format!("partial results cannot be read: {error}"))),
+        };
+        let ended_ns = monotonic_ns();
+        let busy = ended_ns.saturating_sub(begun_ns);
+        let mut held = self.shared.holdings.lock(self.ordinal);
+        match result {
+            Ok(bytes) => {
+                held.gather.add_combined(place, claim.range, &bytes, Vec::new(), busy, ended_ns);
+            }
+            Err(error) => held.gather.add_failure(failure(place, claim.range.start, &error)),
+        }
+        busy
+    }
+}
+
+/// A failure of muster's own that may not come again.
+pub(super) fn transient(message: String) -> TaskError {
+    TaskError { kind: ErrorKind::Transient, code: 0, message }
+}
+
+fn nothing_done() -> TaskError {
+    let message = "the plugin returned without having done a task".to_owned();
+    TaskError { kind: ErrorKind::Abi, code: 0, message }
+}
+
+fn failure(place: EntryUse, index: u64, error: &TaskError) -> Failure {
+    Failure { place, index, class: class_of(error.kind), text: error.to_string() }
+}
+
+/// What a kind of error means for the task.
+pub(super) fn class_of(kind: ErrorKind) -> FailureClass {
+    match kind {
+        ErrorKind::Failed | ErrorKind::Params | ErrorKind::Unsupported | ErrorKind::Abi => {
+            FailureClass::Failed
+        }
+        ErrorKind::Transient | ErrorKind::NoMemory => FailureClass::Transient,
+        ErrorKind::Cancelled => FailureClass::Cancelled,
+        ErrorKind::Panic => FailureClass::Panicked,
+        ErrorKind::Limit => FailureClass::Limit,
+    }
+}
