@@ -6,7 +6,9 @@
 
 pub mod args;
 pub mod config;
+mod joining;
 mod running;
+mod serving;
 
 pub mod driver;
 pub mod store;

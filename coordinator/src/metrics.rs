@@ -39,8 +39,9 @@ pub const EPOCH: &str = "muster_epoch";
 /// 1, with the version as a label.
 pub const BUILD_INFO: &str = "muster_build_info";
 
-/// Upper bounds of the phase histogram: powers of four from 1 us to 1,100 s.
-const SECONDS_BOUNDS: usize = 16;
+/// Upper bounds of the phase histogram: powers of four from about 1 us to about 69 s. They are borders of sketch
+/// buckets, and the same at the workers, so that the family can be added up.
+const SECONDS_BOUNDS: usize = 14;
 /// Upper bounds of the lease histogram: powers of four from 1 to 16 M tasks.
 const TASKS_BOUNDS: usize = 13;
 
@@ -156,7 +157,7 @@ fn write_phases(text: &mut String, numbers: &Numbers) {
         return;
     }
     head(text, TASK_PHASE_SECONDS, "Time of tasks by plugin and phase.");
-    let bounds: Vec<u64> = (0..SECONDS_BOUNDS).map(|power| 1_000 << (2 * power)).collect();
+    let bounds: Vec<u64> = (0..SECONDS_BOUNDS).map(|power| 1_024 << (2 * power)).collect();
     for (plugin, counts) in &numbers.plugins {
         for (phase, sketch) in [("queue", &counts.queue), ("report", &counts.report)] {
             let labels = format!("plugin=\"{}\",phase=\"{phase}\"", escape(plugin));
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(families, unique);
         for expected in [
             r#"muster_tasks_total{plugin="pri\"mes",outcome="ok"} 7"#,
-            r#"muster_task_phase_seconds_bucket{plugin="pri\"mes",phase="queue",le="0.000004"} 1"#,
+            r#"muster_task_phase_seconds_bucket{plugin="pri\"mes",phase="queue",le="0.000004096"} 1"#,
             r#"muster_task_phase_seconds_bucket{plugin="pri\"mes",phase="queue",le="+Inf"} 2"#,
             r#"muster_task_phase_seconds_count{plugin="pri\"mes",phase="queue"} 2"#,
             r#"muster_lease_tasks_bucket{le="4"} 1"#,

@@ -3,11 +3,11 @@
 use crate::Config;
 use crate::driver::{Command, Driver, Handle, Settings};
 use crate::http;
+use crate::joining::join_string;
 use crate::metrics::Rejected;
 use crate::plugin::{FolderError, read_folder};
-use crate::service::{
-    About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService, look_at,
-};
+use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
+use crate::serving::{Services, serve};
 use crate::store::blobs::Blobs;
 use crate::store::writer::Log;
 use crate::store::{MemoryStore, OpenReader, SqliteStore, Store, StoreError};
@@ -16,22 +16,14 @@ use muster_core::scheduler;
 use muster_core::time::Span;
 use muster_proto::link::{
     Authority, FileError, Guard, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig, listen,
-    server,
 };
-use muster_proto::v1::cluster_server::ClusterServer;
-use muster_proto::v1::jobs_server::JobsServer;
-use muster_proto::v1::plugins_server::PluginsServer;
-use muster_proto::v1::worker_link_server::WorkerLinkServer;
-use muster_proto::{FILE_DESCRIPTOR_SET, MESSAGE_MAX_BYTES};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tonic::service::InterceptorLayer;
-use tower::util::MapResponseLayer;
 
 /// How long open requests may take to end once the driver has.
 const GRACE: Duration = Duration::from_millis(500);
@@ -279,38 +271,6 @@ async fn open_http(address: Option<&str>) -> Result<Option<TcpListener>, StartEr
     bound.map(Some).map_err(|source| StartError::Http { address: address.to_owned(), source })
 }
 
-fn join_string(
-    config: &Config,
-    listener: &Listener,
-    authority: Option<&Authority>,
-) -> Result<Option<String>, JoinError> {
-    let (Some(authority), Some(bound)) = (authority, listener.local_addr()) else { return Ok(None) };
-    let host = match &config.advertise {
-        Some(host) => host.clone(),
-        None if bound.ip().is_unspecified() => bracketed(outward_address()),
-        None => bracketed(bound.ip()),
-    };
-    Ok(Some(authority.target(&format!("{host}:{}", bound.port()))?.to_join_string()))
-}
-
-fn bracketed(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    }
-}
-
-/// The address from which this machine talks to others. Nothing is sent to find out.
-fn outward_address() -> IpAddr {
-    let ask = || {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        // An address for documentation (RFC 5737): only the route to it is looked up.
-        socket.connect("192.0.2.1:9")?;
-        Ok::<_, std::io::Error>(socket.local_addr()?.ip())
-    };
-    ask().unwrap_or(IpAddr::from([127, 0, 0, 1]))
-}
-
 /// Registers the plugins of all folders; says what was left out and why.
 async fn register_folders(
     folders: &[PathBuf],
@@ -339,49 +299,6 @@ async fn register_folders(
         tracing::warn!("plugin left out: {line}");
     }
     Ok(left_out)
-}
-
-struct Services {
-    worker_link: WorkerLinkService,
-    jobs: JobsService,
-    plugins: PluginsService,
-    cluster: ClusterService,
-}
-
-async fn serve(
-    listener: Listener,
-    guard: Guard,
-    services: Services,
-    rejected: Arc<Rejected>,
-    stop: impl Future<Output = ()>,
-) {
-    macro_rules! limited {
-        ($server:ident, $service:expr) => {
-            $server::new($service)
-                .max_decoding_message_size(MESSAGE_MAX_BYTES)
-                .max_encoding_message_size(MESSAGE_MAX_BYTES)
-        };
-    }
-    let (_reporter, health) = tonic_health::server::health_reporter();
-    let mut router = server()
-        .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
-        .layer(InterceptorLayer::new(guard))
-        .add_service(limited!(WorkerLinkServer, services.worker_link))
-        .add_service(limited!(JobsServer, services.jobs))
-        .add_service(limited!(PluginsServer, services.plugins))
-        .add_service(limited!(ClusterServer, services.cluster))
-        .add_service(health);
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-    };
-    match (reflection().build_v1(), reflection().build_v1alpha()) {
-        (Ok(v1), Ok(v1alpha)) => router = router.add_service(v1).add_service(v1alpha),
-        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is off"),
-    }
-    if let Err(error) = router.serve_with_incoming_shutdown(listener, stop).await {
-        tracing::error!(%error, "serving ended");
-    }
 }
 
 async fn until(mut ended: watch::Receiver<bool>) {

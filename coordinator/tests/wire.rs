@@ -9,6 +9,8 @@ use muster_coordinator::Coordinator;
 use muster_proto::link::{Target, connect};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1::{self, from_worker};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use tonic::{Code, Status};
 
 async fn world() -> World {
@@ -452,4 +454,24 @@ async fn pages_for_machines() {
         assert!(page.contains(expected), "{expected} is not in\n{page}");
     }
     assert!(get(&address, "/nothing").await.starts_with("HTTP/1.1 404"));
+    check_with_promtool(page.split_once("\r\n\r\n").unwrap().1);
+}
+
+fn check_with_promtool(page: &str) {
+    let found = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = match found {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none(), "promtool: {error}");
+            eprintln!("SKIPPED: promtool is not there, the metrics page was not checked with it");
+            return;
+        }
+    };
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}\n{page}", String::from_utf8_lossy(&output.stderr));
 }

@@ -184,11 +184,11 @@ fn damaged(error: object::read::Error) -> FileError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     /// The smallest ELF file that has these manifests: header, one note segment.
-    pub(crate) fn fake_plugin(manifests: &[&str]) -> Vec<u8> {
+    fn fake_plugin(manifests: &[&str]) -> Vec<u8> {
         let mut notes = Vec::new();
         for manifest in manifests {
             let mut body = manifest.as_bytes().to_vec();

@@ -4,7 +4,7 @@ use super::StoreError;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,20 +174,4 @@ fn write_durably(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreEr
         let _ = fs::remove_file(&part);
         StoreError::file("writing", path)(error)
     })
-}
-
-/// BLAKE3 and size of a file, read in pieces.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn digest_of(file: &mut File) -> std::io::Result<(Digest, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok((*hasher.finalize().as_bytes(), hasher.count()));
-        }
-        hasher.update(&piece[..read]);
-    }
 }

@@ -1,0 +1,62 @@
+//! The gRPC server: all services on one listener, behind one guard.
+
+use crate::metrics::Rejected;
+use crate::service::{ClusterService, JobsService, PluginsService, WorkerLinkService, look_at};
+use muster_proto::link::{Guard, Listener, server};
+use muster_proto::v1::cluster_server::ClusterServer;
+use muster_proto::v1::jobs_server::JobsServer;
+use muster_proto::v1::plugins_server::PluginsServer;
+use muster_proto::v1::worker_link_server::WorkerLinkServer;
+use muster_proto::{FILE_DESCRIPTOR_SET, MESSAGE_MAX_BYTES};
+use std::sync::Arc;
+use tonic::service::InterceptorLayer;
+use tower::util::MapResponseLayer;
+
+/// The services of a coordinator.
+pub struct Services {
+    /// Workers' streams.
+    pub worker_link: WorkerLinkService,
+    /// Clients' jobs.
+    pub jobs: JobsService,
+    /// Plugins' files.
+    pub plugins: PluginsService,
+    /// The cluster as a whole.
+    pub cluster: ClusterService,
+}
+
+/// Serves until `stop`, then lets open requests end.
+pub async fn serve(
+    listener: Listener,
+    guard: Guard,
+    services: Services,
+    rejected: Arc<Rejected>,
+    stop: impl Future<Output = ()>,
+) {
+    macro_rules! limited {
+        ($server:ident, $service:expr) => {
+            $server::new($service)
+                .max_decoding_message_size(MESSAGE_MAX_BYTES)
+                .max_encoding_message_size(MESSAGE_MAX_BYTES)
+        };
+    }
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let mut router = server()
+        .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
+        .layer(InterceptorLayer::new(guard))
+        .add_service(limited!(WorkerLinkServer, services.worker_link))
+        .add_service(limited!(JobsServer, services.jobs))
+        .add_service(limited!(PluginsServer, services.plugins))
+        .add_service(limited!(ClusterServer, services.cluster))
+        .add_service(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => router = router.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is off"),
+    }
+    if let Err(error) = router.serve_with_incoming_shutdown(listener, stop).await {
+        tracing::error!(%error, "serving ended");
+    }
+}
