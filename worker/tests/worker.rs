@@ -4,6 +4,7 @@
 mod fixture;
 
 use fixture::coordinator::{Coordinator, Session, finish, grant, open, open_reduced, results, settled};
+use fixture::executor::until;
 use fixture::plugin::{null, primes, wild};
 use fixture::worker::{Worker, get, is_alive};
 use muster_core::reduce::Block;
@@ -249,6 +250,23 @@ fn metrics_count_what_happened() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     check_with_promtool(&text);
+}
+
+#[test]
+fn metrics_of_plugins_are_added_up() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
+    let address = session.hello.metrics_address.clone();
+    let plugin = coordinator.plugin(&wild);
+    for job in 1..3 {
+        let opens = vec![open(job, &plugin, "{}", 2)];
+        coordinator.work(&session, Work { opens, grants: vec![grant(job, job, 0, 700)], ..Work::default() });
+        coordinator.reports_until(&mut session, |report| settled(report) == 700);
+        coordinator.work(&session, close(job, false));
+    }
+    let line = "muster_workload_wild_runs_total 1400";
+    until("all runs are counted", || get(&address, "/metrics").contains(line));
+    check_with_promtool(&get(&address, "/metrics"));
 }
 
 fn check_with_promtool(text: &str) {
