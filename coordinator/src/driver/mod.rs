@@ -160,7 +160,8 @@ impl Driver {
                 }
             }
             self.settle();
-            if let Some(error) = &durable.borrow_and_update().failed {
+            // Looked at without marking it as seen: what became durable since `settle` must wake the loop again.
+            if let Some(error) = &durable.borrow().failed {
                 break Err(Arc::clone(error));
             }
         };
