@@ -141,8 +141,9 @@ impl Scheduler {
         }
         job.leased -= 1;
         let charged = job.charged.get(&index).copied().unwrap_or(0) + 1;
-        // Inside a wider leaf the executor has tried again already.
-        let again = class.retryable() && charged < job.spec.max_attempts && job.leaf() == 1;
+        // Inside a wider leaf the executor has tried again already, unless it was the executor that ended.
+        let tried_there = job.leaf() > 1 && class != FailureClass::Crashed;
+        let again = class.retryable() && charged < job.spec.max_attempts && !tried_there;
         if again {
             job.charged.insert(index, charged);
             job.ready.insert(attempt + 1, range);
