@@ -14,6 +14,7 @@ mod share;
 mod sieve;
 #[path = "../plugins/primes/src/stamp.rs"]
 mod stamp;
+mod threads;
 
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Two cores are measured: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -133,7 +134,7 @@ fn tasks_with_sixteen_bytes_of_input() {
 #[test]
 fn durable_tasks() {
     let Some(bench) = Bench::new() else { return };
-    let rates: Vec<f64> = (0..3)
+    let mut rates: Vec<f64> = (0..3)
         .map(|run| {
             let state = bench.home.path().join(format!("durable-{run}"));
             let state = state.to_str().unwrap();
@@ -156,8 +157,8 @@ fn durable_tasks() {
             rate
         })
         .collect();
-    let best = rates.iter().copied().fold(0.0, f64::max);
-    at_least("durable tasks per second with 8-byte outputs", best, 10e6);
+    rates.sort_by(f64::total_cmp);
+    at_least("durable tasks per second with 8-byte outputs", rates[1], 10e6);
 }
 
 #[test]
@@ -203,8 +204,8 @@ fn status_kib(pid: u64, field: &str) -> u64 {
 /// Tasks of about a millisecond against the same sieve in a plain loop of two threads, in turns.
 #[test]
 fn long_tasks_against_a_plain_loop() {
-    const LIMIT: u64 = 4_000_000_000;
-    const TASKS: u64 = 2_000;
+    const LIMIT: u64 = 10_000_000_000;
+    const TASKS: u64 = 4_000;
     let Some(bench) = Bench::new() else { return };
     let (mut ratios, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..pairs() {
@@ -220,8 +221,47 @@ fn long_tasks_against_a_plain_loop() {
     busy.sort_by(f64::total_cmp);
     let middle = ratios.len() / 2;
     println!("busy {busy:.4?}, ratio to a plain loop {ratios:.4?}");
-    assert!(busy[middle] > 0.9, "slots were busy {busy:?} of the time");
-    assert!(ratios[middle] > 0.8, "a plain loop takes {ratios:?} of muster's time");
+    let (busy, ratio) = (busy[middle], ratios[middle]);
+    println!("slots busy, median: {busy:.4} (promised 0.99); ratio, median: {ratio:.4} (promised 0.97)");
+    assert!(1.0 - busy <= SLACK * 0.01, "slots were busy {busy} of the time");
+    assert!(1.0 - ratio <= SLACK * 0.03, "a plain loop takes {ratio} of muster's time");
+}
+
+/// What all threads that run no tasks cost beside tasks of about a millisecond.
+#[test]
+fn threads_beside_the_tasks() {
+    const WINDOW: Duration = Duration::from_secs(3);
+    const CORES: f64 = 2.0;
+    let Some(bench) = Bench::new() else { return };
+    let arguments =
+        ["run", "plugins/primes", "limit=25000000000", "-n", "10000", "-w", "2", "-t", "1", "--json"];
+    let mut command = bench.command(&arguments);
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let runs_tasks = |threads: &threads::Threads| {
+        threads.values().filter(|(name, ran)| name.starts_with("task-") && *ran > 100_000_000).count()
+    };
+    let begin = loop {
+        let now = threads::below(run.id());
+        if runs_tasks(&now) == 2 {
+            break now;
+        }
+        assert!(run.try_wait().unwrap().is_none(), "the job ended before it was measured");
+    };
+    let start = Instant::now();
+    std::thread::sleep(WINDOW);
+    let (end, seconds) = (threads::below(run.id()), start.elapsed().as_secs_f64());
+    assert_eq!(runs_tasks(&end), 2, "the job ran all the time");
+    let found: Value = serde_json::from_reader(run.stdout.take().unwrap()).unwrap();
+    assert!(run.wait().unwrap().success());
+    assert_eq!(found["ok"], 10_000);
+    let mut share = 0.0;
+    for (id, (name, ran)) in end.iter().filter(|(_, (name, _))| !name.starts_with("task-")) {
+        let before = begin.get(id).map_or(0, |(_, before)| *before);
+        let part = (ran - before) as f64 / 1e9 / seconds / CORES;
+        println!("  {name:<16} {:.3} % of two cores", part * 100.0);
+        share += part;
+    }
+    at_most("all threads that run no tasks, share of two cores", share, 0.01);
 }
 
 /// Interleaved pairs of runs: 20 for the figure in the README, 5 to notice a collapse.
@@ -249,6 +289,6 @@ fn plain_loop(limit: u64, tasks: u64) -> f64 {
         let threads = [scope.spawn(count), scope.spawn(count)];
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    assert_eq!(total, 189_961_812, "pi(4 * 10^9)");
+    assert_eq!(total, 455_052_511, "pi(10^10)");
     start.elapsed().as_secs_f64()
 }

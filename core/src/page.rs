@@ -15,7 +15,7 @@ pub const LEASE_TASKS_MAX: u64 = OFFSET_MASK;
 /// Lease entries of a page.
 pub const ENTRIES: usize = 64;
 /// Claims that a thread may hold without having sent their results.
-pub const PENDING_CLAIMS_MAX: usize = 16;
+pub const PENDING_CLAIMS_MAX: usize = 128;
 
 const OFFSET_BITS: u32 = 24;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
@@ -204,7 +204,7 @@ pub struct PendingClaim {
 
 /// What one executor thread says about itself. All zero is a thread that has not started.
 #[repr(C, align(128))]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SlotRecord {
     /// The index being run, [`SlotRecord::IDLE`] when none; also moved inside a range call.
     pub current: AtomicU64,
@@ -221,6 +221,21 @@ pub struct SlotRecord {
     /// Not 0: the thread sleeps because there is nothing to claim.
     pub parked: AtomicU32,
     pending: [PendingClaim; PENDING_CLAIMS_MAX],
+}
+
+impl Default for SlotRecord {
+    fn default() -> Self {
+        Self {
+            current: AtomicU64::default(),
+            started_ns: AtomicU64::default(),
+            busy_ns: AtomicU64::default(),
+            lock_wait_ns: AtomicU64::default(),
+            tasks: AtomicU64::default(),
+            cancel: AtomicU32::default(),
+            parked: AtomicU32::default(),
+            pending: core::array::from_fn(|_| PendingClaim::default()),
+        }
+    }
 }
 
 impl SlotRecord {
@@ -245,9 +260,9 @@ impl SlotRecord {
         }
     }
 
-    /// Forgets all claims: their results were sent.
-    pub fn settle(&self) {
-        for pending in &self.pending {
+    /// Forgets the claims at the first `places` ring positions: their results were sent.
+    pub fn settle(&self, places: usize) {
+        for pending in self.pending.iter().take(places) {
             pending.end.store(0, Ordering::Relaxed);
             pending.start.store(0, Ordering::Relaxed);
         }
@@ -309,7 +324,7 @@ mod tests {
         assert_eq!(slot.pending().collect::<Vec<_>>(), [(11, generation, IndexRange::new(5, 7))]);
         slot.extend(3, 9);
         assert_eq!(slot.pending().collect::<Vec<_>>(), [(11, generation, IndexRange::new(5, 9))]);
-        slot.settle();
+        slot.settle(4);
         assert_eq!(slot.pending().count(), 0);
     }
 

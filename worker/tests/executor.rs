@@ -115,7 +115,10 @@ fn a_crash_is_seen_in_the_page() {
     for (mode, signal) in [("segv", libc::SIGSEGV), ("abort", libc::SIGABRT)] {
         let job = Job::new(1).params(&format!(r#"{{"at":700,"mode":"{mode}"}}"#));
         let place = job.publish(6, 0, 1_000);
-        let mut executor = Executor::with_job(&wild, &job);
+        // The crash may come before the executor has said that the job is open.
+        let mut executor = Executor::start(&wild);
+        assert_eq!(executor.receive(), FromExecutor::Loaded);
+        executor.open(&job);
         let mut delivered = 0;
         while let Some(frame) = executor.try_receive() {
             if let FromExecutor::Batch(batch) = frame {

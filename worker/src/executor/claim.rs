@@ -42,6 +42,11 @@ impl Pace {
         let share = u32::try_from(share).unwrap_or(u32::MAX);
         by_time.min(CLAIM_TASKS_MAX).min(self.last.saturating_mul(GROWTH_MAX)).min(share).max(1)
     }
+
+    /// Nanoseconds that `slots` threads will need for `tasks` tasks; 0 when nothing was measured.
+    pub fn time_of(&self, tasks: u64, slots: u32) -> u64 {
+        self.task_ns.map_or(0, |task_ns| (task_ns * tasks as f64) as u64 / u64::from(slots.max(1)))
+    }
 }
 
 /// Cuts a claim to whole leaves of a reduction: one aligned power-of-two block of at most about `wanted` tasks.
@@ -87,6 +92,15 @@ mod tests {
         assert_eq!(pace.tasks(100, 2), 25);
         assert_eq!(pace.tasks(3, 2), 1);
         assert_eq!(pace.tasks(0, 0), 1);
+    }
+
+    #[test]
+    fn the_work_ahead_is_shared_by_the_slots() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.time_of(1_000, 2), 0);
+        pace.record(10, 10_000_000);
+        assert_eq!(pace.time_of(100, 4), 25_000_000);
+        assert_eq!(pace.time_of(u64::MAX, 0), u64::MAX);
     }
 
     #[test]

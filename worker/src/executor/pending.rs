@@ -1,6 +1,6 @@
 //! The claims that a thread's slot record shows: what the agent will count as lost when this process dies.
 
-use muster_core::page::{Claim, SlotRecord};
+use muster_core::page::{Claim, PENDING_CLAIMS_MAX, SlotRecord};
 use muster_core::range::IndexRange;
 
 /// The claims in the slot record whose results may not have been sent.
@@ -18,9 +18,14 @@ impl<'a> Pending<'a> {
         Self { record, claims: 0, last: (0, 0, IndexRange { start: 0, end: 0 }) }
     }
 
-    /// How many places of the record are taken.
-    pub const fn len(&self) -> usize {
-        self.claims
+    /// Whether no place of the record is taken.
+    pub const fn is_empty(&self) -> bool {
+        self.claims == 0
+    }
+
+    /// Whether every place of the record is taken.
+    pub const fn is_full(&self) -> bool {
+        self.claims == PENDING_CLAIMS_MAX
     }
 
     /// Writes down what is about to be claimed, or with an empty range that it was not.
@@ -55,7 +60,7 @@ impl<'a> Pending<'a> {
 
     /// All results were sent.
     pub fn settle(&mut self) {
-        self.record.settle();
+        self.record.settle(self.claims);
         self.claims = 0;
     }
 }
@@ -89,8 +94,7 @@ mod tests {
         pending.announce(3, 8, far);
         pending.claimed(3, &claim(8, far));
         assert_eq!(shown(), [(3, 7, IndexRange::new(0, 9)), (3, 8, far)]);
-        assert_eq!(pending.len(), 2);
         pending.settle();
-        assert_eq!((shown(), pending.len()), (vec![], 0));
+        assert_eq!((shown(), pending.is_empty()), (vec![], true));
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Runner<'a> {
                 held.gather.add_failure(failure(place, at, &error));
                 at += 1;
             }
-            if held.is_due(0) {
+            if held.is_full() {
                 self.shared.holdings.send(&mut held, &self.shared.outbox);
             }
             from_ns = now;

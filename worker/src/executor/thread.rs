@@ -1,14 +1,14 @@
 //! One task thread: claims from the page, runs, gathers results, sends them, sleeps when there is nothing.
 
 use super::claim::{Pace, whole_leaves};
-use super::flush::Held;
+use super::flush::{Held, hold_ns};
 use super::job::Shared;
 use super::pending::Pending;
 use super::runner::Runner;
 use crate::frame::EntryUse;
 use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
-use muster_core::page::{Claim, PENDING_CLAIMS_MAX, SlotRecord};
+use muster_core::page::{Claim, SlotRecord};
 use muster_core::time::Span;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,6 +25,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
         cursor: 0,
         pending: Pending::new(record),
         pace: Pace::new(),
+        ahead_ns: 0,
         runner: Runner::new(shared, ordinal, record),
     };
     loop {
@@ -61,6 +62,8 @@ struct TaskThread<'a> {
     cursor: usize,
     pending: Pending<'a>,
     pace: Pace,
+    /// The time that what was unclaimed after the last claim will take.
+    ahead_ns: u64,
     runner: Runner<'a>,
 }
 
@@ -82,7 +85,7 @@ impl TaskThread<'_> {
         if claim.facts.kind == KIND_RUN {
             self.pace.record(claim.range.len() as u32, busy);
         }
-        self.send_or_hold();
+        self.send_or_hold(busy);
         true
     }
 
@@ -90,34 +93,39 @@ impl TaskThread<'_> {
         let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
         let leaf = shared.open.reduce_leaf;
         let slots = shared.page.allowed().clamp(1, shared.page.slots());
+        let mut left = 0;
         let (entry, claim) = shared.page.claim(
             self.cursor,
             |start, unclaimed, total| {
+                left = total;
                 let wanted = pace.tasks(total, slots).min(unclaimed);
                 if leaf == 0 { wanted } else { whole_leaves(start, wanted, leaf) }
             },
             |entry, generation, range| pending.announce(entry, generation, range),
         )?;
         self.pending.claimed(entry, &claim);
+        self.ahead_ns = pace.time_of(left.saturating_sub(claim.range.len()), slots);
         Some((entry, claim))
     }
 
     /// Claims whose results are with the agent need not be known to it by the page any more.
     fn settle_what_was_sent(&mut self) {
-        if self.pending.len() == 0 {
+        if self.pending.is_empty() {
             return;
         }
         let sent = self.holdings().gather.is_empty();
         if sent {
             self.pending.settle();
-        } else if self.pending.len() == PENDING_CLAIMS_MAX {
+        } else if self.pending.is_full() {
             self.flush();
         }
     }
 
-    fn send_or_hold(&mut self) {
+    /// `busy_ns`: what the last claim took. Results of a claim that was long itself do not wait for others.
+    fn send_or_hold(&mut self, busy_ns: u64) {
+        let hold_ns = hold_ns(self.ahead_ns);
         let mut held = self.holdings();
-        if held.is_due(monotonic_ns()) {
+        if busy_ns >= hold_ns || held.is_full() || held.has_waited(monotonic_ns(), hold_ns) {
             self.shared.holdings.send(&mut held, &self.shared.outbox);
         } else {
             self.shared.holdings.hold(&mut held);

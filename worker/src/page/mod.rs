@@ -12,7 +12,7 @@ mod tests;
 use crate::os::memory::{self, Access, Mapping};
 use crate::os::{futex, monotonic_ns};
 use layout::{Fixed, MAGIC, VERSION, size_for};
-use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts, SlotRecord};
+use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts, PENDING_CLAIMS_MAX, SlotRecord};
 use muster_core::range::IndexRange;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -250,7 +250,7 @@ impl JobPage {
     /// Forgets what the threads of an executor that is gone said.
     pub fn clear_slots(&self, first: u32, count: u32) {
         for record in (first..first.saturating_add(count)).filter_map(|slot| self.slot(slot)) {
-            record.settle();
+            record.settle(PENDING_CLAIMS_MAX);
             record.current.store(SlotRecord::IDLE, SeqCst);
             record.parked.store(0, SeqCst);
         }
