@@ -85,7 +85,7 @@ pub struct RunArgs {
     #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true)]
     pub workers: Option<u32>,
     /// Where outputs go: JSON lines to FILE or stdout (-), one file per task into DIR; without it they are
-    /// checksummed and dropped
+    /// checksummed, and dropped unless --state keeps them
     #[arg(long, value_name = "FILE|DIR|-")]
     pub out: Option<PathBuf>,
     /// Print one JSON object about the run on stdout

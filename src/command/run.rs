@@ -31,7 +31,12 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let link = cluster.session().link.clone();
     let name = cluster.session().name.clone();
     let wants_results = target.is_some() || args.job.reduce;
-    let outputs = if wants_results { v1::Outputs::Stream } else { v1::Outputs::Checksum };
+    let outputs = match args.state {
+        // What was computed is to be found there later, also when this command does not live to take it.
+        Some(_) => v1::Outputs::Keep,
+        None if wants_results => v1::Outputs::Stream,
+        None => v1::Outputs::Checksum,
+    };
     let spec = plan.spec(&args.job, reference.clone(), outputs);
     if args.explain {
         explain_before(&cluster, plan, &reference).await?;

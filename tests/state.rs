@@ -1,0 +1,25 @@
+//! A run with a state folder leaves its job and its results there, for any coordinator that is started on it later.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, plugin};
+
+#[test]
+fn results_of_a_run_are_found_in_its_state_folder() {
+    let muster = Muster::new();
+    let state = muster.path("kept");
+    let state = state.to_str().unwrap();
+    let ran =
+        muster.run(&["run", &plugin("loop"), "iters=10", "-n", "5", "--state", state, "--out", "-"]).ok();
+    assert_eq!(ran.text().lines().count(), 5, "{}", ran.text());
+    muster.assert_no_process_left();
+    let arguments = ["coordinator", "start", "--listen", "127.0.0.1:0", "--http", "none", "--state", state];
+    let mut coordinator = muster.start(&arguments);
+    coordinator.wait_for_lines(1);
+    let found = muster.run(&["job", "results", "last"]).ok();
+    assert_eq!(found.text(), ran.text());
+    coordinator.signal(libc::SIGTERM);
+    coordinator.finish().ok();
+}
