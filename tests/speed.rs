@@ -238,7 +238,7 @@ fn threads_beside_the_tasks() {
     let mut command = bench.command(&arguments);
     let mut run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let runs_tasks = |threads: &threads::Threads| {
-        threads.values().filter(|(name, ran)| name.starts_with("task-") && *ran > 100_000_000).count()
+        threads.values().filter(|thread| thread.runs_tasks() && thread.ran_ns > 100_000_000).count()
     };
     let begin = loop {
         let now = threads::below(run.id());
@@ -255,10 +255,10 @@ fn threads_beside_the_tasks() {
     assert!(run.wait().unwrap().success());
     assert_eq!(found["ok"], 10_000);
     let mut share = 0.0;
-    for (id, (name, ran)) in end.iter().filter(|(_, (name, _))| !name.starts_with("task-")) {
-        let before = begin.get(id).map_or(0, |(_, before)| *before);
-        let part = (ran - before) as f64 / 1e9 / seconds / CORES;
-        println!("  {name:<16} {:.3} % of two cores", part * 100.0);
+    for (id, thread) in end.iter().filter(|(_, thread)| !thread.runs_tasks()) {
+        let before = begin.get(id).map_or(0, |before| before.ran_ns);
+        let part = (thread.ran_ns - before) as f64 / 1e9 / seconds / CORES;
+        println!("  {:<16} {:.3} % of two cores", thread.name, part * 100.0);
         share += part;
     }
     at_most("all threads that run no tasks, share of two cores", share, 0.01);

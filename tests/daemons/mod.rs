@@ -71,13 +71,18 @@ impl Daemon {
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let name = self.name.clone();
-        until(&format!("the end of {name}"), limit, || self.child.try_wait().unwrap())
+        until(&format!("the end of {name}"), limit, || self.ended())
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Whether it still runs; a process that ended too early is the reason of a failure, not a timeout.
     #[track_caller]
     pub fn assert_runs(&mut self) {
-        let ended = self.child.try_wait().unwrap();
+        let ended = self.ended();
         assert!(ended.is_none(), "{} ended: {}\n{}", self.name, ended.unwrap(), self.log());
     }
 }
