@@ -7,6 +7,7 @@
 use crate::driver::Numbers;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use muster_core::agent::ExitCause;
 use muster_core::sketch::{Sketch, bucket_floor};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -141,8 +142,9 @@ fn set(numbers: &Numbers, rejected: &Rejected) {
     gauge!(JOBS).set(numbers.jobs_live as f64);
     gauge!(EPOCH).set(numbers.epoch.0 as f64);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    for (cause, count) in &numbers.exits {
-        counter!(EXECUTOR_EXITS_TOTAL, "cause" => *cause).absolute(*count);
+    for cause in ExitCause::ALL.map(ExitCause::name) {
+        let count = numbers.exits.get(cause).copied().unwrap_or(0);
+        counter!(EXECUTOR_EXITS_TOTAL, "cause" => cause).absolute(count);
     }
     for (reason, count) in rejected.counts() {
         counter!(REJECTED_MESSAGES_TOTAL, "reason" => reason).absolute(count);

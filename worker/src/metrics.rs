@@ -91,6 +91,13 @@ impl Metrics {
             describe();
             process.describe();
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "role" => "worker").set(1.0);
+            // A rate needs a first value: what has not happened yet is 0.
+            for cause in ExitCause::ALL {
+                counter!(EXECUTOR_EXITS, "cause" => cause.name()).absolute(0);
+            }
+            for result in ["ok", "failed"] {
+                counter!(PLUGIN_LOADS, "result" => result).absolute(0);
+            }
             let [busy, idle] = ["busy", "idle"].map(|state| gauge!(SLOTS, "state" => state));
             (busy, idle, gauge!(EXECUTORS), gauge!(MEMORY), gauge!(CONNECTED), counter!(RESULTS_REFUSED))
         })
@@ -307,6 +314,8 @@ mod tests {
             "muster_attempts_total{plugin=\"null\",outcome=\"ok\"} 1001",
             "muster_attempts_total{plugin=\"null\",outcome=\"panicked\"} 1",
             "muster_executor_exits_total{cause=\"signal\"} 1",
+            "muster_executor_exits_total{cause=\"load_failed\"} 0",
+            "muster_plugin_loads_total{result=\"failed\"} 0",
             "muster_plugin_loads_total{result=\"ok\"} 1",
             "muster_task_phase_seconds_bucket{plugin=\"null\",phase=\"run\",le=\"0.000001024\"} 14",
             "muster_task_phase_seconds_bucket{plugin=\"null\",phase=\"run\",le=\"+Inf\"} 16",

@@ -31,6 +31,17 @@ pub enum ExitCause {
 }
 
 impl ExitCause {
+    /// Every cause, for metrics that show each of them from the start.
+    pub const ALL: [Self; 7] = [
+        Self::Stopped,
+        Self::Killed,
+        Self::Exited,
+        Self::Signal,
+        Self::Aborted,
+        Self::LoadFailed,
+        Self::Protocol,
+    ];
+
     /// The name in metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -43,7 +43,8 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
             (ExitCause::Aborted, "the plugin aborted its process (SIGABRT)".to_owned())
         }
         Some(WaitStatus::Signal(libc::SIGKILL)) => {
-            let text = "the executor was killed (SIGKILL); the kernel does this when memory runs out";
+            let text = "something outside muster killed the executor (SIGKILL); the kernel's log says whether it \
+                        did so for want of memory";
             (ExitCause::Signal, text.to_owned())
         }
         Some(WaitStatus::Signal(signal)) => {
