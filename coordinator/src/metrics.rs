@@ -8,15 +8,20 @@ use crate::driver::Numbers;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use muster_core::agent::ExitCause;
-use muster_core::sketch::{Sketch, bucket_floor};
+use muster_core::exposition::{Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
+use muster_core::sketch::Sketch;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 /// Tasks that ended, by plugin and outcome (ok, failed). Counts commits.
 pub const TASKS_TOTAL: &str = "muster_tasks_total";
 /// Time of tasks in each phase, by plugin; here queue and report, at the workers dispatch, run and report.
-pub const TASK_PHASE_SECONDS: &str = "muster_task_phase_seconds";
+const TASK_PHASE_SECONDS: Histogram = Histogram {
+    name: "muster_task_phase_seconds",
+    help: "Time of tasks by plugin and phase.",
+    bounds: &TIME_BOUNDS_NS,
+    per_unit: 1e9,
+};
 /// Tasks that nobody has.
 pub const QUEUE_TASKS: &str = "muster_queue_tasks";
 /// Workers by state.
@@ -28,7 +33,8 @@ pub const EXECUTORS: &str = "muster_executors";
 /// Executors that ended, by cause.
 pub const EXECUTOR_EXITS_TOTAL: &str = "muster_executor_exits_total";
 /// Lengths of leases.
-pub const LEASE_TASKS: &str = "muster_lease_tasks";
+const LEASE_TASKS: Histogram =
+    Histogram { name: "muster_lease_tasks", help: "Tasks of a lease.", bounds: &TASKS_BOUNDS, per_unit: 1.0 };
 /// Jobs that have not ended.
 pub const JOBS: &str = "muster_jobs";
 /// Messages that were refused, by reason; nothing has changed then.
@@ -39,12 +45,6 @@ pub const DROPPED_REPORTS_TOTAL: &str = "muster_dropped_reports_total";
 pub const EPOCH: &str = "muster_epoch";
 /// 1, with the version as a label.
 pub const BUILD_INFO: &str = "muster_build_info";
-
-/// Upper bounds of the phase histogram: powers of four from about 1 us to about 69 s. They are borders of sketch
-/// buckets, and the same at the workers, so that the family can be added up.
-const SECONDS_BOUNDS: usize = 14;
-/// Upper bounds of the lease histogram: powers of four from 1 to 16 M tasks.
-const TASKS_BOUNDS: usize = 13;
 
 /// Messages that were refused, by reason.
 #[derive(Debug, Default)]
@@ -158,50 +158,20 @@ fn write_phases(text: &mut String, numbers: &Numbers) {
     if numbers.plugins.is_empty() {
         return;
     }
-    head(text, TASK_PHASE_SECONDS, "Time of tasks by plugin and phase.");
-    let bounds: Vec<u64> = (0..SECONDS_BOUNDS).map(|power| 1_024 << (2 * power)).collect();
+    TASK_PHASE_SECONDS.head(text);
     for (plugin, counts) in &numbers.plugins {
         for (phase, sketch) in [("queue", &counts.queue), ("report", &counts.report)] {
             let labels = format!("plugin=\"{}\",phase=\"{phase}\"", escape(plugin));
-            histogram(text, TASK_PHASE_SECONDS, &labels, sketch, &bounds, 1e9);
+            TASK_PHASE_SECONDS.series(text, &labels, sketch);
         }
     }
     text.push('\n');
 }
 
 fn write_leases(text: &mut String, lengths: &Sketch) {
-    head(text, LEASE_TASKS, "Tasks of a lease.");
-    let bounds: Vec<u64> = (0..TASKS_BOUNDS).map(|power| 1 << (2 * power)).collect();
-    histogram(text, LEASE_TASKS, "", lengths, &bounds, 1.0);
+    LEASE_TASKS.head(text);
+    LEASE_TASKS.series(text, "", lengths);
     text.push('\n');
-}
-
-fn head(text: &mut String, name: &str, help: &str) {
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} histogram\n");
-}
-
-/// One histogram with exact count and sum. A bucket of the sketch belongs to the first bound that covers all
-/// of it, so a bound may count a bucket's width too little, never too much.
-fn histogram(text: &mut String, name: &str, labels: &str, sketch: &Sketch, bounds: &[u64], per_unit: f64) {
-    let comma = if labels.is_empty() { "" } else { "," };
-    let mut buckets = sketch.buckets().peekable();
-    let mut below = 0;
-    for &bound in bounds {
-        while let Some((_, count)) = buckets.next_if(|&(bucket, _)| bucket_floor(bucket + 1) <= bound + 1) {
-            below += count;
-        }
-        let bound = bound as f64 / per_unit;
-        let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
-    }
-    let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-    let count = sketch.count();
-    let sum = sketch.sum().0 as f64 / per_unit;
-    let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}");
-    let _ = writeln!(text, "{name}_sum{braces} {sum}\n{name}_count{braces} {count}");
-}
-
-fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod id;
 pub mod range;
 pub mod time;
 
+pub mod exposition;
 pub mod page;
 pub mod reduce;
 pub mod shape;

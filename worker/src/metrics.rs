@@ -7,21 +7,31 @@ use crate::workload_metrics::WorkloadMetrics;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use muster_core::agent::ExitCause;
+use muster_core::exposition::{Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
 use muster_core::id::ExecutorId;
 use muster_core::scheduler::FailureClass;
-use muster_core::sketch::{Sketch, bucket_floor};
+use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const ATTEMPTS: &str = "muster_attempts_total";
-const PHASE_SECONDS: &str = "muster_task_phase_seconds";
+const PHASE_SECONDS: Histogram = Histogram {
+    name: "muster_task_phase_seconds",
+    help: "Time of tasks by plugin and phase; run is sampled.",
+    bounds: &TIME_BOUNDS_NS,
+    per_unit: 1e9,
+};
 const SLOTS: &str = "muster_slots";
 const EXECUTORS: &str = "muster_executors";
 const EXECUTOR_EXITS: &str = "muster_executor_exits_total";
 const PLUGIN_LOADS: &str = "muster_plugin_loads_total";
-const LEASE_TASKS: &str = "muster_lease_tasks";
+const LEASE_TASKS: Histogram = Histogram {
+    name: "muster_lease_tasks",
+    help: "Tasks of the leases that arrived.",
+    bounds: &TASKS_BOUNDS,
+    per_unit: 1.0,
+};
 const RESULTS_REFUSED: &str = "muster_results_refused_total";
 const MEMORY: &str = "muster_worker_pss_bytes";
 const CONNECTED: &str = "muster_worker_connected";
@@ -186,13 +196,13 @@ impl Metrics {
         handle.run_upkeep();
         let mut text = handle.render();
         let own = self.own();
-        let phases = own.phases.iter().map(|((plugin, phase), times)| {
-            (format!("plugin=\"{}\",phase=\"{}\"", escaped(plugin), phase.name()), times)
-        });
-        let help = "Time of tasks by phase; run is sampled";
-        render_family(&mut text, PHASE_SECONDS, help, &PHASE_BOUNDS_NS, 1e9, phases);
-        let leases = std::iter::once((String::new(), &own.lease_tasks));
-        render_family(&mut text, LEASE_TASKS, "Tasks of the leases that arrived", &LEASE_BOUNDS, 1.0, leases);
+        PHASE_SECONDS.head(&mut text);
+        for ((plugin, phase), times) in &own.phases {
+            let labels = format!("plugin=\"{}\",phase=\"{}\"", escape(plugin), phase.name());
+            PHASE_SECONDS.series(&mut text, &labels, times);
+        }
+        LEASE_TASKS.head(&mut text);
+        LEASE_TASKS.series(&mut text, "", &own.lease_tasks);
         own.workloads.render(&mut text);
         text
     }
@@ -240,54 +250,6 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Version of this worker");
 }
 
-/// Powers of four from about 1 us to about 69 s; powers of two are borders of sketch buckets.
-const PHASE_BOUNDS_NS: [u64; 14] = powers_of_four(10);
-/// Powers of four from 1 to 2^24, the longest lease.
-const LEASE_BOUNDS: [u64; 13] = powers_of_four(0);
-
-const fn powers_of_four<const N: usize>(first_exponent: u32) -> [u64; N] {
-    let mut bounds = [0; N];
-    let mut at = 0;
-    while at < N {
-        bounds[at] = 1 << (first_exponent + 2 * at as u32);
-        at += 1;
-    }
-    bounds
-}
-
-/// A histogram in Prometheus' text format. A time on a border counts as above it, which no rate can tell.
-fn render_family<'a>(
-    text: &mut String,
-    name: &str,
-    help: &str,
-    bounds: &[u64],
-    unit: f64,
-    series: impl Iterator<Item = (String, &'a Sketch)>,
-) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
-    for (labels, sketch) in series {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut buckets = sketch.buckets().peekable();
-        let mut below = 0;
-        for &bound in bounds {
-            while let Some((_, count)) = buckets.next_if(|&(bucket, _)| bucket_floor(bucket) < bound) {
-                below += count;
-            }
-            let le = bound as f64 / unit;
-            let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {below}");
-        }
-        let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-        let (count, sum) = (sketch.count(), sketch.sum().0 as f64 / unit);
-        let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}");
-        let _ = writeln!(text, "{name}_sum{braces} {sum}\n{name}_count{braces} {count}");
-    }
-}
-
-fn escaped(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +283,7 @@ mod tests {
             "muster_task_phase_seconds_bucket{plugin=\"null\",phase=\"run\",le=\"+Inf\"} 16",
             "muster_task_phase_seconds_count{plugin=\"null\",phase=\"run\"} 16",
             "muster_lease_tasks_sum 4096",
-            "muster_lease_tasks_bucket{le=\"4096\"} 0",
+            "muster_lease_tasks_bucket{le=\"1024\"} 0",
             "muster_lease_tasks_bucket{le=\"16384\"} 1",
             "process_open_fds",
         ] {
