@@ -219,18 +219,35 @@ fn an_executor_ends_with_its_agent_and_on_nonsense() {
 fn descriptors_of_the_agent_do_not_reach_executors() {
     let job = Job::new(1);
     let executor = Executor::with_job(&null(), &job);
-    let links = std::fs::read_dir(format!("/proc/{}/fd", executor.pid())).unwrap();
-    let targets: Vec<String> = links
-        .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
-        .map(|target| target.to_string_lossy().into_owned())
+    let targets: Vec<String> = open_files(executor.pid()).into_iter().map(|(_, target)| target).collect();
+    // What this test was itself started with, and would pass on to any child: its output, a lock around it.
+    let inherited: Vec<String> = open_files(std::process::id())
+        .into_iter()
+        .filter(|(ours, _)| !ours)
+        .map(|(_, target)| target)
         .collect();
     let ours = |target: &&String| {
-        !["/dev/null", "pipe:", "socket:", "/memfd:muster-", "anon_inode:[eventfd]", "/dev/pts"]
-            .iter()
-            .any(|known| target.starts_with(known))
+        let known = ["/dev/null", "pipe:", "socket:", "/memfd:muster-", "anon_inode:[eventfd]"];
+        !inherited.contains(target) && !known.iter().any(|known| target.starts_with(known))
     };
     let sockets = targets.iter().filter(|target| target.starts_with("socket:")).count();
     assert_eq!(sockets, 2, "one socket, held twice: {targets:?}");
     assert_eq!(targets.iter().filter(|target| target.starts_with("/memfd:")).count(), 2, "{targets:?}");
-    assert!(targets.iter().filter(ours).count() <= 2, "standard output and error alone: {targets:?}");
+    assert_eq!(targets.iter().filter(ours).count(), 0, "{targets:?}, and the test had {inherited:?}");
+}
+
+/// The open files of a process: whether it closes each when it starts a program, and what it is.
+fn open_files(pid: u32) -> Vec<(bool, String)> {
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    links
+        .filter_map(|link| {
+            let link = link.unwrap();
+            let target = std::fs::read_link(link.path()).ok()?.to_string_lossy().into_owned();
+            let info = format!("/proc/{pid}/fdinfo/{}", link.file_name().to_str().unwrap());
+            let info = std::fs::read_to_string(info).ok()?;
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            let flags = i32::from_str_radix(flags, 8).unwrap();
+            Some((flags & libc::O_CLOEXEC != 0, target))
+        })
+        .collect()
 }
