@@ -146,6 +146,11 @@ impl Driver {
             executor.seat.map(|seat| self.clear_seat(seat, cause, &detail)).unwrap_or_default();
         let input = Input::ExecutorExited { executor: id, cause, held: claims, running };
         self.feed_with(input, Arrived::Failure(&detail));
+        if let Some(seat) = executor.seat {
+            // It may have claimed the last of an entry and said nothing more.
+            self.note_drained(seat.job);
+            self.feed_backlog();
+        }
         // A wake-up may have gone to a thread that is no more.
         if let Some(memory) = executor.seat.and_then(|seat| self.jobs.get(&seat.job)?.memory.as_ref()) {
             memory.page.wake(u32::MAX);

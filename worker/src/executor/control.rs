@@ -167,10 +167,17 @@ impl Control {
             );
             return Err(End(2));
         };
-        match RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell) {
+        let opened = RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell);
+        let started = opened.and_then(|mut running| {
+            // Before the first task: one that ends this process at once is a task that crashed, and not a job that
+            // cannot be opened here.
+            self.outbox.send(&FromExecutor::Opened { job: id });
+            running.start()?;
+            Ok(running)
+        });
+        match started {
             Ok(running) => {
                 self.job = Some(running);
-                self.outbox.send(&FromExecutor::Opened { job: id });
                 Ok(())
             }
             Err(error) => {

@@ -71,7 +71,7 @@ pub(super) struct RunningJob {
 }
 
 impl RunningJob {
-    /// Makes the plugin's object for the job and starts its threads.
+    /// Makes the plugin's object for the job. Nothing runs before [`RunningJob::start`].
     pub fn open(
         plugin: &Plugin,
         open: OpenJob,
@@ -106,17 +106,15 @@ impl RunningJob {
             threads_left: AtomicU32::new(threads),
             open,
         });
-        let mut running = Self { shared, threads: Vec::new() };
-        for ordinal in 0..threads {
-            match running.start_thread(ordinal) {
-                Ok(handle) => running.threads.push(handle),
-                Err(error) => {
-                    // The process ends after this, and with it the threads that did start.
-                    return Err(OpenError::Thread(error));
-                }
-            }
+        Ok(Self { shared, threads: Vec::new() })
+    }
+
+    /// Starts the threads. After an error the process must end, and with it the threads that did start.
+    pub fn start(&mut self) -> Result<(), OpenError> {
+        for ordinal in 0..self.shared.open.threads {
+            self.threads.push(self.start_thread(ordinal).map_err(OpenError::Thread)?);
         }
-        Ok(running)
+        Ok(())
     }
 
     fn start_thread(&self, ordinal: u32) -> io::Result<JoinHandle<()>> {

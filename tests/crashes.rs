@@ -1,0 +1,63 @@
+//! Tasks that end their process cost themselves and nothing else, also when there are many of them, when they crash
+//! before their executor has said a word, and when nothing else is in the job.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, compile_c};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn crash(muster: &Muster) -> String {
+    let source = include_str!("fixtures/plugins/crash.c");
+    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
+    compile_c(source, Path::new(&muster.path("crash.so")), &flags).to_str().unwrap().to_owned()
+}
+
+/// Runs so many tasks of which every so many crash, and looks at each.
+fn check(muster: &Muster, plugin: &str, tasks: u64, every: u64, shape: &[&str]) {
+    let (out, count, every_so_many) = (muster.path("out"), tasks.to_string(), format!("every={every}"));
+    let (out, crashes) = (out.to_str().unwrap(), tasks / every);
+    let mut arguments = vec!["run", plugin, &every_so_many, "-n", &count, "--json", "--out", out];
+    arguments.extend(shape);
+    let report = muster.run(&arguments).exits(1).json();
+    let found = json!([report["ok"], report["failed"], report["retried"]]);
+    assert_eq!(found, json!([tasks - crashes, crashes, 2 * crashes]), "{shape:?}: {report}");
+    // Each crash took a process with it.
+    assert!(report["executor_exits"].as_u64().unwrap() >= 3 * crashes, "{shape:?}: {report}");
+    let text = std::fs::read_to_string(out).unwrap();
+    assert_eq!(text.lines().count() as u64, tasks, "{shape:?}");
+    for (index, line) in (0..).zip(text.lines()) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        if index % every == every - 1 {
+            assert_eq!(line["index"], index);
+            assert!(line["error"].as_str().unwrap().contains("SIGSEGV"), "{line}");
+        } else {
+            assert_eq!(line, json!({"index": index, "output": index}), "{shape:?}");
+        }
+    }
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn every_tenth_task_crashes_and_the_others_are_done() {
+    let muster = Muster::new();
+    let plugin = crash(&muster);
+    let shapes: [&[&str]; 4] = [
+        &["-t", "1"],
+        &["-t", "2", "--oversubscribe"],
+        &["--model", "process", "-p", "2", "--oversubscribe"],
+        &["-w", "2", "-t", "1"],
+    ];
+    shapes.into_iter().for_each(|shape| check(&muster, &plugin, 200, 10, shape));
+}
+
+#[test]
+fn a_job_in_which_everything_crashes_ends() {
+    let muster = Muster::new();
+    let plugin = crash(&muster);
+    // More than a worker's page has entries: what crashes never says that its entry is empty.
+    check(&muster, &plugin, 100, 1, &["-t", "1"]);
+    check(&muster, &plugin, 100, 1, &["-t", "2", "--oversubscribe"]);
+}
