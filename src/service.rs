@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::terminal::{self, note};
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
-use muster_proto::link::{Access, AccessFolder, Target};
+use muster_proto::link::{Access, AccessFolder, Process, Target};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -59,11 +59,11 @@ async fn coordinate(args: CoordinatorArgs) -> Outcome {
     let (name, folder) = (args.name.clone(), AccessFolder::of_user()?);
     if let Ok(access) = folder.read(&name)
         && is_alive(&access)
-        && access.pid != std::process::id()
+        && access.process.pid != std::process::id()
     {
         return Err(Failure::new(
             Exit::Connection,
-            format_args!("cluster {name} is up already (process {})", access.pid),
+            format_args!("cluster {name} is up already (process {})", access.process.pid),
         )
         .hint("stop it with muster down, or take another --name"));
     }
@@ -73,7 +73,9 @@ async fn coordinate(args: CoordinatorArgs) -> Outcome {
     let mut running = Coordinator::start(args.into_config()?).await?;
     if let Some(target) = access_target(&running)? {
         let http = running.http_addr.map(|address| address.to_string());
-        folder.write(&Access { name: name.clone(), target, http, pid: std::process::id() })?;
+        let process = Process::of(std::process::id())
+            .ok_or_else(|| Failure::new(Exit::Storage, "/proc does not show this process; is it mounted?"))?;
+        folder.write(&Access { name: name.clone(), target, http, process })?;
     }
     announce(&running);
     let stopped = tokio::select! {

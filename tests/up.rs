@@ -132,3 +132,31 @@ fn jobs_outlive_their_cluster() {
     assert_eq!(lines.iter().map(|line| line["output"].as_u64().unwrap()).sum::<u64>(), 17_984);
     muster.run(&["down"]).ok();
 }
+
+/// What `kill -9` of a coordinator leaves, when its number has gone to another process since.
+#[test]
+fn another_process_with_a_coordinators_number_is_left_alone() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let folder = muster.path(".local/state/muster/clusters");
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&file).unwrap();
+    muster.run(&["down"]).ok();
+    let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let mut access: serde_json::Value = serde_json::from_str(&text).unwrap();
+    access["pid"] = other.id().into();
+    let forge = || {
+        std::fs::write(&file, access.to_string()).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    forge();
+    muster.run(&["down"]).fails(5, &["no cluster"]);
+    forge();
+    muster.run(&["job", "ls"]).fails(5, &["no cluster is up"]);
+    forge();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    muster.run(&["down"]).ok();
+    assert!(other.try_wait().unwrap().is_none(), "it was ended although it is none of ours");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}

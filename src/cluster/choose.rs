@@ -127,10 +127,9 @@ fn forget(folder: &AccessFolder, name: &str) {
     }
 }
 
-/// Whether the coordinator's process is there. A process of the same number that came later is noticed when
-/// connecting.
+/// Whether the coordinator's process is there.
 pub fn is_alive(access: &Access) -> bool {
-    std::path::Path::new("/proc").join(access.pid.to_string()).exists()
+    access.process.is_alive()
 }
 
 /// Connects to the cluster that is up or was named; there is no private one to fall back to.

@@ -11,5 +11,5 @@ mod record;
 pub use choose::{Choice, Session, choose, is_alive, session};
 pub use folder::{private_folder, socket_path};
 pub use private::{Private, private_slots};
-pub use process::{Child, Start, gone, send};
-pub use record::{Process, Record};
+pub use process::{Child, Start, gone, signal};
+pub use record::Record;

@@ -1,6 +1,7 @@
 //! Processes of our own: the same binary again, as a worker or a coordinator.
 
 use crate::exit::{Exit, Failure, reason};
+use muster_proto::link::Process;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -83,7 +84,14 @@ impl Child {
     }
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process, when it still runs.
+pub fn signal(process: Process, signal: i32) {
+    if process.is_alive() {
+        send(process.pid, signal);
+    }
+}
+
+/// Sends a signal to a process whose number cannot have gone to another: a child that was not waited for.
 pub fn send(pid: u32, signal: i32) {
     if let Ok(pid) = i32::try_from(pid) {
         // SAFETY: kill takes numbers only.

@@ -1,8 +1,7 @@
 //! What `muster up` remembers about its processes, so that `muster down` ends exactly those.
 
-use super::process::send;
 use crate::exit::{Exit, Failure};
-use muster_proto::link::AccessFolder;
+use muster_proto::link::{AccessFolder, Process};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -17,42 +16,6 @@ pub struct Record {
     pub coordinator: Process,
     /// The workers.
     pub workers: Vec<Process>,
-}
-
-/// A process that cannot be mistaken for a later one with the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// When it started, in clock ticks since the machine did.
-    started: u64,
-}
-
-impl Process {
-    /// The process that has this number now.
-    pub fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, started: started(pid)? })
-    }
-
-    /// Whether it still runs.
-    pub fn is_alive(self) -> bool {
-        started(self.pid) == Some(self.started)
-    }
-
-    /// Sends it a signal, when it still runs.
-    pub fn signal(self, signal: i32) {
-        if self.is_alive() {
-            send(self.pid, signal);
-        }
-    }
-}
-
-/// Field 22 of `/proc/PID/stat`, behind the name in parentheses; `None` for a process that ended.
-fn started(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
 }
 
 impl Record {
@@ -95,14 +58,6 @@ fn path(name: &str) -> Result<PathBuf, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_told_from_a_later_one() {
-        let us = Process::of(std::process::id()).unwrap();
-        assert!(us.is_alive());
-        assert!(!Process { started: us.started + 1, ..us }.is_alive());
-        assert_eq!(Process::of(u32::MAX), None);
-    }
 
     #[test]
     fn names_stay_in_the_folder() {

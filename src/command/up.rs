@@ -2,11 +2,11 @@
 
 use super::worker::{up_workers, workers};
 use crate::cli::{DownArgs, UpArgs};
-use crate::cluster::{Child, Process, Record, Start, clients, gone, is_alive, private_folder, socket_path};
+use crate::cluster::{Child, Record, Start, clients, gone, is_alive, private_folder, signal, socket_path};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::worker_slots;
 use crate::terminal::{self, note};
-use muster_proto::link::{AccessFolder, FileError, Link, Target, connect};
+use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect};
 use muster_proto::v1;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub async fn up(args: &UpArgs) -> Outcome {
     match folder.read(&args.name) {
         Ok(access) if is_alive(&access) && connect(&access.target).await.is_ok() => {
             let link = connect(&access.target).await?;
-            return already_up(args, &link, access.pid).await;
+            return already_up(args, &link, access.process.pid).await;
         }
         Ok(_) => {
             note(format_args!("note: cluster {:?} ended without saying so; cleaning up after it", args.name));
@@ -215,8 +215,8 @@ pub async fn down(args: &DownArgs) -> Outcome {
     if let Some(record) = &record {
         stop(record).await;
     } else if let Some(access) = &access {
-        crate::cluster::send(access.pid, libc::SIGTERM);
-        gone(access.pid, STOP_GRACE).await;
+        signal(access.process, libc::SIGTERM);
+        gone(access.process.pid, STOP_GRACE).await;
     }
     clean_up(&args.name).await?;
     folder.remove(&args.name)?;
@@ -241,10 +241,10 @@ fn any_alive(record: &Record) -> bool {
 /// Ends the processes of a record, kills those that do not, and waits until all are gone.
 async fn stop(record: &Record) {
     let all = || record.workers.iter().chain([&record.coordinator]).copied();
-    all().for_each(|process| process.signal(libc::SIGTERM));
+    all().for_each(|process| signal(process, libc::SIGTERM));
     for process in all() {
         if process.is_alive() && !gone(process.pid, STOP_GRACE).await {
-            process.signal(libc::SIGKILL);
+            signal(process, libc::SIGKILL);
             gone(process.pid, STOP_GRACE).await;
         }
     }

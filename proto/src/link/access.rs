@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::FileError;
 use super::private_file;
+use super::process::Process;
 use super::target::Target;
 
 const NAME_MAX_CHARS: usize = 64;
@@ -22,7 +23,7 @@ pub struct Access {
     /// `HOST:PORT` of its metrics and health page, when it has one.
     pub http: Option<String>,
     /// The coordinator's process.
-    pub pid: u32,
+    pub process: Process,
 }
 
 /// The folder of access files.
@@ -37,7 +38,8 @@ struct Stored {
     target: String,
     #[serde(default)]
     http: Option<String>,
-    pid: u32,
+    #[serde(flatten)]
+    process: Process,
 }
 
 impl AccessFolder {
@@ -85,7 +87,7 @@ impl AccessFolder {
             name: access.name.clone(),
             target: access.target.to_join_string(),
             http: access.http.clone(),
-            pid: access.pid,
+            process: access.process,
         };
         let text = serde_json::to_string_pretty(&stored).map_err(|error| damaged(&path, &error))?;
         private_file::replace(&path, &(text + "\n"))?;
@@ -103,7 +105,7 @@ impl AccessFolder {
         };
         let stored: Stored = serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?;
         let target = Target::parse(&stored.target).map_err(|error| damaged(&path, &error))?;
-        Ok(Access { name: stored.name, target, http: stored.http, pid: stored.pid })
+        Ok(Access { name: stored.name, target, http: stored.http, process: stored.process })
     }
 
     /// The names of all clusters with an access file, in order. Whether they run is not checked.
@@ -166,12 +168,12 @@ mod tests {
     use crate::link::{Pin, Token};
     use std::os::unix::fs::PermissionsExt;
 
-    fn access(name: &str, pid: u32) -> Access {
+    fn access(name: &str, port: u16) -> Access {
         Access {
             name: name.into(),
             target: Target::tls("h:1", Pin([1; 32]), Token([2; 32])).unwrap(),
-            http: Some("127.0.0.1:9".into()),
-            pid,
+            http: Some(format!("127.0.0.1:{port}")),
+            process: Process::of(std::process::id()).unwrap(),
         }
     }
 

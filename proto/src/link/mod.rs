@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod listen;
 mod private_file;
+mod process;
 mod target;
 
 pub use access::{Access, AccessFolder};
@@ -21,6 +22,7 @@ pub use error::{FileError, JoinError, LinkError, ListenError};
 pub use guard::Guard;
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use private_file::random_bytes;
+pub use process::Process;
 pub use target::{Pin, Target, Token};
 
 use std::time::Duration;
