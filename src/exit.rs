@@ -90,8 +90,9 @@ impl Failure {
             Code::ResourceExhausted | Code::OutOfRange => Exit::Limit,
             Code::AlreadyExists => Exit::Plugin,
             Code::DataLoss | Code::Internal => Exit::Storage,
-            Code::InvalidArgument | Code::NotFound => Exit::Usage,
-            Code::FailedPrecondition | Code::Unimplemented => Exit::Connection,
+            // What was asked for cannot be had as things are: a plugin in use, results that were not kept.
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Exit::Usage,
+            Code::Unimplemented => Exit::Connection,
             Code::Ok | Code::Cancelled => Exit::Job,
         };
         let text = match status.message() {

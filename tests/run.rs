@@ -238,3 +238,16 @@ fn explain_says_what_runs_and_where_the_time_went() {
         assert!(done.stderr.contains(word), "{word} is missing in {}", done.stderr);
     }
 }
+
+/// The coordinator never sees the inputs: what is wrong with them is said, not that none came.
+#[test]
+fn an_input_that_is_too_long_is_named() {
+    let muster = Muster::new();
+    let line = muster.write("line", vec![b'x'; (32 << 20) + 1]);
+    let exec = plugin("exec");
+    let words = ["line 1 of", "has more than 33554432 bytes"];
+    muster.run(&["run", &exec, "command=cat", "--lines", &line]).fails(7, &words);
+    let words = ["at most 33554432"];
+    muster.run(&["run", &exec, "command=cat", "--files", &line, "--chunk", "4MiB"]).fails(7, &words);
+    muster.assert_no_process_left();
+}

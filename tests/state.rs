@@ -1,4 +1,5 @@
-//! A run with a state folder leaves its job and its results there, for any coordinator that is started on it later.
+//! What a state folder holds after a run, for any coordinator that is started on it later: the job with its results, or
+//! that somebody took them.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,4 +23,19 @@ fn results_of_a_run_are_found_in_its_state_folder() {
     assert_eq!(found.text(), ran.text());
     coordinator.signal(libc::SIGTERM);
     coordinator.finish().ok();
+}
+
+#[test]
+fn results_that_were_taken_are_named_also_after_a_restart() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let out = muster.path("out");
+    let out = out.to_str().unwrap();
+    muster.run(&["run", &plugin("null"), "bytes_out=1000", "-n", "20000", "--out", out]).ok();
+    for _ in 0..2 {
+        muster.run(&["job", "results", "last"]).fails(2, &["were taken by who ran it"]);
+        muster.run(&["down"]).ok();
+        muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    }
+    muster.run(&["down"]).ok();
 }

@@ -392,6 +392,26 @@ fn refuses_what_it_does_not_understand() {
     assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
 }
 
+/// What format 2 knows and format 1 did not: how far results were taken.
+#[test]
+fn a_database_of_the_first_format_is_brought_up_to_date() {
+    let mut world = World::folder();
+    world.add(vec![submitted(), committed(0, &[b"a", b"bb"])]);
+    let before = world.replay();
+    let World { folder, store, .. } = world;
+    drop(store);
+    let folder = folder.unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("muster.db")).unwrap();
+    connection.execute_batch("ALTER TABLE jobs DROP COLUMN taken; PRAGMA user_version = 1;").unwrap();
+    drop(connection);
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let mut world = World::with(Some(folder), Box::new(store));
+    assert_eq!(world.replay(), before);
+    world.add(vec![Record::Taken { job: JOB, below: 1 }]);
+    world.crash();
+    assert!(world.replay().contains(&Record::Taken { job: JOB, below: 1 }));
+}
+
 #[test]
 fn a_damaged_result_is_an_error_and_not_a_panic() {
     let mut world = World::folder();

@@ -14,12 +14,16 @@ const BLOCKS_AHEAD: usize = 4;
 /// Sends everything that `blocks` holds and seals the job. Gives the number of tasks.
 pub async fn feed(mut jobs: JobsClient<Link>, job: u64, blocks: Box<dyn Blocks>) -> Result<u64, Failure> {
     let (sender, receiver) = mpsc::channel(BLOCKS_AHEAD);
-    let reader = read_on_thread(blocks, job, sender)?;
-    let replies = jobs.feed(ReceiverStream::new(receiver)).await;
-    let mut replies = replies.map_err(|status| Failure::from_status("sending inputs", &status))?.into_inner();
+    let mut reader = read_on_thread(blocks, job, sender)?;
+    // When an input cannot be read the stream ends early, and the coordinator's complaint is only about that.
+    let mut failed = |status: tonic::Status| match reader.try_recv() {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(_)) | Err(_) => Failure::from_status("sending inputs", &status),
+    };
+    let mut replies = jobs.feed(ReceiverStream::new(receiver)).await.map_err(&mut failed)?.into_inner();
     let mut accepted = 0;
     while let Some(reply) = replies.next().await {
-        accepted = reply.map_err(|status| Failure::from_status("sending inputs", &status))?.accepted;
+        accepted = reply.map_err(&mut failed)?.accepted;
     }
     match reader.await {
         Ok(Ok(tasks)) if tasks == accepted => Ok(tasks),

@@ -33,9 +33,9 @@ pub const fn state(how: EndedAs) -> JobState {
 }
 
 impl Ended {
-    /// A job that ended with this status.
-    pub fn new(outputs: Outputs, reduces: bool, status: JobStatus) -> Self {
-        Self { status, taken: 0, outputs, reduces }
+    /// A job that ended with this status; its results below `taken` were taken.
+    pub fn new(outputs: Outputs, reduces: bool, status: JobStatus, taken: u64) -> Self {
+        Self { status, taken, outputs, reduces }
     }
 
     /// Results are dropped once a client took them.

@@ -32,6 +32,8 @@ struct Left {
     failed: BTreeMap<u64, (i32, String)>,
     partials: BTreeMap<Block, Bytes>,
     ended: Option<(EndedAs, Bytes)>,
+    /// Results below this index were taken.
+    taken: u64,
 }
 
 impl Driver {
@@ -69,7 +71,8 @@ impl Driver {
             let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
             status.state = ended::state(how).into();
             let reduces = submission.spec.reduce;
-            self.ended.insert(id, Ended::new(submission.outputs, reduces, status));
+            let ended = Ended::new(submission.outputs, reduces, status, left.taken);
+            self.ended.insert(id, ended);
             return Ok(());
         }
         let spec = submission.spec.clone();
@@ -93,6 +96,7 @@ impl Driver {
             job.inputs.add(range.start, items, &job.settled);
         }
         if job.streams() {
+            job.results.taken = left.taken;
             // How much of it was taken is not known by bytes: what is taken up again counts from here.
             job.results.undelivered_bytes = 0;
         }
@@ -141,8 +145,8 @@ impl Left {
                 self.partials.insert(block, data);
             }
             Record::Ended { job: _, how, reason: _, status } => self.ended = Some((how, status)),
+            Record::Taken { job: _, below } => self.taken = self.taken.max(below),
             Record::Reduced { .. }
-            | Record::Taken { .. }
             | Record::InputsDone { .. }
             | Record::Removed { .. }
             | Record::PluginAdded(_)

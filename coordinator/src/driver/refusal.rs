@@ -77,7 +77,7 @@ pub enum Refusal {
     #[error("job {} was submitted with outputs checksummed and dropped; there are no results to read", .0.0)]
     NotKept(JobId),
     /// The results were fetched before.
-    #[error("from is {from}: the results of job {} below {taken} were taken already", .job.0)]
+    #[error("from is {from}: the results of job {} below {taken} were taken by who ran it and are gone; jobs of `muster submit` keep theirs", .job.0)]
     Taken {
         /// The job.
         job: JobId,

@@ -46,6 +46,7 @@ struct Job {
     partials: BTreeMap<Block, Bytes>,
     reduced: Option<Bytes>,
     ended: Option<(EndedAs, String, Bytes)>,
+    taken: u64,
 }
 
 /// Results of neighbouring tasks in one place.
@@ -193,6 +194,7 @@ impl Job {
     }
 
     fn forget(&mut self, below: u64) {
+        self.taken = self.taken.max(below);
         while let Some(entry) = self.outputs.first_entry()
             && *entry.key() + entry.get().count <= below
         {
@@ -221,6 +223,9 @@ impl Job {
         for range in self.committed.iter() {
             each(Record::Committed { job, range, outputs: None, checksum, bytes })?;
             (checksum, bytes) = (0, 0);
+        }
+        if self.taken > 0 {
+            each(Record::Taken { job, below: self.taken })?;
         }
         for (&index, &charged) in &self.charged {
             if !self.committed.contains(index) {

@@ -50,6 +50,9 @@ fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>)
         (checksum, bytes) = (0, 0);
         each(record)
     })?;
+    if head.taken > 0 {
+        each(Record::Taken { job, below: head.taken })?;
+    }
     replay_tasks(from, job, each)?;
     if let Some(data) = head.reduced {
         each(Record::Reduced { job, data })?;
@@ -112,6 +115,7 @@ struct Head {
     checksum: u64,
     bytes: u64,
     reduced: Option<Bytes>,
+    taken: u64,
     ended: Option<(i64, String, Bytes)>,
 }
 
@@ -135,6 +139,7 @@ impl Head {
             checksum: row.get::<_, i64>("checksum")? as u64,
             bytes: row.get::<_, i64>("bytes")? as u64,
             reduced: row.get::<_, Option<Vec<u8>>>("reduced")?.map(Bytes::from),
+            taken: row.get::<_, i64>("taken")? as u64,
             ended,
         })
     }

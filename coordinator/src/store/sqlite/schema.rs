@@ -5,7 +5,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// The format this build writes.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 /// Says that a database is ours ("mstr").
 const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
@@ -25,7 +25,7 @@ CREATE TABLE jobs (
     job INTEGER PRIMARY KEY, request_id TEXT NOT NULL, submitted_ns INTEGER NOT NULL, spec BLOB NOT NULL,
     tasks INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0,
     checksum INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-    reduced BLOB, ended INTEGER, reason TEXT, status BLOB
+    reduced BLOB, ended INTEGER, reason TEXT, status BLOB, taken INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE inputs (
     job INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL,
@@ -69,6 +69,9 @@ pub fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
     if found > FORMAT {
         return Err(StoreError::TooNew { path: folder.to_owned(), found, known: FORMAT });
     }
+    if found < FORMAT {
+        migrate(&connection, found).map_err(StoreError::sqlite("bringing the database up to date"))?;
+    }
     Ok(connection)
 }
 
@@ -101,6 +104,14 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
     ))
+}
+
+/// What each format lacks that the next one has, from format 1 on.
+const STEPS: [&str; FORMAT as usize - 1] = ["ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;"];
+
+fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    let steps = STEPS[usize::try_from(found - 1).unwrap_or(0)..].concat();
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {FORMAT}; COMMIT;"))
 }
 
 fn refuse(path: &Path, error: rusqlite::Error) -> StoreError {

@@ -30,11 +30,15 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
             commit(to, *job, *range, *checksum, *bytes)?;
             outputs.as_ref().map_or(Ok(()), |outputs| keep(to, blobs, *job, *range, outputs))
         }
-        Record::Taken { job, below } => run(
-            to,
-            "DELETE FROM results WHERE job = ?1 AND start + count <= ?2 AND start < ?2",
-            params![job.0 as i64, *below as i64],
-        ),
+        Record::Taken { job, below } => {
+            let (job, below) = (job.0 as i64, *below as i64);
+            run(to, "UPDATE jobs SET taken = max(taken, ?2) WHERE job = ?1", params![job, below])?;
+            run(
+                to,
+                "DELETE FROM results WHERE job = ?1 AND start + count <= ?2 AND start < ?2",
+                params![job, below],
+            )
+        }
         Record::Charged { job, index, charged } => run(
             to,
             "INSERT OR REPLACE INTO charges (job, task, charged) VALUES (?1, ?2, ?3)",
