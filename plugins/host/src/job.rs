@@ -1,5 +1,6 @@
 //! The plugin's object for a job, renewed after a panic.
 
+use crate::kind::OutputKind;
 use crate::outcome::TaskError;
 use crate::plugin::Loaded;
 use muster_plugin_abi::{self as abi, Bytes, ErrorText, F_CONCURRENT, JobObject, Plugin as Table};
@@ -39,6 +40,11 @@ impl Job {
 
     pub(crate) fn table(&self) -> &Table {
         &self.plugin.table
+    }
+
+    /// What the manifest says that results are.
+    pub(crate) fn output(&self) -> OutputKind {
+        self.plugin.inspection.manifest.output()
     }
 
     pub(crate) fn seed(&self) -> u64 {

@@ -57,6 +57,15 @@ impl OutputKind {
     pub fn name(self) -> &'static str {
         name_of(&Self::ALL, self)
     }
+
+    /// The bytes that every output of this kind has; `None` when they may differ.
+    #[must_use]
+    pub const fn width(self) -> Option<u32> {
+        match self {
+            Self::U64 | Self::I64 | Self::F64 => Some(8),
+            Self::None | Self::Text | Self::Json | Self::Bytes => None,
+        }
+    }
 }
 
 /// Kind of a metric.

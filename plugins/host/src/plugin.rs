@@ -21,7 +21,7 @@ pub struct Plugin {
 /// What calls need of a plugin.
 pub(crate) struct Loaded {
     pub table: Table,
-    inspection: Inspection,
+    pub(crate) inspection: Inspection,
     host: &'static HostState,
 }
 

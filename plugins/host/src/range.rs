@@ -117,7 +117,8 @@ impl Job {
             Ok(instance) => instance,
             Err(error) => return RangeOutcome::failed(0, error),
         };
-        let outcome = match (self.table().run_range, self.table().run) {
+        let before = out.lens.len();
+        let mut outcome = match (self.table().run_range, self.table().run) {
             (Some(run_range), _) => self.call_range(&instance, run_range, slot, input, out),
             (None, Some(run)) => self.call_each(&instance, run, slot, input, out),
             (None, None) => {
@@ -127,7 +128,19 @@ impl Job {
         if outcome.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Panic) {
             instance.poison();
         }
+        self.check_width(out, before, &mut outcome);
         outcome
+    }
+
+    /// A result that cannot be what the manifest says ends the range, as any failure of its task does.
+    fn check_width(&self, out: &mut OutBuffer, before: usize, outcome: &mut RangeOutcome) {
+        let kind = self.output();
+        let Some(width) = kind.width() else { return };
+        let Some(done) = out.lens[before..].iter().position(|&len| len != width) else { return };
+        let (len, name) = (out.lens[before + done], kind.name());
+        keep(out, before + done);
+        let message = format!("the result has {len} bytes; the manifest says {name}, which has {width}");
+        *outcome = RangeOutcome::failed(done as u64, TaskError::abi(message));
     }
 
     fn call_range(

@@ -214,3 +214,22 @@ fn a_section_that_is_not_marked_as_notes_still_counts() {
     let (plugin, _) = load(&source.build(folder.path()));
     assert_eq!(plugin.inspection().manifest.name(), "tiny");
 }
+
+#[test]
+fn results_have_the_width_that_the_manifest_says() {
+    let body = "size_t len = task->index == 12 ? 3 : 8;
+                muster_buf buf = host->result_alloc(host->self, tc->ctx, len);
+                if (!buf.ptr) return MUSTER_E_LIMIT;
+                memset(buf.ptr, 1, len);
+                return MUSTER_OK;";
+    let manifest = format!("MUSTER_MANIFEST(\"{}\");", MANIFEST.replace("bytes", "f64"));
+    let source = Source { manifest: manifest.clone(), ..run_body(body) };
+    assert_fails(&source, 2, ErrorKind::Abi, "the result has 3 bytes; the manifest says f64, which has 8");
+    let none = "if (task->index == 10) return MUSTER_OK;
+                muster_buf buf = host->result_alloc(host->self, tc->ctx, 8);
+                if (!buf.ptr) return MUSTER_E_LIMIT;
+                memset(buf.ptr, 1, 8);
+                return MUSTER_OK;";
+    let source = Source { manifest, ..run_body(none) };
+    assert_fails(&source, 0, ErrorKind::Abi, "the result has 0 bytes");
+}
