@@ -6,9 +6,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Lines of stderr in a message.
+/// Lines of a command's words in a message.
 const LINES_MAX: usize = 3;
-/// Bytes of stderr in a message.
+/// Bytes of them.
 const LINES_BYTES_MAX: usize = 600;
 /// What shells return for a command that does not exist.
 const NOT_FOUND: i32 = 127;
@@ -56,15 +56,17 @@ impl Report {
         self.exit == 0
     }
 
-    /// The failure of the task, with the command's last words and its exit code.
+    /// The failure of the task, with the exit code and the command's last words: those on stderr, else those on
+    /// stdout.
     pub fn into_error(self, retry: bool) -> Error {
         let hint = match self.exit - SIGNAL_BASE {
             signal @ 1..=SIGNAL_MAX => format!(" (killed by signal {signal})"),
             _ if self.exit == NOT_FOUND => " (no such command on this machine)".to_owned(),
             _ => String::new(),
         };
-        let message = format!("exit code {}{hint}{}", self.exit, last_words(&self.stderr));
-        failed(&message, retry).with_code(self.exit)
+        let words = Some(last_words(&self.stderr)).filter(|words| !words.is_empty());
+        let words = words.unwrap_or_else(|| last_words(&self.stdout));
+        failed(&format!("exit code {}{hint}{words}", self.exit), retry)
     }
 }
 
@@ -95,9 +97,9 @@ fn failed(message: &str, retry: bool) -> Error {
 }
 
 /// A colon and the last lines that are not empty; nothing when there are none.
-fn last_words(stderr: &str) -> String {
+fn last_words(text: &str) -> String {
     let mut lines: Vec<&str> =
-        stderr.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LINES_MAX).collect();
+        text.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LINES_MAX).collect();
     lines.reverse();
     let words = lines.join(" | ");
     if words.is_empty() { words } else { format!(": {}", tail(&words, LINES_BYTES_MAX)) }
@@ -128,6 +130,8 @@ mod tests {
             message(127, "sh: x: not found\n"),
             "exit code 127 (no such command on this machine): sh: x: not found"
         );
+        let silent = Report { stdout: "half\ndone\n".into(), stderr: String::new(), exit: 3 };
+        assert_eq!(silent.into_error(false).message(), "exit code 3: half | done");
         let long = message(1, &"\u{fc}".repeat(10_000));
         assert!(long.len() <= LINES_BYTES_MAX + 20 && long.ends_with('\u{fc}'));
     }
