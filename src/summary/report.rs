@@ -106,6 +106,8 @@ impl Report {
         let plugin = spec.plugin.clone().unwrap_or_default();
         let run = sketch(status.run.as_ref());
         let done = status.ok + status.failed;
+        let mut failures: Vec<Failed> = status.first_failures.iter().map(failed).collect();
+        failures.sort_by_key(|failure| failure.index);
         Self {
             job: status.job,
             state: state_name(status.state()),
@@ -145,7 +147,7 @@ impl Report {
             lost_workers: status.lost_workers,
             executor_exits: status.executor_exits,
             interrupted: facts.interrupted,
-            failures: status.first_failures.iter().map(failed).collect(),
+            failures,
         }
     }
 

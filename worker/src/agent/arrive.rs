@@ -137,7 +137,8 @@ impl Driver {
         self.metrics.executor_ended(&executor.plugin.name, id, cause);
         self.metrics.set_executors(self.executors.len());
         let plugin = &executor.plugin.name;
-        if cause.is_crash() {
+        let job = executor.seat.and_then(|seat| self.jobs.get_mut(&seat.job));
+        if cause.is_crash() && job.is_none_or(JobState::tells_of_crash) {
             tracing::error!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         } else {
             tracing::debug!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");

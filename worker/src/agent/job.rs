@@ -18,6 +18,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+/// Crashes of a job that the log tells one by one.
+const CRASHES_TOLD: u32 = 3;
+
 /// A job.
 #[derive(Debug)]
 pub(super) struct JobState {
@@ -30,6 +33,8 @@ pub(super) struct JobState {
     pub phases: Phases,
     /// Leases that are in force.
     pub leases: usize,
+    /// Executors that crashed.
+    crashes: u32,
     slots: SlotTime,
     quiet: Quiet,
 }
@@ -100,6 +105,7 @@ impl JobState {
             memory: None,
             trouble: String::new(),
             leases: 0,
+            crashes: 0,
             slots: SlotTime::default(),
             quiet: Quiet::default(),
         }
@@ -134,6 +140,16 @@ impl JobState {
             self.phases.slot += Span(time);
         }
         self.slots.since = now;
+    }
+
+    /// Notes a crash; whether the log should tell of it. A job of many crashes must not hide everything else there:
+    /// the coordinator is told of each, and metrics count all.
+    pub fn tells_of_crash(&mut self) -> bool {
+        self.crashes = self.crashes.saturating_add(1);
+        if self.crashes == CRASHES_TOLD + 1 {
+            tracing::warn!(job = %self.open.job, "more executors of this job end; the log level debug shows each");
+        }
+        self.crashes <= CRASHES_TOLD
     }
 
     pub fn frame_arrived(&mut self) {
