@@ -3,16 +3,17 @@
 //! agent, whatever happens.
 
 mod claim;
+mod combine;
 mod control;
 mod flush;
 mod job;
 mod outbox;
 mod pending;
 mod readings;
-mod reduce;
 mod runner;
 mod services;
 mod thread;
+mod tree;
 
 use crate::os::process;
 use control::Control;

@@ -1,9 +1,10 @@
 //! Runs the tasks of a claim, through the loader, and gathers what comes of them.
 
 use super::claim::CLAIM_TASKS_MAX;
+use super::combine::combine;
 use super::flush::FRAME_BYTES;
 use super::job::Shared;
-use super::reduce::{Tree, combine};
+use super::tree::Tree;
 use crate::arena::{ArenaReader, RunInputs};
 use crate::frame::{EntryUse, Failure};
 use crate::os::monotonic_ns;

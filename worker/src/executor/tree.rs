@@ -2,9 +2,7 @@
 //! index order, and two halves of a block become the block as soon as both are there. What is left at the end
 //! of a claim are maximal aligned blocks.
 
-use super::runner::{Runner, class_of, transient};
-use crate::arena::CombineInputs;
-use crate::page::KIND_FINISH;
+use super::runner::{Runner, class_of};
 use muster_core::range::IndexRange;
 use muster_core::reduce::{Block, blocks};
 use muster_plugin_host::{Accumulator, ErrorKind, Take, TaskError};
@@ -12,9 +10,6 @@ use muster_plugin_host::{Accumulator, ErrorKind, Take, TaskError};
 /// How often a task of a wider leaf is tried here: its leaf is folded in one go, so another worker cannot
 /// try it later.
 const LEAF_ATTEMPTS: u32 = 3;
-
-/// No tree is larger.
-const BLOCK_SIZE_MAX: u64 = 1 << 62;
 
 /// A partial result as it is sent.
 #[derive(Debug)]
@@ -157,48 +152,8 @@ fn fail_all(failures: &mut Vec<(u64, TaskError)>, range: IndexRange, except: &[u
     failures.extend(lost.map(|index| (index, error.clone())));
 }
 
-/// Combines the partial results of a combine lease along the tree.
-pub(super) fn combine(runner: &mut Runner<'_>, inputs: &[u8], kind: u32) -> Result<Vec<u8>, TaskError> {
-    let inputs = CombineInputs::parse(inputs)
-        .ok_or_else(|| transient("the arena does not hold the partial results".to_owned()))?;
-    let parts: Vec<(Block, &[u8])> = inputs.iter().collect();
-    let take = if kind == KIND_FINISH { Take::Output } else { Take::Partial };
-    let (Some(&(first, _)), Some(&(last, _))) = (parts.first(), parts.last()) else {
-        return Err(transient("a combine lease without partial results".to_owned()));
-    };
-    let mut root = first;
-    while !root.range().contains(last.start) && root.size < BLOCK_SIZE_MAX {
-        root = root.parent();
-    }
-    let sum = merge(runner, &parts, root)?;
-    sum.take(&mut runner.slot, take).and_then(|bytes| within(runner, bytes))
-}
-
-/// The sum of all `parts`, which lie inside `block`; there is at least one.
-fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Result<Accumulator, TaskError> {
-    if let [(_, partial)] = parts {
-        let mut sum = runner.shared.plugin.accumulator(&mut runner.slot)?;
-        sum.merge(&mut runner.slot, partial)?;
-        return Ok(sum);
-    }
-    if block.size < 2 || parts.is_empty() {
-        return Err(transient("partial results that are not blocks of one tree".to_owned()));
-    }
-    let (left, right) = block.halves();
-    let (first, second) = parts.split_at(parts.partition_point(|(part, _)| part.start < right.start));
-    if first.is_empty() {
-        return merge(runner, second, right);
-    }
-    let mut sum = merge(runner, first, left)?;
-    if !second.is_empty() {
-        let other = merge(runner, second, right)?;
-        sum.join(&mut runner.slot, other)?;
-    }
-    Ok(sum)
-}
-
 /// Partial results must fit into a message.
-fn within(runner: &Runner<'_>, bytes: Vec<u8>) -> Result<Vec<u8>, TaskError> {
+pub(super) fn within(runner: &Runner<'_>, bytes: Vec<u8>) -> Result<Vec<u8>, TaskError> {
     let max = super::job::RESULT_BYTES_MAX as usize;
     if bytes.len() <= max {
         return Ok(bytes);
