@@ -46,7 +46,12 @@ impl Job {
     /// # Errors
     /// When the plugin cannot combine results, or cannot make one.
     pub fn accumulator(&self, slot: &mut Slot<'_>) -> Result<Accumulator, TaskError> {
-        let instance = self.instance()?;
+        Accumulator::new(self.instance()?, slot)
+    }
+}
+
+impl Accumulator {
+    fn new(instance: Arc<Instance>, slot: &mut Slot<'_>) -> Result<Self, TaskError> {
         let table = instance.table();
         let (Some(new), Some(add), Some(merge), Some(take), Some(free)) =
             (table.acc_new, table.acc_add, table.acc_merge, table.acc_take, table.acc_free)
@@ -65,11 +70,9 @@ impl Job {
         if object.is_null() {
             return Err(TaskError::abi("acc_new returned OK without an accumulator"));
         }
-        Ok(Accumulator { instance, object, functions })
+        Ok(Self { instance, object, functions })
     }
-}
 
-impl Accumulator {
     /// Adds the result of task `index`, which is behind all tasks added so far.
     ///
     /// # Errors
@@ -103,10 +106,13 @@ impl Accumulator {
     /// # Errors
     /// What the plugin says.
     pub fn join(&mut self, slot: &mut Slot<'_>, other: Self) -> Result<(), TaskError> {
-        let Some(join) = self.functions.join.filter(|_| Arc::ptr_eq(&self.instance, &other.instance)) else {
+        let Some(join) = self.functions.join else {
             let partial = other.take(slot, Take::Partial)?;
             return self.merge(slot, &partial);
         };
+        if !Arc::ptr_eq(&self.instance, &other.instance) {
+            self.follow(&other, slot)?;
+        }
         let turn = self.instance.turn();
         // SAFETY: all three objects are alive, and this thread alone uses the accumulators.
         let joined = slot.enter_plain("acc_join", |error| unsafe {
@@ -114,6 +120,15 @@ impl Accumulator {
         });
         drop(turn);
         noting_panic(&self.instance, joined)
+    }
+
+    /// Moves to the job object of `other`: this one's job was renewed after a panic. Two accumulators are
+    /// joined in the same way whether or not that lies between them, so that sums do not depend on it.
+    fn follow(&mut self, other: &Self, slot: &mut Slot<'_>) -> Result<(), TaskError> {
+        let mut moved = Self::new(Arc::clone(&other.instance), slot)?;
+        std::mem::swap(self, &mut moved);
+        let partial = moved.take(slot, Take::Partial)?;
+        self.merge(slot, &partial)
     }
 
     /// The bytes of what was added, up to 4 GiB: the slot's limit is for results of tasks.
