@@ -3,11 +3,10 @@
 
 mod fixture;
 
-use fixture::coordinator::{Coordinator, Session, finish, grant, open, open_reduced, results, settled};
+use fixture::coordinator::{Coordinator, Session, grant, open, results, settled};
 use fixture::executor::until;
-use fixture::plugin::{null, primes, wild};
+use fixture::plugin::{null, wild};
 use fixture::worker::{Worker, get, is_alive};
-use muster_core::reduce::Block;
 use muster_proto::packed::Items;
 use muster_proto::v1::{Drain, Grant, JobClose, Recall, Work, from_worker, to_worker};
 use std::process::{Command, Stdio};
@@ -84,49 +83,6 @@ fn unstarted_tasks_are_called_back() {
     let back = report.returned.iter().find(|back| back.lease == 5).unwrap();
     assert_eq!((back.start, back.count), (1_000, 99_000));
     assert!(report.returned.iter().any(|back| back.lease == 99 && back.count == 0));
-}
-
-#[test]
-fn results_are_combined_along_the_tree() {
-    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
-    let plugin = coordinator.plugin(&primes());
-    let opens = vec![open_reduced(1, &plugin, r#"{"limit":200000}"#, 2, 100)];
-    let grants = vec![grant(1, 5, 0, 37), grant(1, 6, 37, 63)];
-    coordinator.work(&session, Work { opens, grants, ..Work::default() });
-    let report = coordinator.reports_until(&mut session, |report| settled(report) == 100);
-    let mut parts: Vec<(Block, Vec<u8>)> = report
-        .blocks
-        .iter()
-        .map(|block| {
-            let results = Items::try_new(block.results.clone().unwrap(), 1).unwrap();
-            (Block { start: block.start, size: block.count }, results.item(0).to_vec())
-        })
-        .collect();
-    parts.sort();
-    assert!(parts.iter().all(|(block, _)| Block::from_range(block.range()) == Some(*block)));
-    let root = Block::root(100);
-    coordinator.work(&session, Work { grants: vec![finish(1, 9, root, &parts)], ..Work::default() });
-    let report = coordinator.reports_until(&mut session, |report| !report.blocks.is_empty());
-    assert_eq!((report.blocks[0].lease, report.blocks[0].start, report.blocks[0].count), (9, 0, root.size));
-    let output = Items::try_new(report.blocks[0].results.clone().unwrap(), 1).unwrap();
-    assert_eq!(String::from_utf8_lossy(output.item(0)).trim(), "17984");
-}
-
-#[test]
-fn wider_leaves_stay_whole() {
-    let (coordinator, _worker, mut session) = world(&["--slots", "2"]);
-    let plugin = coordinator.plugin(&primes());
-    let tasks = 70_000;
-    let job = open_reduced(1, &plugin, r#"{"limit":200000}"#, 2, tasks);
-    let leaf = job.reduce_leaf;
-    assert_eq!(leaf, 2);
-    let grants = vec![grant(1, 5, 0, 30_000), grant(1, 6, 30_000, 40_000)];
-    coordinator.work(&session, Work { opens: vec![job], grants, ..Work::default() });
-    let report = coordinator.reports_until(&mut session, |report| settled(report) == tasks);
-    for block in &report.blocks {
-        assert!(block.count % leaf == 0 && block.start % block.count == 0, "{} {}", block.start, block.count);
-        assert_eq!(Items::try_new(block.results.clone().unwrap(), 1).unwrap().len(), 1);
-    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::store::{EndedAs, Record};
 use bytes::Bytes;
 use muster_core::id::{JobId, WorkerId};
 use muster_core::range::{IndexRange, RangeSet};
-use muster_core::reduce::{Block, leaf_size};
+use muster_core::reduce::Block;
 use muster_core::scheduler::{DropReason, FailureClass, Grant, GrantKind, Input, Loss, Outcome, Output};
 use muster_core::shape::Shape;
 use muster_core::time::Span;
@@ -41,7 +41,7 @@ impl Driver {
         match output {
             // What these stand for is written by whoever told the scheduler.
             Output::Accepted { .. } | Output::Extended { .. } | Output::Sealed { .. } => {}
-            Output::Open { worker, job, shape } => self.open(worker, job, shape),
+            Output::Open { worker, job, shape, leaf } => self.open(worker, job, shape, leaf),
             Output::Grant { worker, grant } => self.grant(worker, &grant),
             Output::Recall { worker, lease, count } => {
                 if let Some(worker) = self.changed_worker(worker) {
@@ -75,20 +75,19 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape) {
+    fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.numbers.shape = Some(shape);
         job.numbers.workers.insert(worker_id);
         let submission = &job.submission;
-        let tasks = submission.spec.tasks;
         let open = job_open_to_wire(&JobOpen {
             job: id,
             plugin: submission.plugin.clone(),
             params: submission.params.clone(),
             seed: submission.seed,
-            tasks,
+            tasks: submission.spec.tasks,
             shape,
-            reduce_leaf: job.reduces().then(|| leaf_size(tasks)),
+            reduce_leaf: leaf,
             result_max_bytes: submission.result_max_bytes,
             weight: submission.spec.weight,
             has_inputs: submission.has_inputs,

@@ -77,7 +77,7 @@ pub(super) fn lease_tasks(chunking: Chunking, outlook: &Outlook) -> u64 {
     };
     let carried = outlook.bytes_max.checked_div(outlook.task_bytes).unwrap_or(u64::MAX);
     let tasks = wanted.min(carried).clamp(1, LEASE_TASKS_MAX);
-    // Whole leaves: a leaf is folded by one thread.
+    // Whole leaves: a leaf that is cut has several partial results.
     let leaves = tasks.div_ceil(outlook.leaf).min(LEASE_TASKS_MAX / outlook.leaf).max(1);
     leaves.saturating_mul(outlook.leaf).min(outlook.ready.max(1))
 }

@@ -1,5 +1,6 @@
 //! The settings of a scheduler.
 
+use crate::reduce::LEAVES_MAX;
 use crate::time::Span;
 
 /// How a scheduler cuts leases and when it gives workers up. [`Config::default`] is what real clusters use.
@@ -17,6 +18,8 @@ pub struct Config {
     pub lease_bytes_max: u64,
     /// Unstarted tasks are called back from a busy worker for an idle one when that saves at least so much.
     pub recall_gain: Span,
+    /// Partial results that a reduction keeps apart; jobs of more tasks get wider leaves.
+    pub leaves_max: u64,
 }
 
 /// How long a lease is.
@@ -43,6 +46,7 @@ impl Default for Config {
             credit: Span(4 * target.0),
             lease_bytes_max: 4 << 20,
             recall_gain: Span::from_millis(2),
+            leaves_max: LEAVES_MAX,
         }
     }
 }

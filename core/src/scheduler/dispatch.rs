@@ -83,7 +83,8 @@ impl Scheduler {
         let newly = job.workers.insert(worker);
         let shape = job.spec.shape.resolve(slots as u32);
         if newly {
-            self.outputs.push_back(Output::Open { worker, job: id, shape });
+            let leaf = job.reduction.as_ref().map(|reduction| reduction.leaf);
+            self.outputs.push_back(Output::Open { worker, job: id, shape, leaf });
         }
         let lease =
             Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };

@@ -314,6 +314,8 @@ pub enum Output {
         job: JobId,
         /// The job's executors there.
         shape: Shape,
+        /// Results are combined, in a tree with so many tasks per leaf.
+        leaf: Option<u64>,
     },
     /// Send a lease to a worker. Needs not be durable first.
     Grant {

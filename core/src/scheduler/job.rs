@@ -34,7 +34,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(spec: JobSpec) -> Self {
+    pub(super) fn new(spec: JobSpec, leaves_max: u64) -> Self {
         let mut ready = Ready::default();
         ready.insert(1, IndexRange::new(0, spec.tasks));
         Self {
@@ -51,7 +51,7 @@ impl Job {
             served_ns: 0,
             workers: BTreeSet::new(),
             banned: BTreeSet::new(),
-            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open)),
+            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, leaves_max)),
             spec,
         }
     }

@@ -96,8 +96,9 @@ impl Scheduler {
     pub fn recover(&mut self, recovered: RecoveredJob) {
         let RecoveredJob { job: id, spec, tasks, bytes, sealed, committed, failed, charged, blocks } =
             recovered;
-        let mut job = Job::new(JobSpec { tasks: 0, ..spec });
-        job.reduction = job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open));
+        let leaves_max = self.config.leaves_max;
+        let mut job = Job::new(JobSpec { tasks: 0, ..spec }, leaves_max);
+        job.reduction = job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open, leaves_max));
         (job.spec.tasks, job.tasks, job.bytes, job.sealed) = (spec.tasks, tasks, bytes, sealed);
         let mut left = crate::range::RangeSet::from(IndexRange::new(0, tasks));
         committed.iter().chain(failed.iter()).for_each(|range| {
@@ -190,7 +191,7 @@ impl Scheduler {
     }
 
     fn on_submit(&mut self, id: JobId, spec: JobSpec) {
-        let mut job = Job::new(spec);
+        let mut job = Job::new(spec, self.config.leaves_max);
         job.served_ns = self.served_ns;
         self.jobs.insert(id, job);
         let pos = self.log();

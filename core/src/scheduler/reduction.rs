@@ -1,5 +1,6 @@
 //! Which partial results of a job are there, and what is to be combined next.
 
+use crate::range::IndexRange;
 use crate::reduce::{Block, leaf_size};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -32,8 +33,8 @@ pub(super) struct Combination {
 }
 
 impl Reduction {
-    pub(super) fn new(tasks: u64, open: bool) -> Self {
-        let leaf = leaf_size(if open { 0 } else { tasks });
+    pub(super) fn new(tasks: u64, open: bool, leaves_max: u64) -> Self {
+        let leaf = leaf_size(if open { 0 } else { tasks }, leaves_max);
         Self { leaf, blocks: BTreeMap::new(), planned: Vec::new(), leased: 0, failures: 0, finished: false }
     }
 
@@ -96,7 +97,7 @@ impl Reduction {
             let range = block.range();
             match self.blocks.range(range.start..range.end).take(FAN_IN_MAX + 1).count() {
                 0 | 1 => {}
-                2..=FAN_IN_MAX => self.planned.push(Combination { block, finish: false }),
+                2..=FAN_IN_MAX => self.planned.push(Combination { block: self.around(block), finish: false }),
                 _ => {
                     let (left, right) = block.halves();
                     open.extend([left, right]);
@@ -104,16 +105,28 @@ impl Reduction {
             }
         }
     }
+
+    /// The smallest block that holds the partial results inside `block`: the executor that combines them sees
+    /// by that alone whether it makes a sum or a list of results, see [`crate::reduce`].
+    fn around(&self, block: Block) -> Block {
+        let range = block.range();
+        let mut inside = self.blocks.range(range.start..range.end);
+        match (inside.next(), inside.next_back()) {
+            (Some((&first, _)), Some((&last, &size))) => Block::around(IndexRange::new(first, last + size)),
+            (Some(_) | None, _) => block,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reduce::LEAVES_MAX;
 
     #[test]
     fn combines_in_rounds_until_one_is_left() {
         let tasks = 1_000;
-        let mut reduction = Reduction::new(tasks, false);
+        let mut reduction = Reduction::new(tasks, false, LEAVES_MAX);
         (0..tasks).for_each(|start| reduction.insert(Block { start, size: 1 }));
         let mut rounds = 0;
         while !reduction.is_over() {
@@ -132,5 +145,15 @@ mod tests {
         }
         assert_eq!(rounds, 3);
         assert_eq!(reduction.blocks().collect::<Vec<_>>(), [Block::root(tasks)]);
+    }
+
+    #[test]
+    fn a_combination_stands_for_the_smallest_block_around_its_parts() {
+        let mut reduction = Reduction::new(64, false, LEAVES_MAX);
+        (0..20).for_each(|start| reduction.insert(Block { start, size: 1 }));
+        reduction.plan(64);
+        let mut planned: Vec<Block> = reduction.planned.iter().map(|combination| combination.block).collect();
+        planned.sort();
+        assert_eq!(planned, [Block { start: 0, size: 16 }, Block { start: 16, size: 4 }]);
     }
 }

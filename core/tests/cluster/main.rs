@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod value;
 mod world;
 
 use muster_core::agent::ExitCause;
@@ -14,6 +15,7 @@ use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use value::Partial;
 use world::{JOB, World};
 
 /// What may happen next.
@@ -23,9 +25,10 @@ enum Step {
     Down { at: usize },
     Claim { at: usize, thread: usize, size: u32 },
     Deliver { at: usize, thread: usize, fail: Option<FailureClass> },
-    Crash { at: usize, thread: usize },
+    Crash { at: usize, thread: usize, place: u64 },
     Forget { at: usize, thread: usize },
     Kill { at: usize },
+    Restart,
     Join { slots: u32 },
     Wait,
     Beat,
@@ -47,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => at.clone().prop_map(|at| Step::Down { at }),
         30 => (place.clone(), 1..9u32).prop_map(|((at, thread), size)| Step::Claim { at, thread, size }),
         25 => (place.clone(), fail).prop_map(|((at, thread), fail)| Step::Deliver { at, thread, fail }),
-        2 => place.clone().prop_map(|(at, thread)| Step::Crash { at, thread }),
+        2 => (place.clone(), 0..64u64).prop_map(|((at, thread), place)| Step::Crash { at, thread, place }),
         1 => place.prop_map(|(at, thread)| Step::Forget { at, thread }),
         1 => at.clone().prop_map(|at| Step::Kill { at }),
         1 => (1..4u32).prop_map(|slots| Step::Join { slots }),
@@ -78,9 +81,9 @@ fn take(world: &mut World, step: Step) {
         Step::Deliver { at, thread, fail } => {
             world.worker(at).map(|worker| worker.deliver(now, thread, fail));
         }
-        Step::Crash { at, thread } => {
+        Step::Crash { at, thread, place } => {
             if let Some(worker) = world.worker(at) {
-                worker.crash(now, thread, ExitCause::Signal);
+                worker.crash(now, thread, ExitCause::Signal, place);
             }
         }
         Step::Forget { at, thread } => {
@@ -89,6 +92,7 @@ fn take(world: &mut World, step: Step) {
             }
         }
         Step::Kill { at } => world.kill_worker(at),
+        Step::Restart => world.restart(),
         Step::Join { slots } => {
             if world.workers.len() < 5 {
                 world.join(slots);
@@ -117,7 +121,10 @@ fn take(world: &mut World, step: Step) {
 }
 
 fn run(spec: JobSpec, workers: u32, slots: u32, steps: Vec<Step>) -> World {
-    let mut world = World::new(workers, slots);
+    run_in(World::new(workers, slots), spec, steps)
+}
+
+fn run_in(mut world: World, spec: JobSpec, steps: Vec<Step>) -> World {
     world.submit(spec);
     steps.into_iter().for_each(|step| take(&mut world, step));
     world.tell(Input::Hold { job: JOB, held: false });
@@ -164,6 +171,73 @@ proptest! {
         let expected = if world.failed.len() == tasks { vec![] } else { vec![(0, Block::root(tasks).size)] };
         prop_assert_eq!(world.blocks.into_iter().collect::<Vec<_>>(), expected);
     }
+}
+
+/// Steps without lies: a worker that contradicts itself may say that a failed task is in a block.
+fn honest_step() -> impl Strategy<Value = Step> {
+    let step = step().prop_filter("a lie", |step| !matches!(step, Step::Lie { .. } | Step::Extend { .. }));
+    prop_oneof![60 => step, 1 => Just(Step::Restart)]
+}
+
+/// What a reduction came to, compared with the tree of the tasks that did not fail.
+fn check_tree(world: &World, tasks: u64) {
+    check_ended(world, Some(tasks));
+    let Some(leaf) = world.leaf else { return assert_eq!(tasks, 0) };
+    let root = Block::root(tasks);
+    let expected = value::expected(root, leaf, &world.committed).map(Partial::Sum);
+    assert_eq!(world.partials.get(&0), expected.as_ref(), "leaf {leaf}");
+    assert!(world.partials.len() <= 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_combinations_follows_from_the_tasks_alone(
+        tasks in 0..400u64, leaves_max in 1..20u64, workers in 1..4u32, slots in 1..4u32,
+        steps in prop::collection::vec(honest_step(), 0..400),
+    ) {
+        let spec = JobSpec { tasks, reduce: true, ..JobSpec::default() };
+        check_tree(&run_in(World::with_leaves(workers, slots, leaves_max), spec, steps), tasks);
+    }
+}
+
+/// Executors die in the middle of wide leaves again and again, so that hardly a leaf is claimed as one.
+#[test]
+fn leaves_that_were_cut_come_to_the_same() {
+    let tasks = 300;
+    let mut cut = 0;
+    for place in 0..40 {
+        let mut world = World::with_leaves(2, 2, 8);
+        world.submit(JobSpec { tasks, reduce: true, max_attempts: 100, ..JobSpec::default() });
+        for round in 0..60 {
+            for at in 0..2 {
+                while world.deliver_down(at) | world.deliver_up(at, false) {}
+            }
+            let now = world.now;
+            let worker = &mut world.workers[round % 2];
+            for thread in 0..worker.threads.len() {
+                worker.claim(now, thread, 64);
+            }
+            if round % 3 == 0 {
+                for thread in 0..worker.threads.len() {
+                    worker.deliver(now, thread, None);
+                }
+            } else {
+                worker.crash(now, 0, ExitCause::Signal, place * 7 + round as u64);
+            }
+            if round == 30 {
+                world.kill_worker(1);
+                world.join(2);
+                world.workers.swap_remove(1);
+            }
+        }
+        world.finish();
+        assert!(world.failed.is_empty());
+        check_tree(&world, tasks);
+        cut += world.cut;
+    }
+    assert!(cut > 400, "only {cut} blocks were smaller than a leaf");
 }
 
 fn grants(world: &World) -> Vec<(WorkerId, Grant)> {
@@ -260,7 +334,7 @@ fn a_task_that_crashes_its_executor_is_charged_and_its_neighbours_are_not() {
             world.deliver_down(0);
             world.deliver_up(0, false);
         }
-        world.workers[0].crash(now, 0, ExitCause::Signal);
+        world.workers[0].crash(now, 0, ExitCause::Signal, 0);
         while world.deliver_up(0, false) | world.deliver_down(0) {}
     }
     world.finish();

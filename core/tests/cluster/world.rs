@@ -1,12 +1,13 @@
 //! A scheduler and workers with real agents and claim words, whose messages and threads move when a test says.
 
+use crate::value::{self, Partial};
 use muster_core::agent::{self, Agent, ExitCause, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId, LogPos, WorkerId};
 use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts};
 use muster_core::range::{IndexRange, RangeSet};
-use muster_core::reduce::{Block, blocks};
+use muster_core::reduce::{Block, LEAVES_MAX, blocks};
 use muster_core::scheduler::{
-    Config, FailureClass, GrantKind, Input, JobSpec, Loss, Outcome, Output, Scheduler,
+    Config, FailureClass, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob, Scheduler,
 };
 use muster_core::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,13 +27,18 @@ pub struct Worker {
     pub id: WorkerId,
     pub agent: Agent,
     pub down: VecDeque<Output>,
-    pub up: VecDeque<Input>,
+    pub up: VecDeque<(Input, Option<Partial>)>,
     pub threads: Vec<Thread>,
     pub dead: bool,
     pages: BTreeMap<JobId, Vec<LeaseEntry>>,
     published: BTreeMap<(JobId, usize), (LeaseId, IndexRange)>,
     whole: BTreeSet<LeaseId>,
     allowed: BTreeMap<JobId, u32>,
+    leaf: Option<u64>,
+    /// The partial results of combine leases, and whether they make the output.
+    parts: BTreeMap<LeaseId, (Vec<(Block, Partial)>, bool)>,
+    /// The partial result that is being handed to the agent.
+    handed: Option<Partial>,
 }
 
 /// Everything, and what was committed so far.
@@ -43,25 +49,46 @@ pub struct World {
     pub committed: RangeSet,
     pub failed: RangeSet,
     pub blocks: BTreeMap<u64, u64>,
+    pub partials: BTreeMap<u64, Partial>,
+    /// Blocks that were committed in pieces although they are inside a leaf.
+    pub cut: u64,
     pub ended: BTreeMap<JobId, Outcome>,
     pub dropped: u64,
     pub reduce: bool,
+    pub leaf: Option<u64>,
+    config: Config,
+    spec: JobSpec,
+    charged: BTreeMap<u64, u32>,
+    /// What the message being handled carries.
+    subject: Option<Partial>,
     next_worker: u64,
     last_pos: u64,
 }
 
 impl World {
     pub fn new(workers: u32, slots: u32) -> Self {
+        Self::with_leaves(workers, slots, LEAVES_MAX)
+    }
+
+    pub fn with_leaves(workers: u32, slots: u32, leaves_max: u64) -> Self {
+        let config = Config { leaves_max, ..Config::default() };
         let mut world = Self {
             now: Time::ZERO,
-            scheduler: Scheduler::new(Config::default(), LogPos(1)),
+            scheduler: Scheduler::new(config.clone(), LogPos(1)),
             workers: Vec::new(),
             committed: RangeSet::new(),
             failed: RangeSet::new(),
             blocks: BTreeMap::new(),
+            partials: BTreeMap::new(),
+            cut: 0,
             ended: BTreeMap::new(),
             dropped: 0,
             reduce: false,
+            leaf: None,
+            config,
+            spec: JobSpec::default(),
+            charged: BTreeMap::new(),
+            subject: None,
             next_worker: 1,
             last_pos: 0,
         };
@@ -83,13 +110,39 @@ impl World {
             published: BTreeMap::new(),
             whole: BTreeSet::new(),
             allowed: BTreeMap::new(),
+            leaf: None,
+            parts: BTreeMap::new(),
+            handed: None,
         });
         self.tell(Input::Joined { worker: id, slots });
     }
 
     pub fn submit(&mut self, spec: JobSpec) {
         self.reduce = spec.reduce;
+        self.spec = spec.clone();
         self.tell(Input::Submit { job: JOB, spec });
+    }
+
+    /// The coordinator starts again with what it had committed of a closed job, and without its workers.
+    pub fn restart(&mut self) {
+        if self.ended.contains_key(&JOB) {
+            return;
+        }
+        self.workers.clear();
+        self.scheduler = Scheduler::new(self.config.clone(), LogPos(self.last_pos + 1));
+        self.scheduler.recover(RecoveredJob {
+            job: JOB,
+            spec: self.spec.clone(),
+            tasks: self.spec.tasks,
+            bytes: 0,
+            sealed: true,
+            committed: self.committed.clone(),
+            failed: self.failed.clone(),
+            charged: self.charged.clone(),
+            blocks: self.blocks.iter().map(|(&start, &size)| Block { start, size }).collect(),
+        });
+        self.pump();
+        self.join(2);
     }
 
     /// Tells the scheduler something and does what it says.
@@ -129,6 +182,9 @@ impl World {
     }
 
     fn act(&mut self, output: Output) {
+        if let Output::Open { leaf, .. } = output {
+            self.leaf = leaf;
+        }
         match output {
             Output::Open { worker, .. }
             | Output::Grant { worker, .. }
@@ -141,11 +197,16 @@ impl World {
             Output::Commit { range, .. } => self.commit(range),
             Output::Combined { block, .. } => {
                 self.blocks.retain(|start, _| !block.range().contains(*start));
-                self.blocks.insert(block.start, block.size);
+                self.partials.retain(|start, _| !block.range().contains(*start));
+                self.keep(block);
             }
             Output::Fail { index, .. } => {
                 assert!(!self.committed.contains(index), "a committed task failed");
                 self.failed.insert(IndexRange::from_count(index, 1));
+                self.charged.remove(&index);
+            }
+            Output::Retry { index, charged, .. } => {
+                self.charged.insert(index, charged);
             }
             Output::Ended { job, outcome, .. } => {
                 assert!(self.ended.insert(job, outcome).is_none(), "a job ended twice");
@@ -160,7 +221,6 @@ impl World {
             Output::Accepted { .. }
             | Output::Extended { .. }
             | Output::Sealed { .. }
-            | Output::Retry { .. }
             | Output::Drained { .. } => {}
         }
     }
@@ -176,7 +236,16 @@ impl World {
         rest.iter().for_each(|piece| self.committed.insert(piece));
         if self.reduce {
             let block = Block::from_range(range).expect("commits of a reduction are blocks");
-            self.blocks.insert(block.start, block.size);
+            self.cut += u64::from(self.leaf.is_some_and(|leaf| block.size < leaf));
+            self.keep(block);
+        }
+        self.charged.retain(|index, _| !range.contains(*index));
+    }
+
+    fn keep(&mut self, block: Block) {
+        self.blocks.insert(block.start, block.size);
+        if let Some(partial) = &self.subject {
+            self.partials.insert(block.start, partial.clone());
         }
     }
 
@@ -186,11 +255,13 @@ impl World {
         if worker.dead {
             worker.up.clear();
         }
-        let Some(input) = worker.up.pop_front() else { return false };
+        let Some((input, subject)) = worker.up.pop_front() else { return false };
+        self.subject = subject;
         if twice {
             self.tell(input.clone());
         }
         self.tell(input);
+        self.subject = None;
         true
     }
 
@@ -200,11 +271,16 @@ impl World {
         let Some(worker) = self.workers.get_mut(at).filter(|worker| !worker.dead) else { return false };
         let Some(output) = worker.down.pop_front() else { return false };
         let input = match output {
-            Output::Open { job, shape, .. } => {
+            Output::Open { job, shape, leaf, .. } => {
+                worker.leaf = leaf;
                 agent::Input::Open { job, shape, plugin: PluginKey(1), reusable: true, reduce }
             }
             Output::Grant { grant, .. } => {
                 let whole = matches!(grant.kind, GrantKind::Combine { .. });
+                if let GrantKind::Combine { blocks, finish } = grant.kind {
+                    let part = |block: Block| Some((block, self.partials.get(&block.start)?.clone()));
+                    worker.parts.insert(grant.lease, (blocks.into_iter().filter_map(part).collect(), finish));
+                }
                 agent::Input::Grant(agent::Grant {
                     lease: grant.lease,
                     job: grant.job,
@@ -322,13 +398,16 @@ impl Worker {
                 self.allowed.insert(job, slots);
             }
             Out::Forward { lease, range } => {
-                self.up.push_back(Input::Done { worker, lease, range, busy: Span(range.len() * 1_000) });
+                let done = Input::Done { worker, lease, range, busy: Span(range.len() * 1_000) };
+                self.up.push_back((done, self.handed.take()));
             }
             Out::ReportFailed { lease, index, class } => {
-                self.up.push_back(Input::Failed { worker, lease, index, class });
+                self.up.push_back((Input::Failed { worker, lease, index, class }, None));
             }
-            Out::Return { lease, range } => self.up.push_back(Input::Returned { worker, lease, range }),
-            Out::ReportTrouble { job } => self.up.push_back(Input::Trouble { worker, job }),
+            Out::Return { lease, range } => {
+                self.up.push_back((Input::Returned { worker, lease, range }, None));
+            }
+            Out::ReportTrouble { job } => self.up.push_back((Input::Trouble { worker, job }, None)),
             Out::ForgetJob { job } => {
                 self.pages.remove(&job);
             }
@@ -365,27 +444,50 @@ impl Worker {
         let Some((lease, claim)) = self.threads.get_mut(thread).and_then(|thread| thread.claim.take()) else {
             return false;
         };
-        let mut range = claim.range;
+        let mut good = RangeSet::from(claim.range);
         if let Some(class) = fail {
-            self.hand(now, agent::Input::Failed { lease, index: range.start, class });
-            range.start += 1;
+            self.hand(now, agent::Input::Failed { lease, index: claim.range.start, class });
+            good.remove(IndexRange::from_count(claim.range.start, 1));
         }
         if self.whole.contains(&lease) {
             if fail.is_none() {
                 let (_, range) =
                     *self.published.values().find(|(other, _)| *other == lease).expect("published");
+                let leaf = self.leaf.unwrap_or(1);
+                self.handed = self
+                    .parts
+                    .get(&lease)
+                    .filter(|(parts, _)| !parts.is_empty())
+                    .map(|(parts, finish)| value::of_parts(parts, leaf, *finish));
                 self.hand(now, agent::Input::Done { lease, range });
             }
             return true;
         }
-        for block in blocks(range) {
-            self.hand(now, agent::Input::Done { lease, range: block.range() });
+        match self.leaf {
+            // Blocks of wide leaves leave failed tasks out.
+            Some(leaf) if leaf > 1 => self.hand_in(now, lease, claim.range, leaf, &good),
+            Some(leaf) => good.iter().for_each(|range| self.hand_in(now, lease, range, leaf, &good)),
+            None => {
+                let blocks: Vec<Block> = good.iter().flat_map(blocks).collect();
+                for block in blocks {
+                    self.hand(now, agent::Input::Done { lease, range: block.range() });
+                }
+            }
         }
         true
     }
 
-    /// The executor of a thread dies with all that its threads claimed.
-    pub fn crash(&mut self, now: Time, thread: usize, cause: ExitCause) {
+    fn hand_in(&mut self, now: Time, lease: LeaseId, claim: IndexRange, leaf: u64, good: &RangeSet) {
+        for (block, partial) in value::of_claim(claim, leaf, good) {
+            self.handed = Some(partial);
+            self.hand(now, agent::Input::Done { lease, range: block.range() });
+            self.handed = None;
+        }
+    }
+
+    /// The executor of a thread dies with all that its threads claimed, while they were running the task at
+    /// this place of their claims.
+    pub fn crash(&mut self, now: Time, thread: usize, cause: ExitCause, place: u64) {
         let Some(executor) = self.threads.get(thread).map(|thread| thread.executor) else { return };
         let (mut held, mut running) = (Vec::new(), Vec::new());
         for (lease, claim) in self
@@ -395,7 +497,7 @@ impl Worker {
             .filter_map(|thread| thread.claim.as_ref())
         {
             held.push((*lease, claim.range));
-            running.push((*lease, claim.range.start));
+            running.push((*lease, claim.range.start + place % claim.range.len()));
         }
         self.threads.retain(|thread| thread.executor != executor);
         self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running });

@@ -31,6 +31,8 @@ muster_sdk::params! {
         pub panic_at: u64 = NEVER,
         /// Index of the task that panics with a value whose drop panics.
         pub bomb_at: u64 = NEVER,
+        /// Index of the task whose result makes the sum panic.
+        pub unaddable_at: u64 = NEVER,
         /// Index of the task that waits for the cancel flag.
         pub wait_at: u64 = NEVER,
         /// Bytes that tasks write beside their number.
@@ -116,6 +118,7 @@ impl Reduce for Exercise {
     fn add(&self, partial: &mut Vec<u64>, index: u64, result: &[u8]) -> Result<(), Error> {
         assert_ne!(index, self.params.panic_at, "adding {index} was told to panic");
         partial.push(Json::from_result(result)?.0);
+        assert_ne!(index, self.params.unaddable_at, "the result of {index} cannot be added");
         Ok(())
     }
 

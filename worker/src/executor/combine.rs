@@ -1,41 +1,52 @@
 //! The combine lease: partial results of a job become one, along the fixed tree of [`muster_core::reduce`].
 
 use super::runner::{Runner, transient};
-use super::tree::within;
+use super::tree::{sum_of, within};
+use super::unfolded::Results;
 use crate::arena::CombineInputs;
 use crate::page::KIND_FINISH;
-use muster_core::reduce::Block;
+use muster_core::range::IndexRange;
+use muster_core::reduce::{Block, fold_size};
 use muster_plugin_host::{Accumulator, Take, TaskError};
 
 /// No tree is larger.
-const BLOCK_SIZE_MAX: u64 = 1 << 62;
+const BLOCK_END_MAX: u64 = 1 << 62;
 
-/// Combines the partial results of a combine lease along the tree.
+/// Combines the partial results of a combine lease.
 pub(super) fn combine(runner: &mut Runner<'_>, inputs: &[u8], kind: u32) -> Result<Vec<u8>, TaskError> {
     let inputs = CombineInputs::parse(inputs)
         .ok_or_else(|| transient("the arena does not hold the partial results".to_owned()))?;
     let parts: Vec<(Block, &[u8])> = inputs.iter().collect();
-    let take = if kind == KIND_FINISH { Take::Output } else { Take::Partial };
     let (Some(&(first, _)), Some(&(last, _))) = (parts.first(), parts.last()) else {
         return Err(transient("a combine lease without partial results".to_owned()));
     };
-    let mut root = first;
-    while !root.range().contains(last.start) && root.size < BLOCK_SIZE_MAX {
-        root = root.parent();
+    let whole = IndexRange::new(first.start, last.start.saturating_add(last.size));
+    if whole.is_empty() || whole.end > BLOCK_END_MAX {
+        return Err(not_of_one_tree());
+    }
+    let (root, finish) = (Block::around(whole), kind == KIND_FINISH);
+    if root.size < fold_size(runner.shared.open.reduce_leaf) && !finish {
+        // The fold is still not whole.
+        let list: Vec<&[u8]> = parts.iter().map(|(_, list)| *list).collect();
+        return within(runner, list.concat());
     }
     let sum = merge(runner, &parts, root)?;
+    let take = if finish { Take::Output } else { Take::Partial };
     sum.take(&mut runner.slot, take).and_then(|bytes| within(runner, bytes))
 }
 
 /// The sum of all `parts`, which lie inside `block`; there is at least one.
 fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Result<Accumulator, TaskError> {
-    if let [(_, partial)] = parts {
+    let fold = fold_size(runner.shared.open.reduce_leaf);
+    if let &[(part, partial)] = parts
+        && part.size >= fold
+    {
         let mut sum = runner.shared.plugin.accumulator(&mut runner.slot)?;
         sum.merge(&mut runner.slot, partial)?;
         return Ok(sum);
     }
-    if block.size < 2 || parts.is_empty() {
-        return Err(transient("partial results that are not blocks of one tree".to_owned()));
+    if block.size <= fold {
+        return add_up(runner, parts);
     }
     let (left, right) = block.halves();
     let (first, second) = parts.split_at(parts.partition_point(|(part, _)| part.start < right.start));
@@ -48,4 +59,16 @@ fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Res
         sum.join(&mut runner.slot, other)?;
     }
     Ok(sum)
+}
+
+/// The sum of one fold whose results came in several lists.
+fn add_up(runner: &mut Runner<'_>, parts: &[(Block, &[u8])]) -> Result<Accumulator, TaskError> {
+    let lists = parts.iter().map(|(_, list)| Results::parse(list));
+    let lists: Vec<Results<'_>> = lists.collect::<Option<_>>().ok_or_else(not_of_one_tree)?;
+    let sum = sum_of(runner, lists.into_iter().flatten()).map_err(|(_, error)| error)?;
+    sum.ok_or_else(not_of_one_tree)
+}
+
+fn not_of_one_tree() -> TaskError {
+    transient("partial results that are not blocks of one tree".to_owned())
 }

@@ -14,6 +14,7 @@ mod runner;
 mod services;
 mod thread;
 mod tree;
+mod unfolded;
 
 use crate::os::process;
 use control::Control;

@@ -65,7 +65,7 @@ impl<'a> Runner<'a> {
             // The first task alone: its time is a sample.
             let sample = at == claim.range.start;
             let end = if sample { at + 1 } else { claim.range.end };
-            let step = self.step(claim, IndexRange::new(at, end));
+            let step = self.step(claim, IndexRange::new(at, end), 0);
             let now = monotonic_ns();
             let mut held = self.shared.holdings.lock(self.ordinal);
             let done = match &step {
@@ -93,10 +93,11 @@ impl<'a> Runner<'a> {
         monotonic_ns().saturating_sub(begun_ns)
     }
 
-    /// Calls the plugin once for a part of a claim. Results are in `out`.
-    fn step(&mut self, claim: &Claim, range: IndexRange) -> Step {
+    /// Calls the plugin once for a part of a claim, the first task of which was tried `before` times here.
+    /// Results are in `out`.
+    fn step(&mut self, claim: &Claim, range: IndexRange, before: u32) -> Step {
         self.out.clear();
-        match self.call(claim, range) {
+        match self.call(claim, range, before) {
             RangeOutcome { done, failure: None } if done > 0 => Step::Done(done),
             RangeOutcome { failure: None, .. } => Step::Failed(0, nothing_done()),
             RangeOutcome { failure: Some(error), .. }
@@ -108,7 +109,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn call(&mut self, claim: &Claim, range: IndexRange) -> RangeOutcome {
+    fn call(&mut self, claim: &Claim, range: IndexRange, before: u32) -> RangeOutcome {
         self.slot_current(range.start);
         let facts = &claim.facts;
         let refuse = |message| RangeOutcome { done: 0, failure: Some(transient(message)) };
@@ -128,7 +129,8 @@ impl<'a> Runner<'a> {
             }
             inputs
         };
-        let input = RangeInput { start: range.start, count: range.len(), attempt: facts.attempt, inputs };
+        let attempt = facts.attempt.saturating_add(before);
+        let input = RangeInput { start: range.start, count: range.len(), attempt, inputs };
         self.shared.plugin.run_range(&mut self.slot, input, &mut self.out)
     }
 
@@ -143,8 +145,10 @@ impl<'a> Runner<'a> {
         let mut tree = Tree::new(claim.range, self.shared.open.reduce_leaf);
         let (mut at, mut from_ns, mut first) = (claim.range.start, begun_ns, true);
         while at < claim.range.end {
-            let end = if first { at + 1 } else { claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX)) };
-            let step = self.step(claim, IndexRange::new(at, end));
+            // A task that is tried again has an attempt number of its own.
+            let (alone, before) = (first || tree.attempts() > 0, tree.attempts());
+            let end = if alone { at + 1 } else { claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX)) };
+            let step = self.step(claim, IndexRange::new(at, end), before);
             let done = match &step {
                 Step::Done(done) | Step::Failed(done, _) => *done,
                 Step::Cancelled => return monotonic_ns().saturating_sub(begun_ns),
@@ -154,7 +158,7 @@ impl<'a> Runner<'a> {
             (self.out.lens, self.out.data) = (lens, data);
             at += done;
             if let Step::Failed(_, error) = step {
-                at += u64::from(tree.fail(at, &error));
+                at += u64::from(tree.fail(self, at, &error));
             }
             let now = monotonic_ns();
             if first && done > 0 {
