@@ -5,12 +5,24 @@
 
 mod fixture;
 
-use fixture::{Muster, compile_c, wait_until};
-use std::path::Path;
+use fixture::{Muster, Started, compile_c, wait_until};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 const SEEDS: u64 = 20;
 /// Not a power of two, and more than a lease.
 const TASKS: &str = "3001";
+
+/// So many that a leaf of the tree has eight tasks.
+const WIDE_TASKS: &str = "300000";
+const WIDE_SEEDS: u64 = 4;
+/// Of them fail for good in the plugin's modes "light" and "faulty",
+const WIDE_FAILING: u64 = 21;
+/// and end their process on their first attempt in the mode "faulty".
+const WIDE_CRASHING: u64 = 5;
+/// Executors that are killed in a run; one less than attempts that a task has.
+const KILLS: usize = 2;
 
 fn plugin(muster: &Muster) -> String {
     let source = include_str!("fixtures/plugins/float_sum.c");
@@ -26,42 +38,6 @@ fn sum(muster: &Muster, plugin: &str, seed: u64, shape: &[&str]) -> String {
     muster.run(&[&job[..], shape].concat()).ok().text()
 }
 
-/// The same run, in which a worker is killed as soon as it has executors.
-fn sum_with_a_killed_worker(muster: &Muster, plugin: &str, seed: u64) -> (String, u64) {
-    let seed = seed.to_string();
-    let before = muster.processes().len();
-    let out = muster.path(&format!("killed-{seed}"));
-    let run = muster.start(&[
-        "run",
-        plugin,
-        "-n",
-        TASKS,
-        "--seed",
-        &seed,
-        "--reduce",
-        "--out",
-        out.to_str().unwrap(),
-        "-w",
-        "3",
-        "-t",
-        "1",
-        "--oversubscribe",
-        "--json",
-    ]);
-    let workers = || -> Vec<u32> {
-        let found = muster.processes();
-        let workers = found.iter().filter(|(_, line)| line.contains("worker") && line.contains("start"));
-        workers.map(|(pid, _)| *pid).collect()
-    };
-    let executors = || muster.processes().iter().filter(|(_, line)| line.contains("__executor")).count();
-    assert!(wait_until(|| executors() >= 3), "executors never came: {:?}", muster.processes());
-    muster.signal(workers()[0], libc::SIGKILL);
-    let report = run.finish().ok().json();
-    assert!(muster.processes().len() <= before, "processes were left behind");
-    assert_eq!(report["failed"], 0);
-    (String::from_utf8(std::fs::read(out).unwrap()).unwrap(), report["lost_workers"].as_u64().unwrap_or(0))
-}
-
 #[test]
 fn sums_are_equal_bit_for_bit() {
     let muster = Muster::new();
@@ -74,14 +50,124 @@ fn sums_are_equal_bit_for_bit() {
         for shape in [&["-w", "3", "-t", "2"][..], &["-w", "1", "-p", "3", "-t", "2"]] {
             assert_eq!(sum(&muster, &plugin, seed, shape), alone, "seed {seed}, {shape:?}");
         }
-        let (sum, lost) = sum_with_a_killed_worker(&muster, &plugin, seed);
+        let run = Run::start(&muster, &plugin, TASKS, seed, "killed-worker", &["-w", "3", "-t", "1"]);
+        run.kill_a_worker();
+        let (sum, report) = run.finish(0);
         assert_eq!(sum, alone, "seed {seed}, with a killed worker");
-        killed += lost;
+        killed += report["lost_workers"].as_u64().unwrap();
         sums.push(alone);
     }
-    assert!(killed >= SEEDS / 2, "only {killed} workers were lost while their job ran");
+    assert_eq!(killed, SEEDS, "workers that were lost while their job ran");
     sums.sort();
     sums.dedup();
     assert_eq!(sums.len() as u64, SEEDS, "seeds do not differ");
+    muster.assert_no_process_left();
+}
+
+/// A run that has been started. Some of its tasks wait until it is let go, so that it can be hurt in the middle.
+struct Run<'a> {
+    muster: &'a Muster,
+    name: String,
+    run: Started,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        muster: &'a Muster,
+        plugin: &str,
+        tasks: &str,
+        seed: u64,
+        name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let name = format!("{name}-{seed}");
+        let (seed, out) = (seed.to_string(), muster.path(&name));
+        let out = out.to_str().unwrap();
+        let job = ["run", plugin, "-n", tasks, "--seed", &seed, "--reduce", "--out", out, "--json"];
+        let mut command = muster.command(&[&job[..], arguments, &["--oversubscribe"]].concat());
+        let hold = muster.path(&format!("{name}.hold"));
+        std::fs::create_dir(&hold).unwrap();
+        std::fs::write(hold.join("hold"), "").unwrap();
+        command.env("FLOAT_SUM_HOLD", hold);
+        Self { muster, name, run: Started::new(command) }
+    }
+
+    /// Waits for an executor in the middle of a task that is none of these.
+    fn executor(&self, but: &BTreeSet<u32>) -> u32 {
+        let found = || {
+            let files = std::fs::read_dir(self.folder()).unwrap();
+            let pids = files.filter_map(|file| file.unwrap().file_name().to_str().unwrap().parse().ok());
+            pids.filter(|pid| !but.contains(pid)).min()
+        };
+        assert!(wait_until(|| found().is_some()), "no executor runs tasks but {but:?}");
+        found().unwrap()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.muster.path(&format!("{}.hold", self.name))
+    }
+
+    fn kill_executors(&self) {
+        let mut gone = BTreeSet::new();
+        while gone.len() < KILLS {
+            let pid = self.executor(&gone);
+            self.muster.signal(pid, libc::SIGKILL);
+            gone.insert(pid);
+        }
+    }
+
+    fn kill_a_worker(&self) {
+        let executor = self.executor(&BTreeSet::new());
+        let status = std::fs::read_to_string(format!("/proc/{executor}/status")).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+        self.muster.signal(parent.trim().parse().unwrap(), libc::SIGKILL);
+    }
+
+    /// Lets it go: the bits of the sum, and the report.
+    fn finish(self, failing: u64) -> (String, Value) {
+        std::fs::remove_file(self.folder().join("hold")).unwrap();
+        let report = self.run.finish().exits(i32::from(failing > 0)).json();
+        assert_eq!(report["failed"], failing, "{}: {report}", self.name);
+        (String::from_utf8(self.muster.read(&self.name)).unwrap(), report)
+    }
+}
+
+#[test]
+fn sums_of_wide_leaves_are_equal_whoever_dies_inside_them() {
+    let muster = Muster::new();
+    let plugin = plugin(&muster);
+    let (mut sums, mut killed, mut lost) = (BTreeSet::new(), 0, 0);
+    for seed in 0..WIDE_SEEDS {
+        let start =
+            |name: &str, arguments: &[&str]| Run::start(&muster, &plugin, WIDE_TASKS, seed, name, arguments);
+        let (alone, report) = start("alone", &["mode=light", "-w", "1", "-t", "1"]).finish(WIDE_FAILING);
+        assert_eq!(report["executor_exits"], 0);
+
+        let shapes: [(&str, &[&str]); 3] = [
+            ("threads", &["mode=faulty", "-w", "2", "-t", "2"]),
+            ("processes", &["mode=faulty", "-w", "1", "-p", "3"]),
+            ("alone-faulty", &["mode=faulty", "-w", "1", "-t", "1"]),
+        ];
+        for (name, arguments) in shapes {
+            let (sum, report) = start(name, arguments).finish(WIDE_FAILING);
+            assert!(report["executor_exits"].as_u64() >= Some(WIDE_CRASHING), "{name}: {report}");
+            assert_eq!(sum, alone, "seed {seed}, {name}");
+        }
+
+        let run = start("killed-executors", &["mode=light", "-w", "1", "-p", "2", "-t", "1"]);
+        run.kill_executors();
+        let (sum, report) = run.finish(WIDE_FAILING);
+        assert_eq!(sum, alone, "seed {seed}, executors killed");
+        killed += report["executor_exits"].as_u64().unwrap();
+
+        let run = start("killed-worker", &["mode=faulty", "-w", "3", "-t", "1"]);
+        run.kill_a_worker();
+        let (sum, report) = run.finish(WIDE_FAILING);
+        assert_eq!(sum, alone, "seed {seed}, a worker killed");
+        lost += report["lost_workers"].as_u64().unwrap();
+        sums.insert(alone);
+    }
+    assert_eq!((killed, lost), (WIDE_SEEDS * KILLS as u64, WIDE_SEEDS));
+    assert_eq!(sums.len() as u64, WIDE_SEEDS, "seeds do not differ");
     muster.assert_no_process_left();
 }
