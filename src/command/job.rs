@@ -149,10 +149,11 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let session = session(cluster).await?;
     let status = get(&session, JobRef(request.job)).await?;
     request.job = status.job;
-    let reference = status.spec.and_then(|spec| spec.plugin).unwrap_or_default();
+    let spec = status.spec.unwrap_or_default();
+    let (reference, reduced) = (spec.plugin.unwrap_or_default(), spec.reduce);
     // The plugin may have been removed since: its outputs are bytes then.
     let kind = match find(&session.link, &hex(&reference.digest)).await? {
-        Some(info) => manifest(&info)?.output(),
+        Some(info) => manifest(&info)?.output_of(reduced),
         None => muster_plugin_host::OutputKind::Bytes,
     };
     let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;

@@ -101,7 +101,8 @@ fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
         ("tasks", format!("input {}, output {}", manifest.input().name(), manifest.output().name())),
     ];
     if manifest.reduce() {
-        rows.push(("reduce", "results can be combined (--reduce)".to_owned()));
+        let kind = manifest.output_of(true).name();
+        rows.push(("reduce", format!("results can be combined to {kind} (--reduce)")));
     }
     if let Some(tasks) = manifest.default_tasks() {
         rows.push(("default", format!("{} tasks", crate::summary::number(tasks))));

@@ -26,7 +26,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let prepared = prepare(&args.job, located, &choice).await?;
     let Prepared { manifest, plan, .. } = &prepared;
     let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
-    let sink = Sink::open(target.as_ref(), manifest.output(), manifest.name(), names.clone())?;
+    let output_kind = manifest.output_of(args.job.reduce);
+    let sink = Sink::open(target.as_ref(), output_kind, manifest.name(), names.clone())?;
     let (mut cluster, reference) = open_cluster(args, &prepared, choice).await?;
     let link = cluster.session().link.clone();
     let name = cluster.session().name.clone();
@@ -42,7 +43,6 @@ pub async fn run(args: &RunArgs) -> Outcome {
         explain_before(&cluster, plan, &reference).await?;
     }
     let progress = Progress::new(terminal::watched(), plan.source.tasks());
-    let output_kind = manifest.output();
     let blocks = prepared.plan.source.blocks(names);
     let began = Instant::now();
     let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress };

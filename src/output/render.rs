@@ -64,7 +64,7 @@ pub fn error_line(out: &mut Vec<u8>, index: u64, message: &str) {
 /// A reduced output as text for people, when it is short.
 pub fn reduced_text(kind: OutputKind, bytes: &[u8]) -> Option<String> {
     const SHORT_CHARS: usize = 60;
-    // A total may be of another kind than the outputs. As a number, eight printable characters would be one
+    // A plugin may not say that its total is of another kind than its outputs. As a number, eight printable characters would be one
     // beyond 10^17 or below 10^-150; as text they make sense.
     let printable = bytes.iter().all(|&byte| (b' '..=b'~').contains(&byte) || byte == b'\n');
     if is_number(kind) && bytes.len() == 8 && !printable {

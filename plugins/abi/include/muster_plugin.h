@@ -314,6 +314,7 @@ MUSTER_EXPORT const muster_plugin *muster_plugin_v1(uint32_t host_major,
  * The manifest: {"muster":1, "name":"[a-z0-9][a-z0-9_-]{0,62}", "version":SemVer,
  *  "description":"..", "input":"none|optional|required",
  *  "output":"none|u64|i64|f64|text|json|bytes", "reduce":true|false,
+ *  "reduced":as "output", of the combined output, when it is of another kind,
  *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job"],
  *  "default_tasks":N, "params":{..}, "metrics":[{"name","kind","help"}],
  *  "sdk":".."}. Only muster, name and version are required. u64, i64 and f64

@@ -56,6 +56,7 @@ pub struct Manifest {
     input: InputKind,
     output: OutputKind,
     reduce: bool,
+    reduced: OutputKind,
     flags: u64,
     default_tasks: Option<u64>,
     params: Vec<ParamSpec>,
@@ -80,13 +81,20 @@ impl Manifest {
         check_name(name)?;
         let version = text(fields, "version")?.ok_or_else(|| ManifestError::new("version", "is missing"))?;
         check_version(version)?;
+        let output = one_of(fields, "output", &OutputKind::ALL)?;
+        let reduced = if fields.contains_key("reduced") {
+            one_of(fields, "reduced", &OutputKind::ALL)?
+        } else {
+            output
+        };
         Ok(Self {
             name: name.to_owned(),
             version: version.to_owned(),
             description: text(fields, "description")?.unwrap_or_default().to_owned(),
             input: one_of(fields, "input", &InputKind::ALL)?,
-            output: one_of(fields, "output", &OutputKind::ALL)?,
+            output,
             reduce: reduce(fields)?,
+            reduced,
             flags: flags(fields)?,
             default_tasks: default_tasks(fields)?,
             params: schema::parse(fields.get("params"))?,
@@ -124,6 +132,12 @@ impl Manifest {
     #[must_use]
     pub const fn output(&self) -> OutputKind {
         self.output
+    }
+
+    /// What the output of a job is: the outputs of its tasks, or the one that is combined of them.
+    #[must_use]
+    pub const fn output_of(&self, reduced: bool) -> OutputKind {
+        if reduced { self.reduced } else { self.output }
     }
 
     /// True when results can be combined.
@@ -331,12 +345,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_combined_may_be_of_another_kind() {
+        let manifest = parse(json!({"output": "u64", "reduce": true, "reduced": "text"})).unwrap();
+        assert_eq!(
+            [false, true].map(|reduced| manifest.output_of(reduced)),
+            [OutputKind::U64, OutputKind::Text]
+        );
+        let manifest = parse(json!({"output": "u64", "reduce": true})).unwrap();
+        assert_eq!(manifest.output_of(true), OutputKind::U64);
+    }
+
+    #[test]
     fn a_bad_field_is_named() {
         for (change, said) in [
             (json!({"name": 5}), "name is 5; it must be a string"),
             (json!({"name": "A b"}), "name is \"A b\"; it must be"),
             (json!({"version": "1.0"}), "version is \"1.0\"; it must be like 1.0.0"),
             (json!({"output": "u8"}), "output is \"u8\"; it must be one of none, u64"),
+            (json!({"reduced": "png"}), "reduced is \"png\"; it must be one of none, u64"),
             (json!({"default_tasks": 0}), "default_tasks is 0; it must be"),
             (json!({"flags": [1]}), "flags must be a list of strings"),
             (json!({"metrics": [{"name": "ok", "kind": "x"}]}), "metrics[0].kind is \"x\""),

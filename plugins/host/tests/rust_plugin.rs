@@ -25,6 +25,7 @@ fn the_manifest_says_what_the_source_says() {
     let manifest = &plugin.inspection().manifest;
     assert_eq!((manifest.name(), manifest.version()), ("exercise", "1.2.3-test"));
     assert_eq!((manifest.input(), manifest.output()), (InputKind::Optional, OutputKind::Json));
+    assert_eq!(manifest.output_of(true), OutputKind::Json);
     assert_eq!((manifest.reduce(), manifest.default_tasks()), (true, Some(10)));
     let flags: Vec<_> = manifest.flag_names().collect();
     assert_eq!(flags, ["concurrent", "threads_ok", "deterministic", "multi_job"]);

@@ -111,8 +111,8 @@ impl Spec {
 pub struct Types {
     /// `Output::KIND`
     pub output: &'static str,
-    /// True when results can be combined.
-    pub reduce: bool,
+    /// `Total::KIND` when results can be combined.
+    pub reduced: Option<&'static str>,
     /// `Params::SCHEMA`
     pub params: &'static str,
 }
@@ -134,7 +134,13 @@ pub const fn write(spec: &Spec, types: &Types, out: &mut [u8]) -> usize {
     });
     json.raw(",\"output\":");
     json.string(types.output);
-    json.raw(if types.reduce { ",\"reduce\":true" } else { ",\"reduce\":false" });
+    match types.reduced {
+        Some(kind) => {
+            json.raw(",\"reduce\":true,\"reduced\":");
+            json.string(kind);
+        }
+        None => json.raw(",\"reduce\":false"),
+    }
     flags(&mut json, spec.flags());
     if spec.default_tasks > 0 {
         json.raw(",\"default_tasks\":");
@@ -236,12 +242,17 @@ impl<const N: usize> Note<N> {
 #[macro_export]
 macro_rules! export {
     ($workload:ident { $($key:ident: $value:expr),* $(,)? }) => {
-        $crate::export!(@ $workload, plugin, false, { $($key: $value),* });
+        $crate::export!(@ $workload, plugin, ::core::option::Option::None, { $($key: $value),* });
     };
     ($workload:ident: Reduce { $($key:ident: $value:expr),* $(,)? }) => {
-        $crate::export!(@ $workload, reducing_plugin, true, { $($key: $value),* });
+        $crate::export!(
+            @ $workload,
+            reducing_plugin,
+            ::core::option::Option::Some(<<$workload as $crate::Reduce>::Total as $crate::Output>::KIND),
+            { $($key: $value),* }
+        );
     };
-    (@ $workload:ident, $plugin:ident, $reduce:literal, { $($key:ident: $value:expr),* }) => {
+    (@ $workload:ident, $plugin:ident, $reduced:expr, { $($key:ident: $value:expr),* }) => {
         const _: () = {
             #[allow(unused_imports)]
             use $crate::{Input, MetricSpec};
@@ -252,7 +263,7 @@ macro_rules! export {
             };
             const TYPES: $crate::manifest::Types = $crate::manifest::Types {
                 output: <<$workload as $crate::Workload>::Output as $crate::Output>::KIND,
-                reduce: $reduce,
+                reduced: $reduced,
                 params: <<$workload as $crate::Workload>::Params as $crate::Params>::SCHEMA,
             };
             const LEN: usize = $crate::manifest::write(&SPEC, &TYPES, &mut []);
