@@ -177,7 +177,15 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let (handle, commands) = Handle::new();
     let driver = tokio::spawn(driver.run(commands));
     let shared = Shared { driver: handle.clone(), rejected: Arc::clone(&rejected) };
-    let left_out = register_folders(&config.plugins, &shared, &blobs).await?;
+    let left_out = match register_folders(&config.plugins, &shared, &blobs).await {
+        Ok(left_out) => left_out,
+        Err(error) => {
+            // Without handles the driver ends and closes the store; that must be over before this process is.
+            drop((shared, handle));
+            let _ = driver.await;
+            return Err(error);
+        }
+    };
 
     let stop = Arc::new(Notify::new());
     let about = About {
