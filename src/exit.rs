@@ -121,8 +121,16 @@ pub fn reason(error: &std::io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
+/// The same for a message that has such an error inside.
+fn without_error_number(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text.to_owned() };
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{before}{}", after.strip_prefix(')').unwrap_or(after))
+}
+
 /// Makes sure that a message is one line, whatever a plugin or a server put into it.
 fn one_line(text: &str) -> String {
+    let text = without_error_number(text);
     let mut line = String::with_capacity(text.len());
     for part in text.split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()) {
         if !line.is_empty() {
@@ -141,6 +149,12 @@ mod tests {
     fn a_failure_is_one_line_and_a_hint() {
         let failure = Failure::usage("a\n  b\x1b[2J").hint("c");
         assert_eq!(failure.to_string(), "error: a b [2J\nhint: c");
+    }
+
+    #[test]
+    fn the_system_speaks_in_words_only() {
+        let failure = Failure::usage("no: In use (os error 98); choose another");
+        assert_eq!(failure.to_string(), "error: no: In use; choose another");
     }
 
     #[test]

@@ -113,9 +113,9 @@ fn announce(running: &Running) {
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         let exit = match &error {
-            WorkerError::Join(_) | WorkerError::Flag { .. } | WorkerError::Http { .. } => Exit::Usage,
+            WorkerError::Join(_) | WorkerError::Flag { .. } => Exit::Usage,
             WorkerError::Link(link) if link.is_permission() => Exit::Permission,
-            WorkerError::Link(_) | WorkerError::Refused { .. } => Exit::Connection,
+            WorkerError::Link(_) | WorkerError::Refused { .. } | WorkerError::Http { .. } => Exit::Connection,
             WorkerError::Cache(_) => Exit::Storage,
             WorkerError::System { .. } => Exit::Limit,
         };

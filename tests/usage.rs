@@ -1,63 +1,194 @@
-//! Bad input on the command line: one clear line, the right exit code, nothing left behind.
+//! Bad input, part 2: the command line. One clear line, the right exit code, nothing left behind.
+//!
+//! | item of issue 1 | test |
+//! |---|---|
+//! | unknown command or flag, with a suggestion | `unknown_commands_and_flags_get_a_suggestion` |
+//! | 0, negative and huge counts | `counts_are_whole_and_within_their_limits`, `shapes_are_bounded` |
+//! | durations without unit | `durations_and_sizes_need_a_unit` |
+//! | unknown or badly typed parameter, schema named | `parameters_are_checked_against_the_schema` |
+//! | coordinator not running | `a_cluster_that_is_not_there_is_named` |
+//! | port in use | `a_port_in_use_is_named` |
+//! | stdout closed | `a_closed_stdout_is_fine_and_a_full_one_is_not`, `a_coordinator_needs_no_stdout`; in the middle of a stream: `tests/run.rs` |
+//!
+//! Part 1, plugin files, is `tests/bad_plugins.rs`; part 3, the wire, `coordinator/tests/bad_wire.rs`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod fixture;
 
-use fixture::{Muster, plugin};
+use fixture::{Finished, Muster, Started, plugin};
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+/// Runs a command that must be refused before it starts anything.
+#[track_caller]
+fn refused(muster: &Muster, arguments: &[&str], code: i32, words: &[&str]) {
+    let before = muster.files();
+    muster.run(arguments).fails(code, words).says_no_more();
+    assert_eq!(muster.processes(), [], "{arguments:?}");
+    assert_eq!(muster.files(), before, "{arguments:?}");
+}
 
 #[test]
 fn unknown_commands_and_flags_get_a_suggestion() {
     let muster = Muster::new();
-    muster.run(&["runn"]).fails(2, &["runn", "'run'"]);
-    muster.run(&["run", "x", "--modle", "thread"]).fails(2, &["--modle", "--model"]);
-    muster.run(&["job", "resluts"]).fails(2, &["results"]);
+    for (arguments, words) in [
+        (&["runn"][..], ["'runn'", "'run'"]),
+        (&["wrker", "ls"], ["'wrker'", "'worker'"]),
+        (&["job", "resluts"], ["'resluts'", "'results'"]),
+        (&["plugin", "chek", "x"], ["'chek'", "'check'"]),
+        (&["worker", "lst"], ["'lst'", "'ls'"]),
+        (&["coordinator", "strt"], ["'strt'", "'start'"]),
+        (&["run", "x", "--modle", "thread"], ["'--modle'", "'--model'"]),
+        (&["run", "x", "--reduec"], ["'--reduec'", "'--reduce'"]),
+        (&["up", "--worker", "2"], ["'--worker'", "'--workers'"]),
+        (&["job", "wait", "--timout", "1s"], ["'--timout'", "'--timeout'"]),
+        (&["coordinator", "start", "--lisen", "x"], ["'--lisen'", "'--listen'"]),
+        (&["worker", "start", "--jion", "x"], ["'--jion'", "'--join'"]),
+        (&["run", "x", "--model", "threads"], ["'threads'", "'thread'"]),
+    ] {
+        refused(&muster, arguments, 2, &words);
+    }
 }
 
 #[test]
-fn counts_are_checked() {
+fn counts_are_whole_and_within_their_limits() {
     let muster = Muster::new();
     let null = plugin("null");
-    for (flag, value, word) in [
-        ("-n", "0", "at least 1"),
-        ("-n", "-5", "whole number"),
-        ("-n", "99999999999999999999", "at most"),
-        ("-n", "1.5", "whole number"),
-        ("-t", "0", "at least 1"),
-        ("-w", "100000", "at most"),
-        ("--max-attempts", "-1", "whole number"),
-    ] {
-        muster.run(&["run", &null, flag, value]).fails(2, &[word, value]);
+    let run = ["run", &null];
+    let counts: &[(&[&str], &str)] = &[
+        (&run, "-n"),
+        (&run, "-w"),
+        (&run, "-p"),
+        (&run, "-t"),
+        (&run, "--max-attempts"),
+        (&run, "--weight"),
+        (&["submit", &null], "-n"),
+        (&["up"], "-w"),
+        (&["up"], "-p"),
+        (&["up"], "-t"),
+        (&["job", "ls"], "--limit"),
+        (&["job", "results"], "--tail"),
+        (&["bench", "overhead"], "-n"),
+        (&["bench", "overhead"], "-w"),
+        (&["bench", "overhead"], "-t"),
+    ];
+    for &(command, flag) in counts {
+        for (value, word) in [
+            ("0", "at least 1"),
+            ("-5", "whole number"),
+            ("1.5", "whole number"),
+            ("many", "whole number"),
+            ("", "whole number"),
+            ("10000000000000", "at most"),
+            ("99999999999999999999", "at most"),
+        ] {
+            refused(&muster, &[command, &[flag, value]].concat(), 2, &[word, value]);
+        }
     }
-    muster.run(&["run", &null, "-t", "4000"]).fails(2, &["4000 threads", "--oversubscribe"]);
-    muster.run(&["run", &null, "--model", "thread", "-p", "2"]).fails(2, &["--model thread", "-p 2"]);
+    for (command, flag) in [(&run[..], "--seed"), (&["job", "results"], "--from")] {
+        for value in ["-1", "0.5", "99999999999999999999"] {
+            refused(&muster, &[command, &[flag, value]].concat(), 2, &["whole number", value]);
+        }
+    }
+    for value in ["0", "-1", "100000"] {
+        refused(
+            &muster,
+            &["worker", "start", "--connect", "unix:/x", "--slots", value],
+            2,
+            &["1..=4096", value],
+        );
+    }
+    for job in ["0", "18446744073709551616"] {
+        refused(&muster, &["job", "info", job], 2, &[job, "a job is its number"]);
+    }
+    refused(&muster, &[&run[..], &["--priority", "99999999999"]].concat(), 2, &["99999999999"]);
+}
+
+#[test]
+fn shapes_are_bounded() {
+    let muster = Muster::new();
+    let null = plugin("null");
+    let run = |flags: &[&str], words: &[&str]| refused(&muster, &[&["run", &null], flags].concat(), 2, words);
+    run(&["-t", "4000"], &["4000 threads", "--oversubscribe"]);
+    run(&["-p", "4096", "-t", "4096", "--oversubscribe"], &["16777216 threads", "at most 4096"]);
+    run(&["--model", "thread", "-p", "2"], &["--model thread", "-p 2"]);
+    run(&["--model", "process", "-t", "2"], &["--model process", "-t 2"]);
+    refused(
+        &muster,
+        &["up", "-p", "4096", "-t", "2", "--oversubscribe"],
+        2,
+        &["8192 threads", "at most 4096"],
+    );
 }
 
 #[test]
 fn durations_and_sizes_need_a_unit() {
     let muster = Muster::new();
-    muster.run(&["job", "wait", "--timeout", "10"]).fails(2, &["no unit", "10s"]);
-    muster.run(&["run", "x", "--files", "y", "--chunk", "4"]).fails(2, &["no unit", "4MiB"]);
+    let null = plugin("null");
+    for command in [&["job", "wait", "--timeout"][..], &["plugin", "check", &null, "--timeout"]] {
+        for (value, words) in [
+            ("10", ["no unit", "10s"]),
+            ("0", ["no unit", "0s"]),
+            ("10 parsecs", ["unknown unit", "parsecs"]),
+            ("-1s", ["does not start with a number", "-1s"]),
+            ("5000000000000000h", ["at most", "8760h"]),
+        ] {
+            refused(&muster, &[command, &[value]].concat(), 2, &words);
+        }
+    }
+    for (value, words) in
+        [("10", ["no unit", "10s"]), ("-1s", ["whole number", "-1s"]), ("2ms", ["1s to 60min", "2ms"])]
+    {
+        refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
+    }
+    for (value, words) in [
+        ("4", ["no unit", "4MiB"]),
+        ("4MIB", ["unknown unit", "MIB"]),
+        ("0B", ["at least 1B", "0B"]),
+        ("99999999999GiB", ["too large", "99999999999GiB"]),
+    ] {
+        refused(&muster, &["run", "x", "--files", "y", "--chunk", value], 2, &words);
+    }
 }
 
 #[test]
 fn parameters_are_checked_against_the_schema() {
+    const INTEGER: &str = "it must be a whole number from 0 to";
     let muster = Muster::new();
     let primes = plugin("primes");
-    muster.run(&["run", &primes, "limti=5"]).fails(2, &["limti", "limit"]);
-    muster.run(&["run", &primes, "limit=many"]).fails(2, &["limit", "many", "whole number"]);
-    muster.run(&["run", &primes, "limit=-1"]).fails(2, &["limit", "-1"]);
-    muster.run(&["run", &primes, "limit"]).fails(2, &["key=value"]);
+    for (parameter, words) in [
+        ("limti=5", &["limti", "limit"][..]),
+        ("colour=red", &["colour", "limit"]),
+        ("limit=many", &["\"many\"", INTEGER]),
+        ("limit=1.5", &["\"1.5\"", INTEGER]),
+        ("limit=-1", &["\"-1\"", INTEGER]),
+        ("limit=99999999999999999999999", &["\"99999999999999999999999\"", INTEGER]),
+        ("limit=", &["\"\"", INTEGER]),
+        ("limit", &["limit", "key=value"]),
+        ("=5", &["=5", "key=value"]),
+    ] {
+        refused(&muster, &["run", &primes, parameter], 2, words);
+    }
+    refused(&muster, &["run", &primes, "limit=5", "limit=6"], 2, &["limit", "twice"]);
+    refused(
+        &muster,
+        &["run", &plugin("sleep"), "dist=often"],
+        2,
+        &["often", "parameter dist", "it must be one of"],
+    );
 }
 
 #[test]
 fn the_plugin_says_what_fits_it() {
     let muster = Muster::new();
     let lines = muster.write("lines", "a\n");
-    muster.run(&["run", &plugin("wordcount")]).fails(2, &["needs an input", "--lines"]);
-    muster.run(&["run", &plugin("primes"), "--lines", &lines]).fails(2, &["take no input"]);
-    muster.run(&["run", &plugin("null"), "--reduce"]).fails(2, &["cannot combine"]);
-    muster.run(&["run", &plugin("exec"), "command=true"]).fails(2, &["how many tasks"]);
+    refused(&muster, &["run", &plugin("wordcount")], 2, &["needs an input", "--lines"]);
+    refused(&muster, &["run", &plugin("primes"), "--lines", &lines], 2, &["take no input"]);
+    refused(&muster, &["run", &plugin("null"), "--reduce"], 2, &["cannot combine"]);
+    refused(&muster, &["run", &plugin("exec"), "command=true"], 2, &["how many tasks"]);
 }
 
 #[test]
@@ -67,7 +198,7 @@ fn inputs_that_cannot_be_read_are_named() {
     muster.run(&["run", &wordcount, "--lines", "missing.txt"]).fails(3, &["missing.txt", "No such file"]);
     muster.run(&["run", &wordcount, "--files", "missing.txt"]).fails(3, &["missing.txt", "No such file"]);
     muster.run(&["run", &wordcount, "--files", "*.nothing"]).fails(3, &["*.nothing"]);
-    let big = std::fs::File::create(muster.path("big")).unwrap();
+    let big = File::create(muster.path("big")).unwrap();
     big.set_len(33 << 20).unwrap();
     muster.run(&["run", &wordcount, "--files", "big"]).fails(7, &["big", "--chunk"]);
     muster.assert_no_process_left();
@@ -87,13 +218,144 @@ fn outputs_that_cannot_be_written_are_named() {
 #[test]
 fn a_cluster_that_is_not_there_is_named() {
     let muster = Muster::new();
-    muster.run(&["job", "ls"]).fails(5, &["no cluster is up", "muster up"]);
-    muster.run(&["submit", &plugin("null"), "-n", "1"]).fails(5, &["no cluster is up"]);
-    muster.run(&["job", "ls", "--cluster", "nobody"]).fails(5, &["nobody"]);
-    muster.run(&["job", "ls", "--cluster", "unix:/nowhere.sock"]).fails(5, &["/nowhere.sock"]);
-    muster.run(&["job", "ls", "--cluster", "muster1:x"]).fails(2, &["incomplete"]);
-    muster.run(&["run", "primes"]).fails(4, &["primes"]);
-    muster.run(&["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"]).fails(2, &["damaged"]);
+    let null = plugin("null");
+    let commands: &[&[&str]] = &[
+        &["job", "ls"],
+        &["job", "info"],
+        &["job", "wait"],
+        &["job", "cancel"],
+        &["job", "results"],
+        &["worker", "ls"],
+        &["worker", "drain", "worker-1"],
+        &["plugin", "ls"],
+        &["plugin", "rm", "null"],
+        &["plugin", "info", "null"],
+        &["plugin", "push", &null],
+        &["submit", &null, "-n", "1"],
+    ];
+    for command in commands {
+        refused(&muster, command, 5, &["no cluster is up", "muster up"]);
+        for (cluster, code, words) in [
+            ("nobody", 5, ["nobody", "muster up --name"]),
+            ("unix:/nowhere.sock", 5, ["/nowhere.sock", "muster up"]),
+            ("muster1:x", 2, ["join string", "incomplete"]),
+            ("", 2, ["--cluster", "is empty"]),
+        ] {
+            refused(&muster, &[command, &["--cluster", cluster][..]].concat(), code, &words);
+        }
+    }
+    refused(&muster, &["down"], 5, &["no cluster", "default"]);
+    refused(&muster, &["run", "primes"], 4, &["no plugin", "primes"]);
+    refused(&muster, &["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"], 2, &["damaged"]);
+    refused(&muster, &["worker", "start", "--join", "nobody"], 2, &["nobody", "join string"]);
+}
+
+/// What is left of a join string when its coordinator has ended.
+#[test]
+fn a_coordinator_that_ended_is_named() {
+    let muster = Muster::new();
+    let flags = ["--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
+    let mut coordinator = muster.start(&[&["coordinator", "start"], &flags[..]].concat());
+    let join = coordinator.wait_for_lines(1).remove(0);
+    coordinator.signal(libc::SIGTERM);
+    coordinator.finish().ok();
+    let address = join.trim_start_matches("muster1:").rsplitn(3, ':').last().unwrap();
+    for command in [&["job", "ls", "--cluster", &join][..], &["run", &plugin("null"), "--cluster", &join]] {
+        let said = muster.run(command).fails(5, &[address, "no coordinator is running"]).says_no_more();
+        assert!(!said.stderr.contains(&join), "the join string is a secret");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let muster = Muster::new();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let in_use = |finished: Finished| {
+        let said = finished.fails(5, &[&taken, "in use"]).says_no_more().stderr;
+        assert!(!said.contains("os error"), "{said}");
+    };
+    let coordinator = ["coordinator", "start", "--listen"];
+    in_use(muster.run(&[&coordinator[..], &[&taken, "--http", "none"]].concat()));
+    in_use(muster.run(&[&coordinator[..], &["none", "--http", &taken]].concat()));
+    in_use(muster.run(&["up", "--http", &taken]));
+    assert_eq!(muster.processes(), []);
+    let sockets =
+        || muster.files().into_iter().filter(|path| path.extension().is_some_and(|it| it == "sock"));
+    assert_eq!(sockets().count(), 0, "{:?}", muster.files());
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let mut connect = std::ffi::OsString::from("unix:");
+    connect.push(sockets().next().unwrap());
+    let worker = ["worker", "start", "--connect", connect.to_str().unwrap(), "--http", &taken];
+    in_use(muster.run(&worker));
+    in_use(muster.run(&[&worker[..], &["--detach"]].concat()));
+    assert_eq!(muster.processes().len(), 2, "{:?}", muster.processes());
+    muster.run(&["down"]).ok();
+}
+
+/// Commands that write to stdout, on the cluster that is up.
+const WRITERS: &[&[&str]] = &[
+    &["--help"],
+    &["run", "--help"],
+    &["--version"],
+    &["completions", "bash"],
+    &["plugin", "ls"],
+    &["plugin", "ls", "--json"],
+    &["plugin", "info", "null"],
+    &["job", "ls"],
+    &["job", "info"],
+    &["job", "wait", "--json"],
+    &["job", "results"],
+    &["worker", "ls"],
+    &["up", "--json"],
+    &["submit", "null", "-n", "1"],
+    &["run", "null", "-n", "1", "--out", "-"],
+    &["run", "null", "-n", "1", "--json"],
+];
+
+#[test]
+fn a_closed_stdout_is_fine_and_a_full_one_is_not() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    muster.run(&["run", &plugin("null"), "-n", "1"]).ok();
+    muster.run(&["submit", "null", "-n", "10"]).ok();
+    for &arguments in WRITERS {
+        let to = |stdout: Stdio| Started::with_stdout(muster.command(arguments), stdout).finish();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let quiet = |finished: Finished| {
+            let stderr = finished.ok().stderr;
+            assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{arguments:?}: {stderr}");
+        };
+        quiet(to(writer.into()));
+        let mut closed = muster.command(arguments);
+        // SAFETY: between fork and exec it only closes a descriptor.
+        unsafe {
+            closed.pre_exec(|| {
+                libc::close(libc::STDOUT_FILENO);
+                Ok(())
+            });
+        }
+        quiet(Started::new(closed).finish());
+        to(File::options().write(true).open("/dev/full").unwrap().into())
+            .fails(9, &["stdout", "No space left"]);
+    }
+    muster.run(&["down"]).ok();
+}
+
+/// The join string has no reader; the access file is enough for commands on this machine.
+#[test]
+fn a_coordinator_needs_no_stdout() {
+    let muster = Muster::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let flags =
+        ["coordinator", "start", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
+    let mut coordinator = Started::with_stdout(muster.command(&flags), writer.into());
+    coordinator.wait_for_note("coordinator is up");
+    assert!(fixture::wait_until(|| muster.run(&["job", "ls"]).code() == 0));
+    coordinator.signal(libc::SIGTERM);
+    coordinator.finish().ok();
 }
 
 #[test]

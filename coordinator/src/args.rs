@@ -38,7 +38,7 @@ pub struct CoordinatorArgs {
     pub name: String,
 
     /// How long a silent worker keeps its tasks, for example 10s
-    #[arg(long, value_name = "DURATION", value_parser = parse_lease)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_lease, allow_hyphen_values = true)]
     pub lease: Option<Duration>,
 }
 
@@ -77,6 +77,11 @@ impl CoordinatorArgs {
 fn parse_lease(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
+    let number: u64 = match number.parse() {
+        Ok(number) => number,
+        Err(_) if number.is_empty() => return Err(format!("{text:?} does not begin with a whole number")),
+        Err(_) => u64::MAX,
+    };
     let millis_per_unit = match unit {
         "ms" => 1,
         "s" => 1_000,
@@ -84,7 +89,6 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
         "" => return Err(format!("{text:?} has no unit; write {text}s or {text}ms")),
         _ => return Err(format!("{unit:?} is not a unit; use ms, s or min")),
     };
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} does not begin with a whole number"))?;
     let millis = number.saturating_mul(millis_per_unit);
     if !(1_000..=3_600_000).contains(&millis) {
         return Err(format!("{text} is out of range; a lease is 1s to 60min"));

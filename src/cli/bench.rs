@@ -13,10 +13,10 @@ pub enum BenchCommand {
 #[derive(Debug, Args)]
 pub struct OverheadArgs {
     /// Workers of the private cluster
-    #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, default_value = "2")]
+    #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true, default_value = "2")]
     pub workers: u32,
     /// Threads of each
-    #[arg(short = 't', long, value_name = "T", value_parser = quantity::small, default_value = "1")]
+    #[arg(short = 't', long, value_name = "T", value_parser = quantity::small, allow_hyphen_values = true, default_value = "1")]
     pub threads: u32,
     /// Allow more threads than a worker has CPUs
     #[arg(long)]
@@ -25,7 +25,7 @@ pub struct OverheadArgs {
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub plugins: PathBuf,
     /// Tasks of the throughput measurements
-    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, default_value = "100000000")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true, default_value = "100000000")]
     pub tasks: u64,
     /// Print one JSON object
     #[arg(long)]

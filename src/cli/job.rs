@@ -26,7 +26,7 @@ pub struct JobArgs {
     #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
     pub files: Vec<String>,
     /// Cut files into tasks of at most this size, at line ends
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "files")]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "files", allow_hyphen_values = true)]
     pub chunk: Option<u64>,
     /// Combine all outputs into one, when the plugin can
     #[arg(long)]
@@ -34,10 +34,11 @@ pub struct JobArgs {
     #[command(flatten)]
     pub shape: ShapeArgs,
     /// Seed of the job's random numbers (default: 0)
-    #[arg(long, value_name = "S", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "S", value_parser = quantity::whole, default_value = "0", hide_default_value = true)]
+    #[arg(allow_hyphen_values = true)]
     pub seed: u64,
     /// How often a task is tried before it counts as failed
-    #[arg(long, value_name = "N", value_parser = quantity::small, default_value = "3", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = quantity::attempts, default_value = "3", allow_hyphen_values = true)]
     pub max_attempts: u32,
     /// Jobs of higher priority go first
     #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true)]
@@ -132,6 +133,7 @@ pub enum JobCommand {
     Ls {
         /// How many
         #[arg(long, value_name = "N", value_parser = quantity::small, default_value = "20")]
+        #[arg(allow_hyphen_values = true)]
         limit: u32,
         #[command(flatten)]
         view: ViewArgs,
@@ -150,7 +152,7 @@ pub enum JobCommand {
         #[arg(default_value = "last", hide_default_value = true)]
         job: JobRef,
         /// Give up after this long (exit 7); the job goes on
-        #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
         timeout: Option<Duration>,
         #[command(flatten)]
         view: ViewArgs,
@@ -172,13 +174,15 @@ pub enum JobCommand {
         #[arg(
             long,
             value_name = "INDEX",
-            default_value_t = 0,
+            value_parser = quantity::whole,
+            default_value = "0",
             hide_default_value = true,
+            allow_hyphen_values = true,
             conflicts_with = "tail"
         )]
         from: u64,
         /// Only the last N results
-        #[arg(long, value_name = "N", value_parser = quantity::tasks)]
+        #[arg(long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
         tail: Option<u64>,
         /// Do not wait for results that are still to come
         #[arg(long)]

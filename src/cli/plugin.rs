@@ -39,6 +39,7 @@ pub enum PluginCommand {
         file: PathBuf,
         /// How long loading may take
         #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "10s")]
+        #[arg(allow_hyphen_values = true)]
         timeout: Duration,
         /// Print one JSON object
         #[arg(long)]

@@ -4,13 +4,27 @@ use std::time::Duration;
 
 /// More tasks than this in one job are refused.
 pub const TASKS_MAX: u64 = 1_000_000_000_000;
+/// Tries of one task that a coordinator allows.
+const ATTEMPTS_MAX: u64 = 1_000;
+/// Nobody waits longer than a year, and deadlines stay far from where clocks end.
+const DURATION_MAX_HOURS: u64 = 8_760;
 
 /// A number of tasks: digits, with `_` where wanted.
 pub fn tasks(text: &str) -> Result<u64, String> {
     count(text, TASKS_MAX)
 }
 
-/// A small number of processes, threads, workers or attempts.
+/// How often a task may be tried.
+pub fn attempts(text: &str) -> Result<u32, String> {
+    count(text, ATTEMPTS_MAX).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Any whole number: a seed or an index.
+pub fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("not a whole number from 0 to {}", u64::MAX))
+}
+
+/// A small number of processes, threads or workers.
 pub fn small(text: &str) -> Result<u32, String> {
     count(text, 4096).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
@@ -40,7 +54,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" => return Err(format!("has no unit: write {text}s or {text}ms")),
         unit => return Err(format!("unknown unit {unit:?}: use ns, us, ms, s, m or h")),
     };
-    Duration::try_from_secs_f64(number * scale).map_err(|_| "is too long".to_owned())
+    let longest = Duration::from_secs(DURATION_MAX_HOURS * 3600);
+    let duration = Duration::try_from_secs_f64(number * scale).ok().filter(|duration| *duration <= longest);
+    duration.ok_or_else(|| format!("must be at most {DURATION_MAX_HOURS}h"))
 }
 
 /// A size with its unit: `4MiB`, `64KiB`, `1GB`.
@@ -93,6 +109,9 @@ mod tests {
         assert!(tasks("1.5").is_err());
         assert!(tasks("99999999999999999999999").unwrap_err().contains("at most"));
         assert!(small("5000").is_err());
+        assert!(attempts("1001").unwrap_err().contains("at most 1000"));
+        assert_eq!(whole("0"), Ok(0));
+        assert!(whole("-1").unwrap_err().contains("whole number"));
     }
 
     #[test]
@@ -104,6 +123,7 @@ mod tests {
         assert!(duration("10 parsecs").unwrap_err().contains("parsecs"));
         assert!(duration("s").is_err());
         assert!(duration("-1s").is_err());
+        assert!(duration("5000000000000000h").unwrap_err().contains("at most 8760h"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Parses the command line and says what is wrong with it in one line.
 
 use super::Cli;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
@@ -10,8 +10,12 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<
     match Cli::try_parse_from(arguments) {
         Ok(cli) => Ok(Some(cli)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let _ = error.print(); // a closed stdout is fine
-            Ok(None)
+            match error.print() {
+                // Nobody reads it any more: that is fine.
+                Err(closed) if closed.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+                Err(full) => Err(Failure::io(Exit::Storage, "write", std::path::Path::new("stdout"), &full)),
+                Ok(()) => Ok(None),
+            }
         }
         Err(error) => Err(failure(&error.render().to_string())),
     }

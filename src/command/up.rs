@@ -181,7 +181,7 @@ impl Drop for Started {
 }
 
 /// A process that ended at its start, with the last line it wrote.
-fn ended(what: &str, log: &Path) -> Failure {
+pub fn ended(what: &str, log: &Path) -> Failure {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("hint:"));
     let last = last.map_or("it wrote nothing", |line| line.strip_prefix("error: ").unwrap_or(line));

@@ -8,6 +8,8 @@ use crate::terminal::{self, note};
 use muster_proto::link::{AccessFolder, Link, connect};
 use muster_proto::v1::{self, WorkerState};
 use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Does what a `worker` command says.
 pub fn worker(command: WorkerCommand) -> Outcome {
@@ -94,6 +96,24 @@ fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
     })
 }
 
+async fn attached(link: &Link, child: &mut Child, log: &Path) -> Result<(), Failure> {
+    let deadline = Instant::now() + ATTACH_LIMIT;
+    while !workers(link, false).await?.iter().any(|worker| worker.pid == child.id()) {
+        if child.ended().is_some() {
+            return Err(super::up::ended("the worker", log));
+        }
+        if Instant::now() >= deadline {
+            let message =
+                format_args!("the worker did not attach within {} s", ATTACH_LIMIT.as_secs()).to_string();
+            return Err(
+                Failure::new(Exit::Connection, message).hint(format_args!("its log: {}", log.display()))
+            );
+        }
+        tokio::time::sleep(ATTACH_POLL).await;
+    }
+    Ok(())
+}
+
 const fn state_name(state: WorkerState) -> &'static str {
     match state {
         WorkerState::Unspecified => "unknown",
@@ -104,9 +124,17 @@ const fn state_name(state: WorkerState) -> &'static str {
     }
 }
 
-/// Starts the same worker again in the background, once the coordinator was seen to answer.
+/// How long a worker in the background may take to attach.
+const ATTACH_LIMIT: Duration = Duration::from_secs(15);
+/// How often it is asked whether it has.
+const ATTACH_POLL: Duration = Duration::from_millis(5);
+/// How long one that did not attach may take to end before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Starts the same worker again in the background, once the coordinator was seen to answer, and waits until it has
+/// attached: what stops it before that is for whoever started it to know.
 async fn detach(args: &WorkerStartArgs) -> Outcome {
-    connect(&args.worker.clone().into_config()?.target).await?;
+    let link = connect(&args.worker.clone().into_config()?.target).await?;
     let state = AccessFolder::state_home()?;
     let folder = state.join("logs");
     crate::cluster::private_folder(&folder)
@@ -114,7 +142,13 @@ async fn detach(args: &WorkerStartArgs) -> Outcome {
     let log = folder.join(format!("worker-{}.log", std::process::id()));
     let arguments: Vec<OsString> =
         std::env::args_os().skip(1).filter(|argument| argument != "--detach").collect();
-    let child = Child::start(&arguments, Start::Detached, Some(&log))?;
+    let _ = std::fs::remove_file(&log);
+    let mut child = Child::start(&arguments, Start::Detached, Some(&log))?;
+    if let Err(failure) = attached(&link, &mut child, &log).await {
+        child.signal(libc::SIGTERM);
+        child.end(STOP_GRACE);
+        return Err(failure);
+    }
     note(format_args!("worker runs in the background; its log: {}", log.display()));
     super::printed(terminal::print(child.id()))
 }

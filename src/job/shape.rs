@@ -4,6 +4,7 @@ use crate::cli::{Model, ShapeArgs};
 use crate::exit::Failure;
 use muster_core::shape::{Shape, ShapeRequest};
 use muster_proto::v1;
+use muster_worker::page::SLOTS_MAX;
 
 /// A checked shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,12 @@ pub fn worker_slots(
 
 fn check_slots(shape: Shape, usable: u32, oversubscribe: bool) -> Result<u32, Failure> {
     let slots = shape.slots();
+    if slots > SLOTS_MAX {
+        return Err(Failure::usage(format_args!(
+            "{shape} makes {slots} threads on each worker: at most {SLOTS_MAX}"
+        ))
+        .hint("give a smaller -p or -t"));
+    }
     if slots > usable && !oversubscribe {
         let message = format!(
             "{shape} makes {slots} threads on each worker, but this machine has {usable} usable CPUs"
@@ -133,5 +140,7 @@ mod tests {
         assert_eq!(plan.slots(4, 4).ok(), Some(4));
         let text = plan.slots(2, 2).unwrap_err().to_string();
         assert!(text.contains("2x2 makes 4 threads") && text.contains("--oversubscribe"), "{text}");
+        let text = worker_slots(Some(4_096), Some(4_096), 2, 2, true).unwrap_err().to_string();
+        assert!(text.contains("4096x4096 makes 16777216 threads") && text.contains("at most 4096"), "{text}");
     }
 }

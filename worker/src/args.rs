@@ -23,6 +23,7 @@ pub struct WorkerArgs {
     pub name: Option<String>,
     /// Tasks to run at the same time [default: the CPUs that this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::page::SLOTS_MAX)))]
+    #[arg(allow_hyphen_values = true)]
     pub slots: Option<u32>,
     /// The folder that keeps plugins [default: muster/plugins in the user's cache folder]
     #[arg(long, value_name = "DIR")]

@@ -39,9 +39,9 @@ impl WorkerError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Join(_) | Self::Flag { .. } | Self::Http { .. } => 2,
+            Self::Join(_) | Self::Flag { .. } => 2,
             Self::Link(error) if error.is_permission() => 6,
-            Self::Link(_) | Self::Refused { .. } => 5,
+            Self::Link(_) | Self::Refused { .. } | Self::Http { .. } => 5,
             Self::Cache(_) => 9,
             Self::System { .. } => 7,
         }
