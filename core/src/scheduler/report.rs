@@ -37,11 +37,15 @@ impl Scheduler {
     fn on_results(&mut self, worker: WorkerId, id: LeaseId, job: JobId, range: IndexRange, busy: Span) {
         let Some(lease) = self.leases.get_mut(id) else { return };
         let Work::Run { outstanding } = &mut lease.work else { return };
+        let mut busy = busy;
+        let mut there = range.len();
         if outstanding.covers(range) {
             outstanding.remove(range);
             self.commit(id, job, range);
         } else {
             let pieces: Vec<IndexRange> = outstanding.overlap(range).collect();
+            there = pieces.iter().map(|piece| piece.len()).sum();
+            busy = share(busy, there, range.len());
             let mut at = range.start;
             for &piece in &pieces {
                 outstanding.remove(piece);
@@ -58,7 +62,10 @@ impl Scheduler {
             }
             self.drop_range(worker, Some(job), IndexRange::new(at, range.end), DropReason::NotOutstanding);
         }
-        self.measured(id, job, range.len(), busy);
+        // What was repeated or made up says nothing about how long tasks take.
+        if there > 0 {
+            self.measured(id, job, there, busy);
+        }
         self.finish_lease(id);
         self.settle(job);
     }
@@ -182,13 +189,16 @@ impl Scheduler {
     pub(super) fn on_returned(&mut self, now: Time, worker: WorkerId, id: LeaseId, range: IndexRange) {
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
         let (Some(lease), Some(job)) = (self.leases.get_mut(id), self.jobs.get_mut(&job_id)) else { return };
-        lease.recalling = false;
         let (attempt, task_ps) = (lease.attempt, lease.task_ps);
         let Work::Run { outstanding } = &mut lease.work else {
             self.put_back_lease(id);
             self.settle(job_id);
             return;
         };
+        if !range.is_empty() && outstanding.overlap(range).next().is_none() {
+            self.drop_range(worker, Some(job_id), range, DropReason::NotOutstanding);
+            return;
+        }
         let pieces: Vec<IndexRange> = outstanding.overlap(range).collect();
         let back: u64 = pieces.iter().map(|piece| piece.len()).sum();
         outstanding.remove(range);
@@ -196,14 +206,9 @@ impl Scheduler {
         job.leased -= back;
         job.served_ns = job.served_ns.saturating_sub(weighted_ns(back, task_ps, job.spec.weight));
         self.fleet.load(worker, &self.config, Change::Less(back), task_ps);
-        // Nothing came back: asking the same lease again would find nothing either.
-        if back == 0 && !range.is_empty() {
-            self.drop_range(worker, Some(job_id), range, DropReason::NotOutstanding);
-        }
-        if back == 0
-            && let Some(lease) = self.leases.get_mut(id)
-        {
-            lease.recalling = true;
+        if let Some(lease) = self.leases.get_mut(id) {
+            // Nothing came back: asking the same lease again would find nothing either.
+            lease.recalling = back == 0;
         }
         self.finish_lease(id);
         self.settle(job_id);
@@ -257,6 +262,11 @@ impl Scheduler {
             self.outputs.push_back(Output::Dropped { worker, job, range, reason });
         }
     }
+}
+
+/// The part of a time that belongs to `part` of `whole` tasks.
+fn share(busy: Span, part: u64, whole: u64) -> Span {
+    Span((u128::from(busy.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
 }
 
 fn forget_charges(charged: &mut alloc::collections::BTreeMap<u64, u32>, range: IndexRange) {

@@ -10,7 +10,7 @@ use muster_core::agent::ExitCause;
 use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
-use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Outcome, Output, Scheduler};
+use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 use proptest::prelude::*;
@@ -259,6 +259,68 @@ fn a_worker_cannot_commit_for_another() {
     world.tell(Input::Done { worker: thief, lease: victim.lease, range: victim.range, busy: Span(1) });
     assert_eq!(world.dropped, 1);
     assert!(world.committed.is_empty());
+}
+
+/// What is wrong, late or repeated is counted, and nothing else of the scheduler is any different afterwards.
+#[test]
+fn lies_change_nothing() {
+    for reduce in [false, true] {
+        let mut world = World::new(2, 1);
+        world.submit(JobSpec { tasks: 1_000, reduce, ..JobSpec::default() });
+        let grants = grants(&world);
+        let (worker, own) = (grants[0].0, grants[0].1.clone());
+        let (_, other) = grants.iter().find(|(of, _)| *of != worker).expect("both have work").clone();
+        let first = IndexRange::from_count(own.range.start, 1);
+        world.tell(Input::Done { worker, lease: own.lease, range: first, busy: Span(5) });
+        let beyond = IndexRange::from_count(own.range.end, 64);
+        let far = IndexRange::from_count(1 << 39, 1 << 38);
+        let lies = [
+            (own.lease, first),
+            (own.lease, beyond),
+            (own.lease, far),
+            (other.lease, other.range),
+            (LeaseId(77), first),
+        ];
+        for (lease, range) in lies {
+            let index = range.start;
+            for lie in [
+                Input::Done { worker, lease, range, busy: Span(u64::MAX) },
+                Input::Failed { worker, lease, index, class: FailureClass::Failed },
+                Input::Returned { worker, lease, range },
+                Input::Done { worker: WorkerId(99), lease, range, busy: Span(1) },
+            ] {
+                let (before, dropped) = (format!("{:?}", world.scheduler), world.dropped);
+                world.tell(lie.clone());
+                assert_eq!(format!("{:?}", world.scheduler), before, "{lie:?}");
+                assert!(world.dropped > dropped, "{lie:?} is not counted");
+            }
+        }
+        for lie in [
+            Input::Trouble { worker: WorkerId(99), job: JOB },
+            Input::Trouble { worker, job: JobId(99) },
+            Input::Heartbeat { worker: WorkerId(99) },
+            Input::Left { worker: WorkerId(99), reason: Loss::Left },
+        ] {
+            let before = format!("{:?}", world.scheduler);
+            world.tell(lie.clone());
+            assert_eq!(format!("{:?}", world.scheduler), before, "{lie:?}");
+        }
+    }
+}
+
+/// Only the part of a report that counts says how long tasks take.
+#[test]
+fn a_report_that_is_partly_late_counts_in_part() {
+    let lengths = |inflate: bool| {
+        let mut world = World::new(1, 1);
+        world.submit(JobSpec { tasks: 100_000, ..JobSpec::default() });
+        let (worker, grant) = grants(&world)[0].clone();
+        let range = if inflate { IndexRange::new(grant.range.start, 1 << 39) } else { grant.range };
+        let busy = Span(range.len() * 1_000_000);
+        world.tell(Input::Done { worker, lease: grant.lease, range, busy });
+        grants(&world).iter().map(|(_, grant)| grant.range.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(true), lengths(false));
 }
 
 #[test]
