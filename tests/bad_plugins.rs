@@ -2,7 +2,7 @@
 //! `run` and `push` say about it: exit 4, one line that names the file and what to do, and nothing left behind.
 //! `the_same_version_with_other_bytes_is_refused` is the one case that takes two files.
 //!
-//! Part 2, the command line, is `tests/usage.rs`; part 3, the wire, `coordinator/tests/bad_wire.rs`.
+//! Part 2, the command line, is `tests/usage.rs`; part 3, the wire, `coordinator/tests/wire.rs`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -10,7 +10,7 @@
 //! | port in use | `a_port_in_use_is_named` |
 //! | stdout closed | `a_closed_stdout_is_fine_and_a_full_one_is_not`, `a_coordinator_needs_no_stdout`; in the middle of a stream: `tests/run.rs` |
 //!
-//! Part 1, plugin files, is `tests/bad_plugins.rs`; part 3, the wire, `coordinator/tests/bad_wire.rs`.
+//! Part 1, plugin files, is `tests/bad_plugins.rs`; part 3, the wire, `coordinator/tests/wire.rs`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

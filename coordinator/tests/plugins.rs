@@ -95,38 +95,6 @@ async fn a_version_keeps_its_bytes() {
 }
 
 #[tokio::test]
-async fn refuses_files_that_are_not_plugins() {
-    let world = World::start().await;
-    let good = fake_plugin(&manifest("good", "1.0.0"));
-    let digest = Bytes::copy_from_slice(blake3::hash(&good).as_bytes());
-    let size = good.len() as u64;
-    for (file, words) in [
-        (b"hello".to_vec(), "not a 64-bit little-endian ELF file"),
-        (good[..100].to_vec(), "damaged"),
-        (fake_plugin("{}"), "manifest is wrong"),
-    ] {
-        let status = world.push(&file).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(status.message().contains(words), "{status}");
-    }
-    let cases = [
-        (world.push_as(&good, Bytes::from_static(&[1; 32]), size).await, Code::InvalidArgument, "digest"),
-        (world.push_as(&good, Bytes::from_static(b"x"), size).await, Code::InvalidArgument, "digest"),
-        (world.push_as(&good, digest.clone(), size - 1).await, Code::InvalidArgument, "chunk"),
-        (world.push_as(&good, digest.clone(), size + 1).await, Code::InvalidArgument, "chunk"),
-        (world.push_as(&good, digest.clone(), 0).await, Code::ResourceExhausted, "size"),
-        (world.push_as(&good, digest.clone(), (256 << 20) + 1).await, Code::ResourceExhausted, "size"),
-    ];
-    for (answer, code, field) in cases {
-        let status = answer.unwrap_err();
-        assert_eq!(status.code(), code, "{status}");
-        assert!(status.message().starts_with(field), "{status}");
-    }
-    assert_eq!(pull(&world, digest).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(world.plugins().list(v1::ListPluginsRequest {}).await.unwrap().into_inner().plugins, []);
-}
-
-#[tokio::test]
 async fn a_plugin_in_use_stays() {
     let world = World::start().await;
     let job = world.submit(world.spec(1).await).await;

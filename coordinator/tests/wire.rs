@@ -1,50 +1,48 @@
-//! What is wrong on the wire is refused with the field named, changes nothing, and is counted.
+//! Bad input, part 3: the wire. What is wrong is refused with the field named, changes nothing, and is counted.
+//!
+//! | item of issue 1 | code | test |
+//! |---|---|---|
+//! | messages over the limit | `RESOURCE_EXHAUSTED` | `messages_over_the_limit`; a report: `reports_that_break_the_protocol` |
+//! | unknown ids: job, plugin, worker | `NOT_FOUND` | `ids_that_are_not_there`; a plugin in `submissions` |
+//! | fields that are wrong, oversized counts | `INVALID_ARGUMENT`, `RESOURCE_EXHAUSTED` | `submissions`, `feeds`, `plugins_that_are_not_what_they_say`; of workers: `hellos`, `reports_that_break_the_protocol`, `other_messages_that_break_the_protocol` |
+//! | stale epoch | `ABORTED` | `reports_that_break_the_protocol` |
+//! | stale incarnation | `ABORTED` | `a_stale_incarnation_is_told_so` |
+//! | stale or unknown lease | dropped, the stream goes on | `reports_that_are_dropped` |
+//! | results out of range or twice | dropped; beyond any job: `RESOURCE_EXHAUSTED` | `reports_that_are_dropped`, `reports_that_break_the_protocol` |
+//!
+//! The tests of workers' messages are in `worker_wire.rs`. That nothing at all of the scheduler changes is
+//! `lies_change_nothing` in `core/tests/cluster`; each check alone is in `proto/tests/convert.rs`. Part 1, plugin files,
+//! is `tests/bad_plugins.rs`; part 2, the command line, `tests/usage.rs`.
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
 
 use bytes::Bytes;
-use fixture::{Worker, World, block_of, get, hello, indexes, message, soon};
+use fixture::{Worker, World, get, indexes, soon};
 use muster_coordinator::Coordinator;
 use muster_proto::link::{Target, connect};
 use muster_proto::packed::{Items, Packed};
-use muster_proto::v1::{self, from_worker};
+use muster_proto::v1;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use tonic::{Code, Status};
 
-async fn world() -> World {
-    World::with(|_, config| config.http = Some("127.0.0.1:0".into())).await
-}
-
-/// The value of a series on the metrics page.
-async fn counter(world: &World, series: &str) -> u64 {
-    let page = world.metrics().await;
-    let line = page.lines().find(|line| line.starts_with(series));
-    line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
-}
-
-async fn rejected(world: &World, reason: &str) -> u64 {
-    counter(world, &format!("muster_rejected_messages_total{{reason=\"{reason}\"}}")).await
-}
-
-#[track_caller]
-fn assert_refused(status: &Status, code: Code, field: &str) {
-    assert_eq!(status.code(), code, "{status}");
-    assert!(status.message().starts_with(field), "{:?} does not name {field}", status.message());
-}
-
 #[tokio::test]
 async fn submissions() {
-    let world = world().await;
+    let world = World::counted().await;
     let good = world.spec(10).await;
-    let plugin = good.plugin.clone().unwrap();
     let with = |change: &dyn Fn(&mut v1::JobSpec)| {
         let mut spec = good.clone();
         change(&mut spec);
         spec
     };
-    let cases: &[(&str, v1::JobSpec, Code)] = &[
+    let digest = |bytes: &'static [u8]| {
+        with(&move |spec| spec.plugin.as_mut().unwrap().digest = Bytes::from_static(bytes))
+    };
+    let shape = |model: i32, processes, threads| {
+        with(&move |spec| spec.shape = Some(v1::Shape { model, processes, threads, oversubscribe: false }))
+    };
+    for (field, spec, code) in [
         ("spec.tasks", with(&|spec| spec.tasks = 0), Code::InvalidArgument),
         ("spec.tasks", with(&|spec| spec.tasks = u64::MAX), Code::ResourceExhausted),
         ("spec.tasks", with(&|spec| spec.open = true), Code::InvalidArgument),
@@ -56,342 +54,179 @@ async fn submissions() {
         ("spec.params", with(&|spec| spec.params = Bytes::from_static(b"{")), Code::InvalidArgument),
         ("spec.params", with(&|spec| spec.params = Bytes::from_static(b"[1]")), Code::InvalidArgument),
         ("spec.params", with(&|spec| spec.params = vec![b' '; 2 << 20].into()), Code::ResourceExhausted),
+        ("spec.label", with(&|spec| spec.label = "a\nb".into()), Code::InvalidArgument),
+        ("spec.label", with(&|spec| spec.label = "x".repeat(1_000)), Code::ResourceExhausted),
         ("plugin", with(&|spec| spec.plugin = None), Code::InvalidArgument),
-        (
-            "plugin.digest",
-            with(&|spec| spec.plugin.as_mut().unwrap().digest = Bytes::from_static(b"short")),
-            Code::InvalidArgument,
-        ),
-        (
-            "plugin fake with digest 0000",
-            with(&|spec| spec.plugin.as_mut().unwrap().digest = Bytes::from_static(&[0; 32])),
-            Code::NotFound,
-        ),
-        (
-            "shape.threads",
-            with(&|spec| {
-                let model = v1::Model::Process.into();
-                spec.shape = Some(v1::Shape { model, threads: 3, ..v1::Shape::default() });
-            }),
-            Code::InvalidArgument,
-        ),
-    ];
-    for (field, spec, code) in cases {
-        let status = world.submit_as("bad", spec.clone()).await.unwrap_err();
-        assert_refused(&status, *code, field);
+        ("plugin.name", with(&|spec| spec.plugin.as_mut().unwrap().name.clear()), Code::InvalidArgument),
+        ("plugin.digest", digest(b"short"), Code::InvalidArgument),
+        ("plugin fake with digest 0000", digest(&[0; 32]), Code::NotFound),
+        ("shape.model", shape(99, 1, 1), Code::InvalidArgument),
+        ("shape.processes", shape(v1::Model::Thread.into(), 2, 1), Code::InvalidArgument),
+        ("shape.threads", shape(v1::Model::Process.into(), 1, 3), Code::InvalidArgument),
+        ("shape.processes", shape(v1::Model::Hybrid.into(), u32::MAX, 1), Code::ResourceExhausted),
+        ("shape.threads", shape(v1::Model::Hybrid.into(), 1, u32::MAX), Code::ResourceExhausted),
+    ] {
+        world.refuses(code, field, world.submit_as("bad", spec)).await;
     }
-    assert_refused(
-        &world.submit_as("", good.clone()).await.unwrap_err(),
-        Code::InvalidArgument,
-        "request_id",
-    );
-    let long = "x".repeat(300);
-    assert_refused(&world.submit_as(&long, good).await.unwrap_err(), Code::ResourceExhausted, "request_id");
-    let none = world.jobs().list(v1::ListJobsRequest::default()).await.unwrap().into_inner();
-    assert_eq!(none.jobs, [], "nothing was submitted");
-    assert_eq!(rejected(&world, "not_found").await, 1);
-    assert_eq!(rejected(&world, "too_much").await, 6);
-    assert_eq!(rejected(&world, "invalid").await, cases.len() as u64 + 2 - 7);
-    drop(plugin);
+    for (code, request_id) in [
+        (Code::InvalidArgument, ""),
+        (Code::InvalidArgument, "a\tb"),
+        (Code::ResourceExhausted, &*"x".repeat(300)),
+    ] {
+        world.refuses(code, "request_id", world.submit_as(request_id, good.clone())).await;
+    }
+    let nothing = v1::SubmitRequest { request_id: "none".into(), spec: None };
+    world.refuses(Code::InvalidArgument, "spec is missing", world.jobs().submit(nothing)).await;
 }
 
 #[tokio::test]
 async fn what_the_plugin_does_not_do() {
-    let world = world().await;
+    let world = World::counted().await;
     let file =
         fixture::fake_plugin(r#"{"muster":1,"name":"plain","version":"1","input":"none","reduce":false}"#);
     let plugin = world.push(&file).await.unwrap().plugin.unwrap().plugin;
     let spec = v1::JobSpec { plugin, tasks: 1, ..v1::JobSpec::default() };
     let reduce = v1::JobSpec { reduce: true, ..spec.clone() };
-    assert_refused(&world.submit_as("a", reduce).await.unwrap_err(), Code::FailedPrecondition, "spec.reduce");
+    world.refuses(Code::FailedPrecondition, "spec.reduce", world.submit_as("a", reduce)).await;
     let inputs = v1::JobSpec { tasks: 0, open: true, has_inputs: true, ..spec };
-    assert_refused(
-        &world.submit_as("b", inputs).await.unwrap_err(),
-        Code::FailedPrecondition,
-        "spec.has_inputs",
-    );
-    assert_eq!(rejected(&world, "precondition").await, 2);
+    world.refuses(Code::FailedPrecondition, "spec.has_inputs", world.submit_as("b", inputs)).await;
 }
 
 #[tokio::test]
-async fn jobs_that_are_not_there() {
-    let world = world().await;
-    let asked = v1::JobRequest { job: 99 };
-    for status in [
-        world.jobs().get(asked).await.unwrap_err(),
-        world.jobs().watch(asked).await.unwrap_err(),
-        world.jobs().cancel(asked).await.unwrap_err(),
-        world.jobs().get(v1::JobRequest { job: 0 }).await.unwrap_err(),
-        world.try_results(v1::ResultsRequest { job: 99, ..v1::ResultsRequest::default() }).await.unwrap_err(),
-        world
-            .jobs()
-            .feed(tokio_stream::iter([v1::FeedRequest { job: 99, ..Default::default() }]))
-            .await
-            .unwrap_err(),
-    ] {
-        assert_refused(&status, Code::NotFound, "job");
+async fn ids_that_are_not_there() {
+    let world = World::counted().await;
+    world.plugin().await;
+    for job in [0, 99, u64::MAX] {
+        let asked = v1::JobRequest { job };
+        let (mut jobs, mut others) = (world.jobs(), world.jobs());
+        world.refuses(Code::NotFound, "job", jobs.get(asked)).await;
+        world.refuses(Code::NotFound, "job", others.watch(asked)).await;
+        world.refuses(Code::NotFound, "job", jobs.cancel(asked)).await;
+        let results = v1::ResultsRequest { job, ..v1::ResultsRequest::default() };
+        world.refuses(Code::NotFound, "job", world.try_results(results)).await;
+        let feed = tokio_stream::iter([v1::FeedRequest { job, count: 1, ..v1::FeedRequest::default() }]);
+        let code = if job == 0 { Code::InvalidArgument } else { Code::NotFound };
+        world.refuses(code, "job", jobs.feed(feed)).await;
     }
-    assert_eq!(rejected(&world, "not_found").await, 6);
+    // A name that is as long as a message: it is not repeated as a whole.
+    let long = "x".repeat(1 << 20);
+    for query in ["nobody", "fake@9.9.9", "00000000", "", "a\nb", &long] {
+        let (find, remove) =
+            (v1::FindPluginRequest { query: query.into() }, v1::RemovePluginRequest { query: query.into() });
+        world.refuses(Code::NotFound, "plugin", world.plugins().find(find)).await;
+        world.refuses(Code::NotFound, "plugin", world.plugins().remove(remove)).await;
+        let drain = v1::DrainRequest { worker: query.into() };
+        world.refuses(Code::NotFound, "worker", world.cluster().drain(drain)).await;
+    }
+    for digest in [&[][..], &[7; 32], &[7; 100_000]] {
+        let pull = v1::PullRequest { digest: Bytes::from_static(digest) };
+        world.refuses(Code::NotFound, "plugin", world.plugins().pull(pull)).await;
+    }
 }
 
 #[tokio::test]
 async fn feeds() {
-    let world = world().await;
+    let world = World::counted().await;
     let closed = world.submit(world.spec(1).await).await;
     let open = v1::JobSpec { open: true, has_inputs: true, ..world.spec(0).await };
-    let job = world.submit(open).await;
+    let job = world.submit(open.clone()).await;
+    let sealed = world.submit(open).await;
     let items = |count: usize| Some(Items::of(vec!["x"; count]).into_packed());
     let feed = |job, count, inputs| v1::FeedRequest { job, count, inputs, seal: false };
+    let send = async |messages: Vec<v1::FeedRequest>| {
+        let mut client = world.jobs();
+        let mut replies = client.feed(tokio_stream::iter(messages)).await?.into_inner();
+        while soon(replies.message()).await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    send(vec![v1::FeedRequest { seal: true, ..feed(sealed, 1, items(1)) }]).await.unwrap();
     let crooked = Packed { width: 0, lengths: vec![5, 5], data: Bytes::from_static(b"short") };
-    let huge = Packed { width: (33 << 20) as u32, lengths: Vec::new(), data: vec![0; 33 << 20].into() };
+    let both = Packed { width: 1, lengths: vec![1], data: Bytes::from_static(b"x") };
+    let of_width =
+        |bytes: usize| Packed { width: bytes as u32, lengths: Vec::new(), data: vec![0; bytes].into() };
     for (message, code, field) in [
-        (feed(0, 1, items(1)), Code::InvalidArgument, "job"),
         (feed(closed, 1, items(1)), Code::FailedPrecondition, "job"),
+        (feed(sealed, 1, items(1)), Code::FailedPrecondition, "job"),
         (feed(job, 1, None), Code::InvalidArgument, "inputs"),
         (feed(job, 2, items(1)), Code::InvalidArgument, "inputs"),
         (feed(job, u64::MAX, items(1)), Code::ResourceExhausted, "count"),
         (feed(job, 2, Some(crooked)), Code::InvalidArgument, "inputs"),
-        (feed(job, 1, Some(huge)), Code::ResourceExhausted, "inputs"),
+        (feed(job, 1, Some(both)), Code::InvalidArgument, "inputs"),
+        (feed(job, 1, Some(of_width(33 << 20))), Code::ResourceExhausted, "inputs"),
     ] {
-        let status = async {
-            let mut client = world.jobs();
-            soon(client.feed(tokio_stream::iter([message]))).await?.into_inner().message().await
-        };
-        assert_refused(&status.await.unwrap_err(), code, field);
+        world.refuses(code, field, send(vec![message])).await;
     }
-    let over =
-        feed(job, 1, Some(Packed { width: 65 << 20, lengths: Vec::new(), data: vec![0; 65 << 20].into() }));
-    let mut client = world.jobs();
-    let status = soon(client.feed(tokio_stream::iter([over]))).await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert_eq!(world.status(job).await.tasks, 0);
+    // A stream feeds one job; what it said first is fed all the same.
+    world
+        .refuses(Code::InvalidArgument, "job", send(vec![feed(job, 0, None), feed(closed, 1, items(1))]))
+        .await;
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit() {
-    let world = world().await;
-    let mut spec = world.spec(1).await;
-    spec.params = vec![b' '; 65 << 20].into();
-    let status = world.submit_as("large", spec).await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert_eq!(rejected(&world, "too_much").await, 1);
+async fn messages_over_the_limit() {
+    const LIMIT: &str = "Error, decoded message length too large";
+    let world = World::counted().await;
+    let spec = world.spec(1).await;
+    let job = world.submit(v1::JobSpec { tasks: 0, open: true, has_inputs: true, ..spec.clone() }).await;
+    let data = Bytes::from(vec![b' '; 65 << 20]);
+    let large = v1::JobSpec { params: data.clone(), ..spec };
+    world.refuses(Code::ResourceExhausted, LIMIT, world.submit_as("large", large)).await;
+    let inputs = Some(Packed { width: 65 << 20, lengths: Vec::new(), data: data.clone() });
+    let feed = v1::FeedRequest { job, count: 1, inputs, seal: false };
+    world.refuses(Code::ResourceExhausted, LIMIT, world.jobs().feed(tokio_stream::iter([feed]))).await;
+    let push = v1::PushRequest { digest: vec![0; 32].into(), size: 65 << 20, chunk: data };
+    world.refuses(Code::ResourceExhausted, LIMIT, world.plugins().push(tokio_stream::iter([push]))).await;
+    let query = "x".repeat(65 << 20);
+    let mut plugins = world.plugins();
+    world.refuses(Code::ResourceExhausted, LIMIT, plugins.find(v1::FindPluginRequest { query })).await;
+}
+
+#[tokio::test]
+async fn plugins_that_are_not_what_they_say() {
+    let world = World::counted().await;
+    let manifest = |name| format!(r#"{{"muster":1,"name":"{name}","version":"1.0.0","input":"none"}}"#);
+    let good = fixture::fake_plugin(&manifest("good"));
+    world.push(&fixture::fake_plugin(&manifest("there"))).await.unwrap();
+    let digest = Bytes::copy_from_slice(blake3::hash(&good).as_bytes());
+    let size = good.len() as u64;
+    for (digest, size, code, field) in [
+        (Bytes::from_static(&[1; 32]), size, Code::InvalidArgument, "digest"),
+        (Bytes::from_static(b"x"), size, Code::InvalidArgument, "digest"),
+        (digest.clone(), size - 1, Code::InvalidArgument, "chunk"),
+        (digest.clone(), size + 1, Code::InvalidArgument, "chunk"),
+        (digest.clone(), 0, Code::ResourceExhausted, "size"),
+        (digest.clone(), (256 << 20) + 1, Code::ResourceExhausted, "size"),
+        (digest.clone(), u64::MAX, Code::ResourceExhausted, "size"),
+    ] {
+        world.refuses(code, field, world.push_as(&good, digest, size)).await;
+    }
+    for (file, field) in
+        [(b"hello".to_vec(), "the file is not"), (good[..100].to_vec(), "the file is damaged")]
+    {
+        world.refuses(Code::InvalidArgument, field, world.push(&file)).await;
+    }
+    let bad = fixture::fake_plugin("{}");
+    world.refuses(Code::InvalidArgument, "the manifest is wrong", world.push(&bad)).await;
+    let mut other = fixture::fake_plugin(&manifest("there"));
+    other.push(0);
+    world.refuses(Code::AlreadyExists, "plugin there@1.0.0", world.push(&other)).await;
+    let nothing = tokio_stream::iter(Vec::<v1::PushRequest>::new());
+    world.refuses(Code::InvalidArgument, "digest is missing", world.plugins().push(nothing)).await;
+    let mut plugins = world.plugins();
+    world.refuses(Code::NotFound, "plugin", plugins.pull(v1::PullRequest { digest })).await;
 }
 
 #[tokio::test]
 async fn results_that_were_not_kept() {
-    let world = world().await;
+    let world = World::counted().await;
     let outputs = v1::Outputs::Checksum.into();
     let job = world.submit(v1::JobSpec { outputs, ..world.spec(5).await }).await;
     tokio::spawn(Worker::attach(&world, 1).await.serve(indexes));
     let status = world.ended(job).await;
     assert_eq!((status.ok, status.output_bytes), (5, 40));
     assert_ne!(status.checksum, 0);
-    let refused =
-        world.try_results(v1::ResultsRequest { job, ..v1::ResultsRequest::default() }).await.unwrap_err();
-    assert_refused(&refused, Code::FailedPrecondition, "job");
-}
-
-#[tokio::test]
-async fn hellos() {
-    let world = world().await;
-    for (change, code, field) in [
-        (
-            (|hello| hello.protocol = 99) as fn(&mut v1::WorkerHello),
-            Code::FailedPrecondition,
-            "protocol is 99",
-        ),
-        (|hello| hello.slots = 0, Code::InvalidArgument, "slots"),
-        (|hello| hello.slots = u32::MAX, Code::ResourceExhausted, "slots"),
-        (|hello| hello.name.clear(), Code::InvalidArgument, "name"),
-        (|hello| hello.name = "a\nb".into(), Code::InvalidArgument, "name"),
-        (|hello| hello.host = "x".repeat(1_000), Code::ResourceExhausted, "host"),
-    ] {
-        let mut hello = hello(1);
-        change(&mut hello);
-        let status = Worker::attach_as(&world, hello).await.err().unwrap();
-        assert_refused(&status, code, field);
-    }
-    let beat = message(from_worker::Kind::Heartbeat(v1::Heartbeat::default()));
-    let status = Worker::attach_with(&world, beat).await.err().unwrap();
-    assert_refused(&status, Code::InvalidArgument, "hello");
-    let status = Worker::attach_with(&world, v1::FromWorker { kind: None }).await.err().unwrap();
-    assert_refused(&status, Code::InvalidArgument, "hello");
-    assert_eq!(
-        world.cluster().workers(v1::WorkersRequest { all: true }).await.unwrap().into_inner().workers,
-        []
-    );
-    let info = world.cluster().info(v1::InfoRequest { protocol: 2 }).await.unwrap_err();
-    assert_refused(&info, Code::FailedPrecondition, "protocol is 2");
-}
-
-/// A report about a lease that it should not be made of.
-type Bad<'a> = dyn Fn(&v1::Grant) -> v1::Report + 'a;
-
-/// Reports that end the stream; the job goes on as if nothing had been said.
-#[tokio::test]
-async fn reports_that_break_the_protocol() {
-    let world = world().await;
-    let job = world.submit(world.spec(1_000).await).await;
-    let index = |index| (index, Items::of([[0u8; 8]; 2]).into_packed());
-    let bad: &[(&Bad<'_>, Code, &str)] = &[
-        (&|grant| v1::Report { epoch: 77, ..indexes(grant) }, Code::Aborted, "epoch is 77"),
-        (
-            &|grant| {
-                let (start, results) = index(grant.start);
-                v1::Report { blocks: vec![block_of(grant.lease, start, 1, results)], ..v1::Report::default() }
-            },
-            Code::InvalidArgument,
-            "results",
-        ),
-        (
-            &|grant| v1::Report {
-                blocks: vec![block_of(grant.lease, u64::MAX - 1, 9, Packed::default())],
-                ..v1::Report::default()
-            },
-            Code::ResourceExhausted,
-            "results.count",
-        ),
-        (
-            &|grant| v1::Report {
-                blocks: vec![block_of(grant.lease, 0, 0, Packed::default())],
-                ..v1::Report::default()
-            },
-            Code::InvalidArgument,
-            "results.count",
-        ),
-        (
-            &|grant| v1::Report {
-                failures: vec![v1::TaskFailure {
-                    lease: grant.lease,
-                    index: 0,
-                    class: 99,
-                    message: String::new(),
-                }],
-                ..v1::Report::default()
-            },
-            Code::InvalidArgument,
-            "class",
-        ),
-        (
-            &|_| {
-                let dispatch =
-                    Some(v1::Sketch { buckets: vec![u32::MAX], counts: vec![1], ..v1::Sketch::default() });
-                v1::Report {
-                    phases: vec![v1::PhaseStats { job: 1, dispatch, ..Default::default() }],
-                    ..Default::default()
-                }
-            },
-            Code::ResourceExhausted,
-            "sketch.buckets",
-        ),
-        (
-            &|_| v1::Report {
-                exits: vec![v1::ExecutorExit { job: 1, cause: "bored".into(), detail: String::new() }],
-                ..v1::Report::default()
-            },
-            Code::InvalidArgument,
-            "cause",
-        ),
-    ];
-    for (report, code, field) in bad {
-        let mut worker = Worker::attach(&world, 1).await;
-        let grant = worker.take_grant().await;
-        let mut report = report(&grant);
-        // A good part beside the bad one does not count either.
-        report.blocks.extend(indexes(&grant).blocks);
-        if report.epoch == 0 {
-            report.epoch = worker.epoch;
-        }
-        worker.send(from_worker::Kind::Report(report)).await;
-        assert_refused(&worker.take_end().await.unwrap(), *code, field);
-        assert_eq!(world.status(job).await.ok, 0, "{field}");
-    }
-    let mut twice = Worker::attach(&world, 1).await;
-    twice.send(from_worker::Kind::Hello(hello(1))).await;
-    assert_refused(&twice.take_end().await.unwrap(), Code::InvalidArgument, "hello");
-    let mut large = Worker::attach(&world, 1).await;
-    let grant = large.take_grant().await;
-    let results = Packed { width: 65 << 20, lengths: Vec::new(), data: vec![0; 65 << 20].into() };
-    large
-        .report(v1::Report { blocks: vec![block_of(grant.lease, 0, 1, results)], ..v1::Report::default() })
-        .await;
-    assert_eq!(large.take_end().await.unwrap().code(), Code::ResourceExhausted);
-    assert_eq!(world.status(job).await.ok, 0);
-    assert!(rejected(&world, "stale").await >= 1);
-    assert!(rejected(&world, "invalid").await >= 4);
-    assert!(rejected(&world, "too_much").await >= 3);
-}
-
-/// Reports that come late, twice or for what the worker does not have: dropped and counted, nothing more.
-#[tokio::test]
-async fn reports_that_are_dropped() {
-    let world = world().await;
-    let job = world.submit(world.spec(100).await).await;
-    let mut worker = Worker::attach(&world, 1).await;
-    let grant = worker.take_grant().await;
-    let beyond = v1::Grant { start: grant.start + grant.count, ..grant.clone() };
-    let unknown = v1::Grant { lease: 12_345, ..grant.clone() };
-    for report in [indexes(&unknown), indexes(&beyond), indexes(&grant), indexes(&grant)] {
-        worker.report(report).await;
-    }
-    worker
-        .report(v1::Report {
-            returned: vec![v1::Returned { lease: 12_345, start: 0, count: 1 }],
-            troubles: vec![v1::JobTrouble { job: 999, message: "what".into() }],
-            phases: vec![v1::PhaseStats { job: 999, ..v1::PhaseStats::default() }],
-            ..v1::Report::default()
-        })
-        .await;
-    let others = std::mem::take(&mut worker.grants);
-    tokio::spawn(async move {
-        for grant in others {
-            worker.report(indexes(&grant)).await;
-        }
-        worker.serve(indexes).await;
-    });
-    let status = world.ended(job).await;
-    assert_eq!(status.ok, 100);
-    let expected: u64 = (0..100u64).fold(0, |sum, index| {
-        sum.wrapping_add(muster_coordinator::checksum::of_task(index, &index.to_le_bytes()))
-    });
-    assert_eq!(status.checksum, expected, "each result counts once");
-    assert!(counter(&world, "muster_dropped_reports_total{reason=\"stale_lease\"}").await >= 2);
-}
-
-#[tokio::test]
-async fn the_same_incarnation_again_replaces_the_dead_stream() {
-    let world = world().await;
-    let hello = hello(1);
-    let mut first = Worker::attach_as(&world, hello.clone()).await.unwrap();
-    let second = Worker::attach_as(&world, hello).await.unwrap();
-    assert_refused(&first.take_end().await.unwrap(), Code::Aborted, "incarnation");
-    let workers = world.cluster().workers(v1::WorkersRequest::default()).await.unwrap().into_inner().workers;
-    assert_eq!(workers.iter().map(|worker| worker.worker).collect::<Vec<_>>(), [second.id]);
-}
-
-#[tokio::test]
-async fn a_worker_that_does_not_read_is_disconnected() {
-    let world = world().await;
-    let deaf = Worker::attach(&world, 1).await;
-    let file = fixture::fake_plugin(fixture::PLUGIN);
-    world.push(&file).await.unwrap();
-    // Each job that is cancelled sends it something; large parameters fill what lies between.
-    let params = format!("{{\"text\":\"{}\"}}", "x".repeat(900_000));
-    let spec = v1::JobSpec { params: params.into(), ..world.spec(1).await };
-    for _ in 0..400 {
-        let job = world.submit(spec.clone()).await;
-        world.jobs().cancel(v1::JobRequest { job }).await.unwrap();
-        let there =
-            world.cluster().workers(v1::WorkersRequest::default()).await.unwrap().into_inner().workers;
-        if there.is_empty() {
-            let all =
-                world.cluster().workers(v1::WorkersRequest { all: true }).await.unwrap().into_inner().workers;
-            assert_eq!(all[0].state(), v1::WorkerState::Lost);
-            drop(deaf);
-            return;
-        }
-    }
-    panic!("it is still attached");
+    let asked = v1::ResultsRequest { job, ..v1::ResultsRequest::default() };
+    world.refuses(Code::FailedPrecondition, "job", world.try_results(asked)).await;
 }
 
 #[tokio::test]
@@ -413,12 +248,12 @@ async fn tls_needs_the_token() {
     let wrong = Target::Tls { address, pin, token: muster_proto::link::Token([1; 32]) };
     let error = connect(&wrong).await.unwrap_err();
     assert!(error.to_string().contains("token"), "{error}");
-    assert_eq!(rejected(&world, "unauthenticated").await, 2);
+    assert_eq!(world.rejected("unauthenticated").await, 2);
 }
 
 #[tokio::test]
 async fn a_client_stops_it_through_its_socket() {
-    let mut world = world().await;
+    let mut world = World::counted().await;
     world.cluster().shutdown(v1::ShutdownRequest {}).await.unwrap();
     soon(world.running.wait()).await.unwrap();
     assert!(!world.folder.path().join("socket").exists());
@@ -435,7 +270,7 @@ async fn a_state_folder_has_one_coordinator() {
 
 #[tokio::test]
 async fn pages_for_machines() {
-    let world = world().await;
+    let world = World::counted().await;
     let address = world.running.http_addr.unwrap().to_string();
     assert!(get(&address, "/healthz").await.ends_with("ok\n"));
     let job = world.submit(world.spec(3).await).await;

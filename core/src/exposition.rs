@@ -38,12 +38,13 @@ impl Histogram {
         let Self { name, bounds, per_unit, .. } = *self;
         let comma = if labels.is_empty() { "" } else { "," };
         let mut buckets = sketch.buckets().peekable();
-        let mut below = 0;
+        // Counts come from workers, and are what they say.
+        let mut below = 0u64;
         for &bound in bounds {
             while let Some((_, count)) =
                 buckets.next_if(|&(bucket, _)| bucket_floor(bucket + 1) <= bound.saturating_add(1))
             {
-                below += count;
+                below = below.saturating_add(count);
             }
             let le = bound as f64 / per_unit;
             let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {below}");

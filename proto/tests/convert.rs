@@ -12,8 +12,9 @@ use muster_core::shape::{Shape, ShapeRequest};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::convert::{
-    self, ConvertError, Feed, GrantIn, Hello, JobOpen, Outputs, Phases, PluginRef, Report, Submission,
-    TASKS_MAX, Welcome, Work, clip, grant_to_wire, job_open_to_wire, job_spec_to_wire, phases_to_wire,
+    self, ConvertError, Feed, GrantIn, Heartbeat, Hello, JobOpen, Outputs, Phases, PluginRef, Report,
+    Submission, TASKS_MAX, Welcome, Work, clip, grant_to_wire, job_open_to_wire, job_spec_to_wire,
+    phases_to_wire,
 };
 use muster_proto::packed::Items;
 use muster_proto::{PROTOCOL_VERSION, v1};
@@ -85,6 +86,14 @@ fn a_worker_must_say_who_it_is() {
 }
 
 #[test]
+fn a_heartbeat_must_be_of_this_world() {
+    let good = || v1::Heartbeat { busy_slots: 2, executors: 1, pss_bytes: 1 << 30 };
+    refuses::<_, Heartbeat>(good, "busy_slots", |it| it.busy_slots = u32::MAX);
+    refuses::<_, Heartbeat>(good, "executors", |it| it.executors = u32::MAX);
+    refuses::<_, Heartbeat>(good, "pss_bytes", |it| it.pss_bytes = u64::MAX);
+}
+
+#[test]
 fn a_welcome_must_make_sense() {
     let good = || v1::Welcome {
         protocol: PROTOCOL_VERSION,
@@ -141,6 +150,7 @@ fn reports_are_checked() {
     let refuses = |field, change: fn(&mut v1::Report)| refuses::<_, Report>(good, field, change);
     refuses("results.count", |it| it.blocks[0].count = 0);
     refuses("results.count", |it| it.blocks[0].start = u64::MAX);
+    refuses("busy_ns", |it| it.blocks[0].busy_ns = u64::MAX);
     refuses("skipped", |it| it.blocks[0].skipped = vec![12]);
     refuses("skipped", |it| it.blocks[0].skipped = vec![11, 10]);
     refuses("class", |it| it.failures[0].class = 0);

@@ -34,7 +34,9 @@ impl Driver {
         // The same life of a worker on a second stream: the first one is dead and does not know it yet.
         let incarnation = hello.incarnation;
         if let Some(&old) = self.incarnations.get(&incarnation) {
-            self.lose(old, Loss::Disconnected, Some(Refusal::Superseded(incarnation.0).into()));
+            let refusal = Refusal::Superseded(incarnation.0);
+            self.count_rejected(&refusal);
+            self.lose(old, Loss::Disconnected, Some(refusal.into()));
         }
         let id = self.next_worker;
         self.next_worker = WorkerId(id.0 + 1);

@@ -6,7 +6,7 @@ use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
-use muster_proto::convert::{Feed, Hello, Report, Submission};
+use muster_proto::convert::{Feed, Heartbeat, Hello, Report, Submission};
 use muster_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub enum Command {
 #[derive(Debug)]
 pub enum FromWorker {
     /// It is alive.
-    Heartbeat(v1::Heartbeat),
+    Heartbeat(Heartbeat),
     /// What happened to its tasks. The places are given back once that is durable.
     Report(Box<Report>, OwnedSemaphorePermit),
     /// It leaves.

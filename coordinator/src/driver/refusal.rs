@@ -2,7 +2,7 @@
 
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
-use muster_proto::convert::ConvertError;
+use muster_proto::convert::{ConvertError, NAME_MAX_BYTES, clip};
 use tonic::{Code, Status};
 
 /// Why a request was refused.
@@ -18,7 +18,7 @@ pub enum Refusal {
     #[error("job is 0 (the newest): no job was submitted yet")]
     NoJobs,
     /// No such plugin.
-    #[error("plugin {0} is not registered here; push it first (muster plugin push)")]
+    #[error("plugin {} is not registered here; push it first (muster plugin push)", shown(.0))]
     NoPlugin(String),
     /// Several plugins fit.
     #[error("plugin {query} is ambiguous: {count} digests begin like this; give more digits")]
@@ -63,7 +63,7 @@ pub enum Refusal {
         why: &'static str,
     },
     /// No such worker.
-    #[error("worker {0} is not attached; see `muster worker ls`")]
+    #[error("worker {} is not attached; see `muster worker ls`", shown(.0))]
     NoWorker(String),
     /// The job takes no more tasks.
     #[error("job {} takes no more tasks: {why}", .job.0)]
@@ -158,6 +158,18 @@ pub const fn reason(code: Code) -> &'static str {
         Code::Unauthenticated | Code::PermissionDenied => "unauthenticated",
         _ => "other",
     }
+}
+
+/// What somebody asked for, short and on one line: a status travels in a header.
+fn shown(text: &str) -> String {
+    let mut shown: String = clip(text, NAME_MAX_BYTES)
+        .chars()
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if text.len() > NAME_MAX_BYTES {
+        shown.push_str("...");
+    }
+    shown
 }
 
 impl From<Refusal> for Status {

@@ -7,9 +7,8 @@ use muster_core::id::{LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::{Input, Loss};
 use muster_core::time::Span;
-use muster_proto::convert::{ConvertError, Phases, Report, ResultBlock, TaskFailure};
+use muster_proto::convert::{ConvertError, Heartbeat, Phases, Report, ResultBlock, TaskFailure};
 use muster_proto::packed::Items;
-use muster_proto::v1;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
@@ -68,7 +67,7 @@ impl Driver {
         self.tell(Input::Left { worker: id, reason: why }, Subject::Nothing);
     }
 
-    fn heartbeat(&mut self, id: WorkerId, heartbeat: v1::Heartbeat) {
+    fn heartbeat(&mut self, id: WorkerId, heartbeat: Heartbeat) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.pss_bytes = self.pss_bytes - worker.heartbeat.pss_bytes + heartbeat.pss_bytes;
         worker.heartbeat = heartbeat;

@@ -21,7 +21,8 @@ impl Driver {
             return;
         }
         if let Some(ended) = self.ended.get(&ask.job) {
-            let _ = reply.send(ended.page(ask));
+            let answer = ended.page(ask);
+            self.answer(reply, answer);
             return;
         }
         if let Some(job) = self.jobs.get_mut(&ask.job) {

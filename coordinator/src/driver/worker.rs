@@ -2,7 +2,7 @@
 
 use muster_core::id::{JobId, WorkerId};
 use muster_core::time::Time;
-use muster_proto::convert::Hello;
+use muster_proto::convert::{Heartbeat, Hello};
 use muster_proto::v1::{self, WorkerState};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ pub struct Worker {
     /// What it said first.
     pub hello: Hello,
     /// The last thing heard.
-    pub heartbeat: v1::Heartbeat,
+    pub heartbeat: Heartbeat,
     /// When it last said something.
     pub heard: Time,
     /// It finishes what it has and leaves.
@@ -50,7 +50,7 @@ impl Worker {
         let (queue, outbound) = mpsc::channel(QUEUE_MESSAGES);
         let worker = Self {
             hello,
-            heartbeat: v1::Heartbeat::default(),
+            heartbeat: Heartbeat::default(),
             heard: now,
             draining: false,
             jobs: BTreeSet::new(),

@@ -4,7 +4,7 @@ use super::refused::is_transport;
 use super::{Sent, Shared};
 use crate::driver::{Attached, Command, FromWorker, Refusal};
 use muster_core::id::WorkerId;
-use muster_proto::convert::{Hello, Report};
+use muster_proto::convert::{Heartbeat, Hello, Report};
 use muster_proto::v1::worker_link_server::WorkerLink;
 use muster_proto::v1::{self, from_worker::Kind};
 use prost::Message;
@@ -84,7 +84,9 @@ async fn read(shared: Shared, worker: WorkerId, mut stream: Streaming<v1::FromWo
 
 async fn take(shared: &Shared, message: v1::FromWorker) -> Result<FromWorker, Status> {
     match message.kind {
-        Some(Kind::Heartbeat(heartbeat)) => Ok(FromWorker::Heartbeat(heartbeat)),
+        Some(Kind::Heartbeat(heartbeat)) => {
+            Heartbeat::try_from(heartbeat).map(FromWorker::Heartbeat).map_err(|error| shared.refuse(error))
+        }
         Some(Kind::Report(report)) => {
             let bytes = report.encoded_len();
             let report = Report::try_from(report).map_err(|error| shared.refuse(error))?;

@@ -8,7 +8,9 @@ mod scalar;
 mod work;
 
 pub use job::{Feed, Outputs, ResultsPart, Submission, job_spec_to_wire, results};
-pub use report::{ExecutorExit, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire};
+pub use report::{
+    ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire,
+};
 pub use scalar::{
     PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, plugin,
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
@@ -28,6 +30,12 @@ use crate::packed::Malformed;
 pub const TASKS_MAX: u64 = 1 << 40;
 /// Slots that one worker may have, and processes and threads of a shape.
 pub const SLOTS_MAX: u32 = 65_536;
+/// Executors that one worker may have.
+pub const EXECUTORS_MAX: u32 = 1 << 20;
+/// Memory that one worker and its executors may have. Small enough that the sum over all workers fits.
+pub const PSS_MAX_BYTES: u64 = 1 << 48;
+/// Thread time that one block of results may have taken: two years.
+pub const BUSY_MAX_NS: u64 = 1 << 56;
 /// Bytes of a job's parameters.
 pub const PARAMS_MAX_BYTES: usize = 1 << 20;
 /// Bytes of names, labels, addresses and request ids.

@@ -8,7 +8,7 @@ use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
-use super::{ConvertError, SLOTS_MAX, TASKS_MAX};
+use super::{BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX};
 use super::{all, at_most, malformed, name, named, protocol, some_range, words};
 use crate::packed::Items;
 use crate::v1;
@@ -34,6 +34,17 @@ pub struct Hello {
     pub pid: u32,
     /// `HOST:PORT` of its metrics, empty for none.
     pub metrics_address: String,
+}
+
+/// What a worker says of itself every second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Slots that run a task.
+    pub busy_slots: u32,
+    /// Executors.
+    pub executors: u32,
+    /// Memory of the worker and its executors.
+    pub pss_bytes: u64,
 }
 
 /// Everything that a worker reports at once.
@@ -141,6 +152,18 @@ impl TryFrom<v1::WorkerHello> for Hello {
     }
 }
 
+impl TryFrom<v1::Heartbeat> for Heartbeat {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::Heartbeat) -> Result<Self, ConvertError> {
+        Ok(Self {
+            busy_slots: at_most("busy_slots", wire.busy_slots, SLOTS_MAX)?,
+            executors: at_most("executors", wire.executors, EXECUTORS_MAX)?,
+            pss_bytes: at_most("pss_bytes", wire.pss_bytes, PSS_MAX_BYTES)?,
+        })
+    }
+}
+
 impl TryFrom<v1::Report> for Report {
     type Error = ConvertError;
 
@@ -195,7 +218,7 @@ impl TryFrom<v1::ResultBlock> for ResultBlock {
         Ok(Self {
             lease: LeaseId(wire.lease),
             range,
-            busy: Span(wire.busy_ns),
+            busy: Span(at_most("busy_ns", wire.busy_ns, BUSY_MAX_NS)?),
             skipped: wire.skipped,
             results: wire.results.unwrap_or_default(),
         })
