@@ -4,6 +4,7 @@
 mod fixture;
 
 use fixture::{Worker, World, block_of, done, soon};
+use futures_util::FutureExt;
 use muster_coordinator::driver::{Command, Driver, Handle, Refusal, Settings};
 use muster_coordinator::metrics::Rejected;
 use muster_coordinator::store::writer::Log;
@@ -12,44 +13,76 @@ use muster_core::id::{Epoch, LogPos};
 use muster_proto::convert::Submission;
 use muster_proto::packed::Packed;
 use muster_proto::v1::{self, Outputs};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Runs one task after the other with a result of [`ITEM`] bytes, and gives back what it did not start when it is
+/// asked to, as a real worker does.
+async fn run_one_by_one(mut worker: Worker) {
+    let item = bytes::Bytes::from(vec![1; ITEM]);
+    let mut waiting: VecDeque<v1::Grant> = VecDeque::new();
+    loop {
+        let message = match waiting.is_empty() {
+            true => Some(worker.work().await),
+            false => worker.work().now_or_never(),
+        };
+        if let Some(work) = message {
+            let Ok(Some(work)) = work else { return };
+            waiting.extend(work.grants);
+            for recall in work.recalls {
+                let mut returned = v1::Returned { lease: recall.lease, start: 0, count: 0 };
+                if let Some(grant) = waiting.iter_mut().find(|grant| grant.lease == recall.lease) {
+                    let count = recall.count.min(grant.count);
+                    grant.count -= count;
+                    (returned.start, returned.count) = (grant.start + grant.count, count);
+                }
+                worker.report(v1::Report { returned: vec![returned], ..v1::Report::default() }).await;
+            }
+            waiting.retain(|grant| grant.count > 0);
+            continue;
+        }
+        // It does not run ahead of its link.
+        while worker.to.capacity() < worker.to.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        // Every task in a report of its own: all of them together would be over the limit of a message.
+        if let Some(grant) = waiting.front_mut() {
+            let results = Packed { width: ITEM as u32, lengths: Vec::new(), data: item.clone() };
+            let block =
+                v1::ResultBlock { busy_ns: BUSY_NS, ..block_of(grant.lease, grant.start, 1, results) };
+            (grant.start, grant.count) = (grant.start + 1, grant.count - 1);
+            worker.report(v1::Report { blocks: vec![block], ..v1::Report::default() }).await;
+        }
+        waiting.retain(|grant| grant.count > 0);
+    }
+}
+
+const ITEM: usize = 8 << 20;
+/// Short tasks make long leases: far more is out than may be kept.
+const BUSY_NS: u64 = 1_000_000;
+
 #[tokio::test]
 async fn a_job_whose_results_nobody_fetches_is_held_back() {
-    const ITEM: usize = 8 << 20;
     let world = World::start().await;
-    let spec = v1::JobSpec { outputs: Outputs::Stream.into(), ..world.spec(100).await };
+    let spec = v1::JobSpec { outputs: Outputs::Stream.into(), ..world.spec(200).await };
     let job = world.submit(spec).await;
-    let mut worker = Worker::attach(&world, 1).await;
-    tokio::spawn(async move {
-        let item = bytes::Bytes::from(vec![1; ITEM]);
-        while let Ok(Some(work)) = worker.work().await {
-            for grant in work.grants {
-                // One report per task: all of them together would be over the limit of a message.
-                for start in grant.start..grant.start + grant.count {
-                    let results = Packed { width: ITEM as u32, lengths: Vec::new(), data: item.clone() };
-                    // Long tasks make short leases: what is out on leases still comes when a job is held.
-                    let busy_ns = 50_000_000;
-                    let block = v1::ResultBlock { busy_ns, ..block_of(grant.lease, start, 1, results) };
-                    let blocks = vec![block];
-                    worker.report(v1::Report { blocks, ..v1::Report::default() }).await;
-                }
-            }
-        }
-    });
+    tokio::spawn(run_one_by_one(Worker::attach(&world, 1).await));
     let held = soon(async {
         loop {
             let status = world.status(job).await;
             if status.reason.contains("not being fetched") {
                 return status;
             }
-            assert!(status.ok < 100, "it was never held back");
+            assert!(status.ok < 200, "it was never held back");
             tokio::task::yield_now().await;
         }
     })
     .await;
     assert!(held.output_bytes > 256 << 20, "{}", held.output_bytes);
+    // What was out when it was held came back; what was on its way is bounded by what a link holds.
+    assert_eq!(held.leased, 0);
+    assert!(held.output_bytes < (256 + 192) << 20, "{}", held.output_bytes);
     let asked = v1::ResultsRequest { job, follow: true, ..v1::ResultsRequest::default() };
     let mut results = world.jobs().results(asked).await.unwrap().into_inner();
     let mut next = 0;
@@ -57,7 +90,31 @@ async fn a_job_whose_results_nobody_fetches_is_held_back() {
         assert!(part.end || part.start == next);
         next = part.start + part.count;
     }
-    assert_eq!(next, 100);
+    assert_eq!(next, 200);
+    let ended = world.ended(job).await;
+    assert_eq!((ended.ok, ended.retried), (200, 0), "what was given back is no failed attempt");
+}
+
+/// The last lease of a held job is lost with its worker while a reader waits for that very task.
+#[tokio::test]
+async fn a_held_job_whose_worker_is_lost_goes_on() {
+    let world = World::start().await;
+    let spec = v1::JobSpec { outputs: Outputs::Stream.into(), ..world.spec(100).await };
+    let job = world.submit(spec).await;
+    let mut first = Worker::attach(&world, 1).await;
+    let lowest = first.take_grant().await;
+    assert_eq!(lowest.start, 0);
+    // Everything but the lowest lease is done by another, until the job is held.
+    tokio::spawn(run_one_by_one(Worker::attach(&world, 1).await));
+    soon(async { while world.status(job).await.output_bytes <= 256 << 20 {} }).await;
+    let asked = v1::ResultsRequest { job, follow: true, ..v1::ResultsRequest::default() };
+    let mut results = world.jobs().results(asked).await.unwrap().into_inner();
+    drop(first);
+    let mut count = 0;
+    while let Some(part) = soon(results.message()).await.unwrap() {
+        count += part.count;
+    }
+    assert_eq!(count, 100);
     assert_eq!(world.ended(job).await.ok, 100);
 }
 

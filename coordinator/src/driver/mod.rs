@@ -82,6 +82,8 @@ pub struct Driver {
     rejected: Arc<crate::metrics::Rejected>,
     changed_workers: BTreeSet<WorkerId>,
     changed_jobs: BTreeSet<JobId>,
+    /// Jobs that are held back because their results are not being fetched.
+    held_jobs: BTreeSet<JobId>,
     not_reading: Vec<WorkerId>,
     /// Ends of leases that did not fit into a message: they count as given back.
     unsent: Vec<(WorkerId, LeaseId, IndexRange)>,
@@ -116,6 +118,7 @@ impl Driver {
             rejected,
             changed_workers: BTreeSet::new(),
             changed_jobs: BTreeSet::new(),
+            held_jobs: BTreeSet::new(),
             not_reading: Vec::new(),
             unsent: Vec::new(),
         }
@@ -170,6 +173,8 @@ impl Driver {
 
     /// Writes and sends what came of the inputs, until nothing more comes of that.
     fn settle(&mut self) {
+        // Nobody says when the last lease of a held job is gone: given back, or lost with its worker.
+        self.changed_jobs.extend(&self.held_jobs);
         loop {
             if !self.batch.is_empty() {
                 self.log.append(std::mem::take(&mut self.batch));

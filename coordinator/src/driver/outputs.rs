@@ -231,6 +231,7 @@ impl Driver {
             }
         };
         job.over = true;
+        self.held_jobs.remove(&id);
         job.numbers.last_commit.get_or_insert(now);
         let mut status = job.status(id, None, now);
         status.state = ended::state(how).into();

@@ -94,7 +94,7 @@ impl Driver {
     /// A reader that has everything up to the frontier waits for a task. When no lease is out, that task can
     /// only come from a new one: then the job must go on however much lies behind it.
     fn update_hold(&mut self, id: JobId, frontier: u64) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.over) else { return };
         let results = &mut job.results;
         let starved = results.waiting.iter().any(|(ask, _)| ask.from == frontier)
             && self.scheduler.job(id).is_some_and(|view| view.leased == 0);
@@ -102,6 +102,11 @@ impl Driver {
         let held = results.undelivered_bytes > limit && !starved;
         if held != results.held {
             results.held = held;
+            if held {
+                self.held_jobs.insert(id);
+            } else {
+                self.held_jobs.remove(&id);
+            }
             self.tell(Input::Hold { job: id, held }, Subject::Nothing);
         }
     }

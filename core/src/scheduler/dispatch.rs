@@ -9,6 +9,7 @@ use super::lease::{Lease, Work};
 use super::reduction::Combination;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::range::RangeSet;
+use alloc::vec::Vec;
 
 impl Scheduler {
     /// Leases out what can be leased out. Each round gives one lease to the least loaded worker, so that a
@@ -143,7 +144,7 @@ impl Scheduler {
                 let Some(lease) = self.leases.get(lease_id) else { continue };
                 let Some(outstanding) = lease.outstanding() else { continue };
                 let Some(job) = self.jobs.get(&lease.job) else { continue };
-                if lease.recalling || !self.fits(job, thief, slots) {
+                if lease.recalling || job.held || !self.fits(job, thief, slots) {
                     continue;
                 }
                 let count = waiting.div_ceil(2).min(outstanding.len());
@@ -158,6 +159,28 @@ impl Scheduler {
             }
         }
         best.map(|(_, lease, count)| (lease, count))
+    }
+
+    /// Asks for everything of a job that was leased out and not started, but for its lowest task: results are taken
+    /// in order, so that one is what their reader waits for.
+    pub(super) fn recall_unstarted(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let workers = job.workers.iter();
+        let leases: Vec<(LeaseId, u64, u64)> = workers
+            .flat_map(|&worker| self.leases_of(worker, id))
+            .filter_map(|lease_id| {
+                let lease = self.leases.get(lease_id).filter(|lease| !lease.recalling)?;
+                let outstanding = lease.outstanding()?;
+                Some((lease_id, outstanding.first()?.start, outstanding.len()))
+            })
+            .collect();
+        let lowest = leases.iter().map(|&(_, first, _)| first).min();
+        for (lease, first, count) in leases {
+            let count = count - u64::from(lowest == Some(first));
+            if count > 0 {
+                self.recall(lease, count);
+            }
+        }
     }
 
     /// Asks for the last `count` tasks of a lease, in whole leaves.

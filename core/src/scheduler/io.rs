@@ -165,7 +165,8 @@ pub enum Input {
         /// The job.
         job: JobId,
     },
-    /// A held job gets no lease until it is let go: its results are not being fetched.
+    /// A held job gets no lease until it is let go, and what nobody has started of it is called back, but for
+    /// its lowest task: its results are not being fetched.
     Hold {
         /// The job.
         job: JobId,

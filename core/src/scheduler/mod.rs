@@ -220,7 +220,13 @@ impl Scheduler {
 
     fn on_hold(&mut self, id: JobId, held: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.held == held {
+            return;
+        }
         job.held = held;
+        if held {
+            self.recall_unstarted(id);
+        }
         self.settle(id);
     }
 

@@ -144,7 +144,7 @@ impl Scheduler {
         }
     }
 
-    fn leases_of(&self, worker: WorkerId, job: JobId) -> Vec<LeaseId> {
+    pub(super) fn leases_of(&self, worker: WorkerId, job: JobId) -> Vec<LeaseId> {
         let of_job = |id: &LeaseId| self.leases.get(*id).is_some_and(|lease| lease.job == job);
         self.fleet
             .get(worker)

@@ -381,6 +381,41 @@ fn a_late_worker_gets_unstarted_tasks_of_the_others() {
 }
 
 #[test]
+fn a_held_job_gives_back_what_nobody_started() {
+    let mut world = World::new(2, 1);
+    world.submit(JobSpec { tasks: 100, ..JobSpec::default() });
+    let deliver = |world: &mut World| {
+        while (0..2).any(|at| world.deliver_down(at) | world.deliver_up(at, false)) {}
+    };
+    deliver(&mut world);
+    let view = |world: &World| {
+        let view = world.scheduler.job(JOB).unwrap();
+        (view.ready, view.leased, view.committed)
+    };
+    assert!(view(&world).1 > 2, "more is leased out than can run: {:?}", view(&world));
+    world.tell(Input::Hold { job: JOB, held: true });
+    deliver(&mut world);
+    assert_eq!(view(&world), (99, 1, 0), "the task that a reader waits for stays out");
+    world.tell(Input::Hold { job: JOB, held: false });
+    deliver(&mut world);
+    let now = world.now;
+    (0..2).for_each(|at| assert!(world.workers[at].claim(now, 0, 1)));
+    world.tell(Input::Hold { job: JOB, held: true });
+    deliver(&mut world);
+    assert_eq!(view(&world), (98, 2, 0), "what runs goes on, the rest is back");
+    (0..2).for_each(|at| assert!(world.workers[at].deliver(now, 0, None)));
+    deliver(&mut world);
+    assert_eq!(view(&world), (98, 0, 2));
+    // Held again: nothing more to ask for. Let go: everything runs, and as the same attempt.
+    world.tell(Input::Hold { job: JOB, held: true });
+    assert!(world.workers.iter().all(|worker| worker.down.is_empty()));
+    world.tell(Input::Hold { job: JOB, held: false });
+    assert!(grants(&world).iter().all(|(_, grant)| grant.attempt == 1));
+    world.finish();
+    check_ended(&world, Some(100));
+}
+
+#[test]
 fn a_task_that_crashes_its_executor_is_charged_and_its_neighbours_are_not() {
     let mut world = World::new(1, 1);
     world.submit(JobSpec { tasks: 10, ..JobSpec::default() });
