@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::job::{Progress, Taking, short, take, wait_until_final};
 use crate::output::{Sink, SinkError, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
-use crate::terminal;
+use crate::terminal::{self, note};
 use muster_proto::v1;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -154,7 +154,13 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     // The plugin may have been removed since: its outputs are bytes then.
     let kind = match find(&session.link, &hex(&reference.digest)).await? {
         Some(info) => manifest(&info)?.output_of(reduced),
-        None => muster_plugin_host::OutputKind::Bytes,
+        None => {
+            note(format_args!(
+                "note: plugin {} is not registered any more, which said what its outputs are: they are shown as base64",
+                reference.name
+            ));
+            muster_plugin_host::OutputKind::Bytes
+        }
     };
     let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
     tokio::select! {

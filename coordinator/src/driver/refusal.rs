@@ -30,7 +30,7 @@ pub enum Refusal {
     },
     /// A version must not change its meaning.
     #[error(
-        "plugin {name}@{version} is registered with digest {}, this file has {}; raise the version",
+        "plugin {name}@{version} is registered with digest {}, this file has {}; raise the version, or remove the registered one (muster plugin rm {name})",
         hex(known),
         hex(new)
     )]
