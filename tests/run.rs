@@ -251,3 +251,16 @@ fn an_input_that_is_too_long_is_named() {
     muster.run(&["run", &exec, "command=cat", "--files", &line, "--chunk", "4MiB"]).fails(7, &words);
     muster.assert_no_process_left();
 }
+
+/// A task that fails has worked as well.
+#[test]
+fn failed_tasks_count_as_work() {
+    let muster = Muster::new();
+    let arguments = ["run", &plugin("exec"), "command=sleep 0.2; exit 3", "-n", "12", "-t", "1", "--json"];
+    let report = muster.run(&arguments).exits(1).json();
+    assert_eq!(report["failed"], 12);
+    let (busy, mean) = (report["busy_share"].as_f64().unwrap(), report["run_s"]["mean"].as_f64().unwrap());
+    assert!(busy > 0.5, "{report}");
+    assert!((0.2..2.0).contains(&mean), "{report}");
+    assert_eq!(report["run_s"]["samples"], 12);
+}

@@ -66,6 +66,7 @@ impl Driver {
         job.frame_arrived();
         job.phases.dispatch.merge(&batch.dispatch);
         job.phases.run.merge(&batch.run);
+        job.phases.busy += Span(batch.failed_busy_ns);
         for block in &batch.blocks {
             job.phases.busy += Span(block.busy_ns);
         }

@@ -72,13 +72,14 @@ impl<'a> Runner<'a> {
                 Step::Done(done) | Step::Failed(done, _) => *done,
                 Step::Cancelled => break,
             };
-            let range = IndexRange::from_count(at, done);
+            let (range, busy) = (IndexRange::from_count(at, done), now - from_ns);
             if done > 0 {
-                let busy = now - from_ns;
                 held.gather.add_results(place, range, &self.out.lens, &self.out.data, busy, now);
-                if sample {
-                    held.gather.run.record(Span(busy));
-                }
+            } else {
+                held.gather.failed_busy_ns += busy;
+            }
+            if sample {
+                held.gather.run.record(Span(busy));
             }
             at = range.end;
             if let Step::Failed(_, error) = step {
@@ -161,7 +162,7 @@ impl<'a> Runner<'a> {
                 at += u64::from(tree.fail(self, at, &error));
             }
             let now = monotonic_ns();
-            if first && done > 0 {
+            if first {
                 self.shared.holdings.lock(self.ordinal).gather.run.record(Span(now - from_ns));
             }
             (from_ns, first) = (now, false);
@@ -171,6 +172,9 @@ impl<'a> Runner<'a> {
         let busy = ended_ns.saturating_sub(begun_ns);
         let tasks = claim.range.len().max(1);
         let mut held = self.shared.holdings.lock(self.ordinal);
+        if partials.is_empty() {
+            held.gather.failed_busy_ns += busy;
+        }
         for (index, error) in failures {
             held.gather.add_failure(failure(place, index, &error));
         }

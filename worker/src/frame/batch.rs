@@ -26,6 +26,8 @@ pub struct Batch {
     pub blocks: Vec<Block>,
     /// Tasks that failed.
     pub failures: Vec<Failure>,
+    /// Thread time of failed tasks that no block counts.
+    pub failed_busy_ns: u64,
     /// Times from publishing to claiming, a time per task.
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
@@ -76,6 +78,7 @@ impl Batch {
         let (dispatch, run) = (sketch(fields)?, sketch(fields)?);
         let failures = fields.count("failures", FAILURE_BYTES_MIN)?;
         let failures = (0..failures).map(|_| failure(fields)).collect::<Result<_, _>>()?;
+        let failed_busy_ns = fields.u64("busy of failures")?;
         let blocks = fields.count("blocks", BLOCK_BYTES_MIN)?;
         let mut heads = (0..blocks).map(|_| head(fields)).collect::<Result<Vec<_>, _>>()?;
         for (block, layout) in &mut heads {
@@ -85,7 +88,7 @@ impl Batch {
             block.results.data = fields.take("results", layout.bytes)?;
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
-        Ok(Self { job, blocks, failures, dispatch, run })
+        Ok(Self { job, blocks, failures, failed_busy_ns, dispatch, run })
     }
 }
 

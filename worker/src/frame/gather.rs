@@ -16,6 +16,8 @@ pub struct Gather {
     lengths: Vec<u32>,
     data: Vec<u8>,
     failure_bytes: usize,
+    /// Thread time of failed tasks that no block counts.
+    pub failed_busy_ns: u64,
     /// Times from publishing to claiming.
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
@@ -143,6 +145,7 @@ impl Gather {
             frame.u8(class_code(failure.class));
             frame.text(&failure.text);
         }
+        frame.u64(self.failed_busy_ns);
         frame.u32(self.heads.len() as u32);
         for head in &self.heads {
             head.write(&mut frame);
@@ -164,6 +167,7 @@ impl Gather {
         self.lengths.clear();
         self.data.clear();
         self.failure_bytes = 0;
+        self.failed_busy_ns = 0;
         self.dispatch.clear();
         self.run.clear();
     }
@@ -219,6 +223,7 @@ impl Batch {
         let mut gather = Gather::new(self.job);
         (gather.dispatch, gather.run) = (self.dispatch.clone(), self.run.clone());
         gather.failures.clone_from(&self.failures);
+        gather.failed_busy_ns = self.failed_busy_ns;
         for block in &self.blocks {
             let lengths = match block.results.lengths.as_slice() {
                 [] => vec![block.results.width; block.items as usize],

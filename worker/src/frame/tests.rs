@@ -52,12 +52,13 @@ fn combined_results_and_failures_keep_their_facts() {
     let failure =
         Failure { place: PLACE, index: 5, class: FailureClass::Panicked, text: "it broke".to_owned() };
     gather.add_failure(failure.clone());
+    gather.failed_busy_ns = 77;
     gather.dispatch.record_many(Span(500), 8);
     gather.run.record(Span(70));
     let batch = sent(&gather);
     assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
     assert_eq!(items(&batch.blocks[0]), [b"sum"]);
-    assert_eq!(batch.failures, [failure]);
+    assert_eq!((batch.failures, batch.failed_busy_ns), (vec![failure], 77));
     assert_eq!((batch.dispatch, batch.run), (gather.dispatch.clone(), gather.run.clone()));
 }
 
@@ -103,7 +104,7 @@ fn frames_that_lie_are_named() {
     let text = decode(&[LOG, 1, 0, 0, 0, 255, 255, 255, 255]);
     assert_eq!(text, Err(FrameError::Short { field: "text" }));
     let mut many_blocks = vec![BATCH];
-    many_blocks.extend([0; 8 + 2 * 20 + 4]);
+    many_blocks.extend([0; 8 + 2 * 20 + 4 + 8]);
     many_blocks.extend(u32::MAX.to_le_bytes());
     let many_blocks = FromExecutor::decode(many_blocks.into());
     assert!(matches!(many_blocks, Err(FrameError::TooLarge { field: "blocks", .. })), "{many_blocks:?}");
