@@ -39,7 +39,12 @@ pub async fn serve(
                 .max_encoding_message_size(MESSAGE_MAX_BYTES)
         };
     }
-    let (_reporter, health) = tonic_health::server::health_reporter();
+    let (reporter, health) = tonic_health::server::health_reporter();
+    // The empty name, the server as a whole, is there already.
+    reporter.set_serving::<WorkerLinkServer<WorkerLinkService>>().await;
+    reporter.set_serving::<JobsServer<JobsService>>().await;
+    reporter.set_serving::<PluginsServer<PluginsService>>().await;
+    reporter.set_serving::<ClusterServer<ClusterService>>().await;
     let mut router = server()
         .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
         .layer(InterceptorLayer::new(guard))

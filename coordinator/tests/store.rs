@@ -361,6 +361,23 @@ fn blobs_that_nothing_names_are_swept() {
 }
 
 #[test]
+fn nobody_else_reads_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::folder();
+    let folder = world.folder.as_ref().unwrap().path().to_owned();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.add(vec![submitted()]);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.path());
+        seen += usize::from(entry.file_name().to_string_lossy().starts_with("muster.db"));
+    }
+    assert!(seen >= 2, "the database and its log");
+}
+
+#[test]
 fn a_folder_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let first = SqliteStore::open(folder.path()).unwrap();

@@ -53,6 +53,12 @@ pub async fn up(args: &UpArgs) -> Outcome {
 async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
     let (count, slots) = up_workers(link).await?;
     note(format_args!("cluster {} is up already: {count} workers, {slots} slots", args.name));
+    if count != args.workers {
+        note(format_args!(
+            "note: it stays as it is; for {} workers stop it first: muster down",
+            args.workers
+        ));
+    }
     describe(args, count, slots, pid, false)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The format this build writes.
@@ -55,6 +56,11 @@ CREATE UNIQUE INDEX partials_by_start ON partials (job, start, size);
 
 /// Opens the database to write, making it when it is missing.
 pub fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
+    // Results are nobody else's business, also in a folder that others may read; what SQLite puts beside the
+    // database gets the same rights.
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(StoreError::file("opening", path))?;
     let connection = Connection::open(path).map_err(StoreError::sqlite("opening the database"))?;
     let is_new = set_up(&connection).map_err(|error| refuse(path, error))?;
     if is_new {
