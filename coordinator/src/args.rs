@@ -1,7 +1,7 @@
 //! The coordinator's flags, shared by `muster-coordinator` and `muster coordinator start`.
 
 use crate::Config;
-use crate::config::LEASE;
+use crate::config::{LEASE, RESULTS_MEMORY_BYTES};
 use muster_proto::link::{AccessFolder, FileError};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +40,11 @@ pub struct CoordinatorArgs {
     /// How long a silent worker keeps its tasks, for example 10s
     #[arg(long, value_name = "DURATION", value_parser = parse_lease, allow_hyphen_values = true)]
     pub lease: Option<Duration>,
+
+    /// Results that jobs may leave in memory without --state [default: 1GiB]; then the oldest ended jobs are
+    /// forgotten, and a job with more than this fails
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
+    pub results_memory: Option<u64>,
 }
 
 impl CoordinatorArgs {
@@ -69,6 +74,7 @@ impl CoordinatorArgs {
             http: given(self.http),
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),
+            results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
         })
     }
 }
@@ -96,6 +102,29 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
+/// A size with its unit, from one byte to one pebibyte.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    if number.is_empty() {
+        return Err(format!("{text:?} does not begin with a whole number"));
+    }
+    let bytes_per_unit = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "" => return Err(format!("{text:?} has no unit; write {text}MiB or {text}GiB")),
+        _ => return Err(format!("{unit:?} is not a unit; use B, KiB, MiB or GiB")),
+    };
+    let bytes = number.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(bytes_per_unit);
+    if (1..=1 << 50).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("{text} is out of range; at least 1B and at most 1048576GiB"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +135,14 @@ mod tests {
         assert_eq!(parse_lease("1500ms"), Ok(Duration::from_millis(1_500)));
         for bad in ["10", "s", "-1s", "1.5s", "0s", "10ms", "2h", "100min", "99999999999999999999s"] {
             assert!(parse_lease(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_unit() {
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        for bad in ["64", "0B", "-1MiB", "MiB", "64MB", "99999999999999999999GiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
 }

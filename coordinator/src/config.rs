@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long a lease holds without a sign of life from its worker.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// Results that jobs may leave in memory when there is no state folder.
+pub const RESULTS_MEMORY_BYTES: u64 = 1 << 30;
 /// Heartbeats that fit into a lease.
 const HEARTBEATS_PER_LEASE: u32 = 10;
 
@@ -29,6 +31,9 @@ pub struct Config {
     pub plugins: Vec<PathBuf>,
     /// How long a lease holds without a sign of life from its worker.
     pub lease: Duration,
+    /// Results that jobs may leave in memory when there is no state folder: then the oldest ended jobs are forgotten,
+    /// and a job that has more by itself fails.
+    pub results_memory_bytes: u64,
 }
 
 impl Default for Config {
@@ -43,6 +48,7 @@ impl Default for Config {
             http: None,
             plugins: Vec::new(),
             lease: LEASE,
+            results_memory_bytes: RESULTS_MEMORY_BYTES,
         }
     }
 }

@@ -231,6 +231,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         scheduler: scheduler::Config { lease, ..scheduler::Config::default() },
         heartbeat: config.heartbeat(),
+        kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
     }
 }
 

@@ -12,7 +12,7 @@ use muster_coordinator::store::{OpenReader, PluginRecord, Record, Store, StoreEr
 use muster_core::id::{Epoch, LogPos};
 use muster_proto::convert::Submission;
 use muster_proto::packed::Packed;
-use muster_proto::v1::{self, Outputs};
+use muster_proto::v1::{self, JobState, Outputs};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +118,81 @@ async fn a_held_job_whose_worker_is_lost_goes_on() {
     assert_eq!(world.ended(job).await.ok, 100);
 }
 
+/// Each task's result is 100 KiB.
+fn large(grant: &v1::Grant) -> v1::Report {
+    const WIDTH: usize = 100 << 10;
+    let data = vec![7; WIDTH * grant.count as usize];
+    done(grant, Packed { width: WIDTH as u32, lengths: Vec::new(), data: data.into() })
+}
+
+#[tokio::test]
+async fn results_kept_in_memory_have_a_limit() {
+    let world = World::with(|_, config| config.results_memory_bytes = 1 << 20).await;
+    tokio::spawn(Worker::attach(&world, 1).await.serve(large));
+    // One that fits, and one that does not: the first is forgotten for it, and that is not enough.
+    let first = world.submit(world.spec(3).await).await;
+    assert_eq!(world.ended(first).await.state(), JobState::Done);
+    let second = world.submit(world.spec(1_000).await).await;
+    let ended = world.ended(second).await;
+    assert_eq!((ended.state(), ended.over_limit), (JobState::Failed, true));
+    for words in ["1048576 bytes", "--state DIR", "--results-memory"] {
+        assert!(ended.reason.contains(words), "{}", ended.reason);
+    }
+    assert!((10..1_000).contains(&ended.ok), "{}", ended.ok);
+    assert_eq!(world.results(second, 0).await.items.len() as u64, ended.ok, "the results so far are there");
+    let gone = world.jobs().get(v1::JobRequest { job: first }).await.unwrap_err();
+    assert_eq!(gone.code(), tonic::Code::NotFound);
+    assert!(gone.message().contains("forgotten"), "{gone}");
+    // The coordinator goes on, with room for the newest.
+    for _ in 0..5 {
+        let job = world.submit(world.spec(9).await).await;
+        assert_eq!(world.ended(job).await.state(), JobState::Done);
+        assert_eq!(world.results(job, 0).await.items.len(), 9);
+    }
+    // What is not kept, or goes when it was taken, has no part in it.
+    for outputs in [Outputs::Checksum, Outputs::Stream] {
+        let job = world.submit(v1::JobSpec { outputs: outputs.into(), ..world.spec(50).await }).await;
+        assert_eq!(world.ended(job).await.state(), JobState::Done);
+    }
+}
+
+#[tokio::test]
+async fn words_of_failures_are_kept_results_too() {
+    let world = World::with(|_, config| config.results_memory_bytes = 1 << 20).await;
+    let worker = Worker::attach(&world, 1).await;
+    tokio::spawn(worker.serve(|grant| {
+        v1::Report {
+            failures: (grant.start..grant.start + grant.count)
+                .map(|index| v1::TaskFailure {
+                    lease: grant.lease,
+                    index,
+                    class: v1::FailureClass::Failed.into(),
+                    message: "x".repeat(8_000),
+                })
+                .collect(),
+            ..v1::Report::default()
+        }
+    }));
+    let outputs = Outputs::Checksum.into();
+    let job = world.submit(v1::JobSpec { outputs, ..world.spec(10_000).await }).await;
+    let ended = world.ended(job).await;
+    assert_eq!((ended.state(), ended.over_limit), (JobState::Failed, true));
+    assert!((100..10_000).contains(&ended.failed), "{}", ended.failed);
+}
+
+#[tokio::test]
+async fn results_on_a_disk_have_none() {
+    let world = World::with(|folder, config| {
+        config.state = Some(folder.join("state"));
+        config.results_memory_bytes = 1 << 20;
+    })
+    .await;
+    tokio::spawn(Worker::attach(&world, 1).await.serve(large));
+    let job = world.submit(world.spec(100).await).await;
+    assert_eq!(world.ended(job).await.state(), JobState::Done);
+    assert_eq!(world.results(job, 0).await.items.len(), 100);
+}
+
 #[tokio::test]
 async fn feeding_waits_when_the_inputs_are_too_many() {
     const ITEM: usize = 30 << 20;
@@ -176,7 +251,8 @@ impl Store for Full {
 #[tokio::test]
 async fn what_cannot_be_stored_is_never_acknowledged() {
     let log = Log::start(Box::new(Full { batches: 0 }), Epoch(1)).unwrap();
-    let settings = Settings { scheduler: Default::default(), heartbeat: Duration::from_secs(1) };
+    let settings =
+        Settings { scheduler: Default::default(), heartbeat: Duration::from_secs(1), kept_max_bytes: None };
     let driver = Driver::new(settings, Epoch(1), log, Arc::new(Rejected::default()));
     let (handle, commands) = Handle::new();
     let driver = tokio::spawn(driver.run(commands));

@@ -235,7 +235,8 @@ pub fn exit_of(status: &v1::JobStatus, interrupted: bool) -> Outcome {
     match status.state() {
         _ if interrupted => Ok(Exit::Interrupted),
         v1::JobState::Failed => {
-            Err(Failure::new(Exit::Job, format_args!("job {} failed: {}", status.job, status.reason)))
+            let exit = if status.over_limit { Exit::Limit } else { Exit::Job };
+            Err(Failure::new(exit, format_args!("job {} failed: {}", status.job, status.reason)))
         }
         v1::JobState::Cancelled => {
             Err(Failure::new(Exit::Job, format_args!("job {} was cancelled", status.job)))

@@ -90,7 +90,7 @@ impl Driver {
         let Some(job) = self.jobs.get(&id) else {
             return Err(match self.ended.get(&id) {
                 Some(_) => Refusal::Closed { job: id, why: "it has ended" },
-                None => Refusal::NoJob(id),
+                None => self.no_job(id),
             });
         };
         if job.over {
@@ -192,7 +192,7 @@ impl Driver {
             let status = job.status(id, self.scheduler.job(id), self.clock.now());
             return Ok(Snapshot { status, state: Some(job.state.subscribe()) });
         }
-        let ended = self.ended.get(&id).ok_or(Refusal::NoJob(id))?;
+        let ended = self.ended.get(&id).ok_or_else(|| self.no_job(id))?;
         Ok(Snapshot { status: ended.status.clone(), state: None })
     }
 
@@ -216,11 +216,23 @@ impl Driver {
     /// Forgets ended jobs beyond the limit, oldest first.
     pub(super) fn forget_oldest(&mut self) {
         while self.ended.len() > ENDED_MAX
-            && let Some((id, Ended { .. })) = self.ended.pop_first()
+            && let Some((&id, _)) = self.ended.first_key_value()
         {
-            self.requests.retain(|_, job| *job != id);
-            self.write(Record::Removed { job: id });
+            self.forget(id);
         }
+    }
+
+    /// Forgets an ended job with its results.
+    pub(super) fn forget(&mut self, id: JobId) {
+        let Some(Ended { kept_bytes, .. }) = self.ended.remove(&id) else { return };
+        self.kept.forget(kept_bytes);
+        self.requests.retain(|_, job| *job != id);
+        self.write(Record::Removed { job: id });
+    }
+
+    /// Why a job is not there.
+    pub(super) fn no_job(&self, id: JobId) -> Refusal {
+        if id.0 > 0 && id < self.next_job { Refusal::Forgotten(id) } else { Refusal::NoJob(id) }
     }
 }
 

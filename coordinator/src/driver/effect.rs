@@ -73,7 +73,8 @@ impl Driver {
         job.accept(id);
         job.refuse_waiting(|| Refusal::Closed { job: id, why: "it has ended" });
         let state = v1::JobState::try_from(status.state).unwrap_or_default();
-        let ended = Ended::new(job.submission.outputs, job.reduces(), status, job.results.taken);
+        let mut ended = Ended::new(job.submission.outputs, job.reduces(), status, job.results.taken);
+        ended.kept_bytes = job.kept_bytes;
         for (ask, reply) in job.results.waiting.drain(..) {
             let _ = reply.send(ended.page(ask));
         }

@@ -18,6 +18,8 @@ pub struct Ended {
     pub status: JobStatus,
     /// Results below this index were taken.
     pub taken: u64,
+    /// Bytes of results and failures that go when it is forgotten.
+    pub kept_bytes: u64,
     outputs: Outputs,
     reduces: bool,
 }
@@ -35,7 +37,7 @@ pub const fn state(how: EndedAs) -> JobState {
 impl Ended {
     /// A job that ended with this status; its results below `taken` were taken.
     pub fn new(outputs: Outputs, reduces: bool, status: JobStatus, taken: u64) -> Self {
-        Self { status, taken, outputs, reduces }
+        Self { status, taken, kept_bytes: 0, outputs, reduces }
     }
 
     /// Results are dropped once a client took them.

@@ -53,6 +53,10 @@ pub struct Job {
     pub numbers: Numbers,
     /// Why it cannot run or cannot be combined, as a worker said last.
     pub trouble: Option<String>,
+    /// The limit that it went over, in words: it is being ended.
+    pub over_limit: Option<String>,
+    /// Bytes of results and failures that stay until it is forgotten.
+    pub kept_bytes: u64,
     /// Who takes its results.
     pub results: ResultsQueue,
     /// Its state, for whoever watches.
@@ -152,6 +156,8 @@ impl Job {
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
             trouble: None,
+            over_limit: None,
+            kept_bytes: 0,
             results: ResultsQueue::default(),
             state: watch::channel(JobState::Waiting).0,
         }
@@ -265,6 +271,7 @@ impl Job {
             lease_tasks_max: numbers.lease_tasks_max,
             leases: numbers.leases,
             executor_exits: numbers.executor_exits,
+            over_limit: false,
         }
     }
 

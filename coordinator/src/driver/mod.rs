@@ -10,6 +10,7 @@ mod effect;
 mod ended;
 mod inputs;
 mod job;
+mod kept;
 mod outputs;
 mod plugins;
 mod recover;
@@ -29,6 +30,7 @@ use clock::Clock;
 use effect::Effect;
 use ended::Ended;
 use job::Job;
+use kept::Kept;
 use muster_core::id::{Epoch, Incarnation, JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::{Config, Input, Loss, Scheduler};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub scheduler: Config,
     /// How often workers are to say that they are alive.
     pub heartbeat: Duration,
+    /// Bytes of results that jobs may leave in memory; `None` when they go to a disk.
+    pub kept_max_bytes: Option<u64>,
 }
 
 /// Owns the state of a coordinator.
@@ -69,6 +73,7 @@ pub struct Driver {
     places: VecDeque<(LogPos, OwnedSemaphorePermit)>,
     jobs: BTreeMap<JobId, Job>,
     ended: BTreeMap<JobId, Ended>,
+    kept: Kept,
     requests: HashMap<String, JobId>,
     next_job: JobId,
     plugins: Plugins,
@@ -94,6 +99,7 @@ impl Driver {
     #[must_use]
     pub fn new(settings: Settings, epoch: Epoch, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
         Self {
+            kept: Kept::new(settings.kept_max_bytes),
             scheduler: Scheduler::new(settings.scheduler.clone(), LogPos(1)),
             settings,
             clock: Clock::start(),
@@ -185,6 +191,7 @@ impl Driver {
                 self.take_in_parked(id);
                 self.serve_readers(id);
             }
+            self.make_room();
             for (worker, lease, range) in std::mem::take(&mut self.unsent) {
                 self.tell(Input::Returned { worker, lease, range }, Subject::Nothing);
             }
@@ -200,7 +207,7 @@ impl Driver {
             }
             let quiet =
                 self.batch.is_empty() && self.changed_jobs.is_empty() && self.changed_workers.is_empty();
-            if quiet && self.unsent.is_empty() && self.not_reading.is_empty() {
+            if quiet && self.kept.has_room() && self.unsent.is_empty() && self.not_reading.is_empty() {
                 return;
             }
         }

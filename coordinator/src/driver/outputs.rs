@@ -6,6 +6,7 @@ use super::report::Subject;
 use super::worker::{NotReading, Worker};
 use super::{Driver, ended};
 use crate::checksum;
+use crate::items;
 use crate::store::{EndedAs, Record};
 use bytes::Bytes;
 use muster_core::id::{JobId, WorkerId};
@@ -144,7 +145,10 @@ impl Driver {
             job.results.undelivered_bytes += bytes;
         }
         let outputs = job.keeps_results().then_some(outputs);
+        // What is streamed goes when it was taken.
+        let stays = outputs.as_ref().filter(|_| !job.streams()).map_or(0, items::weight);
         self.totals.plugin(&job.plugin_name).ok += range.len();
+        self.count_kept(id, stays as u64);
         self.write(Record::Committed { job: id, range, outputs, checksum: sum, bytes });
         self.settled(id, range);
     }
@@ -178,6 +182,7 @@ impl Driver {
         if finished {
             job.numbers.checksum = checksum::of_task(0, &data);
             job.numbers.output_bytes = data.len() as u64;
+            self.count_kept(id, data.len() as u64);
             self.write(Record::Reduced { job: id, data });
         } else {
             job.partials.insert(block, data.clone());
@@ -195,6 +200,7 @@ impl Driver {
         job.numbers.last_commit = Some(self.clock.now());
         job.count_failed(v1::TaskFailure { lease: 0, index, class, message: message.clone() });
         self.totals.plugin(&job.plugin_name).failed += 1;
+        self.count_kept_failure(id, &message);
         self.write(Record::TaskFailed { job: id, index, class, message });
         self.settled(id, IndexRange::from_count(index, 1));
     }
@@ -222,7 +228,10 @@ impl Driver {
     fn end(&mut self, id: JobId, outcome: Outcome) {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let over_limit = job.over_limit.take();
+        let is_over_limit = over_limit.is_some();
         let (how, reason) = match outcome {
+            Outcome::Cancelled if is_over_limit => (EndedAs::Failed, over_limit.unwrap_or_default()),
             Outcome::Done => (EndedAs::Done, String::new()),
             Outcome::Cancelled => (EndedAs::Cancelled, String::new()),
             Outcome::Unrunnable => {
@@ -236,6 +245,7 @@ impl Driver {
         let mut status = job.status(id, None, now);
         status.state = ended::state(how).into();
         status.reason.clone_from(&reason);
+        status.over_limit = is_over_limit && how == EndedAs::Failed;
         self.write(Record::Ended { job: id, how, reason, status: status.encode_to_vec().into() });
         self.when_durable(Effect::Ended(id, Box::new(status)));
         tracing::info!(job = id.0, ?how, "job ended");

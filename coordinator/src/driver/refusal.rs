@@ -1,5 +1,6 @@
 //! Why a request was refused. Nothing has changed then.
 
+use super::ended::ENDED_MAX;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_proto::convert::{ConvertError, NAME_MAX_BYTES, clip};
@@ -14,6 +15,13 @@ pub enum Refusal {
     /// No such job.
     #[error("job is {}: there is no such job", .0.0)]
     NoJob(JobId),
+    /// A job that is remembered no more.
+    #[error(
+        "job is {}: it has ended and was forgotten with its results; at most {ENDED_MAX} jobs are remembered, and without \
+         --state only as many as have their results in memory",
+        .0.0
+    )]
+    Forgotten(JobId),
     /// There is no job at all.
     #[error("job is 0 (the newest): no job was submitted yet")]
     NoJobs,
@@ -123,7 +131,9 @@ impl Refusal {
             Self::Field(error) if error.too_much => Code::ResourceExhausted,
             Self::Field(error) if error.field == "protocol" => Code::FailedPrecondition,
             Self::Field(_) => Code::InvalidArgument,
-            Self::NoJob(_) | Self::NoJobs | Self::NoPlugin(_) | Self::NoWorker(_) => Code::NotFound,
+            Self::NoJob(_) | Self::Forgotten(_) | Self::NoJobs | Self::NoPlugin(_) | Self::NoWorker(_) => {
+                Code::NotFound
+            }
             Self::ManyPlugins { .. } => Code::InvalidArgument,
             Self::OtherBytes { .. } => Code::AlreadyExists,
             Self::PluginInUse { .. }

@@ -62,7 +62,7 @@ impl Driver {
                 &mut ended.taken
             }
             (None, Some(_)) => return Ok(()),
-            (None, None) => return Err(Refusal::NoJob(ask.job)),
+            (None, None) => return Err(self.no_job(ask.job)),
         };
         if ask.from > *taken {
             *taken = ask.from;

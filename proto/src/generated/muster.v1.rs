@@ -471,6 +471,9 @@ pub struct JobStatus {
     pub leases: u64,
     #[prost(uint64, tag = "30")]
     pub executor_exits: u64,
+    /// it failed because of a limit; `reason` says which
+    #[prost(bool, tag = "31")]
+    pub over_limit: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultsRequest {
