@@ -210,6 +210,7 @@ fn outputs_that_cannot_be_written_are_named() {
     let null = plugin("null");
     muster.run(&["run", &null, "-n", "1", "--out", "no/such/folder/file"]).fails(3, &["no/such/folder/file"]);
     muster.run(&["run", &null, "-n", "1", "--out", "-", "--json"]).fails(2, &["--json", "--out -"]);
+    muster.run(&["run", &null, "-n", "1", "--out", "x.png"]).fails(2, &["x.png", "--reduce"]);
     muster.run(&["run", &null, "-n", "10", "--out", "/dev/full"]).fails(9, &["/dev/full"]);
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();

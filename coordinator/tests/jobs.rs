@@ -230,9 +230,17 @@ async fn cancelling_keeps_what_is_there() {
     while world.status(job).await.ok == 0 {
         tokio::task::yield_now().await;
     }
+    let late = std::time::Duration::from_millis(50);
+    tokio::time::sleep(late).await;
     let status = soon(world.jobs().cancel(v1::JobRequest { job })).await.unwrap().into_inner();
     assert_eq!(status.state(), JobState::Cancelled);
-    assert_eq!(world.ended(job).await.ok, grant.count);
+    let ended = world.ended(job).await;
+    assert_eq!(ended.ok, grant.count);
+    assert!(
+        ended.wall_s >= late.as_secs_f64(),
+        "its workers had tasks until it was cancelled: {}",
+        ended.wall_s
+    );
     assert_eq!(world.results(job, 0).await.items, numbered(0..grant.count));
     while worker.closes.is_empty() {
         worker.work().await.unwrap().unwrap();

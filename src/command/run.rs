@@ -14,6 +14,7 @@ use crate::terminal::{self, note};
 use muster_plugin_host::Manifest;
 use muster_proto::link::connect;
 use muster_proto::v1;
+use std::path::Path;
 use std::time::Instant;
 
 /// Runs a job.
@@ -175,8 +176,20 @@ fn target(args: &RunArgs) -> Result<Option<Target>, Failure> {
             Err(Failure::usage("--reduce gives one output, and --out names a folder")
                 .hint("name a file: --out FILE"))
         }
+        Some(Target::File(path)) if !args.job.reduce && is_picture(path) => {
+            let name = path.display();
+            Err(Failure::usage(format_args!(
+                "--out {name} is a picture, and outputs are written as JSON lines"
+            ))
+            .hint("--reduce writes what the plugin makes of all outputs; --out DIR/ gets a file per task"))
+        }
         _ => Ok(target),
     }
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "gif" | "bmp" | "webp"))
 }
 
 fn check_cluster_flags(args: &RunArgs, choice: &Choice) -> Result<(), Failure> {

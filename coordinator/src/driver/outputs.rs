@@ -241,7 +241,11 @@ impl Driver {
         };
         job.over = true;
         self.held_jobs.remove(&id);
-        job.numbers.last_commit.get_or_insert(now);
+        match how {
+            EndedAs::Done => job.numbers.last_commit.get_or_insert(now),
+            // Its workers were busy until now, whatever came of it.
+            EndedAs::Cancelled | EndedAs::Failed => job.numbers.last_commit.insert(now),
+        };
         let mut status = job.status(id, None, now);
         status.state = ended::state(how).into();
         status.reason.clone_from(&reason);

@@ -432,7 +432,7 @@ pub struct JobStatus {
     pub processes: u32,
     #[prost(uint32, tag = "13")]
     pub threads: u32,
-    /// first grant to last commit, or until now
+    /// first grant to last commit; to the end when cancelled or failed; until now
     #[prost(double, tag = "14")]
     pub wall_s: f64,
     /// Unix time
