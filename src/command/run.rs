@@ -43,7 +43,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
     if args.explain {
         explain_before(&cluster, plan, &reference).await?;
     }
-    let progress = Progress::new(terminal::watched(), plan.source.tasks());
+    // Outputs on the same screen would cut the line to pieces.
+    let progress = Progress::new(terminal::watched() && !shows_outputs(target.as_ref()), plan.source.tasks());
     let blocks = prepared.plan.source.blocks(names);
     let began = Instant::now();
     let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress };
@@ -185,6 +186,11 @@ fn target(args: &RunArgs) -> Result<Option<Target>, Failure> {
         }
         _ => Ok(target),
     }
+}
+
+/// Whether outputs are seen as they come.
+fn shows_outputs(target: Option<&Target>) -> bool {
+    matches!(target, Some(Target::Stdout)) && std::io::IsTerminal::is_terminal(&std::io::stdout())
 }
 
 fn is_picture(path: &Path) -> bool {

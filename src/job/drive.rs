@@ -75,7 +75,11 @@ impl Drive {
                 reason = &mut waiting, if !course.asked && course.status.is_none() => Event::Waits(reason),
                 () = interrupt.next() => Event::Interrupted,
             };
+            let before = course.interrupted;
             let cancel = course.take(event, job).inspect_err(|_| progress.finish())?;
+            if course.interrupted && !before {
+                progress.note("cancelling; Ctrl-C again stops at once");
+            }
             if cancel && course.status.is_none() {
                 cancel_job(&self.link, job).await?;
             }

@@ -1,6 +1,7 @@
 //! The progress line on stderr: done, total, rate, and a time to go that follows from the last seconds alone.
 
 use super::is_final;
+use crate::terminal::note;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use muster_proto::v1;
 use std::collections::VecDeque;
@@ -69,6 +70,14 @@ impl Progress {
 pub struct Handle(Option<ProgressBar>);
 
 impl Handle {
+    /// Says something above the line.
+    pub fn note(&self, text: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
+        }
+    }
+
     /// Takes it away.
     pub fn finish(&self) {
         if let Some(bar) = &self.0 {
