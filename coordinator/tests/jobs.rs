@@ -382,3 +382,14 @@ async fn watching_tells_every_state_and_the_end() {
     }
     panic!("the end was not told");
 }
+
+#[tokio::test]
+async fn workers_of_several_sizes_are_counted_by_their_slots() {
+    let world = World::start().await;
+    let job = world.submit(world.spec(1_000_000).await).await;
+    let (mut small, mut large) = (Worker::attach(&world, 1).await, Worker::attach(&world, 3).await);
+    small.take_grant().await;
+    large.take_grant().await;
+    let status = world.status(job).await;
+    assert_eq!((status.workers, status.processes, status.threads, status.slots), (2, 1, 3, 4));
+}

@@ -81,7 +81,7 @@ pub fn where_time_went(status: &v1::JobStatus) -> String {
 /// The one flag that is most likely to help.
 pub fn help_most(status: &v1::JobStatus) -> &'static str {
     let done = (status.ok + status.failed).max(1);
-    let slots = u64::from(status.workers) * u64::from(status.processes) * u64::from(status.threads);
+    let slots = u64::from(status.slots);
     let task_ns = status.busy_ns as f64 / done as f64;
     let inputs = status.spec.as_ref().is_some_and(|spec| spec.has_inputs);
     let thread = status.spec.as_ref().and_then(|spec| spec.shape).is_none_or(|shape| shape.processes <= 1);
@@ -90,7 +90,7 @@ pub fn help_most(status: &v1::JobStatus) -> &'static str {
     }
     let busy = busy_share(status).unwrap_or(0.0);
     if busy >= BUSY_ENOUGH {
-        return "-w on more machines (worker start --join): the slots were busy nearly all the time";
+        return "more workers (worker start --join, on other machines): the slots were busy nearly all the time";
     }
     if done < slots * 4 {
         return if inputs {
@@ -127,13 +127,14 @@ mod tests {
             workers: 1,
             processes: 1,
             threads: 2,
+            slots: 2,
             ..Default::default()
         }
     }
 
     #[test]
     fn advice_follows_from_the_numbers() {
-        assert!(help_most(&status(1000, 99, 100)).starts_with("-w"));
+        assert!(help_most(&status(1000, 99, 100)).starts_with("more workers"));
         assert!(help_most(&status(3, 50, 100)).starts_with("-n"));
         assert!(help_most(&status(1_000_000, 50_000_000, 100_000_000)).contains("larger"));
         let crashed = v1::JobStatus { executor_exits: 1, ..status(1000, 99, 100) };

@@ -33,6 +33,8 @@ pub struct Report {
     workers: u32,
     processes: u32,
     threads: u32,
+    /// Threads of all executors; workers may be of different sizes, then the two above are those of the largest.
+    slots: u32,
     seed: u64,
     tasks: u64,
     ok: u64,
@@ -118,6 +120,7 @@ impl Report {
             workers: status.workers,
             processes: status.processes,
             threads: status.threads,
+            slots: status.slots,
             seed: spec.seed,
             tasks: status.tasks,
             ok: status.ok,
@@ -155,7 +158,7 @@ impl Report {
     pub fn table(&self) -> String {
         let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let Plugin { name, version, digest } = &self.plugin;
-        let shape = shape(self.workers, self.processes, self.threads);
+        let shape = self.shape();
         let mut rows = vec![
             ("job", format!("{} {}{reason}", self.job, self.state)),
             ("plugin", format!("{name} {version} ({})", digest.get(..12).unwrap_or_default())),
@@ -181,6 +184,22 @@ impl Report {
             rows.push(("failed", format!("task {}: {} ({})", failure.index, failure.message, failure.class)));
         }
         pairs(&rows)
+    }
+
+    /// Where it ran: nowhere yet, or workers of one size or several.
+    fn shape(&self) -> String {
+        let even = u64::from(self.workers) * u64::from(self.processes) * u64::from(self.threads);
+        if self.workers == 0 {
+            "no worker yet".to_owned()
+        } else if even == u64::from(self.slots) {
+            shape(self.workers, self.processes, self.threads)
+        } else {
+            format!(
+                "{}, {}",
+                counted(self.workers, "worker", "workers"),
+                counted(self.slots, "thread in all", "threads in all")
+            )
+        }
     }
 
     fn tasks_row(&self) -> String {
@@ -313,6 +332,7 @@ mod tests {
             workers: 2,
             processes: 1,
             threads: 1,
+            slots: 2,
             run: Some(run),
             ..Default::default()
         }
@@ -340,5 +360,10 @@ mod tests {
         let text = report().table();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("999,999 ok, 1 failed"), "{text}");
+        assert!(text.contains("2 workers x 1 process x 1 thread"), "{text}");
+        let uneven = Report { slots: 3, ..report() };
+        assert!(uneven.table().contains("2 workers, 3 threads in all"), "{}", uneven.table());
+        let waiting = Report { workers: 0, ..report() };
+        assert!(waiting.table().contains("no worker yet"), "{}", waiting.table());
     }
 }

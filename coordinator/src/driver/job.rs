@@ -13,7 +13,7 @@ use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
 use muster_proto::convert::{Feed, Outputs, Submission, job_spec_to_wire, sketch_to_wire};
 use muster_proto::v1::{self, JobState};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -115,10 +115,8 @@ pub struct Numbers {
     pub first_grant: Option<Time>,
     /// When the last result came.
     pub last_commit: Option<Time>,
-    /// Its executors on a worker.
-    pub shape: Option<Shape>,
-    /// Workers that ever knew of it.
-    pub workers: BTreeSet<WorkerId>,
+    /// Workers that ever knew of it, with its executors there.
+    pub workers: BTreeMap<WorkerId, Shape>,
 }
 
 /// Who takes results, and how far they are.
@@ -239,7 +237,10 @@ impl Job {
     pub fn status(&self, id: JobId, view: Option<JobView>, now: Time) -> v1::JobStatus {
         let numbers = &self.numbers;
         let until = numbers.last_commit.filter(|_| view.is_none()).unwrap_or(now);
-        let shape = numbers.shape.unwrap_or(Shape { processes: 0, threads: 0 });
+        // Workers may be of different sizes: the widest shape is told, and how many slots there are in all.
+        let widest = numbers.workers.values().copied().max_by_key(|shape| shape.slots());
+        let shape = widest.unwrap_or(Shape { processes: 0, threads: 0 });
+        let slots = numbers.workers.values().fold(0u32, |sum, shape| sum.saturating_add(shape.slots()));
         v1::JobStatus {
             job: id.0,
             spec: Some(job_spec_to_wire(&self.submission)),
@@ -272,6 +273,7 @@ impl Job {
             leases: numbers.leases,
             executor_exits: numbers.executor_exits,
             over_limit: false,
+            slots,
         }
     }
 

@@ -78,8 +78,7 @@ impl Driver {
 
     fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.numbers.shape = Some(shape);
-        job.numbers.workers.insert(worker_id);
+        job.numbers.workers.insert(worker_id, shape);
         let submission = &job.submission;
         let open = job_open_to_wire(&JobOpen {
             job: id,

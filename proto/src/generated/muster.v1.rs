@@ -474,6 +474,9 @@ pub struct JobStatus {
     /// it failed because of a limit; `reason` says which
     #[prost(bool, tag = "31")]
     pub over_limit: bool,
+    /// of all workers; they may differ, `processes` x `threads` is the widest
+    #[prost(uint32, tag = "32")]
+    pub slots: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultsRequest {
