@@ -171,3 +171,33 @@ fn sums_of_wide_leaves_are_equal_whoever_dies_inside_them() {
     assert_eq!(sums.len() as u64, WIDE_SEEDS, "seeds do not differ");
     muster.assert_no_process_left();
 }
+
+/// Attempts inside wide leaves follow --max-attempts and are counted, as anywhere else.
+#[test]
+fn attempts_inside_wide_leaves_have_the_budget_of_the_job() {
+    let muster = Muster::new();
+    let plugin = plugin(&muster);
+    let out = muster.path("out");
+    let out = out.to_str().unwrap();
+    // Ten of the tasks succeed at their fifth attempt.
+    for (max_attempts, failed, retried) in [("5", 0, 40), ("3", 10, 20)] {
+        let job = ["run", &plugin, "mode=shy", "-n", WIDE_TASKS, "--reduce", "--out", out, "--json"];
+        let shape = ["--max-attempts", max_attempts, "-t", "2", "--oversubscribe"];
+        let report = muster.run(&[&job[..], &shape].concat()).exits(i32::from(failed > 0)).json();
+        assert_eq!((&report["failed"], &report["retried"]), (&failed.into(), &retried.into()), "{report}");
+        std::fs::remove_file(out).unwrap();
+    }
+    muster.assert_no_process_left();
+}
+
+/// Tasks that fail at once are as short as others: their leases grow as theirs do.
+#[test]
+fn leases_of_failing_tasks_follow_their_time() {
+    let muster = Muster::new();
+    let plugin = plugin(&muster);
+    let job = ["run", &plugin, "mode=broken", "-n", "100000", "--json", "-t", "1"];
+    let report = muster.run(&job).exits(1).json();
+    assert_eq!((&report["ok"], &report["failed"]), (&0.into(), &100_000.into()));
+    assert!(report["lease_tasks"]["max"].as_u64().unwrap() > 5_000, "{report}");
+    assert!(report["leases"].as_u64().unwrap() < 1_000, "{report}");
+}

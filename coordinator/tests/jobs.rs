@@ -186,7 +186,13 @@ async fn failed_tasks_stand_among_the_results() {
             if index % 3 == 0 {
                 let class = v1::FailureClass::Failed.into();
                 let message = format!("no {index}");
-                report.failures.push(v1::TaskFailure { lease: grant.lease, index, class, message });
+                report.failures.push(v1::TaskFailure {
+                    lease: grant.lease,
+                    index,
+                    class,
+                    message,
+                    busy_ns: 0,
+                });
             } else {
                 let results = Items::of([index.to_le_bytes()]).into_packed();
                 report.blocks.push(fixture::block_of(grant.lease, index, 1, results));
@@ -213,7 +219,9 @@ async fn what_fails_for_a_passing_reason_is_tried_again() {
         let grant = worker.take_grant().await;
         assert_eq!(grant.attempt, attempt);
         let class = v1::FailureClass::Transient.into();
-        let failures = vec![v1::TaskFailure { lease: grant.lease, index: 0, class, message: "later".into() }];
+        let message = "later".into();
+        let failures =
+            vec![v1::TaskFailure { lease: grant.lease, class, message, ..v1::TaskFailure::default() }];
         worker.report(v1::Report { failures, ..v1::Report::default() }).await;
     }
     let status = world.ended(job).await;
@@ -330,6 +338,23 @@ async fn a_drained_worker_finishes_and_is_told_to_leave() {
     assert_eq!(world.ended(job).await.ok, 4);
     let all = world.cluster().workers(v1::WorkersRequest { all: true }).await.unwrap().into_inner().workers;
     assert!(all.iter().any(|worker| worker.state() == v1::WorkerState::Left));
+}
+
+#[tokio::test]
+async fn tasks_that_come_back_unstarted_waited_once() {
+    let world = World::start().await;
+    let job = world.submit(world.spec(100).await).await;
+    let mut worker = Worker::attach(&world, 1).await;
+    let v1::Grant { lease, start, count, .. } = worker.take_grant().await;
+    let returned = vec![v1::Returned { lease, start, count }];
+    worker.report(v1::Report { returned, ..v1::Report::default() }).await;
+    for grant in std::mem::take(&mut worker.grants) {
+        worker.report(indexes(&grant)).await;
+    }
+    tokio::spawn(worker.serve(indexes));
+    let status = world.ended(job).await;
+    assert_eq!((status.ok, status.retried), (100, 0));
+    assert_eq!(status.queue.unwrap().counts.iter().sum::<u64>(), 100);
 }
 
 #[tokio::test]

@@ -168,6 +168,7 @@ async fn words_of_failures_are_kept_results_too() {
                     index,
                     class: v1::FailureClass::Failed.into(),
                     message: "x".repeat(8_000),
+                    busy_ns: 1_000,
                 })
                 .collect(),
             ..v1::Report::default()

@@ -61,7 +61,7 @@ async fn reports_that_break_the_protocol() {
     let bytes =
         |width: usize| Packed { width: width as u32, lengths: Vec::new(), data: vec![0; width].into() };
     let failure = |lease, index, class| {
-        let failure = v1::TaskFailure { lease, index, class, message: String::new() };
+        let failure = v1::TaskFailure { lease, index, class, ..v1::TaskFailure::default() };
         v1::Report { failures: vec![failure], ..v1::Report::default() }
     };
     let sketch = |sketch: v1::Sketch| {
@@ -98,6 +98,24 @@ async fn reports_that_break_the_protocol() {
         ),
         (&|grant| failure(grant.lease, 0, 99), Code::InvalidArgument, "class"),
         (&|grant| failure(grant.lease, u64::MAX, 1), Code::ResourceExhausted, "index"),
+        (
+            &|grant| {
+                let mut report = failure(grant.lease, 0, 1);
+                report.failures[0].busy_ns = u64::MAX;
+                report
+            },
+            Code::ResourceExhausted,
+            "busy_ns",
+        ),
+        (
+            &|_| {
+                let mut report = sketch(v1::Sketch::default());
+                report.phases[0].retried = u64::MAX;
+                report
+            },
+            Code::ResourceExhausted,
+            "retried",
+        ),
         (
             &|grant| v1::Report {
                 returned: vec![v1::Returned { lease: grant.lease, start: 1, count: u64::MAX }],
@@ -214,6 +232,7 @@ async fn reports_that_are_dropped() {
             index: grant.start,
             class: v1::FailureClass::Failed.into(),
             message: "no".into(),
+            busy_ns: 1,
         }],
         ..v1::Report::default()
     };

@@ -57,6 +57,9 @@ impl Sketch {
 
     /// Adds the same time `count` times.
     pub fn record_many(&mut self, time: Span, count: u64) {
+        if count == 0 {
+            return;
+        }
         self.add_bucket(bucket_of(time.0), count);
         self.sum = self.sum.saturating_add(time.0.saturating_mul(count));
         self.max = self.max.max(time.0);

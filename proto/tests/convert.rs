@@ -269,6 +269,7 @@ fn jobs_come_back_as_they_were() {
         result_max_bytes: 7,
         weight: 8,
         has_inputs: true,
+        max_attempts: 9,
     };
     assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
     let open = JobOpen { reduce_leaf: None, shape: Shape { processes: 1, threads: 1 }, ..open };

@@ -45,6 +45,8 @@ pub struct Job {
     pub parked_feeds: VecDeque<(Feed, Reply<u64>)>,
     /// Tasks that ended and are durable.
     pub settled: RangeSet,
+    /// Tasks that were leased at least once.
+    leased_once: RangeSet,
     /// Tasks that failed for good.
     pub failed: RangeSet,
     /// Partial results of a reduction.
@@ -77,7 +79,7 @@ pub enum Accepted {
 pub struct Numbers {
     /// Tasks with a result.
     pub ok: u64,
-    /// Tasks leased again after an attempt that failed or was lost.
+    /// Attempts repeated after one that failed or was lost.
     pub retried: u64,
     /// Tasks whose result came a second time or too late.
     pub duplicates: u64,
@@ -150,6 +152,7 @@ impl Job {
             inputs: Inputs::default(),
             parked_feeds: VecDeque::new(),
             settled: RangeSet::new(),
+            leased_once: RangeSet::new(),
             failed: RangeSet::new(),
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
@@ -210,10 +213,14 @@ impl Job {
                 break;
             }
             if end > at {
-                numbers.queue.record_many(now.since(arrived), end.min(range.end) - at);
+                let part = IndexRange::new(at, end.min(range.end));
+                // What came back from a worker unstarted is leased a second time.
+                let again: u64 = self.leased_once.overlap(part).map(IndexRange::len).sum();
+                numbers.queue.record_many(now.since(arrived), part.len() - again);
                 at = end;
             }
         }
+        self.leased_once.insert(range);
         // Leases mostly take the lowest tasks; what lies below the first is done with.
         while self.arrivals.len() > 1 && self.arrivals.front().is_some_and(|&(end, _)| end <= range.start) {
             self.arrivals.pop_front();

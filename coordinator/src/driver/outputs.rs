@@ -91,6 +91,7 @@ impl Driver {
             result_max_bytes: submission.result_max_bytes,
             weight: submission.spec.weight,
             has_inputs: submission.has_inputs,
+            max_attempts: submission.spec.max_attempts,
         });
         let sent = self.changed_worker(worker_id).map(|worker| {
             worker.jobs.insert(id);
@@ -197,7 +198,7 @@ impl Driver {
         };
         let class = i32::from(failure_class_to_wire(class));
         job.numbers.last_commit = Some(self.clock.now());
-        job.count_failed(v1::TaskFailure { lease: 0, index, class, message: message.clone() });
+        job.count_failed(v1::TaskFailure { lease: 0, index, class, message: message.clone(), busy_ns: 0 });
         self.totals.plugin(&job.plugin_name).failed += 1;
         self.count_kept_failure(id, &message);
         self.write(Record::TaskFailed { job: id, index, class, message });

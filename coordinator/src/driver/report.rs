@@ -101,8 +101,9 @@ impl Driver {
             }
         }
         for failure in failures {
-            let TaskFailure { lease, index, class, message } = failure;
-            self.tell(Input::Failed { worker: id, lease, index, class }, Subject::Failure(message));
+            let TaskFailure { lease, index, class, message, busy } = failure;
+            let input = Input::Failed { worker: id, lease, index, class, busy };
+            self.tell(input, Subject::Failure(message));
         }
         for Checked { lease, range, busy, items } in blocks {
             let subject = items.map_or(Subject::Nothing, |items| Subject::Results(id, range, items));
@@ -138,6 +139,7 @@ impl Driver {
         numbers.report.merge(&phases.report);
         numbers.busy += phases.busy;
         numbers.slot += phases.slot;
+        numbers.retried = numbers.retried.saturating_add(phases.retried);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);
     }
 

@@ -194,6 +194,8 @@ pub enum Input {
         index: u64,
         /// Why.
         class: FailureClass,
+        /// Thread time of the attempt that no [`Input::Done`] counts.
+        busy: Span,
     },
     /// A worker gives back tasks that it did not start; an empty range answers a recall that found none.
     Returned {

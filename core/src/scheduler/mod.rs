@@ -130,7 +130,9 @@ impl Scheduler {
             Input::Cancel { job } => self.end(job, Outcome::Cancelled),
             Input::Hold { job, held } => self.on_hold(job, held),
             Input::Done { worker, lease, range, busy } => self.on_done(now, worker, lease, range, busy),
-            Input::Failed { worker, lease, index, class } => self.on_failed(now, worker, lease, index, class),
+            Input::Failed { worker, lease, index, class, busy } => {
+                self.on_failed(now, worker, lease, index, class, busy);
+            }
             Input::Returned { worker, lease, range } => self.on_returned(now, worker, lease, range),
             Input::Trouble { worker, job } => self.on_trouble(worker, job),
         }

@@ -133,6 +133,7 @@ impl Scheduler {
         id: LeaseId,
         index: u64,
         class: FailureClass,
+        busy: Span,
     ) {
         let range = IndexRange::from_count(index, 1);
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
@@ -166,6 +167,10 @@ impl Scheduler {
         } else {
             Output::Fail { job: job_id, index, class, charged, pos }
         });
+        // How long a task runs that its executor did not survive is not known.
+        if class != FailureClass::Crashed {
+            self.measured(id, job_id, 1, busy);
+        }
         self.finish_lease(id);
         self.settle(job_id);
     }

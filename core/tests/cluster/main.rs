@@ -111,7 +111,10 @@ fn take(world: &mut World, step: Step) {
             world.tell(match what {
                 0 => Input::Done { worker, lease, range, busy: Span(1) },
                 1 => Input::Returned { worker, lease, range },
-                2 => Input::Failed { worker, lease, index: range.start, class: FailureClass::Failed },
+                2 => {
+                    let (index, class) = (range.start, FailureClass::Failed);
+                    Input::Failed { worker, lease, index, class, busy: Span(1) }
+                }
                 _ => Input::Trouble { worker, job: JobId(lease.0) },
             });
         }
@@ -285,7 +288,7 @@ fn lies_change_nothing() {
             let index = range.start;
             for lie in [
                 Input::Done { worker, lease, range, busy: Span(u64::MAX) },
-                Input::Failed { worker, lease, index, class: FailureClass::Failed },
+                Input::Failed { worker, lease, index, class: FailureClass::Failed, busy: Span(1) },
                 Input::Returned { worker, lease, range },
                 Input::Done { worker: WorkerId(99), lease, range, busy: Span(1) },
             ] {

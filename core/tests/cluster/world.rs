@@ -402,7 +402,7 @@ impl Worker {
                 self.up.push_back((done, self.handed.take()));
             }
             Out::ReportFailed { lease, index, class } => {
-                self.up.push_back((Input::Failed { worker, lease, index, class }, None));
+                self.up.push_back((Input::Failed { worker, lease, index, class, busy: Span(1_000) }, None));
             }
             Out::Return { lease, range } => {
                 self.up.push_back((Input::Returned { worker, lease, range }, None));

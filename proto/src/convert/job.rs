@@ -111,21 +111,21 @@ fn job_spec(wire: &v1::JobSpec) -> Result<JobSpec, ConvertError> {
         (false, true, _) => return wrong("a job with inputs must be open: they come through Feed"),
         (false, false, 0) => return wrong("a closed job has at least one"),
     }
-    let or_default = |given, default| if given == 0 { default } else { given };
     Ok(JobSpec {
         tasks: at_most("spec.tasks", wire.tasks, TASKS_MAX)?,
         open: wire.open,
-        weight: at_most("spec.weight", or_default(wire.weight, 1), WEIGHT_MAX)?,
+        weight: at_most("spec.weight", wire.weight.max(1), WEIGHT_MAX)?,
         priority: wire.priority,
-        max_attempts: at_most(
-            "spec.max_attempts",
-            or_default(wire.max_attempts, MAX_ATTEMPTS_DEFAULT),
-            MAX_ATTEMPTS_MAX,
-        )?,
+        max_attempts: max_attempts("spec.max_attempts", wire.max_attempts)?,
         shape: shape_request(wire.shape)?,
         oversubscribe: wire.shape.is_some_and(|shape| shape.oversubscribe),
         reduce: wire.reduce,
     })
+}
+
+/// Attempts at a task.
+pub(super) fn max_attempts(field: &'static str, wire: u32) -> Result<u32, ConvertError> {
+    at_most(field, if wire == 0 { MAX_ATTEMPTS_DEFAULT } else { wire }, MAX_ATTEMPTS_MAX)
 }
 
 fn outputs(wire: i32) -> Result<Outputs, ConvertError> {

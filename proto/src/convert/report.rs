@@ -91,6 +91,8 @@ pub struct TaskFailure {
     pub class: FailureClass,
     /// In words.
     pub message: String,
+    /// Thread time of the attempt that no block counts.
+    pub busy: Span,
 }
 
 /// A job that a worker cannot run.
@@ -128,6 +130,8 @@ pub struct Phases {
     pub busy: Span,
     /// Slot time that the job had.
     pub slot: Span,
+    /// Attempts that an executor repeated at once, inside a leaf of a reduction.
+    pub retried: u64,
 }
 
 impl TryFrom<v1::WorkerHello> for Hello {
@@ -234,6 +238,7 @@ impl TryFrom<v1::TaskFailure> for TaskFailure {
             index: at_most("index", wire.index, TASKS_MAX - 1)?,
             class: failure_class(wire.class)?,
             message: words(wire.message),
+            busy: Span(at_most("busy_ns", wire.busy_ns, BUSY_MAX_NS)?),
         })
     }
 }
@@ -249,6 +254,7 @@ impl TryFrom<v1::PhaseStats> for Phases {
             report: sketch(wire.report)?,
             busy: Span(wire.busy_ns),
             slot: Span(wire.slot_ns),
+            retried: at_most("retried", wire.retried, TASKS_MAX)?,
         })
     }
 }
@@ -263,6 +269,7 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         report: sketch_to_wire(&phases.report),
         busy_ns: phases.busy.0,
         slot_ns: phases.slot.0,
+        retried: phases.retried,
     }
 }
 

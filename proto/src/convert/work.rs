@@ -8,6 +8,7 @@ use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::scheduler::{Grant, GrantKind};
 use muster_core::shape::Shape;
 
+use super::job::max_attempts;
 use super::scalar::{PluginRef, block, block_to_wire, plugin, plugin_to_wire, shape, shape_to_wire};
 use super::{COMBINE_BLOCKS_MAX, ConvertError, PARAMS_MAX_BYTES, TASKS_MAX};
 use super::{all, at_most, malformed, protocol, some_range};
@@ -65,6 +66,8 @@ pub struct JobOpen {
     pub weight: u32,
     /// Its tasks have inputs.
     pub has_inputs: bool,
+    /// Attempts at one of its tasks, at least 1.
+    pub max_attempts: u32,
 }
 
 /// A lease as it reaches a worker.
@@ -131,6 +134,7 @@ impl TryFrom<v1::JobOpen> for JobOpen {
             result_max_bytes: wire.result_max_bytes,
             weight: wire.weight.max(1),
             has_inputs: wire.has_inputs,
+            max_attempts: max_attempts("max_attempts", wire.max_attempts)?,
         })
     }
 }
@@ -149,6 +153,7 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         result_max_bytes: open.result_max_bytes,
         weight: open.weight,
         has_inputs: open.has_inputs,
+        max_attempts: open.max_attempts,
     }
 }
 

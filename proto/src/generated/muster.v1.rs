@@ -47,6 +47,9 @@ pub struct TaskFailure {
     pub class: i32,
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+    /// thread time of the attempt that no ResultBlock counts
+    #[prost(uint64, tag = "5")]
+    pub busy_ns: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
@@ -178,6 +181,9 @@ pub struct JobOpen {
     pub weight: u32,
     #[prost(bool, tag = "10")]
     pub has_inputs: bool,
+    /// of a task; 0 = 3
+    #[prost(uint32, tag = "11")]
+    pub max_attempts: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginRef {
@@ -308,6 +314,9 @@ pub struct PhaseStats {
     /// slot time the job had
     #[prost(uint64, tag = "6")]
     pub slot_ns: u64,
+    /// attempts repeated at once, inside a leaf
+    #[prost(uint64, tag = "7")]
+    pub retried: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExecutorExit {

@@ -17,8 +17,8 @@ pub(super) enum Arrived<'a> {
     Nothing,
     /// Results that were just handed in.
     Results { range: IndexRange, items: &'a Items, busy_ns: u64, ended_ns: u64, skipped: &'a [u64] },
-    /// Why a task failed.
-    Failure(&'a str),
+    /// Why a task failed, and how long it ran.
+    Failure { text: &'a str, busy_ns: u64 },
 }
 
 impl Driver {
@@ -81,11 +81,14 @@ impl Driver {
                 Output::Forward { lease, range } => self.forward(lease, range, &arrived),
                 Output::Refuse { range, .. } => self.metrics.results_refused(range.len()),
                 Output::ReportFailed { lease, index, class } => {
-                    let text = if let Arrived::Failure(text) = arrived { text } else { class.name() };
+                    let (text, busy_ns) = match arrived {
+                        Arrived::Failure { text, busy_ns } => (text, busy_ns),
+                        Arrived::Nothing | Arrived::Results { .. } => (class.name(), 0),
+                    };
                     if let Some(job) = self.leases.get(&lease).and_then(|lease| self.jobs.get(&lease.job)) {
                         self.metrics.attempt_failed(&job.plugin.name, class);
                     }
-                    self.report.failure(lease, index, class, text.to_owned());
+                    self.report.failure(lease, index, class, text.to_owned(), busy_ns);
                 }
                 Output::Return { lease, range } => self.report.returned(lease, range),
                 Output::ReportTrouble { job } => {
@@ -134,6 +137,7 @@ impl Driver {
             first_slot: seat.first_slot,
             reduce_leaf: job.open.reduce_leaf.unwrap_or(0),
             result_bytes_max: job.open.result_max_bytes,
+            max_attempts: job.open.max_attempts,
         });
         executor.send(open.encode(), descriptors);
     }

@@ -66,7 +66,8 @@ impl Driver {
         job.frame_arrived();
         job.phases.dispatch.merge(&batch.dispatch);
         job.phases.run.merge(&batch.run);
-        job.phases.busy += Span(batch.failed_busy_ns);
+        job.phases.retried += batch.retried;
+        job.phases.busy += Span(batch.failures.iter().map(|failure| failure.busy_ns).sum());
         for block in &batch.blocks {
             job.phases.busy += Span(block.busy_ns);
         }
@@ -84,9 +85,12 @@ impl Driver {
     }
 
     fn on_failure(&mut self, job: JobId, failure: Failure) {
-        let Failure { place, index, class, text } = failure;
+        let Failure { place, index, class, text, busy_ns } = failure;
         match self.lease_at(job, place) {
-            Some(lease) => self.feed_with(Input::Failed { lease, index, class }, Arrived::Failure(&text)),
+            Some(lease) => {
+                let arrived = Arrived::Failure { text: &text, busy_ns };
+                self.feed_with(Input::Failed { lease, index, class }, arrived);
+            }
             None => self.metrics.results_refused(1),
         }
     }
@@ -147,7 +151,7 @@ impl Driver {
         let Held { claims, running } =
             executor.seat.map(|seat| self.clear_seat(seat, cause, &detail)).unwrap_or_default();
         let input = Input::ExecutorExited { executor: id, cause, held: claims, running };
-        self.feed_with(input, Arrived::Failure(&detail));
+        self.feed_with(input, Arrived::Failure { text: &detail, busy_ns: 0 });
         if let Some(seat) = executor.seat {
             // It may have claimed the last of an entry and said nothing more.
             self.note_drained(seat.job);

@@ -66,10 +66,17 @@ impl ReportBuilder {
     }
 
     /// Adds a failed attempt.
-    pub fn failure(&mut self, lease: LeaseId, index: u64, class: FailureClass, message: String) {
+    pub fn failure(
+        &mut self,
+        lease: LeaseId,
+        index: u64,
+        class: FailureClass,
+        message: String,
+        busy_ns: u64,
+    ) {
         self.bytes += ENTRY_BYTES + message.len();
         let class = failure_class_to_wire(class).into();
-        self.report.failures.push(v1::TaskFailure { lease: lease.0, index, class, message });
+        self.report.failures.push(v1::TaskFailure { lease: lease.0, index, class, message, busy_ns });
     }
 
     /// Gives tasks back.

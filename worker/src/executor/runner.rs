@@ -75,15 +75,14 @@ impl<'a> Runner<'a> {
             let (range, busy) = (IndexRange::from_count(at, done), now - from_ns);
             if done > 0 {
                 held.gather.add_results(place, range, &self.out.lens, &self.out.data, busy, now);
-            } else {
-                held.gather.failed_busy_ns += busy;
             }
             if sample {
                 held.gather.run.record(Span(busy));
             }
             at = range.end;
             if let Step::Failed(_, error) = step {
-                held.gather.add_failure(failure(place, at, &error));
+                let busy_ns = if done > 0 { 0 } else { busy };
+                held.gather.add_failure(failure(place, at, &error, busy_ns));
                 at += 1;
             }
             if held.is_full() {
@@ -143,7 +142,8 @@ impl<'a> Runner<'a> {
 
     /// Runs a claim of a job whose results are combined: sends partial results of aligned blocks.
     fn run_reduced(&mut self, place: EntryUse, claim: &Claim, begun_ns: u64) -> u64 {
-        let mut tree = Tree::new(claim.range, self.shared.open.reduce_leaf);
+        let open = &self.shared.open;
+        let mut tree = Tree::new(claim.range, open.reduce_leaf, open.max_attempts);
         let (mut at, mut from_ns, mut first) = (claim.range.start, begun_ns, true);
         while at < claim.range.end {
             // A task that is tried again has an attempt number of its own.
@@ -159,7 +159,9 @@ impl<'a> Runner<'a> {
             (self.out.lens, self.out.data) = (lens, data);
             at += done;
             if let Step::Failed(_, error) = step {
-                at += u64::from(tree.fail(self, at, &error));
+                let fails = tree.fail(self, at, &error);
+                at += u64::from(fails);
+                self.shared.holdings.lock(self.ordinal).gather.retried += u64::from(!fails);
             }
             let now = monotonic_ns();
             if first {
@@ -172,11 +174,10 @@ impl<'a> Runner<'a> {
         let busy = ended_ns.saturating_sub(begun_ns);
         let tasks = claim.range.len().max(1);
         let mut held = self.shared.holdings.lock(self.ordinal);
-        if partials.is_empty() {
-            held.gather.failed_busy_ns += busy;
-        }
+        // The time of tasks that failed is in the partial results, unless there is none.
+        let mut failed_ns = if partials.is_empty() { busy } else { 0 };
         for (index, error) in failures {
-            held.gather.add_failure(failure(place, index, &error));
+            held.gather.add_failure(failure(place, index, &error, std::mem::take(&mut failed_ns)));
         }
         for partial in partials {
             let range = partial.block.range();
@@ -202,7 +203,7 @@ impl<'a> Runner<'a> {
             Ok(bytes) => {
                 held.gather.add_combined(place, claim.range, &bytes, Vec::new(), busy, ended_ns);
             }
-            Err(error) => held.gather.add_failure(failure(place, claim.range.start, &error)),
+            Err(error) => held.gather.add_failure(failure(place, claim.range.start, &error, busy)),
         }
         busy
     }
@@ -218,8 +219,8 @@ fn nothing_done() -> TaskError {
     TaskError { kind: ErrorKind::Abi, code: 0, message }
 }
 
-fn failure(place: EntryUse, index: u64, error: &TaskError) -> Failure {
-    Failure { place, index, class: class_of(error.kind), text: error.to_string() }
+fn failure(place: EntryUse, index: u64, error: &TaskError, busy_ns: u64) -> Failure {
+    Failure { place, index, class: class_of(error.kind), text: error.to_string(), busy_ns }
 }
 
 /// What a kind of error means for the task.

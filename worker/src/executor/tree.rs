@@ -8,10 +8,6 @@ use muster_core::range::IndexRange;
 use muster_core::reduce::{Block, fold_size, parts};
 use muster_plugin_host::{Accumulator, ErrorKind, Take, TaskError};
 
-/// How often a task of a wider leaf is tried here: were every such task tried elsewhere, there would be as many
-/// partial results as the leaf was to save.
-const LEAF_ATTEMPTS: u32 = 3;
-
 /// A partial result as it is sent.
 #[derive(Debug)]
 pub(super) struct Partial {
@@ -39,6 +35,9 @@ pub(super) struct Tree {
     failures: Vec<(u64, TaskError)>,
     /// How often the task that is to come has failed.
     attempts: u32,
+    /// How often a task of a wider leaf is tried here: were every such task tried elsewhere, there would be as
+    /// many partial results as the leaf was to save.
+    max_attempts: u32,
 }
 
 /// A block of whole folds.
@@ -51,7 +50,7 @@ struct Node {
 }
 
 impl Tree {
-    pub fn new(claim: IndexRange, leaf: u64) -> Self {
+    pub fn new(claim: IndexRange, leaf: u64, max_attempts: u32) -> Self {
         let fold = fold_size(leaf);
         let mut parts: Vec<Block> = parts(claim, fold).collect();
         parts.reverse();
@@ -64,6 +63,7 @@ impl Tree {
             lists: Vec::new(),
             failures: Vec::new(),
             attempts: 0,
+            max_attempts,
         }
     }
 
@@ -97,7 +97,7 @@ impl Tree {
     /// A task failed; `false`: it should be tried again.
     pub fn fail(&mut self, runner: &mut Runner<'_>, index: u64, error: &TaskError) -> bool {
         self.attempts += 1;
-        if self.leaves_out && class_of(error.kind).retryable() && self.attempts < LEAF_ATTEMPTS {
+        if self.leaves_out && class_of(error.kind).retryable() && self.attempts < self.max_attempts {
             return false;
         }
         self.attempts = 0;

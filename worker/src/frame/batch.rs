@@ -26,8 +26,8 @@ pub struct Batch {
     pub blocks: Vec<Block>,
     /// Tasks that failed.
     pub failures: Vec<Failure>,
-    /// Thread time of failed tasks that no block counts.
-    pub failed_busy_ns: u64,
+    /// Attempts that were repeated at once, inside a leaf of a reduction.
+    pub retried: u64,
     /// Times from publishing to claiming, a time per task.
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
@@ -64,11 +64,13 @@ pub struct Failure {
     pub class: FailureClass,
     /// In words.
     pub text: String,
+    /// Thread time of the attempt that no block counts.
+    pub busy_ns: u64,
 }
 
 /// Bytes that a block, a failure and a sketch's bucket take at least.
 const BLOCK_BYTES_MIN: usize = 56;
-pub(super) const FAILURE_BYTES_MIN: usize = 17;
+pub(super) const FAILURE_BYTES_MIN: usize = 25;
 const BUCKET_BYTES: usize = 10;
 
 impl Batch {
@@ -78,7 +80,7 @@ impl Batch {
         let (dispatch, run) = (sketch(fields)?, sketch(fields)?);
         let failures = fields.count("failures", FAILURE_BYTES_MIN)?;
         let failures = (0..failures).map(|_| failure(fields)).collect::<Result<_, _>>()?;
-        let failed_busy_ns = fields.u64("busy of failures")?;
+        let retried = fields.u64("retried")?;
         let blocks = fields.count("blocks", BLOCK_BYTES_MIN)?;
         let mut heads = (0..blocks).map(|_| head(fields)).collect::<Result<Vec<_>, _>>()?;
         for (block, layout) in &mut heads {
@@ -88,7 +90,7 @@ impl Batch {
             block.results.data = fields.take("results", layout.bytes)?;
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
-        Ok(Self { job, blocks, failures, failed_busy_ns, dispatch, run })
+        Ok(Self { job, blocks, failures, retried, dispatch, run })
     }
 }
 
@@ -121,7 +123,8 @@ fn failure(fields: &mut Reader) -> Result<Failure, FrameError> {
     let place = EntryUse { entry: fields.u16("entry")?, generation: fields.u16("generation")? };
     let index = fields.u64("index")?;
     let class = class_from_code(fields.u8("class")?)?;
-    Ok(Failure { place, index, class, text: fields.text("text")? })
+    let busy_ns = fields.u64("busy of a failure")?;
+    Ok(Failure { place, index, class, text: fields.text("text")?, busy_ns })
 }
 
 fn sketch(fields: &mut Reader) -> Result<Sketch, FrameError> {

@@ -16,8 +16,8 @@ pub struct Gather {
     lengths: Vec<u32>,
     data: Vec<u8>,
     failure_bytes: usize,
-    /// Thread time of failed tasks that no block counts.
-    pub failed_busy_ns: u64,
+    /// Attempts that were repeated at once, inside a leaf of a reduction.
+    pub retried: u64,
     /// Times from publishing to claiming.
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
@@ -143,9 +143,10 @@ impl Gather {
             frame.u16(failure.place.generation);
             frame.u64(failure.index);
             frame.u8(class_code(failure.class));
+            frame.u64(failure.busy_ns);
             frame.text(&failure.text);
         }
-        frame.u64(self.failed_busy_ns);
+        frame.u64(self.retried);
         frame.u32(self.heads.len() as u32);
         for head in &self.heads {
             head.write(&mut frame);
@@ -167,7 +168,7 @@ impl Gather {
         self.lengths.clear();
         self.data.clear();
         self.failure_bytes = 0;
-        self.failed_busy_ns = 0;
+        self.retried = 0;
         self.dispatch.clear();
         self.run.clear();
     }
@@ -223,7 +224,7 @@ impl Batch {
         let mut gather = Gather::new(self.job);
         (gather.dispatch, gather.run) = (self.dispatch.clone(), self.run.clone());
         gather.failures.clone_from(&self.failures);
-        gather.failed_busy_ns = self.failed_busy_ns;
+        gather.retried = self.retried;
         for block in &self.blocks {
             let lengths = match block.results.lengths.as_slice() {
                 [] => vec![block.results.width; block.items as usize],

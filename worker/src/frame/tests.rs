@@ -49,16 +49,16 @@ fn neighbouring_claims_become_one_block() {
 fn combined_results_and_failures_keep_their_facts() {
     let mut gather = Gather::new(1);
     gather.add_combined(PLACE, IndexRange::new(0, 8), b"sum", vec![2, 5], 10, 20);
-    let failure =
-        Failure { place: PLACE, index: 5, class: FailureClass::Panicked, text: "it broke".to_owned() };
+    let text = "it broke".to_owned();
+    let failure = Failure { place: PLACE, index: 5, class: FailureClass::Panicked, text, busy_ns: 77 };
     gather.add_failure(failure.clone());
-    gather.failed_busy_ns = 77;
+    gather.retried = 9;
     gather.dispatch.record_many(Span(500), 8);
     gather.run.record(Span(70));
     let batch = sent(&gather);
     assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
     assert_eq!(items(&batch.blocks[0]), [b"sum"]);
-    assert_eq!((batch.failures, batch.failed_busy_ns), (vec![failure], 77));
+    assert_eq!((batch.failures, batch.retried), (vec![failure], 9));
     assert_eq!((batch.dispatch, batch.run), (gather.dispatch.clone(), gather.run.clone()));
 }
 

@@ -41,6 +41,8 @@ pub struct OpenJob {
     pub reduce_leaf: u64,
     /// The largest result of one task, in bytes.
     pub result_bytes_max: u64,
+    /// Attempts at one task.
+    pub max_attempts: u32,
 }
 
 const LOAD: u8 = 1;
@@ -68,6 +70,7 @@ impl ToExecutor {
                 frame.u32(open.first_slot);
                 frame.u64(open.reduce_leaf);
                 frame.u64(open.result_bytes_max);
+                frame.u32(open.max_attempts);
             }
             Self::Close { job } => {
                 frame.u8(CLOSE);
@@ -92,6 +95,7 @@ impl ToExecutor {
                 first_slot: fields.u32("first_slot")?,
                 reduce_leaf: fields.u64("reduce_leaf")?,
                 result_bytes_max: fields.u64("result_bytes_max")?,
+                max_attempts: fields.u32("max_attempts")?,
             }),
             CLOSE => Self::Close { job: fields.u64("job")? },
             STOP => Self::Stop,
