@@ -1,5 +1,6 @@
 //! The shell that runs a command, and the process group that it leads.
 
+use crate::guard::Guarded;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::fs::File;
@@ -20,6 +21,8 @@ pub struct Group {
     /// Readable when the child has ended.
     end: OwnedFd,
     status: Option<ExitStatus>,
+    /// Until the child is waited for.
+    guarded: Option<Guarded>,
 }
 
 impl Group {
@@ -29,11 +32,11 @@ impl Group {
             .ok()
             .and_then(Pid::from_raw)
             .ok_or_else(|| Error::from(ErrorKind::InvalidData))
-            .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
+            .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?, Guarded::new(child.id())?)));
         match watched {
-            Ok((pid, end)) => Ok(Self { child, pid, end, status: None }),
+            Ok((pid, end, guarded)) => Ok(Self { child, pid, end, status: None, guarded: Some(guarded) }),
             Err(error) => {
-                // Nobody could notice its end.
+                // Nobody could notice its end, or nobody would end it.
                 let _ = child.kill();
                 let _ = child.wait();
                 Err(error)
@@ -53,6 +56,7 @@ impl Group {
         }
         // Until the child is waited for, its number cannot become that of another group.
         let _ = kill_process_group(self.pid, Signal::KILL);
+        self.guarded = None;
         let status = self.child.wait()?;
         self.status = Some(status);
         Ok(status)

@@ -12,6 +12,7 @@
 
 mod capture;
 mod group;
+mod guard;
 mod outcome;
 mod run;
 mod template;

@@ -295,7 +295,7 @@ impl Driver {
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
         self.end_hung_loads(now);
         let quiet: Vec<JobId> =
-            self.jobs.iter_mut().filter_map(|(&id, job)| job.is_quiet().then_some(id)).collect();
+            self.jobs.iter_mut().filter_map(|(&id, job)| job.is_quiet(now).then_some(id)).collect();
         for job in quiet {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
             self.feed(Input::Quiet { job });

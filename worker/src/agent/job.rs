@@ -87,13 +87,33 @@ struct SlotTime {
     since: Time,
 }
 
+/// How often every thread must be seen asleep before tasks count as lost,
+const QUIET_TIMES: u32 = 3;
+/// and how long after the last time.
+const QUIET_PAUSE: Span = Span::from_millis(500);
+
 /// Watches for tasks that the page has lost.
 #[derive(Debug, Default)]
 struct Quiet {
     /// Frames that have arrived.
     frames: u64,
-    /// The number of frames when every thread was last seen asleep.
-    asleep_at: Option<u64>,
+    /// The number of frames since every thread was seen asleep, when it was last seen so, and how often.
+    asleep: Option<(u64, Time, u32)>,
+}
+
+impl Quiet {
+    /// Whether all threads have been asleep for long enough; `asleep`: they are now.
+    fn check(&mut self, asleep: bool, now: Time) -> bool {
+        let frames = self.frames;
+        let seen = match self.asleep.filter(|&(then, ..)| asleep && then == frames) {
+            Some((_, last, times)) if now.since(last) < QUIET_PAUSE => (frames, last, times),
+            Some((_, _, times)) => (frames, now, times + 1),
+            None => (frames, now, 1),
+        };
+        let quiet = asleep && seen.2 >= QUIET_TIMES;
+        self.asleep = (asleep && !quiet).then_some(seen);
+        quiet
+    }
 }
 
 impl JobState {
@@ -156,14 +176,14 @@ impl JobState {
         self.quiet.frames += 1;
     }
 
-    /// Whether every thread has slept since the last call and nothing came meanwhile, although leases are in
-    /// force: what they wait for is not in the page any more.
-    pub fn is_quiet(&mut self) -> bool {
+    /// Whether every thread was asleep at several calls and nothing came in between, although leases are in
+    /// force: what they wait for is not in the page any more. Calls that follow at once count as one: what the
+    /// executors have sent may not have been read yet, also after this process was stopped for long.
+    pub fn is_quiet(&mut self, now: Time) -> bool {
         let Some(memory) = self.memory.as_ref().filter(|_| self.leases > 0) else { return false };
         let asleep = memory.page.slot_records().iter().all(|slot| slot.parked.load(SeqCst) != 0)
             && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0);
-        let before = std::mem::replace(&mut self.quiet.asleep_at, asleep.then_some(self.quiet.frames));
-        asleep && before == Some(self.quiet.frames)
+        self.quiet.check(asleep, now)
     }
 }
 
@@ -272,5 +292,30 @@ impl Memory {
             .map_or(u64::MAX, |published| published.range.start + u64::from(word.next));
         let taken = IndexRange::new(range.start, range.end.min(unclaimed_from));
         (!taken.is_empty()).then_some((lease, taken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_lost_when_all_threads_sleep_for_long_and_nothing_comes() {
+        let at = |millis| Time::ZERO + Span::from_millis(millis);
+        let mut quiet = Quiet::default();
+        // Checks that follow each other at once say nothing, nor does a long time between two.
+        let first: Vec<bool> = [0, 0, 1, 2, 3, 10_000].iter().map(|&ms| quiet.check(true, at(ms))).collect();
+        assert_eq!(first, [false; 6]);
+        assert!(!quiet.check(true, at(10_001)));
+        assert!(quiet.check(true, at(10_500)));
+        assert!(!quiet.check(true, at(20_000)), "it starts from the beginning");
+        assert!(!quiet.check(true, at(21_000)));
+        quiet.frames += 1;
+        assert!(!quiet.check(true, at(22_000)), "a frame came");
+        assert!(!quiet.check(true, at(23_000)));
+        assert!(!quiet.check(false, at(24_000)), "a thread was awake");
+        assert!(!quiet.check(true, at(25_000)));
+        assert!(!quiet.check(true, at(26_000)));
+        assert!(quiet.check(true, at(27_000)));
     }
 }
