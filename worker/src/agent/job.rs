@@ -88,7 +88,7 @@ struct SlotTime {
 }
 
 /// How often every thread must be seen asleep before tasks count as lost,
-const QUIET_TIMES: u32 = 3;
+const QUIET_TIMES: u32 = 10;
 /// and how long after the last time.
 const QUIET_PAUSE: Span = Span::from_millis(500);
 
@@ -304,18 +304,18 @@ mod tests {
         let at = |millis| Time::ZERO + Span::from_millis(millis);
         let mut quiet = Quiet::default();
         // Checks that follow each other at once say nothing, nor does a long time between two.
-        let first: Vec<bool> = [0, 0, 1, 2, 3, 10_000].iter().map(|&ms| quiet.check(true, at(ms))).collect();
-        assert_eq!(first, [false; 6]);
-        assert!(!quiet.check(true, at(10_001)));
-        assert!(quiet.check(true, at(10_500)));
-        assert!(!quiet.check(true, at(20_000)), "it starts from the beginning");
-        assert!(!quiet.check(true, at(21_000)));
+        let first: Vec<bool> = (0..100).map(|ms| quiet.check(true, at(ms))).collect();
+        assert_eq!(first, [false; 100]);
+        let sleep = |quiet: &mut Quiet, times: u32, from: u64| {
+            (0..u64::from(times)).filter(|&time| quiet.check(true, at(from + 500 * time))).count()
+        };
+        assert_eq!(sleep(&mut quiet, QUIET_TIMES - 2, 10_000), 0);
+        assert!(quiet.check(true, at(20_000)));
+        assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 30_000), 0, "it starts from the beginning");
         quiet.frames += 1;
-        assert!(!quiet.check(true, at(22_000)), "a frame came");
-        assert!(!quiet.check(true, at(23_000)));
-        assert!(!quiet.check(false, at(24_000)), "a thread was awake");
-        assert!(!quiet.check(true, at(25_000)));
-        assert!(!quiet.check(true, at(26_000)));
-        assert!(quiet.check(true, at(27_000)));
+        assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 40_000), 0, "a frame came");
+        assert!(!quiet.check(false, at(50_000)), "a thread was awake");
+        assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 60_000), 0);
+        assert!(quiet.check(true, at(70_000)));
     }
 }
