@@ -4,12 +4,17 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::TlsStream;
 use tonic::transport::server::Connected;
+
+/// What every HTTP/2 client sends first is this long.
+const PREFACE_BYTES: usize = 24;
 
 /// Who is at the other end, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,14 @@ impl fmt::Display for Peer {
 pub struct Connection {
     wire: Wire,
     peer: Peer,
+    preface: Option<Preface>,
+}
+
+/// What a client still has to send, and by when.
+#[derive(Debug)]
+struct Preface {
+    missing_bytes: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +75,30 @@ pub(super) enum Wire {
 
 impl Connection {
     pub(super) fn new(wire: Wire, peer: Peer) -> Self {
-        Self { wire, peer }
+        Self { wire, peer, preface: None }
+    }
+
+    /// A client's connection, whose reads fail when the client stays silent for longer than `patience`.
+    pub(super) fn accepted(wire: Wire, peer: Peer, patience: Duration) -> Self {
+        let preface = Preface { missing_bytes: PREFACE_BYTES, deadline: Box::pin(sleep(patience)) };
+        Self { wire, peer, preface: Some(preface) }
+    }
+
+    /// Ready when the time is over in which a client must say something.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(preface) = &mut self.preface else { return Poll::Pending };
+        ready!(preface.deadline.as_mut().poll(cx));
+        tracing::info!(peer = %self.peer, "closed: the client connected and said nothing");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn count_read(&mut self, bytes: usize) {
+        if let Some(preface) = &mut self.preface {
+            preface.missing_bytes = preface.missing_bytes.saturating_sub(bytes);
+            if preface.missing_bytes == 0 {
+                self.preface = None;
+            }
+        }
     }
 }
 
@@ -77,7 +113,7 @@ impl Connected for Connection {
 /// Hands a call to whichever stream there is.
 macro_rules! each {
     ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.get_mut().wire {
+        match &mut $self.as_mut().get_mut().wire {
             Wire::Unix($stream) => $call,
             Wire::Tcp($stream) => $call,
             Wire::Tls($stream) => $call,
@@ -86,18 +122,28 @@ macro_rules! each {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = each!(self, stream => Pin::new(stream).poll_read(cx, buf));
+        if read.is_pending() {
+            return self.poll_silence(cx);
+        }
+        self.count_read(buf.filled().len() - before);
+        read
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -112,11 +158,45 @@ impl AsyncWrite for Connection {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    fn pair() -> (Connection, UnixStream) {
+        let (server, client) = UnixStream::pair().unwrap();
+        (Connection::accepted(Wire::Unix(server), Peer::Unix { uid: 1, pid: 1 }, PATIENCE), client)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_speak_http2_is_not_waited_for() {
+        for said in [&b""[..], b"P", &[b'x'; PREFACE_BYTES - 1]] {
+            let (mut connection, mut client) = pair();
+            client.write_all(said).await.unwrap();
+            let mut read = Vec::new();
+            let error = connection.read_to_end(&mut read).await.unwrap_err();
+            assert_eq!((error.kind(), read.as_slice()), (io::ErrorKind::TimedOut, said));
+        }
+    }
+
+    #[tokio::test]
+    async fn after_its_first_words_a_client_may_be_silent() {
+        let (mut connection, mut client) = pair();
+        client.write_all(&[b'x'; PREFACE_BYTES]).await.unwrap();
+        connection.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        sleep(2 * PATIENCE).await;
+        client.write_all(b"y").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'y');
     }
 }

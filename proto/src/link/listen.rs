@@ -25,7 +25,7 @@ use super::connection::{Connection, Peer, Wire};
 use super::error::ListenError;
 use super::{
     ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES, private_file,
+    KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, private_file,
 };
 use crate::FRAME_BYTES;
 
@@ -144,7 +144,7 @@ async fn accept_unix(listener: UnixListener, sender: mpsc::Sender<Connection>) {
             Ok((stream, Peer::Unix { uid: peer.uid(), pid: peer.pid().unwrap_or(0).cast_unsigned() }))
         });
         let Some((stream, peer)) = kept(accepted).await else { continue };
-        if sender.send(Connection::new(Wire::Unix(stream), peer)).await.is_err() {
+        if sender.send(Connection::accepted(Wire::Unix(stream), peer, PREFACE_TIMEOUT)).await.is_err() {
             return;
         }
     }
@@ -153,7 +153,11 @@ async fn accept_unix(listener: UnixListener, sender: mpsc::Sender<Connection>) {
 async fn accept_plain(listener: TcpListener, sender: mpsc::Sender<Connection>) {
     loop {
         let Some((stream, address)) = kept(accept_tcp(&listener).await).await else { continue };
-        if sender.send(Connection::new(Wire::Tcp(stream), Peer::Tcp { address })).await.is_err() {
+        if sender
+            .send(Connection::accepted(Wire::Tcp(stream), Peer::Tcp { address }, PREFACE_TIMEOUT))
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -179,7 +183,7 @@ async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
             drop(permit);
             let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
             // Fails only when the listener is gone.
-            let _ = sender.send(Connection::new(wire, Peer::Tcp { address })).await;
+            let _ = sender.send(Connection::accepted(wire, Peer::Tcp { address }, PREFACE_TIMEOUT)).await;
         });
     }
 }

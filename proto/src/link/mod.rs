@@ -31,6 +31,8 @@ use std::time::Duration;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take for its TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connected client may take until it speaks HTTP/2.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes that may be under way at the same time; further clients wait.
 pub const HANDSHAKES_MAX: usize = 512;
 
