@@ -144,6 +144,14 @@ fn durations_and_sizes_need_a_unit() {
     {
         refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
     }
+    for (name, shown) in [("../x", "`../x`"), ("", "``"), ("a/b", "`a/b`"), ("a\nb", "`a\\nb`")] {
+        refused(
+            &muster,
+            &["coordinator", "start", "--name", name],
+            2,
+            &[shown, "cannot be a cluster's name"],
+        );
+    }
     for (value, words) in [
         ("4", ["no unit", "4MiB"]),
         ("4MIB", ["unknown unit", "MIB"]),

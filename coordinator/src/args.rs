@@ -34,7 +34,7 @@ pub struct CoordinatorArgs {
     pub plugins: Vec<PathBuf>,
 
     /// The cluster's name
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = parse_name)]
     pub name: String,
 
     /// How long a silent worker keeps its tasks, for example 10s
@@ -77,6 +77,11 @@ impl CoordinatorArgs {
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
         })
     }
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    AccessFolder::check_name(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// A duration with its unit, from one second to one hour.

@@ -358,6 +358,20 @@ async fn tasks_that_come_back_unstarted_waited_once() {
 }
 
 #[tokio::test]
+async fn a_name_that_two_workers_have_drains_neither() {
+    let world = World::start().await;
+    let hello = || v1::WorkerHello { name: "twin".into(), ..fixture::hello(1) };
+    let _first = Worker::attach_as(&world, hello()).await.unwrap();
+    let _second = Worker::attach_as(&world, hello()).await.unwrap();
+    let drain = |worker: &str| v1::DrainRequest { worker: worker.into() };
+    let status = world.cluster().drain(drain("twin")).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert!(status.message().contains("workers 1 and 2 are called"), "{status}");
+    let info = world.cluster().drain(drain("2")).await.unwrap().into_inner();
+    assert_eq!((info.worker, info.state()), (2, v1::WorkerState::Draining));
+}
+
+#[tokio::test]
 async fn a_lease_is_cut_where_its_inputs_do_not_fit_into_a_message() {
     let world = World::start().await;
     let spec = v1::JobSpec { open: true, has_inputs: true, ..world.spec(0).await };

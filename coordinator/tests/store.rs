@@ -409,6 +409,23 @@ fn refuses_what_it_does_not_understand() {
     assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
 }
 
+#[test]
+fn a_database_that_was_emptied_is_no_new_one_and_costs_no_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let digest = store.blobs().put(b"a plugin").unwrap();
+    drop(store);
+    let database = folder.path().join("muster.db");
+    for lose in
+        [|path: &Path| std::fs::write(path, "").unwrap(), |path: &Path| std::fs::remove_file(path).unwrap()]
+    {
+        lose(&database);
+        let error = SqliteStore::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Emptied { .. }), "{error}");
+    }
+    assert!(folder.path().join("blobs").join(blake3::Hash::from_bytes(digest).to_hex().as_str()).exists());
+}
+
 /// What format 2 knows and format 1 did not: how far results were taken.
 #[test]
 fn a_database_of_the_first_format_is_brought_up_to_date() {

@@ -5,7 +5,7 @@ use crate::cluster::{Child, Start, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::summary::{Column, bytes, list, number};
 use crate::terminal::{self, note};
-use muster_proto::link::{AccessFolder, Link, connect};
+use muster_proto::link::{AccessFolder, Link, connect_worker};
 use muster_proto::v1::{self, WorkerState};
 use std::ffi::OsString;
 use std::path::Path;
@@ -134,7 +134,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Starts the same worker again in the background, once the coordinator was seen to answer, and waits until it has
 /// attached: what stops it before that is for whoever started it to know.
 async fn detach(args: &WorkerStartArgs) -> Outcome {
-    let link = connect(&args.worker.clone().into_config()?.target).await?;
+    let link = connect_worker(&args.worker.clone().into_config()?.target).await?;
     let state = AccessFolder::state_home()?;
     let folder = state.join("logs");
     crate::cluster::private_folder(&folder)

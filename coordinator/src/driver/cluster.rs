@@ -123,9 +123,18 @@ impl Driver {
 
     /// Lets a worker, named by name or number, finish what it has and leave.
     pub(super) fn drain(&mut self, query: &str) -> Result<v1::WorkerInfo, Refusal> {
-        let named = self.workers.iter().find(|(_, worker)| worker.hello.name == query).map(|(id, _)| *id);
+        let named: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, it)| it.hello.name == query).map(|(&id, _)| id).collect();
         let numbered = || query.parse().ok().map(WorkerId).filter(|id| self.workers.contains_key(id));
-        let id = named.or_else(numbered).ok_or_else(|| Refusal::NoWorker(query.to_owned()))?;
+        let id = match named[..] {
+            [] => numbered().ok_or_else(|| Refusal::NoWorker(query.to_owned()))?,
+            [only] => only,
+            [..] => {
+                let numbers: Vec<String> = named.iter().map(|id| id.0.to_string()).collect();
+                let numbers = numbers.join(" and ");
+                return Err(Refusal::ManyWorkers { name: query.to_owned(), numbers });
+            }
+        };
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.draining = true;
         }

@@ -73,6 +73,14 @@ pub enum Refusal {
     /// No such worker.
     #[error("worker {} is not attached; see `muster worker ls`", shown(.0))]
     NoWorker(String),
+    /// Several workers have the name.
+    #[error("workers {numbers} are called {}; give a number", shown(.name))]
+    ManyWorkers {
+        /// The name.
+        name: String,
+        /// Their numbers, in words.
+        numbers: String,
+    },
     /// The job takes no more tasks.
     #[error("job {} takes no more tasks: {why}", .job.0)]
     Closed {
@@ -134,7 +142,7 @@ impl Refusal {
             Self::NoJob(_) | Self::Forgotten(_) | Self::NoJobs | Self::NoPlugin(_) | Self::NoWorker(_) => {
                 Code::NotFound
             }
-            Self::ManyPlugins { .. } => Code::InvalidArgument,
+            Self::ManyPlugins { .. } | Self::ManyWorkers { .. } => Code::InvalidArgument,
             Self::OtherBytes { .. } => Code::AlreadyExists,
             Self::PluginInUse { .. }
             | Self::PluginCannot { .. }

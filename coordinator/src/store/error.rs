@@ -48,6 +48,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The database is missing or empty, and what it names is there.
+    #[error(
+        "{path} is missing or empty, but the folder blobs beside it is not; put the database back, or move blobs away"
+    )]
+    Emptied {
+        /// The database file.
+        path: PathBuf,
+    },
     /// Another coordinator took over.
     #[error("a newer coordinator (epoch {found}) took over this state; this one was epoch {held} and stops")]
     StaleEpoch {

@@ -143,12 +143,22 @@ impl AccessFolder {
         }
     }
 
-    fn file(&self, name: &str) -> Result<PathBuf, FileError> {
+    /// Whether this may be a cluster's name: files are called after it.
+    ///
+    /// # Errors
+    /// [`FileError::Name`].
+    pub fn check_name(name: &str) -> Result<(), FileError> {
         if is_name(name) {
-            Ok(self.path.join(format!("{name}{SUFFIX}")))
+            Ok(())
         } else {
-            Err(FileError::Name { name: name.chars().take(NAME_MAX_CHARS).collect() })
+            let shown = name.chars().take(NAME_MAX_CHARS).flat_map(char::escape_debug).collect();
+            Err(FileError::Name { name: shown })
         }
+    }
+
+    fn file(&self, name: &str) -> Result<PathBuf, FileError> {
+        Self::check_name(name)?;
+        Ok(self.path.join(format!("{name}{SUFFIX}")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one function that connects.
+//! The functions that connect: one for clients, one for workers.
 
 use std::future::ready;
 use std::io;
@@ -20,7 +20,7 @@ use tower::service_fn;
 use super::ca::{client_config, is_wrong_peer, server_name};
 use super::connection::{Connection, Peer, Wire};
 use super::error::LinkError;
-use super::guard::is_trusted;
+use super::guard::Role;
 use super::target::{Pin, Target, Token};
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
@@ -61,16 +61,29 @@ impl Interceptor for Bearer {
 /// # Errors
 /// What is wrong, after [`CONNECT_TIMEOUT`] at the latest.
 pub async fn connect(target: &Target) -> Result<Link, LinkError> {
+    connect_as(Role::Client, target).await
+}
+
+/// Connects as [`connect`] does, for a process that will run what the coordinator sends: one of root trusts
+/// no coordinator of another user.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_worker(target: &Target) -> Result<Link, LinkError> {
+    connect_as(Role::Worker, target).await
+}
+
+async fn connect_as(role: Role, target: &Target) -> Result<Link, LinkError> {
     // Boxed: the handshakes' state would be part of every caller's future.
-    match timeout(CONNECT_TIMEOUT, Box::pin(open(target))).await {
+    match timeout(CONNECT_TIMEOUT, Box::pin(open(role, target))).await {
         Ok(link) => link,
         Err(_) => Err(LinkError::Timeout { target: target.to_string(), seconds: CONNECT_TIMEOUT.as_secs() }),
     }
 }
 
-async fn open(target: &Target) -> Result<Link, LinkError> {
+async fn open(role: Role, target: &Target) -> Result<Link, LinkError> {
     let (connection, bearer) = match target {
-        Target::Unix(path) => (open_unix(target, path).await?, Bearer::default()),
+        Target::Unix(path) => (open_unix(role, target, path).await?, Bearer::default()),
         Target::Tls { address, pin, token } => (open_tls(target, address, *pin).await?, Bearer::new(token)),
     };
     let link = InterceptedService::new(channel(target, connection).await?, bearer);
@@ -78,11 +91,10 @@ async fn open(target: &Target) -> Result<Link, LinkError> {
     Ok(link)
 }
 
-async fn open_unix(target: &Target, path: &Path) -> Result<Connection, LinkError> {
+async fn open_unix(role: Role, target: &Target, path: &Path) -> Result<Connection, LinkError> {
     let stream = UnixStream::connect(path).await.map_err(|error| refused(target, error))?;
     let peer = stream.peer_cred().map_err(|error| refused(target, error))?;
-    // A worker runs what its coordinator sends: it must not be somebody else's.
-    if !is_trusted(peer.uid()) {
+    if !role.may_use(peer.uid()) {
         return Err(LinkError::Permission { target: target.to_string() });
     }
     let pid = peer.pid().unwrap_or(0).cast_unsigned();

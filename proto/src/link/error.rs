@@ -32,7 +32,7 @@ pub enum JoinError {
         address: String,
     },
     /// The pin does not decode.
-    #[error("the pin in the join string is damaged ({found} characters, {wanted} wanted): copy all of it")]
+    #[error("the pin in the join string {}: copy all of it", damage(*found, *wanted))]
     Pin {
         /// Its length.
         found: usize,
@@ -40,7 +40,7 @@ pub enum JoinError {
         wanted: usize,
     },
     /// The token does not decode.
-    #[error("the token in the join string is damaged ({found} characters, {wanted} wanted): copy all of it")]
+    #[error("the token in the join string {}: copy all of it", damage(*found, *wanted))]
     Token {
         /// Its length.
         found: usize,
@@ -288,4 +288,12 @@ pub enum FileError {
     /// There is no home folder.
     #[error("neither MUSTER_STATE_HOME, XDG_STATE_HOME nor HOME is an absolute path: set one of them")]
     NoHome,
+}
+
+fn damage(found: usize, wanted: usize) -> String {
+    if found == wanted {
+        "does not decode, at least one of its characters is wrong".to_owned()
+    } else {
+        format!("is damaged ({found} characters, {wanted} wanted)")
+    }
 }

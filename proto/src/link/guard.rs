@@ -67,9 +67,25 @@ impl Interceptor for Guard {
     }
 }
 
-/// Whether this process trusts the user at the other end of a Unix socket: itself and root.
-pub(super) fn is_trusted(uid: u32) -> bool {
-    uid == own_uid() || uid == 0
+/// What this process is to the coordinator that it connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Asks and tells, and runs nothing.
+    Client,
+    /// Runs what the coordinator sends.
+    Worker,
+}
+
+impl Role {
+    /// Whether it may use the Unix socket of this user's coordinator.
+    pub(super) fn may_use(self, uid: u32) -> bool {
+        self.may_use_as(own_uid(), uid)
+    }
+
+    /// Everybody trusts himself and root. Root asks everybody, but runs nothing of theirs.
+    fn may_use_as(self, own: u32, uid: u32) -> bool {
+        uid == own || uid == 0 || (self == Self::Client && own == 0)
+    }
 }
 
 fn own_uid() -> u32 {
@@ -101,6 +117,22 @@ mod tests {
             request.metadata_mut().insert("authorization", text.parse().unwrap());
         }
         request
+    }
+
+    #[test]
+    fn root_asks_every_coordinator_and_works_for_its_own() {
+        for (role, own, uid, may) in [
+            (Role::Client, 0, 1000, true),
+            (Role::Worker, 0, 1000, false),
+            (Role::Worker, 0, 0, true),
+            (Role::Client, 1000, 1001, false),
+            (Role::Worker, 1000, 1001, false),
+            (Role::Client, 1000, 0, true),
+            (Role::Worker, 1000, 0, true),
+            (Role::Worker, 1000, 1000, true),
+        ] {
+            assert_eq!(role.may_use_as(own, uid), may, "{role:?} of {own} at {uid}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! How muster's processes reach each other: one function opens listeners ([`listen`]), one function connects
-//! ([`connect`]). On one machine a link is a Unix socket of mode 0600 whose peer must be the same user; off
-//! the machine it is TLS 1.3 with a private authority, known by its pin, and a bearer token. There is no
-//! third way to be trusted.
+//! How muster's processes reach each other: one function opens listeners ([`listen`]), one connects
+//! ([`connect`], for workers [`connect_worker`]). On one machine a link is a Unix socket of mode 0600 whose peer must
+//! be the same user or root; off the machine it is TLS 1.3 with a private authority, known by its pin, and a bearer
+//! token. There is no third way to be trusted.
 
 mod access;
 mod ca;
@@ -16,7 +16,7 @@ mod target;
 
 pub use access::{Access, AccessFolder};
 pub use ca::Authority;
-pub use connect::{Bearer, Link, connect};
+pub use connect::{Bearer, Link, connect, connect_worker};
 pub use connection::{Connection, Peer};
 pub use error::{FileError, JoinError, LinkError, ListenError};
 pub use guard::Guard;

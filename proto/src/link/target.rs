@@ -240,6 +240,13 @@ mod tests {
             );
         }
         assert!(Target::parse("h:7000").unwrap_err().to_string().contains("join string"));
+        let wrong_end = format!("{}_", &whole[..whole.len() - 1]);
+        assert!(
+            Target::parse(&wrong_end)
+                .unwrap_err()
+                .to_string()
+                .contains("token in the join string does not decode")
+        );
     }
 
     #[test]

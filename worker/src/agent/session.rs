@@ -5,7 +5,7 @@ use crate::error::WorkerError;
 use muster_core::id::Epoch;
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::{ConvertError, Welcome};
-use muster_proto::link::{Link, LinkError, Target, connect};
+use muster_proto::link::{Link, LinkError, Target, connect_worker};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{FromWorker, ToWorker, WorkerHello, from_worker, to_worker};
 use std::time::Duration;
@@ -98,7 +98,7 @@ pub(super) async fn keep_connecting(target: Target, hello: WorkerHello, once: bo
 }
 
 async fn open(target: &Target, hello: WorkerHello) -> Result<Session, SessionError> {
-    let link = connect(target).await?;
+    let link = connect_worker(target).await?;
     let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
     // There is room: the queue is new.
     let _ = outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Hello(hello)) });

@@ -42,6 +42,10 @@ impl SqliteStore {
         let lock = FolderLock::take(folder)?;
         let blobs = Blobs::open(&folder.join("blobs"))?;
         let path = folder.join("muster.db");
+        if !has_bytes(&path) && !has_bytes(&folder.join("muster.db-wal")) && !blobs.list()?.is_empty() {
+            // A new database would name none of them, and they would be swept.
+            return Err(StoreError::Emptied { path });
+        }
         let connection = schema::open(folder, &path)?;
         Ok(Self { connection, folder: folder.to_owned(), blobs, _lock: lock })
     }
@@ -77,6 +81,10 @@ impl SqliteStore {
         }
         Ok(removed)
     }
+}
+
+fn has_bytes(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 impl Store for SqliteStore {
