@@ -111,21 +111,25 @@ impl Started {
         let log = logs.join("coordinator.log");
         let _ = std::fs::remove_file(&log);
         let mut coordinator = Child::start(&arguments, Start::Detached, Some(&log))?;
-        let target = Target::Unix(socket.clone());
+        let folder = AccessFolder::of_user()?;
+        let pid = coordinator.id();
         let deadline = Instant::now() + START_LIMIT;
-        loop {
-            match connect(&target).await {
-                Ok(link) => {
-                    return Ok(Self { coordinator, workers: Vec::new(), logs, socket, link, kept: false });
-                }
-                Err(_) if coordinator.ended().is_some() => return Err(ended("the coordinator", &log)),
-                Err(error) if Instant::now() >= deadline => {
-                    coordinator.signal(libc::SIGKILL);
-                    return Err(error.into());
-                }
-                Err(_) => tokio::time::sleep(START_POLL).await,
+        // Its access file is the last thing that it makes: then commands find it.
+        while !folder.read(&args.name).is_ok_and(|access| access.process.pid == pid) {
+            if coordinator.ended().is_some() {
+                return Err(ended("the coordinator", &log));
             }
+            if Instant::now() >= deadline {
+                coordinator.signal(libc::SIGKILL);
+                return Err(Failure::new(Exit::Connection, "the coordinator did not come up in time")
+                    .hint(format_args!("see the log {}", log.display())));
+            }
+            tokio::time::sleep(START_POLL).await;
         }
+        let link = connect(&Target::Unix(socket.clone()))
+            .await
+            .inspect_err(|_| coordinator.signal(libc::SIGKILL))?;
+        Ok(Self { coordinator, workers: Vec::new(), logs, socket, link, kept: false })
     }
 
     /// Starts the workers and waits until the coordinator sees all of them.
