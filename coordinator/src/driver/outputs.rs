@@ -198,7 +198,7 @@ impl Driver {
         };
         let class = i32::from(failure_class_to_wire(class));
         job.numbers.last_commit = Some(self.clock.now());
-        job.count_failed(v1::TaskFailure { lease: 0, index, class, message: message.clone(), busy_ns: 0 });
+        job.count_failed(v1::TaskFailure { index, class, message: message.clone(), ..Default::default() });
         self.totals.plugin(&job.plugin_name).failed += 1;
         self.count_kept_failure(id, &message);
         self.write(Record::TaskFailed { job: id, index, class, message });

@@ -87,7 +87,7 @@ impl Driver {
         job.partials = left.partials;
         for (index, (class, message)) in left.failed {
             job.settled.insert(IndexRange::from_count(index, 1));
-            job.count_failed(v1::TaskFailure { lease: 0, index, class, message, busy_ns: 0 });
+            job.count_failed(v1::TaskFailure { index, class, message, ..Default::default() });
         }
         let mut bytes = 0;
         for (range, packed) in left.inputs {

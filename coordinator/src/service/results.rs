@@ -218,5 +218,5 @@ fn push_failures(replies: &mut Vec<v1::ResultsReply>, failures: Vec<Failure>) {
 
 fn to_wire(failure: Failure) -> v1::TaskFailure {
     let Failure { index, class, message } = failure;
-    v1::TaskFailure { lease: 0, index, class, message, busy_ns: 0 }
+    v1::TaskFailure { index, class, message, ..Default::default() }
 }

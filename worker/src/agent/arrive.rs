@@ -66,8 +66,10 @@ impl Driver {
         job.frame_arrived();
         job.phases.dispatch.merge(&batch.dispatch);
         job.phases.run.merge(&batch.run);
-        job.phases.retried += batch.retried;
-        job.phases.busy += Span(batch.failures.iter().map(|failure| failure.busy_ns).sum());
+        job.phases.retried = job.phases.retried.saturating_add(batch.retried);
+        for failure in &batch.failures {
+            job.phases.busy += Span(failure.busy_ns);
+        }
         for block in &batch.blocks {
             job.phases.busy += Span(block.busy_ns);
         }

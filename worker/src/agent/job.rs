@@ -95,23 +95,20 @@ const QUIET_PAUSE: Span = Span::from_millis(500);
 /// Watches for tasks that the page has lost.
 #[derive(Debug, Default)]
 struct Quiet {
-    /// Frames that have arrived.
-    frames: u64,
-    /// The number of frames since every thread was seen asleep, when it was last seen so, and how often.
-    asleep: Option<(u64, Time, u32)>,
+    /// When every thread was last seen asleep, and how often since a frame came.
+    asleep: Option<(Time, u32)>,
 }
 
 impl Quiet {
     /// Whether all threads have been asleep for long enough; `asleep`: they are now.
     fn check(&mut self, asleep: bool, now: Time) -> bool {
-        let frames = self.frames;
-        let seen = match self.asleep.filter(|&(then, ..)| asleep && then == frames) {
-            Some((_, last, times)) if now.since(last) < QUIET_PAUSE => (frames, last, times),
-            Some((_, _, times)) => (frames, now, times + 1),
-            None => (frames, now, 1),
+        let times = match self.asleep.filter(|_| asleep) {
+            Some((last, _)) if now.since(last) < QUIET_PAUSE => return false,
+            Some((_, times)) => times + 1,
+            None => 1,
         };
-        let quiet = asleep && seen.2 >= QUIET_TIMES;
-        self.asleep = (asleep && !quiet).then_some(seen);
+        let quiet = asleep && times >= QUIET_TIMES;
+        self.asleep = (asleep && !quiet).then_some((now, times));
         quiet
     }
 }
@@ -173,16 +170,18 @@ impl JobState {
     }
 
     pub fn frame_arrived(&mut self) {
-        self.quiet.frames += 1;
+        self.quiet.asleep = None;
     }
 
     /// Whether every thread was asleep at several calls and nothing came in between, although leases are in
     /// force: what they wait for is not in the page any more. Calls that follow at once count as one: what the
     /// executors have sent may not have been read yet, also after this process was stopped for long.
     pub fn is_quiet(&mut self, now: Time) -> bool {
-        let Some(memory) = self.memory.as_ref().filter(|_| self.leases > 0) else { return false };
-        let asleep = memory.page.slot_records().iter().all(|slot| slot.parked.load(SeqCst) != 0)
-            && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0);
+        let memory = self.memory.as_ref().filter(|_| self.leases > 0);
+        let asleep = memory.is_some_and(|memory| {
+            memory.page.slot_records().iter().all(|slot| slot.parked.load(SeqCst) != 0)
+                && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0)
+        });
         self.quiet.check(asleep, now)
     }
 }
@@ -312,7 +311,7 @@ mod tests {
         assert_eq!(sleep(&mut quiet, QUIET_TIMES - 2, 10_000), 0);
         assert!(quiet.check(true, at(20_000)));
         assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 30_000), 0, "it starts from the beginning");
-        quiet.frames += 1;
+        quiet.asleep = None;
         assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 40_000), 0, "a frame came");
         assert!(!quiet.check(false, at(50_000)), "a thread was awake");
         assert_eq!(sleep(&mut quiet, QUIET_TIMES - 1, 60_000), 0);

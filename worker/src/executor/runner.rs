@@ -159,9 +159,11 @@ impl<'a> Runner<'a> {
             (self.out.lens, self.out.data) = (lens, data);
             at += done;
             if let Step::Failed(_, error) = step {
-                let fails = tree.fail(self, at, &error);
-                at += u64::from(fails);
-                self.shared.holdings.lock(self.ordinal).gather.retried += u64::from(!fails);
+                if tree.fail(self, at, &error) {
+                    at += 1;
+                } else {
+                    self.shared.holdings.lock(self.ordinal).gather.retried += 1;
+                }
             }
             let now = monotonic_ns();
             if first {
