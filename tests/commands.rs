@@ -14,8 +14,16 @@ fn sleeping(muster: &Muster) -> Vec<u32> {
     muster.processes().into_iter().filter(|(_, line)| is_sleep(line)).map(|(pid, _)| pid).collect()
 }
 
+/// The process groups that the shells beside the executors would kill.
+fn guarded(muster: &Muster) -> usize {
+    let guards = muster.processes().into_iter().filter(|(_, line)| line.contains("muster-exec-guard"));
+    let lists = guards.filter_map(|(pid, _)| std::fs::read_to_string(format!("/proc/{pid}/fd/1")).ok());
+    lists.map(|list| list.split_whitespace().count()).sum()
+}
+
 fn wait_for_sleepers(muster: &Muster, count: usize) {
-    assert!(wait_until(|| sleeping(muster).len() == count), "{:?}", muster.processes());
+    let all = || sleeping(muster).len() == count && guarded(muster) == count;
+    assert!(wait_until(all), "{} guarded: {:?}", guarded(muster), muster.processes());
 }
 
 fn run(muster: &Muster, tasks: &str) -> Started {

@@ -1,77 +1,111 @@
 //! Kills running commands when this process dies, however it dies.
 //!
-//! A process that is killed can clean nothing up. So a small shell outside of it knows the process groups of its
-//! commands; its standard input is a pipe from here, and the pipe's end means that this process is no more.
+//! A process that is killed can clean nothing up. So a small shell outside of it waits for the end of a pipe from
+//! here, which means that this process is no more, and then kills the process groups that stand in a file in memory.
+//! Until then it sleeps: starting a command costs a write to that file. Between a command's start and that write, which
+//! follow each other at once, nobody guards it.
 
-use std::io::{ErrorKind, Result, Write};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::File;
+use std::io::Result;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// Reads `+ GROUP` and `- GROUP`, and kills the groups that are left at the end.
+/// Waits for the end of its standard input, and kills the groups in the file that is its standard output.
 const SCRIPT: &str = r#"
-groups=
-while read -r change group; do
-  case $change in
-    +) groups="$groups $group" ;;
-    *) left=
-       for other in $groups; do [ "$other" = "$group" ] || left="$left $other"; done
-       groups=$left ;;
-  esac
-done
-for group in $groups; do kill -s KILL -- "-$group"; done
+read -r end
+while read -r group; do [ -z "$group" ] || kill -s KILL -- "-$group"; done <&1
 "#;
+/// Bytes of a group's number in the file, with its line's end.
+const LINE_BYTES: usize = 12;
 
-/// The shell, started with the first command.
-static SHELL: Mutex<Option<Shell>> = Mutex::new(None);
+/// Started with the first command.
+static GUARD: Mutex<Option<Guard>> = Mutex::new(None);
 
 /// A process group that does not outlive this process, until this is dropped.
 #[derive(Debug)]
 pub struct Guarded {
-    group: u32,
+    line: usize,
+}
+
+/// Makes sure that the shell is there: to be called before a command is started, because a command that runs already
+/// would not be guarded while the shell starts.
+pub fn stand_by() -> Result<()> {
+    with_guard(Guard::check)
 }
 
 impl Guarded {
-    /// Guards a group. Fails when the shell cannot be started or told.
+    /// Guards a group.
     pub fn new(group: u32) -> Result<Self> {
-        tell(&format!("+ {group}\n"))?;
-        Ok(Self { group })
+        with_guard(|guard| guard.add(group)).map(|line| Self { line })
+    }
+}
+
+fn with_guard<T>(act: impl FnOnce(&mut Guard) -> Result<T>) -> Result<T> {
+    let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *guard {
+        Some(guard) => act(guard),
+        none => act(none.insert(Guard::start()?)),
     }
 }
 
 impl Drop for Guarded {
     /// To be called before the group's leader was waited for: later its number may be that of another group.
     fn drop(&mut self) {
-        // A shell that is gone kills nothing.
-        let _ = tell(&format!("- {}\n", self.group));
+        // The file has the line already: there is nothing that could be full.
+        let _ = with_guard(|guard| guard.remove(self.line));
     }
-}
-
-/// Lines are shorter than what a pipe takes at once, and the shell reads them as they come.
-fn tell(line: &str) -> Result<()> {
-    let mut shell = SHELL.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = &mut *shell {
-        if running.write(line).is_ok() {
-            return Ok(());
-        }
-        // It was ended by somebody: the next one guards what is started from now on.
-        running.0.wait()?;
-    }
-    shell.insert(Shell::start()?).write(line)
 }
 
 #[derive(Debug)]
-struct Shell(Child);
+struct Guard {
+    shell: Child,
+    /// A line per group that runs; empty lines between.
+    groups: File,
+    /// Which lines are taken.
+    taken: Vec<bool>,
+}
 
-impl Shell {
+impl Guard {
     fn start() -> Result<Self> {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "muster-exec-guard"]).process_group(0).current_dir("/");
-        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(Self)
+        let groups = File::from(memfd_create("muster-exec-groups", MemfdFlags::CLOEXEC)?);
+        Ok(Self { shell: start_shell(&groups)?, groups, taken: Vec::new() })
     }
 
-    fn write(&mut self, line: &str) -> Result<()> {
-        let stdin = self.0.stdin.as_mut().ok_or(ErrorKind::BrokenPipe)?;
-        stdin.write_all(line.as_bytes())
+    fn check(&mut self) -> Result<()> {
+        if self.shell.try_wait()?.is_some() {
+            // It was ended by somebody.
+            self.shell = start_shell(&self.groups)?;
+        }
+        Ok(())
     }
+
+    fn add(&mut self, group: u32) -> Result<usize> {
+        let line = self.taken.iter().position(|taken| !taken).unwrap_or(self.taken.len());
+        self.write(line, &group.to_string())?;
+        match self.taken.get_mut(line) {
+            Some(taken) => *taken = true,
+            None => self.taken.push(true),
+        }
+        Ok(line)
+    }
+
+    fn remove(&mut self, line: usize) -> Result<()> {
+        self.write(line, "")?;
+        self.taken[line] = false;
+        Ok(())
+    }
+
+    fn write(&self, line: usize, text: &str) -> Result<()> {
+        let text = format!("{text:<width$}\n", width = LINE_BYTES - 1);
+        self.groups.write_all_at(text.as_bytes(), (line * LINE_BYTES) as u64)
+    }
+}
+
+fn start_shell(groups: &File) -> Result<Child> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SCRIPT, "muster-exec-guard"]).process_group(0).current_dir("/");
+    shell.stdin(Stdio::piped()).stdout(groups.try_clone()?).stderr(Stdio::null()).spawn()
 }

@@ -2,6 +2,7 @@
 
 use crate::capture::{Capture, Keep};
 use crate::group::{Group, file, unblock, wait_for};
+use crate::guard;
 use crate::outcome::{Failure, Report, exit_code};
 use crate::template::INPUT_VARIABLE;
 use muster_sdk::Context;
@@ -117,6 +118,7 @@ impl<'a> Running<'a> {
             shell.env(INPUT_VARIABLE, word);
         }
         shell.stdin(if command.input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        guard::stand_by()?;
         let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (stdin, stdout, stderr) =
             (child.stdin.take().map(file), child.stdout.take().map(file), child.stderr.take().map(file));
