@@ -23,7 +23,7 @@ pub enum Exit {
     Limit = 7,
     /// Something could not be stored.
     Storage = 9,
-    /// Ctrl-C ended it (128 + SIGINT); results up to then were kept.
+    /// Ctrl-C, SIGTERM or SIGHUP ended it (128 + SIGINT).
     Interrupted = 130,
 }
 
@@ -34,7 +34,7 @@ Exit codes:
   1  tasks failed               6  permission denied
   2  wrong usage                7  a limit was hit
   3  job, inputs or outputs     9  storage
-  4  plugin                   130  Ctrl-C: cancelled, results so far were kept
+  4  plugin                   130  Ctrl-C, SIGTERM, SIGHUP: cancelled
 
 Environment:
   MUSTER_CLUSTER     the cluster that commands use: NAME, join string, file, unix:PATH or private
@@ -69,6 +69,12 @@ impl Failure {
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(one_line(&hint.to_string()));
         self
+    }
+
+    /// Adds such a line where there is none yet.
+    #[must_use]
+    pub fn hint_if_none(self, hint: impl fmt::Display) -> Self {
+        if self.hint.is_none() { self.hint(hint) } else { self }
     }
 
     /// A failed file operation: what was tried, on which path.

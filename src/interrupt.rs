@@ -17,13 +17,13 @@ impl Interrupt {
         Ok(Self { signals: [one(interrupt)?, one(terminate)?, one(hangup)?] })
     }
 
-    /// Waits for the next one.
-    pub async fn next(&mut self) {
+    /// Waits for the next one and gives its name.
+    pub async fn next(&mut self) -> &'static str {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => "Ctrl-C",
+            _ = terminate.recv() => "SIGTERM",
+            _ = hangup.recv() => "SIGHUP",
         }
     }
 }

@@ -39,6 +39,17 @@ fn sum(muster: &Muster, plugin: &str, seed: u64, shape: &[&str]) -> String {
 }
 
 #[test]
+fn a_sum_of_nothing_leaves_the_file_alone() {
+    let muster = Muster::new();
+    let plugin = plugin(&muster);
+    let out = muster.write("out", "from the last run");
+    muster.run(&["run", &plugin, "mode=broken", "-n", "3", "--reduce", "--out", &out]).exits(1);
+    assert_eq!(muster.read("out"), b"from the last run");
+    muster.run(&["run", &plugin, "-n", "3", "--reduce", "--out", &out]).ok();
+    assert_eq!(muster.read("out").len(), 17);
+}
+
+#[test]
 fn sums_are_equal_bit_for_bit() {
     let muster = Muster::new();
     let plugin = plugin(&muster);

@@ -165,10 +165,27 @@ fn ctrl_c_keeps_the_results_so_far() {
     run.wait_for_lines(3);
     run.signal(libc::SIGINT);
     let done = run.finish().exits(130);
-    assert!(done.stderr.contains("cancelled"), "{}", done.stderr);
+    let words = "cancelled by Ctrl-C; the results so far were kept";
+    assert!(done.stderr.contains(words), "{}", done.stderr);
     assert!(done.json_lines().len() >= 3);
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
+}
+
+/// Nothing is said to be kept that was not, and the signal has its own name.
+#[test]
+fn a_run_without_outputs_keeps_none() {
+    let muster = Muster::new();
+    for (signal, name) in [(libc::SIGINT, "Ctrl-C"), (libc::SIGTERM, "SIGTERM"), (libc::SIGHUP, "SIGHUP")] {
+        let started = muster.path(name);
+        let command = format!("command=echo > {}; sleep 1000", started.display());
+        let run = muster.start(&["run", &plugin("exec"), &command, "-n", "1"]);
+        assert!(fixture::wait_until(|| started.exists()));
+        run.signal(signal);
+        let done = run.finish().exits(130);
+        assert!(done.stderr.contains(&format!("cancelled by {name}\n")), "{}", done.stderr);
+        assert!(!done.stderr.contains("kept"), "{}", done.stderr);
+    }
 }
 
 #[test]
@@ -203,15 +220,79 @@ fn a_second_ctrl_c_ends_at_once() {
 }
 
 #[test]
-fn a_closed_stdout_ends_quietly() {
+fn a_reader_that_leaves_cancels_the_job() {
     let muster = Muster::new();
     let script = "\"$0\" run \"$1\" ms=1 -n 1000000 --out - | head -n 3; echo \"${PIPESTATUS[0]}\" >&2";
     let mut command = muster.program(std::path::Path::new("bash"));
     command.args(["-c", script, env!("CARGO_BIN_EXE_muster"), &plugin("sleep")]);
     let done = fixture::Started::new(command).finish().ok();
     assert_eq!(done.text().lines().count(), 3);
+    let errors = done.stderr.lines().filter(|line| line.starts_with("error: ")).collect::<Vec<_>>();
+    let [error] = errors[..] else { panic!("one error line is wanted: {}", done.stderr) };
+    assert!(error.contains("nobody reads stdout any more: job 1 is cancelled with "), "{error}");
+    assert!(error.ends_with(" of 1000000 tasks done"), "{error}");
+    assert!(done.stderr.ends_with("\n9\n"), "{}", done.stderr);
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn a_reader_that_leaves_after_the_last_output_is_fine() {
+    let muster = Muster::new();
+    let script = "set -o pipefail; \"$0\" run \"$1\" -n 3 --out - | head -n 3";
+    let mut command = muster.program(std::path::Path::new("bash"));
+    command.args(["-c", script, env!("CARGO_BIN_EXE_muster"), &plugin("null")]);
+    let done = fixture::Started::new(command).finish().ok();
+    assert_eq!(done.text().lines().count(), 3);
     assert!(!done.stderr.contains("error"), "{}", done.stderr);
-    assert!(done.stderr.trim_end().ends_with('0'), "{}", done.stderr);
+}
+
+#[test]
+fn outputs_are_not_written_over_inputs() {
+    let muster = Muster::new();
+    let input = muster.write("in/lines", "one\ntwo\n");
+    let link = muster.path("link").display().to_string();
+    std::fs::hard_link(&input, &link).unwrap();
+    let folder = muster.path("in").display().to_string();
+    let wordcount = plugin("wordcount");
+    for (flag, inputs, out) in [
+        ("--lines", &input, &input),
+        ("--lines", &input, &link),
+        ("--files", &input, &input),
+        ("--files", &folder, &link),
+    ] {
+        let run = muster.run(&["run", &wordcount, flag, inputs, "--out", out]);
+        run.fails(2, &["is the file of the input", &input, out]).says_no_more();
+        assert_eq!(muster.read("in/lines"), b"one\ntwo\n");
+    }
+    muster.run(&["run", &wordcount, "--lines", "/dev/null", "--out", "/dev/null"]).ok();
+}
+
+#[test]
+fn a_file_keeps_what_is_in_it_until_there_are_outputs() {
+    let muster = Muster::new();
+    let out = muster.write("out", "from the last run");
+    let (null, wordcount) = (plugin("null"), plugin("wordcount"));
+    muster.run(&["run", &null, "-n", "1", "--out", &out, "--state", "/proc/x"]);
+    assert_eq!(muster.read("out"), b"from the last run");
+    muster.run(&["run", &null, "-n", "1", "--out", "new", "--state", "/proc/x"]);
+    assert!(!muster.path("new").exists());
+    muster.run(&["run", &plugin("exec"), "command= ", "-n", "1", "--out", &out]).exits(3);
+    assert_eq!(muster.read("out"), b"from the last run");
+    for reduce in [&[][..], &["--reduce"]] {
+        muster.write("out", "from the last run");
+        let empty = ["run", &wordcount, "--lines", "/dev/null", "--out", &out];
+        muster.run(&[&empty[..], reduce].concat()).ok();
+        assert_eq!(muster.read("out"), b"", "a job without tasks has no outputs");
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_cancel_the_job() {
+    let muster = Muster::new();
+    let arguments = ["run", &plugin("sleep"), "ms=20", "-n", "100000", "--out", "/dev/full"];
+    let words =
+        ["cannot write /dev/full: No space left", "hint: job 1 is cancelled with ", "of 100000 tasks done"];
+    muster.run(&arguments).fails(9, &words);
     muster.assert_no_process_left();
 }
 

@@ -45,7 +45,7 @@ pub async fn overhead(args: &OverheadArgs) -> Outcome {
     let slots = worker_slots(Some(1), Some(args.threads), args.threads, usable, args.oversubscribe)?;
     tokio::select! {
         measured = measure(args, slots, &null, &spin) => show(args, &measured?),
-        () = interrupt.next() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was measured to the end")),
+        _ = interrupt.next() => Err(Failure::new(Exit::Interrupted, "stopped; nothing was measured to the end")),
     }
 }
 

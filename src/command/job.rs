@@ -107,7 +107,7 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
     let outcome = tokio::select! {
         status = wait_until_final(&session.link, job, |status| progress.update(status)) => status,
         () = limit => Err(Failure::new(Exit::Limit, format_args!("job {job} has not ended yet")).hint("it goes on")),
-        () = interrupt.next() => {
+        _ = interrupt.next() => {
             Err(Failure::new(Exit::Interrupted, format_args!("stopped waiting; job {job} goes on")))
         }
     };
@@ -165,9 +165,13 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
     tokio::select! {
         taken = take(&session.link, request, sink) => match taken {
-            Ok(_) | Err(Taking::Sink(SinkError::Closed)) => Ok(Exit::Ok),
+            Ok(mut sink) => {
+                sink.finish()?;
+                Ok(Exit::Ok)
+            }
+            Err(Taking::Sink(SinkError::Closed)) => Ok(Exit::Ok),
             Err(error) => Err(error.into()),
         },
-        () = interrupt.next() => Ok(Exit::Interrupted),
+        _ = interrupt.next() => Ok(Exit::Interrupted),
     }
 }

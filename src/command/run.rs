@@ -26,6 +26,9 @@ pub async fn run(args: &RunArgs) -> Outcome {
     check_cluster_flags(args, &choice)?;
     let prepared = prepare(&args.job, located, &choice).await?;
     let Prepared { manifest, plan, .. } = &prepared;
+    if let Some(target) = &target {
+        check_not_an_input(target, &plan.source)?;
+    }
     let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
     let output_kind = manifest.output_of(args.job.reduce);
     let sink = Sink::open(target.as_ref(), output_kind, manifest.name(), names.clone())?;
@@ -52,15 +55,22 @@ pub async fn run(args: &RunArgs) -> Outcome {
         ended = drive.run(&mut interrupt) => ended,
         failure = cluster.lost() => Err(failure),
     };
-    let ended = ended.inspect_err(|_| cluster.abandon())?;
+    let mut ended = ended.inspect_err(|_| cluster.abandon())?;
     let total_s = began.elapsed().as_secs_f64();
     cluster.stop().await;
-    let shown = ended.reduced.as_deref().filter(|_| target.is_none());
+    if has_all_outputs(args, &ended)
+        && let Some(sink) = &mut ended.sink
+    {
+        sink.finish()?;
+    }
+    let reduced = ended.sink.as_ref().and_then(Sink::reduced);
+    let shown = reduced.filter(|_| target.is_none());
     let output = shown.map(|bytes| {
         let long = || format!("{} bytes; write them with --out FILE", bytes.len());
         reduced_text(output_kind, bytes).unwrap_or_else(long)
     });
-    let facts = Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted };
+    let facts =
+        Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted.is_some() };
     report(args, &ended, facts)
 }
 
@@ -188,6 +198,14 @@ fn target(args: &RunArgs) -> Result<Option<Target>, Failure> {
     }
 }
 
+/// Outputs must not be written over the inputs.
+fn check_not_an_input(target: &Target, source: &Source) -> Result<(), Failure> {
+    let Some(input) = target.existing().and_then(|output| source.reads(&output)) else { return Ok(()) };
+    let (input, output) = (input.display(), target.name());
+    Err(Failure::usage(format_args!("--out {output} is the file of the input {input}"))
+        .hint("write the outputs to another file"))
+}
+
 /// Whether outputs are seen as they come.
 fn shows_outputs(target: Option<&Target>) -> bool {
     matches!(target, Some(Target::Stdout)) && std::io::IsTerminal::is_terminal(&std::io::stdout())
@@ -237,8 +255,9 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts) -> Outcome {
         return Ok(Exit::Ok);
     }
     note(report.table());
-    if ended.interrupted {
-        note("cancelled by Ctrl-C; the results so far were kept");
+    if let Some(signal) = ended.interrupted {
+        let kept = if keeps_results(args, ended) { "; the results so far were kept" } else { "" };
+        note(format_args!("cancelled by {signal}{kept}"));
     }
     if args.explain {
         note(where_time_went(status));
@@ -246,7 +265,20 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts) -> Outcome {
     if args.json {
         super::printed(terminal::print_json(&report))?;
     }
-    exit_of(status, ended.interrupted)
+    exit_of(status, ended.interrupted.is_some())
+}
+
+/// Whether the job wrote all that it was to write, which may be nothing.
+fn has_all_outputs(args: &RunArgs, ended: &Ended) -> bool {
+    let combined = || ended.sink.as_ref().is_some_and(|sink| sink.reduced().is_some());
+    let status = &ended.status;
+    status.state() == v1::JobState::Done && (!args.job.reduce || status.failed == 0 || combined())
+}
+
+/// Whether results of a job that did not come to its end can be had.
+fn keeps_results(args: &RunArgs, ended: &Ended) -> bool {
+    let in_store = args.state.is_some() && !args.job.reduce && ended.status.ok > 0;
+    in_store || ended.sink.as_ref().is_some_and(Sink::has_outputs)
 }
 
 /// How a job's end ends the command.

@@ -43,7 +43,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
         let feeding = feed(clients::jobs(&session.link), job, blocks);
         let outcome = tokio::select! {
             outcome = feeding => outcome,
-            () = interrupt.next() => Err(Failure::new(Exit::Interrupted, "cancelled while inputs were sent")),
+            _ = interrupt.next() => Err(Failure::new(Exit::Interrupted, "cancelled while inputs were sent")),
         };
         match outcome {
             Ok(count) => fed = Some(count),

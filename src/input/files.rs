@@ -41,6 +41,11 @@ impl FileList {
         self.chunk.is_none().then_some(self.files.len() as u64)
     }
 
+    /// Where they are.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files.len()

@@ -10,7 +10,9 @@ pub use files::{FileList, FileParts};
 pub use lines::Lines;
 
 use crate::exit::{Exit, Failure};
+use std::fs::Metadata;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -128,6 +130,19 @@ impl Source {
             Self::Count(tasks) => Some(*tasks),
             Self::Lines(_) => None,
             Self::Files(list) => list.tasks(),
+        }
+    }
+
+    /// The name of the input that is this very file, when there is one.
+    pub fn reads(&self, file: &Metadata) -> Option<PathBuf> {
+        let is_it = |input: std::io::Result<Metadata>| {
+            input.is_ok_and(|input| (input.dev(), input.ino()) == (file.dev(), file.ino()))
+        };
+        match self {
+            Self::Count(_) => None,
+            Self::Lines(LineSource::Stdin(stdin)) => is_it(stdin.metadata()).then(|| "stdin".into()),
+            Self::Lines(LineSource::File(path, opened)) => is_it(opened.metadata()).then(|| path.clone()),
+            Self::Files(list) => list.paths().iter().find(|path| is_it(std::fs::metadata(path))).cloned(),
         }
     }
 

@@ -33,10 +33,10 @@ pub struct Drive {
 #[derive(Debug)]
 pub struct Ended {
     pub status: v1::JobStatus,
-    /// The job's one output, when it was reduced.
-    pub reduced: Option<Vec<u8>>,
-    /// It was cancelled by Ctrl-C.
-    pub interrupted: bool,
+    /// What took the results.
+    pub sink: Option<Sink>,
+    /// The signal that cancelled it.
+    pub interrupted: Option<&'static str>,
     /// It was cancelled because nobody reads stdout any more.
     pub unread: bool,
 }
@@ -55,7 +55,7 @@ impl Drive {
         };
         let taking = async {
             match self.sink {
-                Some(sink) => take_results(&self.link, job, sink).await,
+                Some(sink) => take_results(&self.link, job, sink).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -73,11 +73,11 @@ impl Drive {
                 outcome = &mut taking, if !course.taken => Event::Taken(outcome),
                 outcome = &mut watching, if course.status.is_none() => Event::Ended(Box::new(outcome)),
                 reason = &mut waiting, if !course.asked && course.status.is_none() => Event::Waits(reason),
-                () = interrupt.next() => Event::Interrupted,
+                signal = interrupt.next() => Event::Interrupted(signal),
             };
             let before = course.interrupted;
             let cancel = course.take(event, job).inspect_err(|_| progress.finish())?;
-            if course.interrupted && !before {
+            if course.interrupted.is_some() && before.is_none() {
                 progress.note("cancelling; Ctrl-C again stops at once");
             }
             if cancel && course.status.is_none() {
@@ -93,10 +93,10 @@ impl Drive {
 /// What happens to a running job.
 enum Event {
     Fed(Result<(), Failure>),
-    Taken(Result<Option<Vec<u8>>, Taking>),
+    Taken(Result<Option<Sink>, Taking>),
     Ended(Box<Result<v1::JobStatus, Failure>>),
     Waits(Option<String>),
-    Interrupted,
+    Interrupted(&'static str),
 }
 
 /// What has happened so far.
@@ -105,10 +105,10 @@ struct Course {
     fed: bool,
     taken: bool,
     asked: bool,
-    interrupted: bool,
+    interrupted: Option<&'static str>,
     unread: bool,
     status: Option<v1::JobStatus>,
-    reduced: Option<Vec<u8>>,
+    sink: Option<Sink>,
     failure: Option<Failure>,
 }
 
@@ -128,7 +128,7 @@ impl Course {
             Event::Taken(outcome) => {
                 self.taken = true;
                 match outcome {
-                    Ok(reduced) => self.reduced = reduced,
+                    Ok(sink) => self.sink = sink,
                     Err(Taking::Sink(SinkError::Closed)) => {
                         self.unread = true;
                         return Ok(true);
@@ -143,11 +143,11 @@ impl Course {
                     note(format_args!("note: job {job} waits: {reason}"));
                 }
             }
-            Event::Interrupted if self.interrupted || self.status.is_some() => {
+            Event::Interrupted(_) if self.interrupted.is_some() || self.status.is_some() => {
                 return Err(Failure::new(Exit::Interrupted, "stopped at once; results on the way are lost"));
             }
-            Event::Interrupted => {
-                self.interrupted = true;
+            Event::Interrupted(signal) => {
+                self.interrupted = Some(signal);
                 return Ok(true);
             }
         }
@@ -162,14 +162,27 @@ impl Course {
 
     fn end(self) -> Result<Ended, Failure> {
         match (self.failure, self.status) {
+            (Some(failure), Some(status)) if status.state() == v1::JobState::Cancelled => {
+                Err(failure.hint_if_none(cancelled(&status)))
+            }
             (Some(failure), _) => Err(failure),
+            (None, Some(status)) if self.unread && status.state() == v1::JobState::Cancelled => {
+                let cancelled = cancelled(&status);
+                Err(Failure::new(Exit::Storage, format_args!("nobody reads stdout any more: {cancelled}")))
+            }
             (None, Some(status)) => {
-                let Self { reduced, interrupted, unread, .. } = self;
-                Ok(Ended { status, reduced, interrupted, unread })
+                let Self { sink, interrupted, unread, .. } = self;
+                Ok(Ended { status, sink, interrupted, unread })
             }
             (None, None) => Err(Failure::new(Exit::Connection, "the job's end was not seen")),
         }
     }
+}
+
+/// How far a cancelled job came.
+fn cancelled(status: &v1::JobStatus) -> String {
+    let (job, done) = (status.job, status.ok + status.failed);
+    format!("job {job} is cancelled with {done} of {} tasks done", status.tasks)
 }
 
 /// Why a job has not begun after a while, when it has not.
@@ -213,17 +226,13 @@ impl From<Taking> for Failure {
 }
 
 /// Follows a job's results from the first to the last.
-async fn take_results(link: &Link, job: u64, sink: Sink) -> Result<Option<Vec<u8>>, Taking> {
+async fn take_results(link: &Link, job: u64, sink: Sink) -> Result<Sink, Taking> {
     take(link, v1::ResultsRequest { job, from: 0, follow: true, last: 0 }, sink).await
 }
 
-/// Writes results to the sink on a thread of its own, because a pipe or a disk may make it wait. Gives the
-/// reduced output, when there is one.
-pub async fn take(
-    link: &Link,
-    request: v1::ResultsRequest,
-    mut sink: Sink,
-) -> Result<Option<Vec<u8>>, Taking> {
+/// Writes results to the sink on a thread of its own, because a pipe or a disk may make it wait. Gives the sink
+/// back.
+pub async fn take(link: &Link, request: v1::ResultsRequest, mut sink: Sink) -> Result<Sink, Taking> {
     let failed = |status: tonic::Status| Taking::Failed(Failure::from_status("reading results", &status));
     let mut replies = clients::jobs(link).results(request).await.map_err(failed)?.into_inner();
     let (sender, mut receiver) = mpsc::channel::<v1::ResultsReply>(REPLIES_AHEAD);
@@ -237,7 +246,7 @@ pub async fn take(
             }
         }
         drop(receiver);
-        let _ = done.send(outcome.map(|()| sink.into_reduced()));
+        let _ = done.send(outcome.map(|()| sink));
     };
     let thread = std::thread::Builder::new().name("outputs".into()).spawn(write);
     thread.map_err(|error| Taking::Failed(Failure::new(Exit::Limit, error)))?;
@@ -259,7 +268,7 @@ pub async fn take(
     match (written.await, lost) {
         (Ok(Err(error)), _) => Err(Taking::Sink(error)),
         (_, Some(lost)) => Err(lost),
-        (Ok(Ok(reduced)), None) => Ok(reduced),
+        (Ok(Ok(sink)), None) => Ok(sink),
         (Err(_), None) => {
             Err(Taking::Failed(Failure::new(Exit::Storage, "the thread that writes results ended")))
         }

@@ -1,5 +1,6 @@
 //! The outputs of a job's tasks on their way to a file, a folder or stdout, in index order.
 
+mod file;
 mod folder;
 mod render;
 mod sink;

@@ -1,5 +1,6 @@
 //! Takes result messages and writes what they hold.
 
+use super::file::OutFile;
 use super::folder::Folder;
 use super::render::{error_line, extension, file, line};
 use super::target::Target;
@@ -8,7 +9,6 @@ use crate::input::Names;
 use muster_plugin_host::OutputKind;
 use muster_proto::packed::{Items, Malformed};
 use muster_proto::v1;
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -22,13 +22,14 @@ pub struct Sink {
     place: Place,
     lines: Vec<u8>,
     reduced: Option<Vec<u8>>,
+    has_outputs: bool,
 }
 
 #[derive(Debug)]
 enum Place {
     Nowhere,
     Stdout,
-    File(PathBuf, File),
+    File(OutFile),
     Folder(Folder),
 }
 
@@ -67,14 +68,14 @@ impl Sink {
         let place = match target {
             None => Place::Nowhere,
             Some(target) => match (target, target.open()?) {
-                (Target::File(path), Some(opened)) => Place::File(path.clone(), opened),
+                (Target::File(_), Some(opened)) => Place::File(opened),
                 (Target::Folder(path), _) => {
                     Place::Folder(Folder::new(path.clone(), format!("{plugin}.{}", extension(kind)), names))
                 }
                 (Target::Stdout | Target::File(_), _) => Place::Stdout,
             },
         };
-        Ok(Self { kind, place, lines: Vec::new(), reduced: None })
+        Ok(Self { kind, place, lines: Vec::new(), reduced: None, has_outputs: false })
     }
 
     /// Writes what one message holds.
@@ -104,12 +105,27 @@ impl Sink {
                 None => self.output(index, items.next().unwrap_or_default())?,
             }
         }
-        self.flush()
+        self.flush()?;
+        self.has_outputs |= reply.count > failures && !matches!(self.place, Place::Nowhere);
+        Ok(())
+    }
+
+    /// The job ended well: a file that nothing was written to is emptied.
+    pub fn finish(&mut self) -> Result<(), SinkError> {
+        match &mut self.place {
+            Place::File(out) => out.finish(),
+            Place::Nowhere | Place::Stdout | Place::Folder(_) => Ok(()),
+        }
+    }
+
+    /// Outputs of tasks are where the user wants them.
+    pub const fn has_outputs(&self) -> bool {
+        self.has_outputs
     }
 
     /// The reduced output, when it came.
-    pub fn into_reduced(self) -> Option<Vec<u8>> {
-        self.reduced
+    pub fn reduced(&self) -> Option<&[u8]> {
+        self.reduced.as_deref()
     }
 
     fn take_reduced(&mut self, reply: &v1::ResultsReply) -> Result<(), SinkError> {
@@ -117,9 +133,7 @@ impl Sink {
         match &mut self.place {
             Place::Nowhere => {}
             Place::Stdout => write_stdout(&bytes)?,
-            Place::File(path, out) => {
-                out.write_all(&bytes).map_err(|error| SinkError::Write { path: path.clone(), error })?;
-            }
+            Place::File(out) => out.write(&bytes)?,
             Place::Folder(folder) => folder.write_reduced(&file(self.kind, &bytes))?,
         }
         self.reduced = Some(bytes.to_vec());
@@ -147,9 +161,7 @@ impl Sink {
     fn flush(&mut self) -> Result<(), SinkError> {
         match &mut self.place {
             Place::Stdout => write_stdout(&self.lines)?,
-            Place::File(path, out) => {
-                out.write_all(&self.lines).map_err(|error| SinkError::Write { path: path.clone(), error })?;
-            }
+            Place::File(out) => out.write(&self.lines)?,
             Place::Nowhere | Place::Folder(_) => {}
         }
         self.lines.clear();

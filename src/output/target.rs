@@ -1,6 +1,9 @@
 //! What `--out` names.
 
+use super::file::OutFile;
 use crate::exit::{Exit, Failure};
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 /// Where outputs go.
@@ -27,14 +30,32 @@ impl Target {
         }
     }
 
+    /// As it stands on the command line.
+    pub fn name(&self) -> std::path::Display<'_> {
+        match self {
+            Self::Stdout => Path::new("-").display(),
+            Self::File(path) | Self::Folder(path) => path.display(),
+        }
+    }
+
+    /// The file with contents of its own that outputs go to, when it is there already.
+    pub fn existing(&self) -> Option<Metadata> {
+        let metadata = match self {
+            Self::Stdout => {
+                let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+                stdout.and_then(|stdout| File::from(stdout).metadata())
+            }
+            Self::File(path) => std::fs::metadata(path),
+            Self::Folder(_) => return None,
+        };
+        metadata.ok().filter(Metadata::is_file)
+    }
+
     /// Makes sure that it can be written before anything runs.
-    pub fn open(&self) -> Result<Option<std::fs::File>, Failure> {
+    pub fn open(&self) -> Result<Option<OutFile>, Failure> {
         match self {
             Self::Stdout => Ok(None),
-            Self::File(path) => {
-                let file = std::fs::File::create(path);
-                file.map(Some).map_err(|error| Failure::io(Exit::Job, "write", path, &error))
-            }
+            Self::File(path) => OutFile::open(path).map(Some),
             Self::Folder(path) => {
                 let made = std::fs::create_dir_all(path).and_then(|()| {
                     let probe = path.join(format!(".muster-{}", std::process::id()));
