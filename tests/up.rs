@@ -63,6 +63,48 @@ fn run_uses_the_cluster_that_is_up() {
     });
 }
 
+/// What could not be written is not lost: the file ends with a whole line, and the coordinator has the rest.
+#[test]
+fn a_full_disk_loses_no_result() {
+    with_cluster(|muster| {
+        // A file of more than 8 KiB is refused, without a signal.
+        let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" run \"$1\" ms=1 -n 100000 --out written";
+        let mut command = muster.program(std::path::Path::new("bash"));
+        command.args(["-c", script, env!("CARGO_BIN_EXE_muster"), &plugin("sleep")]);
+        let done = fixture::Started::new(command).finish();
+        done.fails(9, &["written: File too large", "job 1 is cancelled with ", " --out FILE"]);
+        let index = |line: &serde_json::Value| line["index"].as_u64().unwrap();
+        let text = String::from_utf8(muster.read("written")).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        let written: Vec<u64> =
+            text.lines().map(|line| index(&serde_json::from_str(line).unwrap())).collect();
+        let gone = muster.run(&["job", "results"]);
+        let from = written.len().to_string();
+        gone.fails(2, &[&format!("below index {from}"), &format!("muster job results 1 --from {from}")]);
+        let rest = muster.run(&["job", "results", "last", "--from", &from]).ok().json_lines();
+        let all: Vec<u64> = written.into_iter().chain(rest.iter().map(index)).collect();
+        assert!(all.windows(2).all(|two| two[0] < two[1]), "{all:?}");
+        let status = muster.run(&["job", "info", "--json"]).json();
+        assert_eq!(status["ok"].as_u64(), Some(all.len() as u64), "{status}");
+    });
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_its_results_to_others() {
+    with_cluster(|muster| {
+        let sleep = plugin("sleep");
+        let mut run = muster.start(&["run", &sleep, "ms=2", "-n", "1000", "--out", "-"]);
+        run.wait_for_lines(1);
+        run.signal(libc::SIGKILL);
+        let written = run.finish().text().lines().count() as u64;
+        muster.run(&["job", "wait"]).ok();
+        let from = muster.run(&["job", "info", "--json"]).ok().json()["results_from"].as_u64().unwrap();
+        assert!(from <= written, "{from} were dropped, and {written} were written");
+        let rest = muster.run(&["job", "results", "last", "--from", &from.to_string()]).ok().json_lines();
+        assert_eq!(rest.len() as u64, 1_000 - from);
+    });
+}
+
 #[test]
 fn workers_are_listed_and_drained() {
     with_cluster(|muster| {

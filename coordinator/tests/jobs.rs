@@ -116,9 +116,41 @@ async fn tasks_stream_in_while_results_stream_out() {
         assert!(soon(results.message()).await.unwrap().unwrap().end);
         assert_eq!(world.ended(job).await.ok, 20);
         let again = v1::ResultsRequest { job, ..v1::ResultsRequest::default() };
+        assert_eq!(
+            world.try_results(again).await.unwrap().items.len(),
+            20,
+            "nobody said that they were put away"
+        );
+        world.acknowledge(job, 15).await.unwrap();
+        world.acknowledge(job, 10).await.unwrap();
         let refused = world.try_results(again).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("below 15"), "{refused}");
+        assert_eq!(world.status(job).await.results_from, 15);
+        let rest = v1::ResultsRequest { from: 15, ..again };
+        assert_eq!(world.try_results(rest).await.unwrap().items.len(), 5);
+        for (job, below, code, words) in [
+            (job, 21, tonic::Code::InvalidArgument, "below is 21"),
+            (job + 1, 1, tonic::Code::NotFound, "job is 2"),
+        ] {
+            let refused = world.acknowledge(job, below).await.unwrap_err();
+            assert_eq!(refused.code(), code, "{refused}");
+            assert!(refused.message().contains(words), "{refused}");
+        }
     }
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_survives_its_reader_and_a_restart() {
+    let world = World::durable().await;
+    tokio::spawn(Worker::attach(&world, 1).await.serve(indexes));
+    let spec = v1::JobSpec { outputs: Outputs::Stream.into(), ..world.spec(1_000).await };
+    let job = world.submit(spec).await;
+    assert_eq!(world.results(job, 0).await.items, numbered(0..1_000));
+    world.acknowledge(job, 400).await.unwrap();
+    let world = world.restart().await;
+    assert_eq!(world.status(job).await.results_from, 400);
+    assert_eq!(world.results(job, 400).await.items, numbered(400..1_000));
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ async fn a_job_whose_results_nobody_fetches_is_held_back() {
     while let Some(part) = soon(results.message()).await.unwrap() {
         assert!(part.end || part.start == next);
         next = part.start + part.count;
+        world.acknowledge(job, next).await.unwrap();
     }
     assert_eq!(next, 200);
     let ended = world.ended(job).await;
@@ -113,6 +114,7 @@ async fn a_held_job_whose_worker_is_lost_goes_on() {
     let mut count = 0;
     while let Some(part) = soon(results.message()).await.unwrap() {
         count += part.count;
+        world.acknowledge(job, part.start + part.count).await.unwrap();
     }
     assert_eq!(count, 100);
     assert_eq!(world.ended(job).await.ok, 100);

@@ -7,8 +7,8 @@ use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Progress, Taking, short, take, wait_until_final};
-use crate::output::{Sink, SinkError, Target};
+use crate::job::{Progress, short, take, wait_until_final};
+use crate::output::{Sink, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
 use crate::terminal::{self, note};
 use muster_proto::v1;
@@ -149,7 +149,8 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let session = session(cluster).await?;
     let status = get(&session, JobRef(request.job)).await?;
     request.job = status.job;
-    let spec = status.spec.unwrap_or_default();
+    check_not_gone(&request, &status)?;
+    let spec = status.spec.clone().unwrap_or_default();
     let (reference, reduced) = (spec.plugin.unwrap_or_default(), spec.reduce);
     // The plugin may have been removed since: its outputs are bytes then.
     let kind = match find(&session.link, &hex(&reference.digest)).await? {
@@ -164,14 +165,33 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     };
     let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
     tokio::select! {
-        taken = take(&session.link, request, sink) => match taken {
+        taken = take(&session.link, request, status.results_from, sink) => match taken {
             Ok(mut sink) => {
                 sink.finish()?;
                 Ok(Exit::Ok)
             }
-            Err(Taking::Sink(SinkError::Closed)) => Ok(Exit::Ok),
-            Err(error) => Err(error.into()),
+            Err(error) if error.is_unread() => Ok(Exit::Ok),
+            Err(error) => {
+                let rest = format!("the rest: muster job results {} --from {}", status.job, error.below);
+                Err(Failure::from(error.cause).hint_if_none(rest))
+            }
         },
         _ = interrupt.next() => Ok(Exit::Interrupted),
     }
+}
+
+/// Results that `run` wrote are not kept a second time.
+fn check_not_gone(request: &v1::ResultsRequest, status: &v1::JobStatus) -> Result<(), Failure> {
+    let (job, from) = (status.job, status.results_from);
+    if request.last > 0 || request.from >= from {
+        return Ok(());
+    }
+    let hint = if from < status.tasks {
+        format!("the rest is kept: muster job results {job} --from {from}")
+    } else {
+        "jobs of muster submit keep their results".to_owned()
+    };
+    let gone =
+        format_args!("the results of job {job} below index {from} were written by who ran it and are gone");
+    Err(Failure::new(Exit::Usage, gone).hint(hint))
 }

@@ -50,7 +50,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let progress = Progress::new(terminal::watched() && !shows_outputs(target.as_ref()), plan.source.tasks());
     let blocks = prepared.plan.source.blocks(names);
     let began = Instant::now();
-    let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress };
+    let lasts = matches!(cluster, Cluster::Existing(_));
+    let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress, lasts };
     let ended = tokio::select! {
         ended = drive.run(&mut interrupt) => ended,
         failure = cluster.lost() => Err(failure),

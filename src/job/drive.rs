@@ -1,21 +1,18 @@
 //! Submits a job, sends its inputs, takes its results and follows it to its end.
 
 use super::progress::Progress;
+use super::take::{NotTaken, take};
 use super::{feed, wait_until_final};
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
 use crate::interrupt::Interrupt;
-use crate::output::{Sink, SinkError};
+use crate::output::Sink;
 use crate::terminal::note;
 use muster_proto::link::{Link, random_bytes};
 use muster_proto::v1;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::StreamExt as _;
 
-/// Result messages that were received and not yet written.
-const REPLIES_AHEAD: usize = 4;
 /// A job that has not begun by then gets a word about why.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
@@ -27,6 +24,8 @@ pub struct Drive {
     /// Takes the results; without it they are not asked for.
     pub sink: Option<Sink>,
     pub progress: Progress,
+    /// The cluster goes on, and so do results in it that were not written.
+    pub lasts: bool,
 }
 
 /// How it ended.
@@ -55,7 +54,7 @@ impl Drive {
         };
         let taking = async {
             match self.sink {
-                Some(sink) => take_results(&self.link, job, sink).await.map(Some),
+                Some(sink) => take(&self.link, all_of(job), 0, sink).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -66,7 +65,7 @@ impl Drive {
             Box::pin(watching),
             Box::pin(why_it_waits(&self.link, job)),
         );
-        let mut course = Course::default();
+        let mut course = Course { lasts: self.lasts, ..Course::default() };
         while course.goes_on() {
             let event = tokio::select! {
                 outcome = &mut feeding, if !course.fed && course.status.is_none() => Event::Fed(outcome),
@@ -93,7 +92,7 @@ impl Drive {
 /// What happens to a running job.
 enum Event {
     Fed(Result<(), Failure>),
-    Taken(Result<Option<Sink>, Taking>),
+    Taken(Result<Option<Sink>, NotTaken>),
     Ended(Box<Result<v1::JobStatus, Failure>>),
     Waits(Option<String>),
     Interrupted(&'static str),
@@ -107,6 +106,9 @@ struct Course {
     asked: bool,
     interrupted: Option<&'static str>,
     unread: bool,
+    lasts: bool,
+    /// Where the results begin that could not be written.
+    unwritten: Option<u64>,
     status: Option<v1::JobStatus>,
     sink: Option<Sink>,
     failure: Option<Failure>,
@@ -129,11 +131,14 @@ impl Course {
                 self.taken = true;
                 match outcome {
                     Ok(sink) => self.sink = sink,
-                    Err(Taking::Sink(SinkError::Closed)) => {
+                    Err(error) if error.is_unread() => {
                         self.unread = true;
                         return Ok(true);
                     }
-                    Err(error) => return Ok(self.fails(Some(error.into()))),
+                    Err(error) => {
+                        self.unwritten = Some(error.below);
+                        return Ok(self.fails(Some(error.cause.into())));
+                    }
                 }
             }
             Event::Ended(outcome) => self.status = Some((*outcome)?),
@@ -144,7 +149,8 @@ impl Course {
                 }
             }
             Event::Interrupted(_) if self.interrupted.is_some() || self.status.is_some() => {
-                return Err(Failure::new(Exit::Interrupted, "stopped at once; results on the way are lost"));
+                let rest = if self.lasts { "" } else { "; results on the way are lost" };
+                return Err(Failure::new(Exit::Interrupted, format_args!("stopped at once{rest}")));
             }
             Event::Interrupted(signal) => {
                 self.interrupted = Some(signal);
@@ -162,10 +168,16 @@ impl Course {
 
     fn end(self) -> Result<Ended, Failure> {
         match (self.failure, self.status) {
-            (Some(failure), Some(status)) if status.state() == v1::JobState::Cancelled => {
-                Err(failure.hint_if_none(cancelled(&status)))
+            (Some(failure), Some(status)) => {
+                let is_cancelled = status.state() == v1::JobState::Cancelled;
+                let hints = [
+                    is_cancelled.then(|| cancelled(&status)),
+                    self.lasts.then(|| self.unwritten.map(|below| kept(&status, below))).flatten(),
+                ];
+                let hints: Vec<String> = hints.into_iter().flatten().collect();
+                if hints.is_empty() { Err(failure) } else { Err(failure.hint_if_none(hints.join("; "))) }
             }
-            (Some(failure), _) => Err(failure),
+            (Some(failure), None) => Err(failure),
             (None, Some(status)) if self.unread && status.state() == v1::JobState::Cancelled => {
                 let cancelled = cancelled(&status);
                 Err(Failure::new(Exit::Storage, format_args!("nobody reads stdout any more: {cancelled}")))
@@ -183,6 +195,20 @@ impl Course {
 fn cancelled(status: &v1::JobStatus) -> String {
     let (job, done) = (status.job, status.ok + status.failed);
     format!("job {job} is cancelled with {done} of {} tasks done", status.tasks)
+}
+
+/// How to get the results that were not written.
+fn kept(status: &v1::JobStatus, below: u64) -> String {
+    let job = status.job;
+    if status.spec.as_ref().is_some_and(|spec| spec.reduce) {
+        return format!("the output is kept: muster job results {job} --out FILE");
+    }
+    format!("outputs from index {below} on are kept: muster job results {job} --from {below} --out FILE")
+}
+
+/// All results, while they come.
+fn all_of(job: u64) -> v1::ResultsRequest {
+    v1::ResultsRequest { job, from: 0, follow: true, last: 0 }
 }
 
 /// Why a job has not begun after a while, when it has not.
@@ -208,69 +234,4 @@ pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
 async fn cancel_job(link: &Link, job: u64) -> Result<(), Failure> {
     let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
     reply.map(drop).map_err(|status| Failure::from_status("cancelling the job", &status))
-}
-
-/// Why no more results were taken.
-pub enum Taking {
-    Sink(SinkError),
-    Failed(Failure),
-}
-
-impl From<Taking> for Failure {
-    fn from(taking: Taking) -> Self {
-        match taking {
-            Taking::Sink(error) => error.into(),
-            Taking::Failed(failure) => failure,
-        }
-    }
-}
-
-/// Follows a job's results from the first to the last.
-async fn take_results(link: &Link, job: u64, sink: Sink) -> Result<Sink, Taking> {
-    take(link, v1::ResultsRequest { job, from: 0, follow: true, last: 0 }, sink).await
-}
-
-/// Writes results to the sink on a thread of its own, because a pipe or a disk may make it wait. Gives the sink
-/// back.
-pub async fn take(link: &Link, request: v1::ResultsRequest, mut sink: Sink) -> Result<Sink, Taking> {
-    let failed = |status: tonic::Status| Taking::Failed(Failure::from_status("reading results", &status));
-    let mut replies = clients::jobs(link).results(request).await.map_err(failed)?.into_inner();
-    let (sender, mut receiver) = mpsc::channel::<v1::ResultsReply>(REPLIES_AHEAD);
-    let (done, written) = oneshot::channel();
-    let write = move || {
-        let mut outcome = Ok(());
-        while let Some(reply) = receiver.blocking_recv() {
-            outcome = sink.take(&reply);
-            if outcome.is_err() {
-                break;
-            }
-        }
-        drop(receiver);
-        let _ = done.send(outcome.map(|()| sink));
-    };
-    let thread = std::thread::Builder::new().name("outputs".into()).spawn(write);
-    thread.map_err(|error| Taking::Failed(Failure::new(Exit::Limit, error)))?;
-    let mut lost = None;
-    while let Some(reply) = replies.next().await {
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(status) => {
-                lost = Some(failed(status));
-                break;
-            }
-        };
-        let end = reply.end;
-        if sender.send(reply).await.is_err() || end {
-            break;
-        }
-    }
-    drop(sender);
-    match (written.await, lost) {
-        (Ok(Err(error)), _) => Err(Taking::Sink(error)),
-        (_, Some(lost)) => Err(lost),
-        (Ok(Ok(sink)), None) => Ok(sink),
-        (Err(_), None) => {
-            Err(Taking::Failed(Failure::new(Exit::Storage, "the thread that writes results ended")))
-        }
-    }
 }

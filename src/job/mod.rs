@@ -5,11 +5,13 @@ mod feed;
 mod plan;
 mod progress;
 mod shape;
+mod take;
 mod watch;
 
-pub use drive::{Drive, Ended, Taking, submit, take};
+pub use drive::{Drive, Ended, submit};
 pub use feed::feed;
 pub use plan::Plan;
 pub use progress::{Progress, short};
 pub use shape::{ShapePlan, worker_slots};
+pub use take::take;
 pub use watch::{is_final, wait_until_final};

@@ -15,6 +15,10 @@ pub struct OutFile {
     created: bool,
     /// What was in it before is gone.
     begun: bool,
+    /// Bytes that were written.
+    written: u64,
+    /// As many of them as stay when no more can be written.
+    whole: u64,
 }
 
 impl OutFile {
@@ -30,7 +34,7 @@ impl OutFile {
             _ => Err(error),
         });
         let file = opened.map_err(|error| Failure::io(Exit::Job, "write", path, &error))?;
-        Ok(Self { path: path.to_owned(), file, created, begun: false })
+        Ok(Self { path: path.to_owned(), file, created, begun: false, written: 0, whole: 0 })
     }
 
     /// Appends bytes; the first ones take the place of what was there.
@@ -39,21 +43,32 @@ impl OutFile {
             return Ok(());
         }
         self.finish()?;
-        self.file.write_all(bytes).map_err(|error| self.failed(error))
+        let outcome = self.file.write_all(bytes);
+        outcome.map_err(|error| {
+            let _ = self.cut(self.whole);
+            self.failed(error)
+        })?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What was written so far belongs together and stays.
+    pub const fn keep(&mut self) {
+        self.whole = self.written;
     }
 
     /// From here on the file holds what was written, also when that is nothing.
     pub fn finish(&mut self) -> Result<(), SinkError> {
         if !self.begun {
-            self.empty().map_err(|error| self.failed(error))?;
+            self.cut(0).map_err(|error| self.failed(error))?;
             self.begun = true;
         }
         Ok(())
     }
 
-    fn empty(&self) -> io::Result<()> {
+    fn cut(&self, len: u64) -> io::Result<()> {
         // Pipes and devices hold nothing.
-        if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
+        if self.file.metadata()?.is_file() { self.file.set_len(len) } else { Ok(()) }
     }
 
     fn failed(&self, error: io::Error) -> SinkError {

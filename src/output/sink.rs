@@ -9,7 +9,7 @@ use crate::input::Names;
 use muster_plugin_host::OutputKind;
 use muster_proto::packed::{Items, Malformed};
 use muster_proto::v1;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
 /// Rendered lines are written once there are this many bytes, and at the end of every message.
@@ -48,10 +48,12 @@ impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
         match &error {
             SinkError::Closed => Self::new(Exit::Ok, &error),
-            SinkError::Write { error: cause, .. } if cause.kind() == io::ErrorKind::StorageFull => {
-                Self::new(Exit::Storage, &error)
-            }
-            SinkError::Write { .. } => Self::new(Exit::Job, &error),
+            SinkError::Write { error: cause, .. } => match cause.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    Self::new(Exit::Storage, &error)
+                }
+                _ => Self::new(Exit::Job, &error),
+            },
             SinkError::Mismatch { .. } => Self::new(Exit::Connection, &error),
         }
     }
@@ -78,7 +80,7 @@ impl Sink {
         Ok(Self { kind, place, lines: Vec::new(), reduced: None, has_outputs: false })
     }
 
-    /// Writes what one message holds.
+    /// Writes what one message holds: all of it, or nothing of it stays in a file.
     pub fn take(&mut self, reply: &v1::ResultsReply) -> Result<(), SinkError> {
         if reply.reduced {
             return self.take_reduced(reply);
@@ -106,6 +108,9 @@ impl Sink {
             }
         }
         self.flush()?;
+        if let Place::File(out) = &mut self.place {
+            out.keep();
+        }
         self.has_outputs |= reply.count > failures && !matches!(self.place, Place::Nowhere);
         Ok(())
     }
@@ -172,7 +177,7 @@ impl Sink {
 fn write_stdout(bytes: &[u8]) -> Result<(), SinkError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => SinkError::Closed,
+        ErrorKind::BrokenPipe => SinkError::Closed,
         _ => SinkError::Write { path: "stdout".into(), error },
     })
 }
@@ -229,5 +234,12 @@ mod tests {
             (read("10-p.txt"), read("11-p.txt"), read("12-p.txt.error")),
             ("a".into(), "b".into(), "bad\n".into())
         );
+        // The same tasks of another job: what each of them left before goes.
+        let mut sink = Sink::open(Some(&target), OutputKind::Text, "p", Names::default()).unwrap();
+        sink.take(&reply(packed(0, &[0, 1, 1], b"bc"), &[10])).unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["10-p.txt.error", "11-p.txt", "12-p.txt"]);
     }
 }

@@ -55,6 +55,7 @@ pub struct Report {
     /// `null` for a job that was over before memory was looked at.
     peak_pss_bytes: Option<u64>,
     output_bytes: u64,
+    results_from: u64,
     checksum: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
@@ -145,6 +146,7 @@ impl Report {
             lease_tasks: LeaseTasks { min: status.lease_tasks_min, max: status.lease_tasks_max },
             peak_pss_bytes: (status.peak_pss_bytes > 0).then_some(status.peak_pss_bytes),
             output_bytes: status.output_bytes,
+            results_from: status.results_from,
             checksum: format!("{:016x}", status.checksum),
             output: facts.output,
             lost_workers: status.lost_workers,

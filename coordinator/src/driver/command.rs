@@ -43,6 +43,8 @@ pub enum Command {
     Cancel(JobId, Reply<Snapshot>),
     /// Results that can be read.
     Results(ResultsAsk, Reply<Page>),
+    /// Streamed results below an index were put away by their reader.
+    Acknowledge(JobId, u64, Reply<()>),
     /// A plugin whose file is in the blob folder; `true` when it was known.
     AddPlugin(PluginRecord, Reply<bool>),
     /// The plugins that are registered.
@@ -101,10 +103,10 @@ pub struct ResultsAsk {
     pub reader: u64,
     /// The job.
     pub job: JobId,
-    /// The first index wanted; everything below was delivered.
+    /// The first index wanted.
     pub from: u64,
-    /// Bytes that were delivered since the last time.
-    pub delivered_bytes: u64,
+    /// Bytes that were sent since the last time.
+    pub sent_bytes: u64,
     /// Wait until there is something.
     pub follow: bool,
 }

@@ -16,8 +16,6 @@ pub const ENDED_MAX: usize = 1_000;
 pub struct Ended {
     /// Its last status.
     pub status: JobStatus,
-    /// Results below this index were taken.
-    pub taken: u64,
     /// Bytes of results and failures that go when it is forgotten.
     pub kept_bytes: u64,
     outputs: Outputs,
@@ -36,8 +34,9 @@ pub const fn state(how: EndedAs) -> JobState {
 
 impl Ended {
     /// A job that ended with this status; its results below `taken` were taken.
-    pub fn new(outputs: Outputs, reduces: bool, status: JobStatus, taken: u64) -> Self {
-        Self { status, taken, kept_bytes: 0, outputs, reduces }
+    pub fn new(outputs: Outputs, reduces: bool, mut status: JobStatus, taken: u64) -> Self {
+        status.results_from = taken;
+        Self { status, kept_bytes: 0, outputs, reduces }
     }
 
     /// Results are dropped once a client took them.
@@ -51,8 +50,9 @@ impl Ended {
             return Ok(Page { range: IndexRange::default(), last: true, reduced: true });
         }
         check_kept(ask.job, self.outputs)?;
-        if ask.from < self.taken {
-            return Err(Refusal::Taken { job: ask.job, from: ask.from, taken: self.taken });
+        let taken = self.status.results_from;
+        if ask.from < taken {
+            return Err(Refusal::Taken { job: ask.job, from: ask.from, taken });
         }
         let range = IndexRange::new(ask.from.min(self.status.tasks), self.status.tasks);
         Ok(Page { range, last: true, reduced: false })

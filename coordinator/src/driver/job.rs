@@ -126,14 +126,44 @@ pub struct Numbers {
 pub struct ResultsQueue {
     /// Streams that wait for more.
     pub waiting: Vec<(ResultsAsk, Reply<Page>)>,
-    /// Results below this index were taken (streamed outputs only).
+    /// Results below this index were acknowledged (streamed outputs only).
     pub taken: u64,
     /// The stream that takes them.
     pub taker: Option<u64>,
-    /// Bytes that were committed and not taken.
+    /// Bytes that were committed and not acknowledged.
     pub undelivered_bytes: u64,
+    /// What the taker was sent and has not acknowledged: up to which index, how many bytes.
+    sent: VecDeque<(u64, u64)>,
     /// The scheduler was told to hold the job.
     pub held: bool,
+}
+
+impl ResultsQueue {
+    /// A reader asks for more, after it was sent what stands below.
+    pub fn read_on(&mut self, ask: ResultsAsk) {
+        if self.taker.replace(ask.reader) != Some(ask.reader) {
+            // What another reader was sent is sent again.
+            self.sent.clear();
+        }
+        if ask.sent_bytes > 0 {
+            self.sent.push_back((ask.from, ask.sent_bytes));
+        }
+    }
+
+    /// The reader has everything below an index.
+    pub fn acknowledge(&mut self, below: u64) {
+        while let Some(&(to, bytes)) = self.sent.front()
+            && to <= below
+        {
+            self.sent.pop_front();
+            self.undelivered_bytes = self.undelivered_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Bytes that the reader was sent and did not acknowledge.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.iter().map(|&(_, bytes)| bytes).sum()
+    }
 }
 
 impl Job {
@@ -278,6 +308,7 @@ impl Job {
             lease_tasks_min: numbers.lease_tasks_min,
             lease_tasks_max: numbers.lease_tasks_max,
             leases: numbers.leases,
+            results_from: self.results.taken,
             executor_exits: numbers.executor_exits,
             over_limit: false,
             slots,

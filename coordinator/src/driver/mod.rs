@@ -228,6 +228,10 @@ impl Driver {
                 self.answer(reply, answer);
             }
             Command::Results(ask, reply) => self.results(ask, reply),
+            Command::Acknowledge(job, below, reply) => {
+                let answer = self.acknowledge(job, below);
+                self.answer(reply, answer);
+            }
             Command::AddPlugin(plugin, reply) => self.add_plugin(plugin, reply),
             Command::ListPlugins(reply) => self.answer(reply, Ok(self.plugins.list())),
             Command::FindPlugin(query, reply) => self.answer(reply, self.plugins.find(&query)),

@@ -147,6 +147,15 @@ impl Jobs for JobsService {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
     }
+
+    async fn acknowledge(
+        &self,
+        request: Request<v1::AcknowledgeRequest>,
+    ) -> Result<Response<v1::AcknowledgeReply>, Status> {
+        let v1::AcknowledgeRequest { job, below } = request.into_inner();
+        self.shared.driver.ask(|reply| Command::Acknowledge(JobId(job), below, reply)).await?;
+        Ok(Response::new(v1::AcknowledgeReply {}))
+    }
 }
 
 /// Hands the tasks of a stream to the driver, one message after the other: the next one is read when the one

@@ -74,7 +74,7 @@ pub async fn send_all(
         reader: reader_id,
         job: JobId(asked.job),
         from: asked.from,
-        delivered_bytes: 0,
+        sent_bytes: 0,
         follow: asked.follow,
     };
     let mut last = asked.last;
@@ -91,15 +91,15 @@ pub async fn send_all(
             range = IndexRange::new(range.start.max(range.end.saturating_sub(last)), range.end);
             last = 0;
         }
-        ask.delivered_bytes = 0;
+        ask.sent_bytes = 0;
         if !range.is_empty() {
             let (from, to) = (range.start, range.end);
-            let Some((delivered, sent_to)) =
+            let Some((sent_bytes, sent_to)) =
                 send_part(outputs, &mut reader, ask.job, IndexRange::new(from, to), parts).await?
             else {
                 return Ok(());
             };
-            ask.delivered_bytes = delivered;
+            ask.sent_bytes = sent_bytes;
             ask.from = sent_to;
         }
         if page.last && ask.from >= page.range.end {
@@ -148,15 +148,15 @@ async fn send_part(
             Ok((pieces, reader.failures(job, within, FAILURES_MAX + 1)?))
         })
         .await?;
-    let mut delivered = 0;
+    let mut sent_bytes = 0;
     let (replies, reached) = in_order(range, pieces, failures);
     for reply in replies {
-        delivered += reply.results.as_ref().map_or(0, |results| results.data.len() as u64);
+        sent_bytes += reply.results.as_ref().map_or(0, |results| results.data.len() as u64);
         if parts.send(Ok(reply)).await.is_err() {
             return Ok(None);
         }
     }
-    Ok(Some((delivered, reached)))
+    Ok(Some((sent_bytes, reached)))
 }
 
 /// Results and failures in the order of their indexes, and the index up to which they are complete.

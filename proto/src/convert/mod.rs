@@ -64,7 +64,9 @@ pub struct ConvertError {
 }
 
 impl ConvertError {
-    fn wrong(field: &'static str, value: impl fmt::Display, limit: impl fmt::Display) -> Self {
+    /// A field that holds what it may not hold.
+    #[must_use]
+    pub fn wrong(field: &'static str, value: impl fmt::Display, limit: impl fmt::Display) -> Self {
         let value = clip(&value.to_string(), NAME_MAX_BYTES).to_owned();
         Self { field, value, limit: limit.to_string(), too_much: false }
     }

@@ -486,6 +486,9 @@ pub struct JobStatus {
     /// of all workers; they may differ, `processes` x `threads` is the widest
     #[prost(uint32, tag = "32")]
     pub slots: u32,
+    /// streamed outputs below were acknowledged and are gone
+    #[prost(uint64, tag = "33")]
+    pub results_from: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultsRequest {
@@ -521,6 +524,16 @@ pub struct ResultsReply {
     #[prost(bool, tag = "6")]
     pub end: bool,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcknowledgeRequest {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// at most the end of the results sent so far
+    #[prost(uint64, tag = "2")]
+    pub below: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcknowledgeReply {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PushRequest {
     /// first message only
@@ -783,7 +796,7 @@ pub enum Outputs {
     Unspecified = 0,
     /// stored until the job is removed
     Keep = 1,
-    /// held until the Results stream took them
+    /// held until they are acknowledged
     Stream = 2,
     /// checksummed and dropped
     Checksum = 3,
@@ -1399,7 +1412,7 @@ pub mod jobs_client {
             req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Cancel"));
             self.inner.unary(req, path, codec).await
         }
-        /// In index order; follows a running job until it ends.
+        /// In index order; follows a running job until it ends. Streamed outputs stay until they are acknowledged.
         pub async fn results(
             &mut self,
             request: impl tonic::IntoRequest<super::ResultsRequest>,
@@ -1420,6 +1433,31 @@ pub mod jobs_client {
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Results"));
             self.inner.server_streaming(req, path, codec).await
+        }
+        /// The client has put away all results below an index: streamed ones may be dropped.
+        pub async fn acknowledge(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcknowledgeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcknowledgeReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.v1.Jobs/Acknowledge",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("muster.v1.Jobs", "Acknowledge"));
+            self.inner.unary(req, path, codec).await
         }
     }
 }
@@ -1480,11 +1518,19 @@ pub mod jobs_server {
             >
             + std::marker::Send
             + 'static;
-        /// In index order; follows a running job until it ends.
+        /// In index order; follows a running job until it ends. Streamed outputs stay until they are acknowledged.
         async fn results(
             &self,
             request: tonic::Request<super::ResultsRequest>,
         ) -> std::result::Result<tonic::Response<Self::ResultsStream>, tonic::Status>;
+        /// The client has put away all results below an index: streamed ones may be dropped.
+        async fn acknowledge(
+            &self,
+            request: tonic::Request<super::AcknowledgeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcknowledgeReply>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct JobsServer<T> {
@@ -1866,6 +1912,49 @@ pub mod jobs_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Acknowledge" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcknowledgeSvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::AcknowledgeRequest>
+                    for AcknowledgeSvc<T> {
+                        type Response = super::AcknowledgeReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcknowledgeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::acknowledge(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcknowledgeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
