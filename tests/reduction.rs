@@ -25,9 +25,12 @@ const WIDE_CRASHING: u64 = 5;
 const KILLS: usize = 2;
 
 fn plugin(muster: &Muster) -> String {
-    let source = include_str!("fixtures/plugins/float_sum.c");
+    compiled(muster, include_str!("fixtures/plugins/float_sum.c"))
+}
+
+fn compiled(muster: &Muster, source: &str) -> String {
     let flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"];
-    let path = compile_c(source, Path::new(&muster.path("float_sum.so")), &flags);
+    let path = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
     path.to_str().unwrap().to_owned()
 }
 
@@ -211,4 +214,32 @@ fn leases_of_failing_tasks_follow_their_time() {
     assert_eq!((&report["ok"], &report["failed"]), (&0.into(), &100_000.into()));
     assert!(report["lease_tasks"]["max"].as_u64().unwrap() > 5_000, "{report}");
     assert!(report["leases"].as_u64().unwrap() < 1_000, "{report}");
+}
+
+/// What a plugin says when it cannot combine reaches the user, with the step, also later.
+#[test]
+fn a_reduction_that_fails_says_why() {
+    let muster = Muster::new();
+    let bad_total = compiled(&muster, include_str!("fixtures/plugins/bad_total.c"));
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    for (at, cause) in [
+        ("merge", "reading a partial result: the parts are of two kinds"),
+        ("finish", "making the output: no total without a weight"),
+        ("panic", "panic: making the output: out_of_range: stoi"),
+        ("crash", "to an output: SIGSEGV ended the executor"),
+    ] {
+        let at = format!("at={at}");
+        // Two leases: several partial results.
+        let job = ["run", &bad_total, &at, "-n", "3000", "--reduce"];
+        muster.run(&job).fails(3, &["could not be combined", cause]);
+        let results =
+            muster.run(&["job", "results", "--out", "out"]).fails(3, &["could not be combined", cause]);
+        assert!(results.stdout.is_empty() && !muster.path("out").exists(), "{at}");
+    }
+    muster.run(&["run", &bad_total, "-n", "3", "--reduce"]).ok();
+    assert_eq!(muster.run(&["job", "results"]).ok().text(), "3\n");
+    muster.run(&["run", &plugin(&muster), "mode=broken", "-n", "3", "--reduce"]).exits(1);
+    muster.run(&["job", "results"]).fails(1, &["no output: all of its 3 tasks failed"]);
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
 }

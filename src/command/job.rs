@@ -150,7 +150,7 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let status = get(&session, JobRef(request.job)).await?;
     request.job = status.job;
     check_not_gone(&request, &status)?;
-    let spec = status.spec.clone().unwrap_or_default();
+    let (job, spec) = (status.job, status.spec.clone().unwrap_or_default());
     let (reference, reduced) = (spec.plugin.unwrap_or_default(), spec.reduce);
     // The plugin may have been removed since: its outputs are bytes then.
     let kind = match find(&session.link, &hex(&reference.digest)).await? {
@@ -166,6 +166,7 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
     tokio::select! {
         taken = take(&session.link, request, status.results_from, sink) => match taken {
+            Ok(sink) if reduced && sink.reduced().is_none() => no_output(&get(&session, JobRef(job)).await?),
             Ok(mut sink) => {
                 sink.finish()?;
                 Ok(Exit::Ok)
@@ -194,4 +195,20 @@ fn check_not_gone(request: &v1::ResultsRequest, status: &v1::JobStatus) -> Resul
     let gone =
         format_args!("the results of job {job} below index {from} were written by who ran it and are gone");
     Err(Failure::new(Exit::Usage, gone).hint(hint))
+}
+
+/// Why a job whose results are combined has no output.
+fn no_output(status: &v1::JobStatus) -> Outcome {
+    let job = status.job;
+    match status.state() {
+        v1::JobState::Failed | v1::JobState::Cancelled => exit_of(status, false),
+        v1::JobState::Done => Err(Failure::new(
+            Exit::TasksFailed,
+            format_args!("job {job} has no output: all of its {} tasks failed", number(status.tasks)),
+        )),
+        v1::JobState::Unspecified | v1::JobState::Waiting | v1::JobState::Running => {
+            note(format_args!("note: job {job} has no output yet: it is {}", state_name(status.state())));
+            Ok(Exit::Ok)
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub struct Job {
     pub partials: BTreeMap<Block, Bytes>,
     /// What its status says.
     pub numbers: Numbers,
-    /// Why it cannot run or cannot be combined, as a worker said last.
+    /// Why it cannot run, as a worker said last.
     pub trouble: Option<String>,
     /// The limit that it went over, in words: it is being ended.
     pub over_limit: Option<String>,

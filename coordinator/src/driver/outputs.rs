@@ -72,7 +72,7 @@ impl Driver {
                     self.not_reading.push(worker);
                 }
             }
-            Output::Ended { job, outcome, pos: _ } => self.end(job, outcome),
+            Output::Ended { job, outcome, pos: _ } => self.end(job, outcome, subject),
         }
     }
 
@@ -192,10 +192,7 @@ impl Driver {
 
     fn fail(&mut self, id: JobId, index: u64, class: FailureClass, subject: &Subject) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let message = match subject {
-            Subject::Failure(message) => message.clone(),
-            Subject::Nothing | Subject::Results(..) => String::new(),
-        };
+        let message = cause(subject).to_owned();
         let class = i32::from(failure_class_to_wire(class));
         job.numbers.last_commit = Some(self.clock.now());
         job.count_failed(v1::TaskFailure { index, class, message: message.clone(), ..Default::default() });
@@ -225,7 +222,7 @@ impl Driver {
         }
     }
 
-    fn end(&mut self, id: JobId, outcome: Outcome) {
+    fn end(&mut self, id: JobId, outcome: Outcome, subject: &Subject) {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let over_limit = job.over_limit.take();
@@ -236,8 +233,9 @@ impl Driver {
             Outcome::Cancelled => (EndedAs::Cancelled, String::new()),
             Outcome::Unrunnable => {
                 let trouble = job.trouble.take();
-                (EndedAs::Failed, trouble.unwrap_or_else(|| "its results could not be combined".into()))
+                (EndedAs::Failed, trouble.unwrap_or_else(|| "no worker can run it".into()))
             }
+            Outcome::Uncombined { finish } => (EndedAs::Failed, uncombined(finish, subject)),
         };
         job.over = true;
         self.held_jobs.remove(&id);
@@ -266,6 +264,22 @@ impl Driver {
         if let Some(Err(NotReading)) = sent {
             self.not_reading.push(id);
         }
+    }
+}
+
+/// What the worker said of the failure being handled.
+fn cause(subject: &Subject) -> &str {
+    match subject {
+        Subject::Failure(message) => message,
+        Subject::Nothing | Subject::Results(..) => "",
+    }
+}
+
+fn uncombined(finish: bool, subject: &Subject) -> String {
+    let what = if finish { "combined to an output" } else { "combined" };
+    match cause(subject) {
+        "" => format!("its results could not be {what}"),
+        cause => format!("its results could not be {what}: {cause}"),
     }
 }
 

@@ -280,6 +280,11 @@ pub enum Outcome {
     Cancelled,
     /// No worker can run it.
     Unrunnable,
+    /// Its results could not be combined; why is known to whoever told of the last failed attempt.
+    Uncombined {
+        /// It was the last combination, which makes the output.
+        finish: bool,
+    },
 }
 
 /// What the scheduler says. Outputs come in the order in which they must be acted on. `pos` is the place in

@@ -184,7 +184,7 @@ impl Scheduler {
         reduction.leased -= 1;
         reduction.failures += 1;
         if reduction.failures >= max_attempts {
-            self.end(job_id, Outcome::Unrunnable);
+            self.end(job_id, Outcome::Uncombined { finish: combination.finish });
             return;
         }
         reduction.put_back(combination);

@@ -31,8 +31,17 @@ pub(super) fn combine(runner: &mut Runner<'_>, inputs: &[u8], kind: u32) -> Resu
         return within(runner, list.concat());
     }
     let sum = merge(runner, &parts, root)?;
-    let take = if finish { Take::Output } else { Take::Partial };
-    sum.take(&mut runner.slot, take).and_then(|bytes| within(runner, bytes))
+    let (take, step) = if finish {
+        (Take::Output, "making the output")
+    } else {
+        (Take::Partial, "writing a partial result")
+    };
+    sum.take(&mut runner.slot, take).and_then(|bytes| within(runner, bytes)).map_err(during(step))
+}
+
+/// Says in which step something failed: no task stands beside it.
+fn during(step: &str) -> impl Fn(TaskError) -> TaskError {
+    move |error| TaskError { message: format!("{step}: {}", error.message), ..error }
 }
 
 /// The sum of all `parts`, which lie inside `block`; there is at least one.
@@ -41,9 +50,9 @@ fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Res
     if let &[(part, partial)] = parts
         && part.size >= fold
     {
-        let mut sum = runner.shared.plugin.accumulator(&mut runner.slot)?;
-        sum.merge(&mut runner.slot, partial)?;
-        return Ok(sum);
+        let sum = runner.shared.plugin.accumulator(&mut runner.slot);
+        let merged = sum.and_then(|mut sum| sum.merge(&mut runner.slot, partial).map(|()| sum));
+        return merged.map_err(during("reading a partial result"));
     }
     if block.size <= fold {
         return add_up(runner, parts);
@@ -56,7 +65,7 @@ fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Res
     let mut sum = merge(runner, first, left)?;
     if !second.is_empty() {
         let other = merge(runner, second, right)?;
-        sum.join(&mut runner.slot, other)?;
+        sum.join(&mut runner.slot, other).map_err(during("joining partial results"))?;
     }
     Ok(sum)
 }
@@ -65,7 +74,8 @@ fn merge(runner: &mut Runner<'_>, parts: &[(Block, &[u8])], block: Block) -> Res
 fn add_up(runner: &mut Runner<'_>, parts: &[(Block, &[u8])]) -> Result<Accumulator, TaskError> {
     let lists = parts.iter().map(|(_, list)| Results::parse(list));
     let lists: Vec<Results<'_>> = lists.collect::<Option<_>>().ok_or_else(not_of_one_tree)?;
-    let sum = sum_of(runner, lists.into_iter().flatten()).map_err(|(_, error)| error)?;
+    let sum = sum_of(runner, lists.into_iter().flatten())
+        .map_err(|(index, error)| during(&format!("adding the result of task {index}"))(error))?;
     sum.ok_or_else(not_of_one_tree)
 }
 
