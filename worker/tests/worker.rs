@@ -8,7 +8,7 @@ use fixture::executor::until;
 use fixture::plugin::{null, wild};
 use fixture::worker::{Worker, get, is_alive};
 use muster_proto::packed::Items;
-use muster_proto::v1::{Drain, Grant, JobClose, Recall, Work, from_worker, to_worker};
+use muster_proto::v1::{Drain, Grant, JobClose, Model, Recall, Shape, Work, from_worker, to_worker};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,24 @@ fn an_executor_serves_the_next_job_of_its_plugin() {
     executors.dedup();
     assert_eq!(executors.len(), 1, "{executors:?}");
     assert_eq!(coordinator.pulls(), 1);
+}
+
+#[test]
+fn executors_come_with_tasks_and_few_stay() {
+    let (coordinator, worker, mut session) = world(&["--slots", "2"]);
+    let Some(wild) = wild() else { return };
+    let plugin = coordinator.plugin(&wild);
+    let mut job = open(1, &plugin, "{}", 1);
+    job.shape =
+        Some(Shape { model: Model::Process.into(), processes: 4_096, threads: 1, oversubscribe: true });
+    coordinator.work(&session, Work { opens: vec![job], grants: vec![grant(1, 1, 0, 1)], ..Work::default() });
+    coordinator.reports_until(&mut session, |report| settled(report) == 1);
+    assert_eq!(worker.children().len(), 1, "one task needs one executor");
+    coordinator.work(&session, Work { grants: vec![grant(1, 2, 1, 7)], ..Work::default() });
+    coordinator.reports_until(&mut session, |report| settled(report) == 7);
+    until("seven tasks have seven executors", || worker.children().len() == 7);
+    coordinator.work(&session, close(1, false));
+    until("as many stay as there are slots", || worker.children().len() == 2);
 }
 
 #[test]

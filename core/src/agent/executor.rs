@@ -2,6 +2,7 @@
 //! when they die, and what their end means for the tasks they had.
 
 use super::io::{ExitCause, Output, PluginKey};
+use super::lease::Lease;
 use super::{Agent, CANCEL_GRACE, FAILED_STARTS_MAX, IDLE_KEEP};
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::{IndexRange, RangeSet};
@@ -54,8 +55,25 @@ impl Executor {
 }
 
 impl Agent {
+    /// Gives a job as many executors as its tasks here can use, and one before there are any. The first places go
+    /// first, because slots are allowed from the first on.
+    pub(super) fn staff_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id).filter(|job| !job.closing) else { return };
+        if job.places.iter().all(Option::is_some) {
+            return;
+        }
+        let (places, threads) = (job.places.len(), u64::from(job.shape.threads));
+        let tasks: u64 =
+            self.leases.values().filter(|lease| lease.job == id).map(Lease::concurrent_tasks).sum();
+        let useful = usize::try_from(tasks.div_ceil(threads.max(1))).unwrap_or(places).clamp(1, places);
+        let vacant: Vec<usize> = (0..useful).filter(|&place| job.places[place].is_none()).collect();
+        for place in vacant {
+            self.staff(id, place);
+        }
+    }
+
     /// Gives a place of a job's shape an executor: an idle one of the same plugin, or a new one.
-    pub(super) fn staff(&mut self, id: JobId, place: usize) {
+    fn staff(&mut self, id: JobId, place: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let (threads, plugin) = (job.shape.threads, job.plugin);
         let first_slot = place as u32 * threads;
@@ -97,6 +115,24 @@ impl Agent {
         if let State::Closing { job, place, .. } = executor.state {
             executor.state = State::Idle { until: now + IDLE_KEEP };
             self.leave(now, job, place, id);
+            self.limit_idle();
+        }
+    }
+
+    /// Ends the executor that has waited longest for a job when more wait than the worker has slots: a job of an
+    /// oversubscribed shape may leave thousands.
+    fn limit_idle(&mut self) {
+        let idle = self.executors.iter().filter_map(|(&id, executor)| match executor.state {
+            State::Idle { until } => Some((until, id)),
+            State::Opening { .. }
+            | State::Running { .. }
+            | State::Closing { .. }
+            | State::Stopping { .. } => None,
+        });
+        if idle.clone().count() > self.slots as usize
+            && let Some((_, longest)) = idle.min()
+        {
+            self.on_deadline(longest);
         }
     }
 
@@ -160,7 +196,7 @@ impl Agent {
             return;
         }
         self.settle_blame(job_id, cause, held, running);
-        self.staff(job_id, place);
+        self.staff_job(job_id);
         self.share_slots();
     }
 

@@ -113,11 +113,8 @@ impl Agent {
             return;
         }
         self.outputs.push_back(Output::MakePage { job: id, shape: job.shape });
-        let places = job.places.len();
         self.jobs.insert(id, job);
-        for place in 0..places {
-            self.staff(id, place);
-        }
+        self.staff_job(id);
     }
 
     pub(super) fn close(&mut self, now: Time, id: JobId, cancel: bool) {

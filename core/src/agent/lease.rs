@@ -27,6 +27,13 @@ struct Recall {
     entries: Vec<usize>,
 }
 
+impl Lease {
+    /// How many threads its tasks could keep busy.
+    pub(super) fn concurrent_tasks(&self) -> u64 {
+        if self.whole { 1 } else { self.outstanding.len() }
+    }
+}
+
 impl Agent {
     pub(super) fn on_grant(&mut self, grant: Grant) {
         let Grant { lease: id, job: job_id, range, whole } = grant;
@@ -43,6 +50,7 @@ impl Agent {
         };
         self.leases.insert(id, lease);
         self.queue(job_id, id, range);
+        self.staff_job(job_id);
     }
 
     pub(super) fn on_done(&mut self, id: LeaseId, range: IndexRange) {

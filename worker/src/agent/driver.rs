@@ -1,7 +1,7 @@
 //! The one loop of the agent: it owns the state machine, and is the only place that waits for several things.
 
 use super::event::{Event, Events};
-use super::executor::ExecutorHandle;
+use super::executor::{ExecutorHandle, Seat};
 use super::job::{JobState, LeaseState};
 use super::memory::Memory;
 use super::report::ReportBuilder;
@@ -294,12 +294,22 @@ impl Driver {
         // A full queue means that the coordinator is not reading: it will find out by itself.
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
         self.end_hung_loads(now);
-        let quiet: Vec<JobId> =
-            self.jobs.iter_mut().filter_map(|(&id, job)| job.is_quiet(now).then_some(id)).collect();
-        for job in quiet {
+        for job in self.quiet_jobs(now) {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
             self.feed(Input::Quiet { job });
         }
+    }
+
+    /// Jobs whose tasks the page has lost.
+    fn quiet_jobs(&mut self, now: Time) -> Vec<JobId> {
+        let seats: Vec<Seat> = self.executors.values().filter_map(|executor| executor.seat).collect();
+        self.jobs
+            .iter_mut()
+            .filter_map(|(&id, job)| {
+                let seats = seats.iter().copied().filter(|seat| seat.job == id);
+                job.is_quiet(now, seats).then_some(id)
+            })
+            .collect()
     }
 
     /// Ends executors whose plugin does not finish loading.

@@ -1,6 +1,7 @@
 //! A job on this worker as the shell keeps it: its shared memory, which lease each use of a page entry belongs
 //! to, and where its time went.
 
+use super::executor::Seat;
 use crate::arena::{Arena, Place};
 use crate::cache::PluginFile;
 use crate::frame::EntryUse;
@@ -175,11 +176,12 @@ impl JobState {
 
     /// Whether every thread was asleep at several calls and nothing came in between, although leases are in
     /// force: what they wait for is not in the page any more. Calls that follow at once count as one: what the
-    /// executors have sent may not have been read yet, also after this process was stopped for long.
-    pub fn is_quiet(&mut self, now: Time) -> bool {
+    /// executors have sent may not have been read yet, also after this process was stopped for long. `seats` are
+    /// those of its executors; the other slots have no threads.
+    pub fn is_quiet(&mut self, now: Time, mut seats: impl Iterator<Item = Seat>) -> bool {
         let memory = self.memory.as_ref().filter(|_| self.leases > 0);
         let asleep = memory.is_some_and(|memory| {
-            memory.page.slot_records().iter().all(|slot| slot.parked.load(SeqCst) != 0)
+            seats.all(|seat| memory.page.all_parked(seat.first_slot, seat.threads))
                 && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0)
         });
         self.quiet.check(asleep, now)
@@ -297,6 +299,44 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_proto::convert::PluginRef;
+
+    #[test]
+    fn slots_without_an_executor_are_not_waited_for() {
+        let mut job = JobState::new(
+            JobOpen {
+                job: JobId(1),
+                plugin: PluginRef { name: "x".to_owned(), version: "1".to_owned(), digest: [0; 32], size: 1 },
+                params: Default::default(),
+                seed: 0,
+                tasks: 0,
+                shape: Shape { processes: 2, threads: 2 },
+                reduce_leaf: None,
+                result_max_bytes: 0,
+                weight: 1,
+                has_inputs: false,
+                max_attempts: 1,
+            },
+            Arc::new(PluginFile {
+                path: "/x".into(),
+                name: "x".to_owned(),
+                reusable: true,
+                metrics: Vec::new(),
+            }),
+        );
+        job.make_memory(job.open.shape).unwrap();
+        job.leases = 1;
+        let seat = Seat { job: JobId(1), first_slot: 0, threads: 2 };
+        let mut quiet = |asleep: u32| {
+            let page = &job.memory.as_ref().unwrap().page;
+            (0..asleep).filter_map(|slot| page.slot(slot)).for_each(|slot| slot.parked.store(1, SeqCst));
+            job.quiet.asleep = None;
+            (1..=u64::from(QUIET_TIMES))
+                .filter(|&time| job.is_quiet(Time::ZERO + Span::from_millis(500 * time), [seat].into_iter()))
+                .count()
+        };
+        assert_eq!((quiet(1), quiet(2)), (0, 1));
+    }
 
     #[test]
     fn tasks_are_lost_when_all_threads_sleep_for_long_and_nothing_comes() {

@@ -256,6 +256,14 @@ impl JobPage {
         }
     }
 
+    /// Whether the threads of all these slots sleep.
+    #[must_use]
+    pub fn all_parked(&self, first: u32, count: u32) -> bool {
+        (first..first.saturating_add(count))
+            .filter_map(|slot| self.slot(slot))
+            .all(|record| record.parked.load(SeqCst) != 0)
+    }
+
     /// How many slots run a task.
     #[must_use]
     pub fn busy_slots(&self) -> u32 {
