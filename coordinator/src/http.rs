@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use muster_proto::link::serve_pages;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -28,9 +29,7 @@ pub async fn serve(
     let shared = Arc::new(Shared { driver, rejected, page: Page::new() });
     let router =
         Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(shared);
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
-        tracing::error!(%error, "the metrics page ended");
-    }
+    serve_pages(listener, router, stop).await;
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use muster_proto::link::{
-    Authority, Guard, Link, LinkError, ListenConfig, ListenError, Listener, Peer, Security, Target,
-    TcpConfig, Token, connect, listen, server,
+    Authority, Guard, HANDSHAKES_MAX, Link, LinkError, ListenConfig, ListenError, Listener, Peer, Security,
+    Target, TcpConfig, Token, connect, listen, server,
 };
 use muster_proto::v1::cluster_client::ClusterClient;
 use muster_proto::v1::cluster_server::{Cluster, ClusterServer};
@@ -248,6 +248,31 @@ async fn silent_clients_hold_up_nobody() {
     info(connect(&world.target()).await.unwrap()).await;
     info(connect(&Target::Unix(world.socket())).await.unwrap()).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// Sockets of both sides of some connections.
+fn allow_connections(count: usize) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is ours.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    limit.rlim_cur = limit.rlim_cur.max(2 * count as u64 + 100);
+    // SAFETY: the structure is ours.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
+#[tokio::test]
+async fn more_silent_clients_than_handshakes_hold_up_nobody() {
+    let silent_max = HANDSHAKES_MAX + 200;
+    allow_connections(silent_max);
+    let world = World::tls().await;
+    let mut silent = Vec::new();
+    for _ in 0..silent_max {
+        silent.push(TcpStream::connect(world.address()).await.unwrap());
+    }
+    let begun = Instant::now();
+    info(connect(&world.target()).await.unwrap()).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap_or(0), 0, "the oldest is closed");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use muster_proto::link::serve_pages;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -31,10 +32,8 @@ impl HttpServer {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/metrics", get(render))
             .with_state(metrics);
-        let task = tokio::spawn(async move {
-            // It ends with the process or with the handle, never by itself.
-            let _ = axum::serve(listener, pages).await;
-        });
+        // It ends with the process or with the handle, never by itself.
+        let task = tokio::spawn(serve_pages(listener, pages, std::future::pending()));
         Ok(Self { address, task })
     }
 }

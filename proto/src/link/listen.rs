@@ -15,13 +15,14 @@ use std::time::Duration;
 use futures_util::Stream;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tonic::transport::Server;
 
 use super::connection::{Connection, Peer, Wire};
+use super::crowd::Crowd;
 use super::error::ListenError;
 use super::{
     ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, KEEPALIVE_INTERVAL,
@@ -165,37 +166,45 @@ async fn accept_plain(listener: TcpListener, sender: mpsc::Sender<Connection>) {
 
 /// Every handshake is a task of its own, so that a silent client holds up nobody.
 async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<Connection>) {
-    let under_way = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let mut handshakes = JoinSet::new();
-    while let Ok(permit) = Arc::clone(&under_way).acquire_owned().await {
-        let Some((stream, address)) = kept(accept_tcp(&listener).await).await else { continue };
-        while handshakes.try_join_next().is_some() {}
-        if sender.is_closed() {
-            return;
+    let mut handshakes = Crowd::new(HANDSHAKES_MAX);
+    loop {
+        tokio::select! {
+            accepted = accept_tcp(&listener) => {
+                let Some((stream, address)) = kept(accepted).await else { continue };
+                if handshakes.admit(shake_hands(acceptor.clone(), stream, address)) {
+                    tracing::info!(peer = %address, "the oldest TLS handshake makes room for another");
+                }
+            }
+            connection = handshakes.next() => {
+                let Some(connection) = connection else { continue };
+                if sender.send(connection).await.is_err() {
+                    return;
+                }
+            }
         }
-        let (acceptor, sender) = (acceptor.clone(), sender.clone());
-        handshakes.spawn(async move {
-            let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::info!(peer = %address, %error, "TLS handshake failed"),
-                Err(_) => return tracing::info!(peer = %address, "TLS handshake took too long"),
-            };
-            drop(permit);
-            let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
-            // Fails only when the listener is gone.
-            let _ = sender.send(Connection::accepted(wire, Peer::Tcp { address }, PREFACE_TIMEOUT)).await;
-        });
     }
 }
 
-async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+async fn shake_hands(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
+            return Some(Connection::accepted(wire, Peer::Tcp { address }, PREFACE_TIMEOUT));
+        }
+        Ok(Err(error)) => tracing::info!(peer = %address, %error, "TLS handshake failed"),
+        Err(_) => tracing::info!(peer = %address, "TLS handshake took too long"),
+    }
+    None
+}
+
+pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, address))
 }
 
 /// The connection, or `None` after a pause: whatever went wrong, the listener goes on.
-async fn kept<T>(accepted: io::Result<T>) -> Option<T> {
+pub(super) async fn kept<T>(accepted: io::Result<T>) -> Option<T> {
     match accepted {
         Ok(connection) => Some(connection),
         Err(error) => {

@@ -7,9 +7,11 @@ mod access;
 mod ca;
 mod connect;
 mod connection;
+mod crowd;
 mod error;
 mod guard;
 mod listen;
+mod pages;
 mod private_file;
 mod process;
 mod target;
@@ -21,6 +23,7 @@ pub use connection::{Connection, Peer};
 pub use error::{FileError, JoinError, LinkError, ListenError};
 pub use guard::Guard;
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
+pub use pages::serve_pages;
 pub use private_file::random_bytes;
 pub use process::Process;
 pub use target::{Pin, Target, Token};
@@ -33,8 +36,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connected client may take until it speaks HTTP/2.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes that may be under way at the same time; further clients wait.
+/// TLS handshakes that may be under way at the same time; then the oldest makes room for the next.
 pub const HANDSHAKES_MAX: usize = 512;
+/// How long a client of the pages may take for its next request.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clients of the pages at the same time; then the oldest makes room for the next.
+pub const PAGE_CLIENTS_MAX: usize = 128;
 
 /// Connections that were accepted and not yet served.
 const ACCEPTED_MAX: usize = 64;
