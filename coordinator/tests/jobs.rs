@@ -69,6 +69,7 @@ async fn a_restart_goes_on_where_the_log_ends() {
     let status = world.status(job).await;
     assert_eq!((status.ok, status.tasks), (grant.count, 1_000));
     assert_eq!(status.checksum, checksum_of(&first));
+    assert!(status.wall_s > 0.0, "{status:?}");
     let worker = Worker::attach(&world, 2).await;
     assert_eq!(worker.epoch, epoch + 1);
     let ran = std::sync::Arc::new(std::sync::Mutex::new(0));

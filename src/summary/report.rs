@@ -1,6 +1,6 @@
 //! The numbers of a job, as `--json` prints them.
 
-use crate::job::short;
+use crate::job::{is_final, short};
 use crate::summary::table::{bytes, number, pairs, seconds};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
@@ -63,6 +63,9 @@ pub struct Report {
     executor_exits: u64,
     interrupted: bool,
     failures: Vec<Failed>,
+    /// Nothing will change any more.
+    #[serde(skip)]
+    ended: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -153,6 +156,7 @@ impl Report {
             executor_exits: status.executor_exits,
             interrupted: facts.interrupted,
             failures,
+            ended: is_final(status),
         }
     }
 
@@ -192,7 +196,7 @@ impl Report {
     fn shape(&self) -> String {
         let even = u64::from(self.workers) * u64::from(self.processes) * u64::from(self.threads);
         if self.workers == 0 {
-            "no worker yet".to_owned()
+            self.no_worker().to_owned()
         } else if even == u64::from(self.slots) {
             shape(self.workers, self.processes, self.threads)
         } else {
@@ -201,6 +205,15 @@ impl Report {
                 counted(self.workers, "worker", "workers"),
                 counted(self.slots, "thread in all", "threads in all")
             )
+        }
+    }
+
+    /// Workers are known to the coordinator that gave them tasks, and it may have been restarted since.
+    const fn no_worker(&self) -> &'static str {
+        match (self.ok + self.failed > 0, self.ended) {
+            (true, _) => "workers from before the coordinator's restart",
+            (false, true) => "no worker",
+            (false, false) => "no worker yet",
         }
     }
 
@@ -213,7 +226,7 @@ impl Report {
         }
         let missing = self.tasks.saturating_sub(self.ok + self.failed);
         if missing > 0 {
-            text.push_str(&format!(", {} not run", number(missing)));
+            text.push_str(&format!(", {} {}", number(missing), if self.ended { "not run" } else { "to go" }));
         }
         text
     }
@@ -365,7 +378,25 @@ mod tests {
         assert!(text.contains("2 workers x 1 process x 1 thread"), "{text}");
         let uneven = Report { slots: 3, ..report() };
         assert!(uneven.table().contains("2 workers, 3 threads in all"), "{}", uneven.table());
-        let waiting = Report { workers: 0, ..report() };
-        assert!(waiting.table().contains("no worker yet"), "{}", waiting.table());
+    }
+
+    #[test]
+    fn a_job_that_goes_on_is_not_told_as_one_that_ended() {
+        let row = |report: &Report, name: &str| {
+            let table = report.table();
+            table.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+        };
+        let running = Report { ok: 10, failed: 0, tasks: 100, ended: false, ..report() };
+        assert!(row(&running, "tasks").ends_with("10 ok, 90 to go"), "{}", running.table());
+        let cancelled = Report { ended: true, ..running };
+        assert!(row(&cancelled, "tasks").ends_with("10 ok, 90 not run"), "{}", cancelled.table());
+        for (ok, ended, words) in [
+            (0, false, "no worker yet"),
+            (0, true, "no worker"),
+            (5, true, "workers from before the coordinator's restart"),
+        ] {
+            let report = Report { workers: 0, ok, failed: 0, ended, ..report() };
+            assert!(row(&report, "ran on").contains(&format!(" {words} (")), "{}", report.table());
+        }
     }
 }

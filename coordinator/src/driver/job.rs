@@ -113,7 +113,9 @@ pub struct Numbers {
     pub slot: Span,
     /// The first failures.
     pub first_failures: Vec<v1::TaskFailure>,
-    /// When the first lease was given.
+    /// From the submission to this life of the coordinator, for a job that ran before it.
+    pub before: Span,
+    /// When the first lease was given; in such a job when it was taken up again.
     pub first_grant: Option<Time>,
     /// When the last result came.
     pub last_commit: Option<Time>,
@@ -163,6 +165,14 @@ impl ResultsQueue {
     /// Bytes that the reader was sent and did not acknowledge.
     pub fn sent_bytes(&self) -> u64 {
         self.sent.iter().map(|&(_, bytes)| bytes).sum()
+    }
+}
+
+impl Numbers {
+    /// How long it has run, or ran.
+    fn wall(&self, until: Time) -> Span {
+        let since = |first| Span(self.before.0.saturating_add(until.since(first).0));
+        self.first_grant.map_or(Span::ZERO, since)
     }
 }
 
@@ -292,7 +302,7 @@ impl Job {
             workers: numbers.workers.len() as u32,
             processes: shape.processes,
             threads: shape.threads,
-            wall_s: numbers.first_grant.map_or(0.0, |first| until.since(first).as_secs_f64()),
+            wall_s: numbers.wall(until).as_secs_f64(),
             submitted_s: self.submitted_unix_ns as f64 / 1e9,
             queue: sketch_to_wire(&numbers.queue),
             dispatch: sketch_to_wire(&numbers.dispatch),

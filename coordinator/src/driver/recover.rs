@@ -10,6 +10,7 @@ use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_core::scheduler::RecoveredJob;
+use muster_core::time::Span;
 use muster_proto::convert::Submission;
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
@@ -88,6 +89,12 @@ impl Driver {
         for (index, (class, message)) in left.failed {
             job.settled.insert(IndexRange::from_count(index, 1));
             job.count_failed(v1::TaskFailure { index, class, message, ..Default::default() });
+        }
+        if !job.settled.is_empty() {
+            // When it began nobody wrote down.
+            let now = self.clock.now();
+            job.numbers.before = Span(self.clock.unix_ns(now).saturating_sub(job.submitted_unix_ns));
+            job.numbers.first_grant = Some(now);
         }
         let mut bytes = 0;
         for (range, packed) in left.inputs {

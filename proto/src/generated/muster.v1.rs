@@ -441,9 +441,11 @@ pub struct JobStatus {
     pub processes: u32,
     #[prost(uint32, tag = "13")]
     pub threads: u32,
-    /// first grant to last commit; to the end when cancelled or failed; until now
+    /// first grant to last commit; to the end when cancelled or failed; until now; from the
     #[prost(double, tag = "14")]
     pub wall_s: f64,
+    /// submission when the coordinator was restarted in between
+    ///
     /// Unix time
     #[prost(double, tag = "15")]
     pub submitted_s: f64,
