@@ -245,8 +245,8 @@ fn a_cluster_that_is_not_there_is_named() {
     for command in commands {
         refused(&muster, command, 5, &["no cluster is up", "muster up"]);
         for (cluster, code, words) in [
-            ("nobody", 5, ["nobody", "muster up --name"]),
-            ("unix:/nowhere.sock", 5, ["/nowhere.sock", "muster up"]),
+            ("nobody", 5, ["nobody", "muster up --name nobody"]),
+            ("unix:/nowhere.sock", 5, ["/nowhere.sock", "muster coordinator start --socket /nowhere.sock"]),
             ("muster1:x", 2, ["join string", "incomplete"]),
             ("", 2, ["--cluster", "is empty"]),
         ] {
@@ -254,7 +254,8 @@ fn a_cluster_that_is_not_there_is_named() {
         }
     }
     refused(&muster, &["down"], 5, &["no cluster", "default"]);
-    refused(&muster, &["run", "primes"], 4, &["no plugin", "primes"]);
+    refused(&muster, &["run", "primes"], 4, &["no plugin", "primes", "the path of a plugin file"]);
+    refused(&muster, &["run", "./primes"], 4, &["no plugin", "./primes", "the path of a plugin file"]);
     refused(&muster, &["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"], 2, &["damaged"]);
     refused(&muster, &["worker", "start", "--join", "nobody"], 2, &["nobody", "join string"]);
 }
@@ -270,7 +271,10 @@ fn a_coordinator_that_ended_is_named() {
     coordinator.finish().ok();
     let address = join.trim_start_matches("muster1:").rsplitn(3, ':').last().unwrap();
     for command in [&["job", "ls", "--cluster", &join][..], &["run", &plugin("null"), "--cluster", &join]] {
-        let said = muster.run(command).fails(5, &[address, "no coordinator is running"]).says_no_more();
+        let said = muster
+            .run(command)
+            .fails(5, &[address, "no coordinator is running", "muster coordinator start"])
+            .says_no_more();
         assert!(!said.stderr.contains(&join), "the join string is a secret");
     }
 }

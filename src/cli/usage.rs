@@ -2,12 +2,14 @@
 
 use super::Cli;
 use crate::exit::{Exit, Failure};
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use std::ffi::OsString;
 
 /// The command line, `None` when help or version was asked for and printed.
-pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Option<Cli>, Failure> {
-    match Cli::try_parse_from(arguments) {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failure> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match Cli::try_parse_from(&arguments) {
         Ok(cli) => Ok(Some(cli)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             match error.print() {
@@ -17,22 +19,19 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<
                 Ok(()) => Ok(None),
             }
         }
-        Err(error) => Err(failure(&error.render().to_string())),
+        Err(error) => Err(failure(&error.render().to_string(), &arguments)),
     }
 }
 
 /// Folds clap's message into one line, and its tip, or the way to more help, into the hint.
-fn failure(text: &str) -> Failure {
+fn failure(text: &str, arguments: &[OsString]) -> Failure {
     let mut message = String::new();
     let mut tips = Vec::new();
-    let mut command = "muster".to_owned();
     let mut in_message = true;
     for line in text.lines() {
         let trimmed = line.trim();
         if let Some(tip) = trimmed.strip_prefix("tip: ") {
             tips.push(tip.to_owned());
-        } else if let Some(usage) = trimmed.strip_prefix("Usage: ") {
-            command = command_words(usage);
         } else if trimmed.is_empty() || !in_message {
             in_message &= message.is_empty();
         } else {
@@ -50,16 +49,22 @@ fn failure(text: &str) -> Failure {
         tips.push(format!("possible values: {values}"));
     }
     if tips.is_empty() {
-        tips.push(format!("{command} --help"));
+        tips.push(format!("{} --help", command_words(arguments)));
     }
     Failure::usage(message).hint(tips.join("; "))
 }
 
-/// The command in a usage line, without its arguments.
-fn command_words(usage: &str) -> String {
-    let words = usage.split_whitespace();
-    let words: Vec<&str> = words.take_while(|word| word.bytes().all(|b| b.is_ascii_lowercase())).collect();
-    words.join(" ")
+/// The command among the arguments, down to its subcommand: not all of clap's messages name it.
+fn command_words(arguments: &[OsString]) -> String {
+    let mut command = &Cli::command();
+    let mut words = command.get_name().to_owned();
+    for word in arguments.iter().skip(1) {
+        let Some(subcommand) = command.find_subcommand(word) else { break };
+        command = subcommand;
+        words.push(' ');
+        words.push_str(command.get_name());
+    }
+    words
 }
 
 #[cfg(test)]
@@ -107,5 +112,19 @@ mod tests {
             wrong(&["run", "x", "-n", "-4"])
         );
         assert!(wrong(&["run", "x", "--model", "fibres"]).contains("hybrid"));
+    }
+
+    #[test]
+    fn the_help_of_the_command_at_hand_is_named() {
+        for (words, command) in [
+            (&["run", "x", "-n", "0"][..], "muster run --help"),
+            (&["job", "info", "abc"], "muster job info --help"),
+            (&["worker", "drain"], "muster worker drain --help"),
+            (&["job"], "muster job --help"),
+            (&[], "muster --help"),
+        ] {
+            let text = wrong(words);
+            assert!(text.ends_with(&format!("\nhint: {command}")), "{words:?}: {text}");
+        }
     }
 }

@@ -33,7 +33,7 @@ impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
         match &error {
             LinkError::Permission { .. } | LinkError::Refused { .. } => Self::new(Exit::Permission, &error),
-            LinkError::NotRunning { .. } => Self::new(Exit::Connection, &error).hint("start one: muster up"),
+            LinkError::NotRunning { target } => Self::new(Exit::Connection, &error).hint(start_there(target)),
             _ => Self::new(Exit::Connection, &error),
         }
     }
@@ -48,11 +48,21 @@ impl From<JoinError> for Failure {
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         match &error {
-            FileError::NoCluster { .. } => {
-                Self::new(Exit::Connection, &error).hint("start it: muster up --name NAME")
-            }
+            FileError::NoCluster { name, .. } => Self::new(Exit::Connection, &error).hint(format_args!(
+                "start it with muster up --name {name}, or give a join string or unix:PATH"
+            )),
             FileError::Name { .. } => Self::usage(&error),
             _ => Self::new(Exit::Storage, &error),
+        }
+    }
+}
+
+/// How a coordinator is started where `muster up` would not put it.
+fn start_there(target: &str) -> String {
+    match target.strip_prefix("unix:") {
+        Some(path) => format!("start it: muster coordinator start --socket {path}"),
+        None => {
+            "start it there with muster coordinator start, which prints the join string to use".to_owned()
         }
     }
 }

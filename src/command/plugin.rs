@@ -4,7 +4,7 @@ use super::push::{find, push};
 use crate::cli::{PluginCommand, ViewArgs};
 use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold};
+use crate::plugin::{Located, PluginFailure, PluginFile, Project, Searched, build, locate, scaffold};
 use crate::summary::{Column, bytes, hex, list, pairs};
 use crate::terminal::{self, note};
 use muster_plugin_host::{Manifest, Problem};
@@ -59,9 +59,9 @@ async fn info(text: &str, view: &ViewArgs) -> Outcome {
         Located::Here(file) => (file.manifest().clone(), v1_info(&file)),
         Located::Registered(query) => {
             let session = session(&view.cluster).await?;
-            let registered = ", and no registered plugin of that name or digest";
             let found = find(&session.link, &query).await?;
-            let found = found.ok_or(PluginFailure::NotFound { query, registered })?;
+            let found =
+                found.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
             (super::push::manifest(&found)?, found)
         }
     };

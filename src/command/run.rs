@@ -8,7 +8,7 @@ use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
 use crate::job::{Drive, Ended, Plan, Progress};
 use crate::output::{Sink, Target, reduced_text};
-use crate::plugin::{Located, PluginFailure, PluginFile, locate};
+use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
 use crate::terminal::{self, note};
 use muster_plugin_host::Manifest;
@@ -91,14 +91,13 @@ async fn prepare(args: &JobArgs, located: Located, choice: &Choice) -> Result<Pr
     let (manifest, plugin) = match (located, choice) {
         (Located::Here(file), _) => (file.manifest().clone(), Plugin::File(file)),
         (Located::Registered(query), Choice::Private) => {
-            let registered = ", and a private cluster has no registered plugins";
-            return Err(PluginFailure::NotFound { query, registered }.into());
+            let searched = Searched::FilesWithoutCluster;
+            return Err(PluginFailure::NotFound { query, searched }.into());
         }
         (Located::Registered(query), Choice::Existing { name, target }) => {
             let session = Session { link: connect(target).await?, name: name.clone() };
             let info = find(&session.link, &query).await?;
-            let registered = ", and no registered plugin of that name or digest";
-            let info = info.ok_or(PluginFailure::NotFound { query, registered })?;
+            let info = info.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
             (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default(), session))
         }
     };

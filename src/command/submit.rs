@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
 use crate::job::{Plan, feed, submit as submit_job};
-use crate::plugin::{Located, PluginFailure, locate};
+use crate::plugin::{Located, PluginFailure, Searched, locate};
 use crate::terminal::{self, note};
 use muster_proto::v1;
 
@@ -21,8 +21,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
         Located::Here(file) => (file.manifest().clone(), Some(file), None),
         Located::Registered(query) => {
             let info = find(&session.link, &query).await?;
-            let registered = ", and no registered plugin of that name or digest";
-            let info = info.ok_or(PluginFailure::NotFound { query, registered })?;
+            let info = info.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
             (manifest(&info)?, None, info.plugin)
         }
     };

@@ -16,8 +16,8 @@ pub enum PluginFailure {
     BuildInterrupted { path: PathBuf },
     #[error("{} builds no plugin", path.display())]
     NoLibrary { path: PathBuf },
-    #[error("there is no plugin {query:?}: no such file or folder{registered}")]
-    NotFound { query: String, registered: &'static str },
+    #[error("there is no plugin {query:?}: no such file or folder{}", searched.and_nothing_else())]
+    NotFound { query: String, searched: Searched },
     #[error("{0}")]
     Broken(#[from] muster_plugin_host::PluginError),
     #[error(
@@ -28,6 +28,37 @@ pub enum PluginFailure {
     Exists { path: PathBuf },
     #[error("cannot write {}: {}", path.display(), crate::exit::reason(error))]
     Write { path: PathBuf, error: std::io::Error },
+}
+
+/// Where a plugin was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// Among files and folders: it cannot be a registered one's name.
+    Files,
+    /// There too, with no cluster to ask.
+    FilesWithoutCluster,
+    /// There, and among the plugins that a cluster has.
+    FilesAndCluster,
+}
+
+impl Searched {
+    const fn and_nothing_else(self) -> &'static str {
+        match self {
+            Self::Files => "",
+            Self::FilesWithoutCluster => ", and a private cluster has no registered plugins",
+            Self::FilesAndCluster => ", and no registered plugin of that name or digest",
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Files => "give the path of a plugin file or of a plugin's source folder",
+            Self::FilesWithoutCluster => {
+                "give the path of a plugin file or source folder; names are for clusters that are up (muster plugin push)"
+            }
+            Self::FilesAndCluster => "list registered plugins: muster plugin ls",
+        }
+    }
 }
 
 impl From<PluginFailure> for Failure {
@@ -43,9 +74,7 @@ impl From<PluginFailure> for Failure {
             PluginFailure::NoLibrary { .. } => {
                 failure(Exit::Plugin).hint("its Cargo.toml needs [lib] with crate-type = [\"cdylib\"]")
             }
-            PluginFailure::NotFound { .. } => {
-                failure(Exit::Plugin).hint("list registered plugins: muster plugin ls")
-            }
+            PluginFailure::NotFound { searched, .. } => failure(Exit::Plugin).hint(searched.hint()),
             PluginFailure::NoTool { .. } | PluginFailure::BuildFailed { .. } | PluginFailure::Broken(_) => {
                 failure(Exit::Plugin)
             }

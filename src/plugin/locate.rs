@@ -1,7 +1,7 @@
 //! What PLUGIN on the command line means: a source folder, a plugin file, or something a cluster knows.
 
 use super::build::{Project, build};
-use super::error::PluginFailure;
+use super::error::{PluginFailure, Searched};
 use super::file::PluginFile;
 use crate::terminal::note;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub fn locate(text: &str) -> Result<Located, PluginFailure> {
         return PluginFile::inspect(path).map(|file| Located::Here(Box::new(file)));
     }
     if is_path || !is_query(text) {
-        return Err(PluginFailure::NotFound { query: text.to_owned(), registered: "" });
+        return Err(PluginFailure::NotFound { query: text.to_owned(), searched: Searched::Files });
     }
     Ok(Located::Registered(text.to_owned()))
 }

@@ -8,6 +8,6 @@ pub mod scaffold;
 mod sources;
 
 pub use build::{Project, build};
-pub use error::PluginFailure;
+pub use error::{PluginFailure, Searched};
 pub use file::PluginFile;
 pub use locate::{Located, locate};

@@ -33,7 +33,7 @@ pub struct PluginFile {
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// The folder cannot be made or written to.
-    #[error("plugin folder {}: {source}; name a folder that this user can write to with --cache", .folder.display())]
+    #[error("plugin folder {}: {source}; name a folder that this user can write to with MUSTER_CACHE (or worker start --cache)", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -41,7 +41,7 @@ pub enum CacheError {
         source: io::Error,
     },
     /// The folder's file system does not let programs run.
-    #[error("plugin folder {} is on a file system mounted noexec; name another with --cache", .folder.display())]
+    #[error("plugin folder {} is on a file system mounted noexec; name another with MUSTER_CACHE (or worker start --cache)", .folder.display())]
     NoExec {
         /// The folder.
         folder: PathBuf,
@@ -230,7 +230,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let error = PluginCache::open(&file.join("inside")).unwrap_err().to_string();
-        assert!(error.contains("file/inside") && error.contains("--cache"), "{error}");
+        assert!(error.contains("file/inside") && error.contains("MUSTER_CACHE"), "{error}");
         let made = PluginCache::open(&folder.path().join("a/b")).unwrap();
         assert_eq!(std::fs::read_dir(&made.folder).unwrap().count(), 0, "the trial leaves nothing");
     }
