@@ -11,7 +11,7 @@ pub enum Exit {
     TasksFailed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The job cannot be run as described: inputs, outputs, or a job that failed as a whole.
+    /// The job cannot be run as described (inputs, outputs), failed as a whole, or is not there.
     Job = 3,
     /// The plugin is missing, broken, or does not build.
     Plugin = 4,
@@ -108,6 +108,15 @@ impl Failure {
         let lost = matches!(status.code(), Code::Unavailable | Code::Unknown);
         let failure = Self::new(exit, format_args!("{what}: {text}"));
         if lost { failure.hint("see whether the coordinator still runs: muster worker ls") } else { failure }
+    }
+
+    /// The same, where a job was asked about: one that is not there is no wrong usage.
+    pub fn about_job(what: &str, status: &tonic::Status) -> Self {
+        let failure = Self::from_status(what, status);
+        if status.code() == tonic::Code::NotFound {
+            return Self { exit: Exit::Job, ..failure }.hint("list jobs: muster job ls");
+        }
+        failure
     }
 }
 

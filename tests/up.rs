@@ -35,6 +35,17 @@ fn a_job_goes_from_submit_to_its_results() {
 }
 
 #[test]
+fn a_job_that_is_not_there_is_named_alike_by_all_commands() {
+    with_cluster(|muster| {
+        for command in ["info", "wait", "cancel", "results"] {
+            for (job, words) in [("99", "there is no such job"), ("last", "no job was submitted yet")] {
+                muster.run(&["job", command, job]).fails(3, &[words, "hint: list jobs: muster job ls"]);
+            }
+        }
+    });
+}
+
+#[test]
 fn inputs_are_sent_before_submit_returns() {
     with_cluster(|muster| {
         let lines = muster.write("lines", "a b\nb c\n");

@@ -120,7 +120,7 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
 async fn cancel(job: JobRef, view: &ViewArgs) -> Outcome {
     let session = session(&view.cluster).await?;
     let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: job.0 }).await;
-    let status = reply.map_err(|status| Failure::from_status("cancelling the job", &status))?.into_inner();
+    let status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
     if view.json {
         return show(&status, &session, true);
     }
@@ -131,7 +131,7 @@ async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
     let reply = clients::jobs(&session.link).get(v1::JobRequest { job: job.0 }).await;
     reply
         .map(tonic::Response::into_inner)
-        .map_err(|status| Failure::from_status("looking for the job", &status))
+        .map_err(|status| Failure::about_job("looking for the job", &status))
 }
 
 fn report(status: &v1::JobStatus, session: &Session) -> Report {

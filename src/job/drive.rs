@@ -233,5 +233,5 @@ pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
 
 async fn cancel_job(link: &Link, job: u64) -> Result<(), Failure> {
     let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
-    reply.map(drop).map_err(|status| Failure::from_status("cancelling the job", &status))
+    reply.map(drop).map_err(|status| Failure::about_job("cancelling the job", &status))
 }

@@ -81,7 +81,7 @@ async fn write_all(
     mut sink: Sink,
     written: watch::Sender<u64>,
 ) -> Result<Sink, Cause> {
-    let failed = |status: tonic::Status| Failure::from_status("reading results", &status);
+    let failed = |status: tonic::Status| Failure::about_job("reading results", &status);
     let mut replies = clients::jobs(link).results(request).await.map_err(failed)?.into_inner();
     let (sender, mut receiver) = mpsc::channel::<v1::ResultsReply>(REPLIES_AHEAD);
     let (done, outcome) = oneshot::channel();
@@ -141,7 +141,7 @@ async fn acknowledge(link: &Link, job: u64, mut written: watch::Receiver<u64>) -
         if below > told {
             let request = v1::AcknowledgeRequest { job, below };
             let reply = client.acknowledge(request).await;
-            reply.map_err(|status| Failure::from_status("acknowledging results", &status))?;
+            reply.map_err(|status| Failure::about_job("acknowledging results", &status))?;
             told = below;
         }
     }

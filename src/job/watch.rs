@@ -17,7 +17,7 @@ pub async fn wait_until_final(
     job: u64,
     mut each: impl FnMut(&v1::JobStatus),
 ) -> Result<v1::JobStatus, Failure> {
-    let failed = |status: tonic::Status| Failure::from_status("watching the job", &status);
+    let failed = |status: tonic::Status| Failure::about_job("watching the job", &status);
     let mut stream = clients::jobs(link).watch(v1::JobRequest { job }).await.map_err(failed)?.into_inner();
     while let Some(status) = stream.next().await {
         let status = status.map_err(failed)?;
