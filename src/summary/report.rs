@@ -66,6 +66,11 @@ pub struct Report {
     /// Nothing will change any more.
     #[serde(skip)]
     ended: bool,
+    /// What becomes of its outputs.
+    #[serde(skip)]
+    outputs: v1::Outputs,
+    #[serde(skip)]
+    reduces: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +162,8 @@ impl Report {
             interrupted: facts.interrupted,
             failures,
             ended: is_final(status),
+            outputs: spec.outputs(),
+            reduces: spec.reduce,
         }
     }
 
@@ -186,10 +193,24 @@ impl Report {
         } else if self.output_bytes > 0 {
             rows.push(("outputs", format!("{}, checksum {}", bytes(self.output_bytes), self.checksum)));
         }
-        for failure in &self.failures {
-            rows.push(("failed", format!("task {}: {} ({})", failure.index, failure.message, failure.class)));
+        rows.extend(self.failures.iter().map(|failure| ("failed", failure.line())));
+        let more = self.failed.saturating_sub(self.failures.len() as u64);
+        if more > 0 {
+            rows.push(("failed", format!("and {} more{}", number(more), self.all_failures())));
         }
         pairs(&rows)
+    }
+
+    /// Where all failures of its tasks can be read.
+    fn all_failures(&self) -> String {
+        match self.outputs {
+            _ if self.reduces => String::new(),
+            v1::Outputs::Keep if self.total_s.is_none() => format!(": muster job results {}", self.job),
+            v1::Outputs::Checksum => "; with --out FILE each has a line there".to_owned(),
+            v1::Outputs::Unspecified | v1::Outputs::Keep | v1::Outputs::Stream => {
+                "; each has its place in the outputs".to_owned()
+            }
+        }
     }
 
     /// Where it ran: nowhere yet, or workers of one size or several.
@@ -236,6 +257,17 @@ impl Report {
         let shown =
             named.iter().filter_map(|(name, time)| time.map(|time| format!(", {name} {}", seconds(time))));
         format!("{} mean{} ({} timed)", seconds(mean), shown.collect::<String>(), number(self.run_s.samples))
+    }
+}
+
+impl Failed {
+    /// The class is told where the message does not.
+    fn line(&self) -> String {
+        let Self { index, class, message } = self;
+        if *class == class_name(v1::FailureClass::Failed) || message.starts_with(class) {
+            return format!("task {index}: {message}");
+        }
+        format!("task {index} ({class}): {message}")
     }
 }
 
@@ -378,6 +410,51 @@ mod tests {
         assert!(text.contains("2 workers x 1 process x 1 thread"), "{text}");
         let uneven = Report { slots: 3, ..report() };
         assert!(uneven.table().contains("2 workers, 3 threads in all"), "{}", uneven.table());
+    }
+
+    #[test]
+    fn failures_are_told_once_and_the_rest_is_counted() {
+        let failure = |index, class: v1::FailureClass, message: &str| v1::TaskFailure {
+            index,
+            class: class.into(),
+            message: message.to_owned(),
+            ..Default::default()
+        };
+        let first_failures = vec![
+            failure(1, v1::FailureClass::Failed, "exit code 3"),
+            failure(2, v1::FailureClass::Panicked, "panicked at src/lib.rs:5: no"),
+            failure(3, v1::FailureClass::Crashed, "SIGSEGV ended the executor (signal 11)"),
+        ];
+        let shown = |outputs: v1::Outputs, reduce, total_s| {
+            let spec = Some(v1::JobSpec { outputs: outputs.into(), reduce, ..Default::default() });
+            let status =
+                v1::JobStatus { failed: 1003, spec, first_failures: first_failures.clone(), ..status() };
+            let facts = Facts { cluster: "default".into(), total_s, output: None, interrupted: false };
+            let table = Report::new(&status, facts).table();
+            table
+                .lines()
+                .filter_map(|line| line.strip_prefix("failed"))
+                .map(|line| line.trim_start().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let lines = shown(v1::Outputs::Keep, false, None);
+        assert_eq!(
+            lines,
+            [
+                "task 1: exit code 3",
+                "task 2: panicked at src/lib.rs:5: no",
+                "task 3 (crashed): SIGSEGV ended the executor (signal 11)",
+                "and 1,000 more: muster job results 3",
+            ]
+        );
+        for (outputs, reduce, words) in [
+            (v1::Outputs::Checksum, false, "and 1,000 more; with --out FILE each has a line there"),
+            (v1::Outputs::Stream, false, "and 1,000 more; each has its place in the outputs"),
+            (v1::Outputs::Keep, false, "and 1,000 more; each has its place in the outputs"),
+            (v1::Outputs::Stream, true, "and 1,000 more"),
+        ] {
+            assert_eq!(shown(outputs, reduce, Some(1.0)).last().unwrap(), words);
+        }
     }
 
     #[test]

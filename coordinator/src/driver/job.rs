@@ -111,7 +111,7 @@ pub struct Numbers {
     pub busy: Span,
     /// Slot time.
     pub slot: Span,
-    /// The first failures.
+    /// The failures of the lowest indexes, in order.
     pub first_failures: Vec<v1::TaskFailure>,
     /// From the submission to this life of the coordinator, for a job that ran before it.
     pub before: Span,
@@ -270,8 +270,11 @@ impl Job {
     /// Remembers that a task failed for good.
     pub fn count_failed(&mut self, failure: v1::TaskFailure) {
         self.failed.insert(IndexRange::from_count(failure.index, 1));
-        if self.numbers.first_failures.len() < FIRST_FAILURES_MAX {
-            self.numbers.first_failures.push(failure);
+        let first = &mut self.numbers.first_failures;
+        let place = first.partition_point(|known| known.index < failure.index);
+        if place < FIRST_FAILURES_MAX {
+            first.insert(place, failure);
+            first.truncate(FIRST_FAILURES_MAX);
         }
     }
 

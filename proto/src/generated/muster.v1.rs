@@ -471,7 +471,7 @@ pub struct JobStatus {
     pub output_bytes: u64,
     #[prost(uint64, tag = "25")]
     pub lost_workers: u64,
-    /// at most 10
+    /// those of the lowest indexes, at most 10
     #[prost(message, repeated, tag = "26")]
     pub first_failures: ::prost::alloc::vec::Vec<TaskFailure>,
     #[prost(uint64, tag = "27")]
