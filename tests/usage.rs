@@ -374,11 +374,22 @@ fn a_coordinator_needs_no_stdout() {
 #[test]
 fn help_is_not_an_error() {
     let muster = Muster::new();
-    let help = muster.run(&["--help"]).ok().text();
-    assert!(help.contains("Exit codes") && help.contains("bench"), "{help}");
-    muster.run(&["run", "--help"]).ok();
-    assert!(muster.run(&["--version"]).ok().text().starts_with("muster "));
+    let help = |arguments: &[&str]| {
+        let text = muster.run(arguments).ok().text();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (arguments, words) in [
+        (&["--help"][..], "Exit codes"),
+        (&["--help"], "bench"),
+        (&["--help"], "jobs and results are kept for the next `up`"),
+        (&["run", "--help"], "a folder that exists, or a path that ends in /"),
+        (&["run", "--help"], "a line that is longer is a task by itself"),
+    ] {
+        let text = help(arguments);
+        assert!(text.contains(words), "{words:?} is not in {text}");
+    }
+    assert!(help(&["--version"]).starts_with("muster "));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(muster.run(&["completions", shell]).ok().text().contains("muster"));
+        assert!(help(&["completions", shell]).contains("muster"));
     }
 }

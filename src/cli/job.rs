@@ -25,7 +25,7 @@ pub struct JobArgs {
     /// A task per file; folders are walked, quoted globs expanded
     #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
     pub files: Vec<String>,
-    /// Cut files into tasks of at most this size, at line ends
+    /// Cut files at line ends into tasks of at most this size; a line that is longer is a task by itself
     #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "files", allow_hyphen_values = true)]
     pub chunk: Option<u64>,
     /// Combine all outputs into one, when the plugin can
@@ -85,8 +85,9 @@ pub struct RunArgs {
     /// Workers of the private cluster
     #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true)]
     pub workers: Option<u32>,
-    /// Where outputs go: JSON lines to FILE or stdout (-), one file per task into DIR; without it they are
-    /// checksummed, and dropped unless --state keeps them
+    /// Where outputs go: FILE gets a JSON line per task, DIR (a folder that exists, or a path that ends in /)
+    /// a file per task, - is stdout; with --reduce FILE or stdout gets the combined output as it is. Without
+    /// it outputs are checksummed, and dropped unless --state keeps them
     #[arg(long, value_name = "FILE|DIR|-")]
     pub out: Option<PathBuf>,
     /// Print one JSON object about the run on stdout
@@ -187,8 +188,8 @@ pub enum JobCommand {
         /// Do not wait for results that are still to come
         #[arg(long)]
         now: bool,
-        /// Where to: JSON lines to FILE or stdout (-), one file per task into DIR; the raw bytes of a
-        /// reduced output
+        /// Where to: FILE gets a JSON line per task, DIR (a folder that exists, or a path that ends in /) a
+        /// file per task, - is stdout; a combined output is written as it is
         #[arg(long, value_name = "FILE|DIR|-", default_value = "-", hide_default_value = true)]
         out: PathBuf,
         #[command(flatten)]

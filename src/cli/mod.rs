@@ -30,9 +30,9 @@ pub struct Cli {
 pub enum Command {
     /// Run a job and wait for it; without a cluster on a private one
     Run(Box<RunArgs>),
-    /// Start a cluster on this machine in the background
+    /// Start a cluster on this machine in the background; jobs that were not finished go on
     Up(UpArgs),
-    /// Stop the cluster that `up` started
+    /// Stop the cluster that `up` started; jobs and results are kept for the next `up`
     Down(DownArgs),
     /// Give a job to a cluster and return; prints the job's number
     Submit(Box<SubmitArgs>),

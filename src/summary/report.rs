@@ -264,7 +264,8 @@ impl Failed {
     /// The class is told where the message does not.
     fn line(&self) -> String {
         let Self { index, class, message } = self;
-        if *class == class_name(v1::FailureClass::Failed) || message.starts_with(class) {
+        let told = message.starts_with(class) || message.starts_with("panic: ");
+        if told || *class == class_name(v1::FailureClass::Failed) {
             return format!("task {index}: {message}");
         }
         format!("task {index} ({class}): {message}")

@@ -69,7 +69,8 @@ typedef int32_t muster_status;
                                      a new one, and destroys this one when the
                                      calls in it are over                    */
 #define MUSTER_E_ABI         (-8) /* struct_size, version or contract broken */
-#define MUSTER_E_LIMIT       (-9) /* the result is over the job's limit      */
+#define MUSTER_E_LIMIT       (-9) /* the result is over the job's limit:
+                                     16 MiB unless it says otherwise         */
 /* Unknown negative = MUSTER_E_FAILED; unknown positive = MUSTER_E_ABI.      */
 
 /* Caller-allocated error text: no ownership question. On entry struct_size is

@@ -80,7 +80,9 @@ impl TaskError {
     }
 
     pub(crate) fn limit(len: usize, limit: usize) -> Self {
-        let message = format!("a result of {len} bytes is over the limit of {limit}");
+        let message = format!(
+            "a result of {len} bytes is over the limit of {limit}; give less back, or write a file and give its name"
+        );
         Self { kind: ErrorKind::Limit, code: 0, message }
     }
 
@@ -107,6 +109,8 @@ impl fmt::Display for TaskError {
         let Self { kind, code, message } = self;
         match kind {
             ErrorKind::Failed | ErrorKind::Cancelled => f.write_str(message)?,
+            // What the Rust SDK says of a panic names it already.
+            ErrorKind::Panic if message.starts_with("panicked") => f.write_str(message)?,
             _ => write!(f, "{}: {message}", kind.name())?,
         }
         if *code == 0 { Ok(()) } else { write!(f, " (code {code})") }

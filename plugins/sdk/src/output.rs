@@ -5,7 +5,8 @@ use muster_plugin_abi::{self as abi, CtxObject, Out, status};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// What a task can give back. The kind stands in the manifest, so that outputs can be shown.
+/// What a task can give back, at most 16 MiB unless the job says otherwise. The kind stands in the manifest, so that
+/// outputs can be shown.
 pub trait Output {
     /// `none`, `u64`, `i64`, `f64`, `text`, `json` or `bytes`.
     const KIND: &'static str;
@@ -146,7 +147,10 @@ impl<'a> Sink<'a> {
             status::OK => Err(Error::new(status::ABI, "the host made less room than asked")),
             status::LIMIT => Err(Error::new(
                 status::LIMIT,
-                format_args!("the result is over the job's limit: {more} bytes more do not fit"),
+                format_args!(
+                    "the result is over the job's limit, which is 16 MiB unless it says otherwise: {more} bytes more \
+                     do not fit; give less back, or write a file and give its name"
+                ),
             )),
             other => Err(Error::new(other, format_args!("no memory for {more} more bytes of results"))),
         }
