@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use fixture::{Muster, plugin};
+use fixture::{Muster, plugin, wait_until};
 
 /// A world with a cluster that is taken down at the end.
 fn with_cluster(test: impl FnOnce(&Muster)) {
@@ -130,6 +130,12 @@ fn workers_are_listed_and_drained() {
         let report = muster.run(&["run", &plugin("null"), "-n", "1000", "--json"]).ok().json();
         assert_eq!((&report["ok"], &report["workers"]), (&1000.into(), &1.into()));
         muster.run(&["worker", "drain", "nobody"]).fails(2, &["nobody"]);
+        let all = || muster.run(&["worker", "ls", "--all"]).ok().text();
+        assert!(wait_until(|| all().contains(" left ")), "{}", all());
+        let text = all();
+        let gone = text.lines().find(|line| line.contains(" left ")).unwrap();
+        let words: Vec<&str> = gone.split_whitespace().skip(3).take(4).collect();
+        assert_eq!(words, ["left", "-", "1", "-"], "{text}");
     });
 }
 
@@ -151,8 +157,14 @@ fn plugins_are_pushed_listed_and_removed() {
 #[test]
 fn up_twice_is_fine_and_down_twice_says_so() {
     let muster = Muster::new();
-    assert_eq!(muster.run(&["up", "--json", "-w", "1"]).ok().json()["started"], true);
-    assert_eq!(muster.run(&["up", "--json", "-w", "1"]).ok().json()["started"], false);
+    let up = || muster.run(&["up", "--json", "-w", "1", "-t", "1"]).ok();
+    for (started, words) in
+        [(true, "is up: 1 worker of 1 slot;"), (false, "is up already: 1 worker, 1 slot\n")]
+    {
+        let done = up();
+        assert_eq!(done.json()["started"], started);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
     muster.run(&["down"]).fails(5, &["no cluster"]);

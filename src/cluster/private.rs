@@ -8,6 +8,7 @@ use super::process::{Child, Start, readable};
 use crate::exit::{Exit, Failure};
 use crate::job::ShapePlan;
 use crate::service::InProcess;
+use crate::summary::workers_of_slots;
 use muster_proto::link::{Target, connect};
 use std::ffi::OsString;
 use std::path::Path;
@@ -88,8 +89,7 @@ impl Private {
 
     /// What it is, in a few words.
     pub fn describe(&self) -> String {
-        let plural = |count: u32, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-        format!("{} of {}", plural(self.workers(), "worker"), plural(self.slots, "slot"))
+        workers_of_slots(self.workers(), self.slots)
     }
 
     /// From now on its end is not a gentle one: workers are killed.
@@ -100,6 +100,11 @@ impl Private {
     /// Comes back when all workers have ended, so that nothing would ever run. Looks after orphans meanwhile.
     pub async fn lost(&self) -> Failure {
         let workers = &self.processes.workers;
+        let which = if workers.len() == 1 {
+            "the worker".to_owned()
+        } else {
+            format!("all {} workers", workers.len())
+        };
         let ended = async {
             for worker in workers {
                 has_ended(worker).await;
@@ -109,11 +114,8 @@ impl Private {
             () = ended => {}
             () = self.reap_orphans() => {}
         }
-        Failure::new(
-            Exit::Connection,
-            format_args!("all {} workers of the private cluster ended", workers.len()),
-        )
-        .hint("their last words are above")
+        Failure::new(Exit::Connection, format_args!("{which} of the private cluster ended"))
+            .hint("their last words are above")
     }
 
     /// Never comes back.

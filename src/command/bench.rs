@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::job::worker_slots;
 use crate::plugin::{PluginFile, Project, build};
-use crate::summary::{bytes, number, pairs, seconds};
+use crate::summary::{bytes, number, pairs, seconds, shape};
 use crate::terminal::{self, note};
 use serde::Serialize;
 use std::path::Path;
@@ -137,7 +137,7 @@ fn show(args: &OverheadArgs, measured: &Overhead) -> Outcome {
     let time = |time: Option<f64>| time.map_or_else(|| "not reached".to_owned(), seconds);
     let one = &measured.one_task_s;
     super::printed(terminal::print(pairs(&[
-        ("cluster", format!("{} workers x {} threads", measured.workers, measured.threads)),
+        ("cluster", shape(measured.workers, 1, measured.threads)),
         ("empty tasks", format!("{}/s", number(measured.empty_tasks_per_s as u64))),
         ("8-byte outputs", format!("{}/s", number(measured.with_output_tasks_per_s as u64))),
         ("one task", format!("p50 {}, p99 {} ({} times)", time(one.p50), time(one.p99), number(one.samples))),

@@ -5,6 +5,7 @@ use crate::cli::{DownArgs, UpArgs};
 use crate::cluster::{Child, Record, Start, clients, gone, is_alive, private_folder, signal, socket_path};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::worker_slots;
+use crate::summary::{counted, workers_of_slots};
 use crate::terminal::{self, note};
 use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect};
 use muster_proto::v1;
@@ -42,9 +43,9 @@ pub async fn up(args: &UpArgs) -> Outcome {
     started.workers(args.workers, slots).await?;
     started.record(&args.name, &state)?;
     note(format_args!(
-        "cluster {} is up: {} workers of {slots} slots; state and logs in {}",
+        "cluster {} is up: {}; state and logs in {}",
         args.name,
-        args.workers,
+        workers_of_slots(args.workers, slots),
         state.display()
     ));
     describe(args, args.workers, args.workers * slots, started.coordinator.id(), true)
@@ -52,11 +53,12 @@ pub async fn up(args: &UpArgs) -> Outcome {
 
 async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
     let (count, slots) = up_workers(link).await?;
-    note(format_args!("cluster {} is up already: {count} workers, {slots} slots", args.name));
+    let (workers, all_slots) = (counted(count, "worker", "workers"), counted(slots, "slot", "slots"));
+    note(format_args!("cluster {} is up already: {workers}, {all_slots}", args.name));
     if count != args.workers {
         note(format_args!(
-            "note: it stays as it is; for {} workers stop it first: muster down",
-            args.workers
+            "note: it stays as it is; for {} stop it first: muster down",
+            counted(args.workers, "worker", "workers")
         ));
     }
     describe(args, count, slots, pid, false)
@@ -232,9 +234,10 @@ pub async fn down(args: &DownArgs) -> Outcome {
     folder.remove(&args.name)?;
     note(format_args!("cluster {} is down", args.name));
     if others > ours {
+        let others = u32::try_from(others - ours).unwrap_or(u32::MAX);
         note(format_args!(
-            "note: {} workers that were started elsewhere go on looking for it",
-            others - ours
+            "note: started elsewhere, and looking for it on and on: {}",
+            counted(others, "worker", "workers")
         ));
     }
     if args.json {

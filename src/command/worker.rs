@@ -57,23 +57,27 @@ async fn ls(all: bool, view: &ViewArgs) -> Outcome {
         Column::number("PID").wide(),
         Column::text("METRICS").wide(),
     ];
-    let row = |worker: &v1::WorkerInfo| {
-        vec![
-            worker.worker.to_string(),
-            worker.name.clone(),
-            worker.host.clone(),
-            state_name(worker.state()).to_owned(),
-            worker.busy_slots.to_string(),
-            worker.slots.to_string(),
-            worker.executors.to_string(),
-            number(worker.committed),
-            bytes(worker.pss_bytes),
-            format!("{:.1} s ago", worker.heartbeat_age_s),
-            worker.pid.to_string(),
-            worker.metrics_address.clone(),
-        ]
-    };
     super::printed(terminal::print(list(&columns, workers.iter().map(row).collect())))
+}
+
+fn row(worker: &v1::WorkerInfo) -> Vec<String> {
+    let is_there = !matches!(worker.state(), WorkerState::Lost | WorkerState::Left);
+    // What one that is gone said last holds no more.
+    let now = |text: String| if is_there { text } else { "-".to_owned() };
+    vec![
+        worker.worker.to_string(),
+        worker.name.clone(),
+        worker.host.clone(),
+        state_name(worker.state()).to_owned(),
+        now(worker.busy_slots.to_string()),
+        worker.slots.to_string(),
+        now(worker.executors.to_string()),
+        number(worker.committed),
+        now(bytes(worker.pss_bytes)),
+        now(format!("{:.1} s ago", worker.heartbeat_age_s)),
+        worker.pid.to_string(),
+        worker.metrics_address.clone(),
+    ]
 }
 
 async fn drain(worker: String, view: &ViewArgs) -> Outcome {

@@ -167,7 +167,7 @@ impl Report {
         }
     }
 
-    /// The summary for people, at most 80 columns wide.
+    /// The summary for people.
     pub fn table(&self) -> String {
         let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let Plugin { name, version, digest } = &self.plugin;
@@ -282,8 +282,14 @@ pub fn shape(workers: u32, processes: u32, threads: u32) -> String {
     counted.join(" x ")
 }
 
-fn counted(count: u32, one: &str, many: &str) -> String {
+/// A number with its noun.
+pub fn counted(count: u32, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// How large a cluster is, whose workers have so many slots each.
+pub fn workers_of_slots(workers: u32, slots: u32) -> String {
+    format!("{} of {}", counted(workers, "worker", "workers"), counted(slots, "slot", "slots"))
 }
 
 /// The share of the slots' time that tasks ran.

@@ -3,9 +3,6 @@
 use crate::terminal;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// The summary is this wide at most.
-const PAIRS_COLUMNS: u16 = 80;
-
 /// A column of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -44,7 +41,7 @@ pub fn list(columns: &[Column], rows: Vec<Vec<String>>) -> String {
 fn list_within(columns: &[Column], rows: Vec<Vec<String>>, width: usize) -> String {
     let shown: Vec<usize> =
         (0..columns.len()).filter(|&at| width >= WIDE || !columns[at].wide_only).collect();
-    let mut table = empty(u16::try_from(width).unwrap_or(u16::MAX));
+    let mut table = empty(width);
     table.set_header(shown.iter().map(|&at| columns[at].name));
     for row in rows {
         table.add_row(shown.iter().map(|&at| row.get(at).cloned().unwrap_or_default()));
@@ -62,9 +59,13 @@ fn list_within(columns: &[Column], rows: Vec<Vec<String>>, width: usize) -> Stri
     trim(&table)
 }
 
-/// Names and values side by side.
+/// Names and values side by side, within the terminal's width.
 pub fn pairs(rows: &[(&str, String)]) -> String {
-    let mut table = empty(PAIRS_COLUMNS);
+    pairs_within(rows, terminal::columns())
+}
+
+fn pairs_within(rows: &[(&str, String)], width: usize) -> String {
+    let mut table = empty(width);
     for (name, value) in rows {
         table.add_row([
             (*name).to_owned(),
@@ -80,7 +81,8 @@ pub fn pairs(rows: &[(&str, String)]) -> String {
     trim(&table)
 }
 
-fn empty(width: u16) -> Table {
+fn empty(width: usize) -> Table {
+    let width = u16::try_from(width).unwrap_or(u16::MAX);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table
@@ -144,6 +146,16 @@ mod tests {
         );
         assert_eq!([seconds(0.0001234), seconds(1.5), seconds(125.0)], ["123 us", "1.50 s", "2 min 5 s"]);
         assert_eq!([bytes(10), bytes(1536), bytes(3 << 20)], ["10 B", "1.5 KiB", "3.0 MiB"]);
+    }
+
+    #[test]
+    fn pairs_take_what_they_need_up_to_the_width() {
+        let rows = [("short", "x".to_owned()), ("long", "word ".repeat(18))];
+        for (width, lines) in [(60, 3), (80, 3), (120, 2)] {
+            let text = pairs_within(&rows, width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(text.lines().count(), lines, "{text}");
+        }
     }
 
     #[test]

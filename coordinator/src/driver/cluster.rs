@@ -88,7 +88,13 @@ impl Driver {
             (WorkerState::Left, &mut self.totals.workers_left)
         };
         *total += 1;
-        let info = v1::WorkerInfo { state: state.into(), ..worker.info(id, self.clock.now(), 0) };
+        let info = v1::WorkerInfo {
+            state: state.into(),
+            busy_slots: 0,
+            executors: 0,
+            pss_bytes: 0,
+            ..worker.info(id, self.clock.now(), 0)
+        };
         self.gone.push_back(info);
         if self.gone.len() > GONE_MAX {
             self.gone.pop_front();
