@@ -243,3 +243,17 @@ fn a_reduction_that_fails_says_why() {
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
 }
+
+/// All partial results together do not fit into a message: they are combined a few at a time. One that is too large
+/// by itself is named.
+#[test]
+fn large_partial_results_are_combined_in_steps() {
+    let muster = Muster::new();
+    let total = compiled(&muster, include_str!("fixtures/plugins/bad_total.c"));
+    let job = ["run", &total, "-w", "2", "-t", "1", "-n", "12", "--reduce", "--out", "-"];
+    let done = muster.run(&[&job[..], &["pad=20000000"]].concat()).ok();
+    assert_eq!(done.text(), "66\n");
+    let failed = muster.run(&[&job[..], &["pad=32000000"]].concat()).exits(1);
+    assert!(failed.stderr.contains("limit: a partial result has 32000008 bytes, and it may have"));
+    muster.assert_no_process_left();
+}

@@ -14,6 +14,7 @@ use crate::store::{MemoryStore, OpenReader, SqliteStore, Store, StoreError};
 use muster_core::id::Epoch;
 use muster_core::scheduler;
 use muster_core::time::Span;
+use muster_proto::PARTIAL_MAX_BYTES;
 use muster_proto::link::{
     Authority, FileError, Guard, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig, listen,
 };
@@ -229,7 +230,11 @@ fn raise_file_limit() {
 fn settings(config: &Config) -> Settings {
     let lease = Span(config.lease.as_nanos() as u64);
     Settings {
-        scheduler: scheduler::Config { lease, ..scheduler::Config::default() },
+        scheduler: scheduler::Config {
+            lease,
+            combine_bytes_max: 2 * PARTIAL_MAX_BYTES as u64,
+            ..scheduler::Config::default()
+        },
         heartbeat: config.heartbeat(),
         kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
     }

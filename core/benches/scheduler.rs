@@ -41,7 +41,7 @@ fn run(config: Config, workers: u64, tasks: u64, task: Span) {
         let Some((worker, grant)) = granted.pop_front() else { return };
         now = now + task;
         let busy = Span(grant.range.len() * task.0);
-        scheduler.handle(now, Input::Done { worker, lease: grant.lease, range: grant.range, busy });
+        scheduler.handle(now, Input::Done { worker, lease: grant.lease, range: grant.range, bytes: 0, busy });
     }
 }
 

@@ -155,7 +155,7 @@ impl Site {
         let (lease, range, busy) = worker.running.pop_front().unwrap();
         worker.busy -= 1;
         worker.ran += range.len();
-        worker.done.push(Input::Done { worker: WorkerId(at as u64 + 1), lease, range, busy });
+        worker.done.push(Input::Done { worker: WorkerId(at as u64 + 1), lease, range, bytes: 0, busy });
         let since = *worker.done_since.get_or_insert(now);
         self.claim(at);
         let worker = &mut self.workers[at];

@@ -29,5 +29,8 @@ pub const FRAME_BYTES: usize = 256 << 10;
 /// The largest input of one task.
 pub const INPUT_MAX_BYTES: usize = 32 << 20;
 
+/// The largest partial result of a reduction: two of them must fit into a message.
+pub const PARTIAL_MAX_BYTES: usize = 30 << 20;
+
 /// The descriptor of the services, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/muster.v1.bin");

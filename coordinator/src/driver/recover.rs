@@ -116,7 +116,7 @@ impl Driver {
             committed: left.committed,
             failed: job.failed.clone(),
             charged: left.charged,
-            blocks: job.partials.keys().copied().collect(),
+            blocks: job.partials.iter().map(|(&block, data)| (block, data.len() as u64)).collect(),
         };
         tracing::info!(job = id.0, tasks = job.tasks, done = job.settled.len(), "job taken up again");
         self.jobs.insert(id, job);

@@ -7,6 +7,7 @@ use muster_core::id::{LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::{Input, Loss};
 use muster_core::time::Span;
+use muster_proto::PARTIAL_MAX_BYTES;
 use muster_proto::convert::{ConvertError, Heartbeat, Phases, Report, ResultBlock, TaskFailure};
 use muster_proto::packed::Items;
 use tokio::sync::OwnedSemaphorePermit;
@@ -106,8 +107,9 @@ impl Driver {
             self.tell(input, Subject::Failure(message));
         }
         for Checked { lease, range, busy, items } in blocks {
+            let bytes = items.as_ref().map_or(0, |items| items.data().len() as u64);
             let subject = items.map_or(Subject::Nothing, |items| Subject::Results(id, range, items));
-            self.tell(Input::Done { worker: id, lease, range, busy }, subject);
+            self.tell(Input::Done { worker: id, lease, range, bytes, busy }, subject);
         }
         for (lease, range) in returned {
             self.tell(Input::Returned { worker: id, lease, range }, Subject::Nothing);
@@ -126,7 +128,13 @@ impl Driver {
         let (lease, range, busy) = (block.lease, block.range, block.busy);
         let items = match self.scheduler.lease_job(worker, lease) {
             None => None,
-            Some(job) => Some(block.into_items(self.jobs.get(&job).is_some_and(Job::reduces))?),
+            Some(job) => {
+                let reduces = self.jobs.get(&job).is_some_and(Job::reduces);
+                if reduces && block.bytes() > PARTIAL_MAX_BYTES && !self.scheduler.lease_finishes(lease) {
+                    return Err(ConvertError::too_much("results (bytes)", block.bytes(), PARTIAL_MAX_BYTES));
+                }
+                Some(block.into_items(reduces)?)
+            }
         };
         Ok(Checked { lease, range, busy, items })
     }

@@ -20,6 +20,8 @@ pub struct Config {
     pub recall_gain: Span,
     /// Partial results that a reduction keeps apart; jobs of more tasks get wider leaves.
     pub leaves_max: u64,
+    /// Bytes of partial results that one combine lease may carry, unless two alone have more.
+    pub combine_bytes_max: u64,
 }
 
 /// How long a lease is.
@@ -47,6 +49,7 @@ impl Default for Config {
             lease_bytes_max: 4 << 20,
             recall_gain: Span::from_millis(2),
             leaves_max: LEAVES_MAX,
+            combine_bytes_max: 60 << 20,
         }
     }
 }

@@ -181,6 +181,8 @@ pub enum Input {
         lease: LeaseId,
         /// The tasks. For a job with reduction, one aligned block; for a combine lease, its whole range.
         range: IndexRange,
+        /// Bytes of their results together.
+        bytes: u64,
         /// Thread time they took together.
         busy: Span,
     },
@@ -448,6 +450,6 @@ pub struct RecoveredJob {
     pub failed: RangeSet,
     /// Attempts charged to tasks that are neither committed nor failed.
     pub charged: BTreeMap<u64, u32>,
-    /// Reduction: the blocks whose partial results are kept.
-    pub blocks: Vec<Block>,
+    /// Reduction: the blocks whose partial results are kept, and how many bytes these have.
+    pub blocks: Vec<(Block, u64)>,
 }

@@ -1,6 +1,7 @@
 //! A job: which of its tasks may run, apart from who runs them.
 
 use super::chunk::Pace;
+use super::config::Config;
 use super::io::JobSpec;
 use super::reduction::Reduction;
 use crate::id::WorkerId;
@@ -34,7 +35,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(spec: JobSpec, leaves_max: u64) -> Self {
+    pub(super) fn new(spec: JobSpec, config: &Config) -> Self {
         let mut ready = Ready::default();
         ready.insert(1, IndexRange::new(0, spec.tasks));
         Self {
@@ -51,7 +52,7 @@ impl Job {
             served_ns: 0,
             workers: BTreeSet::new(),
             banned: BTreeSet::new(),
-            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, leaves_max)),
+            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, config)),
             spec,
         }
     }

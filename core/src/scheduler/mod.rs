@@ -32,7 +32,8 @@ use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use fleet::Fleet;
 use job::Job;
-use lease::Leases;
+use lease::{Leases, Work};
+use report::Results;
 
 /// Decides which worker gets which tasks. One owner drives it; it keeps no clock and no task data.
 #[derive(Debug)]
@@ -96,9 +97,9 @@ impl Scheduler {
     pub fn recover(&mut self, recovered: RecoveredJob) {
         let RecoveredJob { job: id, spec, tasks, bytes, sealed, committed, failed, charged, blocks } =
             recovered;
-        let leaves_max = self.config.leaves_max;
-        let mut job = Job::new(JobSpec { tasks: 0, ..spec }, leaves_max);
-        job.reduction = job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open, leaves_max));
+        let mut job = Job::new(JobSpec { tasks: 0, ..spec }, &self.config);
+        job.reduction =
+            job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open, &self.config));
         (job.spec.tasks, job.tasks, job.bytes, job.sealed) = (spec.tasks, tasks, bytes, sealed);
         let mut left = crate::range::RangeSet::from(IndexRange::new(0, tasks));
         committed.iter().chain(failed.iter()).for_each(|range| {
@@ -107,7 +108,7 @@ impl Scheduler {
         left.iter().for_each(|range| job.ready.insert(1, range));
         (job.committed, job.failed, job.charged) = (committed.len(), failed, charged);
         if let Some(reduction) = &mut job.reduction {
-            blocks.into_iter().for_each(|block| reduction.insert(block));
+            blocks.into_iter().for_each(|(block, bytes)| reduction.insert(block, bytes));
         }
         self.jobs.insert(id, job);
         self.settle(id);
@@ -129,7 +130,9 @@ impl Scheduler {
             Input::Seal { job } => self.on_seal(job),
             Input::Cancel { job } => self.end(job, Outcome::Cancelled),
             Input::Hold { job, held } => self.on_hold(job, held),
-            Input::Done { worker, lease, range, busy } => self.on_done(now, worker, lease, range, busy),
+            Input::Done { worker, lease, range, bytes, busy } => {
+                self.on_done(now, worker, lease, Results { range, bytes, busy });
+            }
             Input::Failed { worker, lease, index, class, busy } => {
                 self.on_failed(now, worker, lease, index, class, busy);
             }
@@ -186,6 +189,12 @@ impl Scheduler {
         self.leases.get(lease).filter(|lease| lease.worker == worker).map(|lease| lease.job)
     }
 
+    /// Whether a lease makes the output of a reduction.
+    #[must_use]
+    pub fn lease_finishes(&self, lease: LeaseId) -> bool {
+        matches!(self.leases.get(lease).map(|lease| &lease.work), Some(Work::Combine { finish: true, .. }))
+    }
+
     /// Tasks of all jobs that nobody has.
     #[must_use]
     pub fn queued_tasks(&self) -> u64 {
@@ -193,7 +202,7 @@ impl Scheduler {
     }
 
     fn on_submit(&mut self, id: JobId, spec: JobSpec) {
-        let mut job = Job::new(spec, self.config.leaves_max);
+        let mut job = Job::new(spec, &self.config);
         job.served_ns = self.served_ns;
         self.jobs.insert(id, job);
         let pos = self.log();

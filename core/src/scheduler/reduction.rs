@@ -1,5 +1,6 @@
 //! Which partial results of a job are there, and what is to be combined next.
 
+use super::config::Config;
 use crate::range::IndexRange;
 use crate::reduce::{Block, leaf_size};
 use alloc::collections::BTreeMap;
@@ -13,8 +14,10 @@ const FAN_IN_MAX: usize = 16;
 pub(super) struct Reduction {
     /// Tasks per leaf of the tree.
     pub(super) leaf: u64,
-    /// start -> size of the blocks whose partial results are kept.
-    blocks: BTreeMap<u64, u64>,
+    /// start -> the block whose partial result is kept.
+    blocks: BTreeMap<u64, Kept>,
+    /// Bytes that one combine lease may carry, unless two partial results alone have more.
+    bytes_max: u64,
     /// Combinations to lease out.
     planned: Vec<Combination>,
     /// Combinations leased out.
@@ -25,6 +28,14 @@ pub(super) struct Reduction {
     pub(super) finished: bool,
 }
 
+/// A partial result that is kept.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Tasks of its block.
+    size: u64,
+    bytes: u64,
+}
+
 /// Partial results to combine to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Combination {
@@ -33,29 +44,40 @@ pub(super) struct Combination {
 }
 
 impl Reduction {
-    pub(super) fn new(tasks: u64, open: bool, leaves_max: u64) -> Self {
-        let leaf = leaf_size(if open { 0 } else { tasks }, leaves_max);
-        Self { leaf, blocks: BTreeMap::new(), planned: Vec::new(), leased: 0, failures: 0, finished: false }
+    pub(super) fn new(tasks: u64, open: bool, config: &Config) -> Self {
+        let leaf = leaf_size(if open { 0 } else { tasks }, config.leaves_max);
+        Self {
+            leaf,
+            blocks: BTreeMap::new(),
+            bytes_max: config.combine_bytes_max,
+            planned: Vec::new(),
+            leased: 0,
+            failures: 0,
+            finished: false,
+        }
     }
 
     /// Keeps the partial result of a block that holds none yet.
-    pub(super) fn insert(&mut self, block: Block) {
-        let replaced = self.blocks.insert(block.start, block.size);
+    pub(super) fn insert(&mut self, block: Block, bytes: u64) {
+        let replaced = self.blocks.insert(block.start, Kept { size: block.size, bytes });
         debug_assert!(replaced.is_none(), "a block is committed once");
     }
 
     /// The partial results inside `block`, in order.
     pub(super) fn inside(&self, block: Block) -> Vec<Block> {
         let range = block.range();
-        self.blocks.range(range.start..range.end).map(|(&start, &size)| Block { start, size }).collect()
+        self.blocks
+            .range(range.start..range.end)
+            .map(|(&start, kept)| Block { start, size: kept.size })
+            .collect()
     }
 
     /// One partial result stands for all inside `block` now.
-    pub(super) fn combined(&mut self, combination: &Combination) {
+    pub(super) fn combined(&mut self, combination: &Combination, bytes: u64) {
         for inner in self.inside(combination.block) {
             self.blocks.remove(&inner.start);
         }
-        self.insert(combination.block);
+        self.insert(combination.block, bytes);
         self.finished = combination.finish;
     }
 
@@ -83,27 +105,40 @@ impl Reduction {
     }
 
     pub(super) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
-        self.blocks.iter().map(|(&start, &size)| Block { start, size })
+        self.blocks.iter().map(|(&start, kept)| Block { start, size: kept.size })
     }
 
     fn plan(&mut self, tasks: u64) {
         let root = Block::root(tasks);
-        if self.blocks.len() <= FAN_IN_MAX {
+        if self.fit(root) {
             self.planned.push(Combination { block: root, finish: true });
             return;
         }
         let mut open = Vec::from([root]);
         while let Some(block) = open.pop() {
-            let range = block.range();
-            match self.blocks.range(range.start..range.end).take(FAN_IN_MAX + 1).count() {
-                0 | 1 => {}
-                2..=FAN_IN_MAX => self.planned.push(Combination { block: self.around(block), finish: false }),
-                _ => {
-                    let (left, right) = block.halves();
-                    open.extend([left, right]);
-                }
+            if !self.fit(block) {
+                let (left, right) = block.halves();
+                open.extend([left, right]);
+            } else if self.within(block).nth(1).is_some() {
+                self.planned.push(Combination { block: self.around(block), finish: false });
             }
         }
+    }
+
+    /// Whether one lease can carry the partial results inside `block`. Two always can: workers do not send larger
+    /// ones.
+    fn fit(&self, block: Block) -> bool {
+        let (mut count, mut bytes) = (0, 0u64);
+        self.within(block).all(|kept| {
+            count += 1;
+            bytes = bytes.saturating_add(kept.bytes);
+            count <= 2 || (count <= FAN_IN_MAX && bytes <= self.bytes_max)
+        })
+    }
+
+    fn within(&self, block: Block) -> impl Iterator<Item = &Kept> {
+        let range = block.range();
+        self.blocks.range(range.start..range.end).map(|(_, kept)| kept)
     }
 
     /// The smallest block that holds the partial results inside `block`: the executor that combines them sees
@@ -112,7 +147,9 @@ impl Reduction {
         let range = block.range();
         let mut inside = self.blocks.range(range.start..range.end);
         match (inside.next(), inside.next_back()) {
-            (Some((&first, _)), Some((&last, &size))) => Block::around(IndexRange::new(first, last + size)),
+            (Some((&first, _)), Some((&last, kept))) => {
+                Block::around(IndexRange::new(first, last + kept.size))
+            }
             (Some(_) | None, _) => block,
         }
     }
@@ -121,13 +158,12 @@ impl Reduction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reduce::LEAVES_MAX;
 
     #[test]
     fn combines_in_rounds_until_one_is_left() {
         let tasks = 1_000;
-        let mut reduction = Reduction::new(tasks, false, LEAVES_MAX);
-        (0..tasks).for_each(|start| reduction.insert(Block { start, size: 1 }));
+        let mut reduction = Reduction::new(tasks, false, &Config::default());
+        (0..tasks).for_each(|start| reduction.insert(Block { start, size: 1 }, 1));
         let mut rounds = 0;
         while !reduction.is_over() {
             rounds += 1;
@@ -140,7 +176,7 @@ mod tests {
             assert!(!round.is_empty());
             for combination in round {
                 reduction.leased -= 1;
-                reduction.combined(&combination);
+                reduction.combined(&combination, 1);
             }
         }
         assert_eq!(rounds, 3);
@@ -149,11 +185,28 @@ mod tests {
 
     #[test]
     fn a_combination_stands_for_the_smallest_block_around_its_parts() {
-        let mut reduction = Reduction::new(64, false, LEAVES_MAX);
-        (0..20).for_each(|start| reduction.insert(Block { start, size: 1 }));
+        let mut reduction = Reduction::new(64, false, &Config::default());
+        (0..20).for_each(|start| reduction.insert(Block { start, size: 1 }, 1));
         reduction.plan(64);
         let mut planned: Vec<Block> = reduction.planned.iter().map(|combination| combination.block).collect();
         planned.sort();
         assert_eq!(planned, [Block { start: 0, size: 16 }, Block { start: 16, size: 4 }]);
+    }
+
+    #[test]
+    fn a_lease_carries_no_more_bytes_than_it_may() {
+        let tasks = 100;
+        let config = Config { combine_bytes_max: 60, ..Config::default() };
+        let mut reduction = Reduction::new(tasks, false, &config);
+        (0..tasks).for_each(|start| reduction.insert(Block { start, size: 1 }, 1 + start % 30));
+        let mut leases = 0;
+        while let Some(combination) = reduction.next(tasks) {
+            leases += 1;
+            let inside: Vec<&Kept> = reduction.within(combination.block).collect();
+            let bytes: u64 = inside.iter().map(|kept| kept.bytes).sum();
+            assert!(bytes <= 60 || inside.len() == 2, "{combination:?} has {bytes} bytes");
+            reduction.combined(&combination, bytes.min(30));
+        }
+        assert!(reduction.finished && leases > 30, "{leases}");
     }
 }

@@ -12,22 +12,24 @@ use crate::reduce::Block;
 use crate::time::{Span, Time};
 use alloc::vec::Vec;
 
+/// What a worker has for some tasks.
+#[derive(Clone, Copy)]
+pub(super) struct Results {
+    pub range: IndexRange,
+    pub bytes: u64,
+    pub busy: Span,
+}
+
 impl Scheduler {
-    pub(super) fn on_done(
-        &mut self,
-        now: Time,
-        worker: WorkerId,
-        id: LeaseId,
-        range: IndexRange,
-        busy: Span,
-    ) {
+    pub(super) fn on_done(&mut self, now: Time, worker: WorkerId, id: LeaseId, results: Results) {
+        let Results { range, busy, .. } = results;
         let Some(job) = self.lease_of(now, worker, id, range) else { return };
         match self.leases.get(id).map(|lease| &lease.work) {
             Some(Work::Combine { block, finish }) => {
                 let combination = Combination { block: *block, finish: *finish };
-                self.on_combined(worker, id, job, range, combination);
+                self.on_combined(worker, id, job, results, &combination);
             }
-            Some(Work::Run { .. }) if self.is_reduced(job) => self.on_block(worker, id, job, range, busy),
+            Some(Work::Run { .. }) if self.is_reduced(job) => self.on_block(worker, id, job, results),
             Some(Work::Run { .. }) => self.on_results(worker, id, job, range, busy),
             None => {}
         }
@@ -72,7 +74,8 @@ impl Scheduler {
 
     /// A partial result: it counts as a whole or not at all. Tasks of the block that failed for good are not
     /// in it.
-    fn on_block(&mut self, worker: WorkerId, id: LeaseId, job: JobId, range: IndexRange, busy: Span) {
+    fn on_block(&mut self, worker: WorkerId, id: LeaseId, job: JobId, results: Results) {
+        let Results { range, bytes, busy } = results;
         let Some(block) = Block::from_range(range) else {
             self.drop_range(worker, Some(job), range, DropReason::NotABlock);
             return;
@@ -88,7 +91,7 @@ impl Scheduler {
         }
         outstanding.remove(range);
         if let Some(reduction) = &mut view.reduction {
-            reduction.insert(block);
+            reduction.insert(block, bytes);
         }
         view.leased -= there;
         view.committed += there;
@@ -109,9 +112,10 @@ impl Scheduler {
         worker: WorkerId,
         id: LeaseId,
         job: JobId,
-        range: IndexRange,
-        done: Combination,
+        results: Results,
+        done: &Combination,
     ) {
+        let Results { range, bytes, .. } = results;
         if range != done.block.range() {
             self.drop_range(worker, Some(job), range, DropReason::NotOutstanding);
             return;
@@ -120,7 +124,7 @@ impl Scheduler {
         let pos = self.log();
         if let Some(reduction) = self.jobs.get_mut(&job).and_then(|job| job.reduction.as_mut()) {
             reduction.leased -= 1;
-            reduction.combined(&done);
+            reduction.combined(done, bytes);
         }
         self.outputs.push_back(Output::Combined { job, block: done.block, finished: done.finish, pos });
         self.settle(job);

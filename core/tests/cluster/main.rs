@@ -109,7 +109,7 @@ fn take(world: &mut World, step: Step) {
             let worker = WorkerId(at as u64 + 1_000 * u64::from(what % 2));
             let lease = LeaseId(((lease % 50) << 33) | (lease % 7));
             world.tell(match what {
-                0 => Input::Done { worker, lease, range, busy: Span(1) },
+                0 => Input::Done { worker, lease, range, bytes: 0, busy: Span(1) },
                 1 => Input::Returned { worker, lease, range },
                 2 => {
                     let (index, class) = (range.start, FailureClass::Failed);
@@ -259,7 +259,13 @@ fn a_worker_cannot_commit_for_another() {
     let grants = grants(&world);
     assert_eq!(grants.len(), 2);
     let (thief, victim) = (grants[0].0, &grants[1].1);
-    world.tell(Input::Done { worker: thief, lease: victim.lease, range: victim.range, busy: Span(1) });
+    world.tell(Input::Done {
+        worker: thief,
+        lease: victim.lease,
+        range: victim.range,
+        bytes: 0,
+        busy: Span(1),
+    });
     assert_eq!(world.dropped, 1);
     assert!(world.committed.is_empty());
 }
@@ -274,7 +280,7 @@ fn lies_change_nothing() {
         let (worker, own) = (grants[0].0, grants[0].1.clone());
         let (_, other) = grants.iter().find(|(of, _)| *of != worker).expect("both have work").clone();
         let first = IndexRange::from_count(own.range.start, 1);
-        world.tell(Input::Done { worker, lease: own.lease, range: first, busy: Span(5) });
+        world.tell(Input::Done { worker, lease: own.lease, range: first, bytes: 0, busy: Span(5) });
         let beyond = IndexRange::from_count(own.range.end, 64);
         let far = IndexRange::from_count(1 << 39, 1 << 38);
         let lies = [
@@ -287,10 +293,10 @@ fn lies_change_nothing() {
         for (lease, range) in lies {
             let index = range.start;
             for lie in [
-                Input::Done { worker, lease, range, busy: Span(u64::MAX) },
+                Input::Done { worker, lease, range, bytes: 0, busy: Span(u64::MAX) },
                 Input::Failed { worker, lease, index, class: FailureClass::Failed, busy: Span(1) },
                 Input::Returned { worker, lease, range },
-                Input::Done { worker: WorkerId(99), lease, range, busy: Span(1) },
+                Input::Done { worker: WorkerId(99), lease, range, bytes: 0, busy: Span(1) },
             ] {
                 let (before, dropped) = (format!("{:?}", world.scheduler), world.dropped);
                 world.tell(lie.clone());
@@ -320,7 +326,7 @@ fn a_report_that_is_partly_late_counts_in_part() {
         let (worker, grant) = grants(&world)[0].clone();
         let range = if inflate { IndexRange::new(grant.range.start, 1 << 39) } else { grant.range };
         let busy = Span(range.len() * 1_000_000);
-        world.tell(Input::Done { worker, lease: grant.lease, range, busy });
+        world.tell(Input::Done { worker, lease: grant.lease, range, bytes: 0, busy });
         grants(&world).iter().map(|(_, grant)| grant.range.len()).collect::<Vec<_>>()
     };
     assert_eq!(lengths(true), lengths(false));
@@ -346,8 +352,10 @@ fn jobs_share_by_weight() {
         let busy = Span(grant.range.len() * 10_000_000);
         now = now + busy;
         *done.entry(grant.job).or_insert(0) += grant.range.len();
-        scheduler
-            .handle(now, Input::Done { worker: WorkerId(1), lease: grant.lease, range: grant.range, busy });
+        scheduler.handle(
+            now,
+            Input::Done { worker: WorkerId(1), lease: grant.lease, range: grant.range, bytes: 0, busy },
+        );
     }
     let ratio = done[&JobId(2)] as f64 / done[&JobId(1)] as f64;
     assert!((2.5..3.5).contains(&ratio), "weights 1 and 3 gave {done:?}");

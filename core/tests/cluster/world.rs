@@ -41,6 +41,14 @@ pub struct Worker {
     handed: Option<Partial>,
 }
 
+/// Small enough that leases are cut for it.
+const COMBINE_BYTES_MAX: u64 = 30;
+
+/// How large the partial result of a block is said to be.
+const fn bytes_of(range: IndexRange) -> u64 {
+    1 + range.start % 13
+}
+
 /// Everything, and what was committed so far.
 pub struct World {
     pub now: Time,
@@ -71,7 +79,7 @@ impl World {
     }
 
     pub fn with_leaves(workers: u32, slots: u32, leaves_max: u64) -> Self {
-        let config = Config { leaves_max, ..Config::default() };
+        let config = Config { leaves_max, combine_bytes_max: COMBINE_BYTES_MAX, ..Config::default() };
         let mut world = Self {
             now: Time::ZERO,
             scheduler: Scheduler::new(config.clone(), LogPos(1)),
@@ -139,10 +147,14 @@ impl World {
             committed: self.committed.clone(),
             failed: self.failed.clone(),
             charged: self.charged.clone(),
-            blocks: self.blocks.iter().map(|(&start, &size)| Block { start, size }).collect(),
+            blocks: self.kept_blocks().map(|block| (block, bytes_of(block.range()))).collect(),
         });
         self.pump();
         self.join(2);
+    }
+
+    fn kept_blocks(&self) -> impl Iterator<Item = Block> {
+        self.blocks.iter().map(|(&start, &size)| Block { start, size })
     }
 
     /// Tells the scheduler something and does what it says.
@@ -278,6 +290,8 @@ impl World {
             Output::Grant { grant, .. } => {
                 let whole = matches!(grant.kind, GrantKind::Combine { .. });
                 if let GrantKind::Combine { blocks, finish } = grant.kind {
+                    let bytes: u64 = blocks.iter().map(|block| bytes_of(block.range())).sum();
+                    assert!(blocks.len() <= 2 || bytes <= COMBINE_BYTES_MAX, "{blocks:?} have {bytes} bytes");
                     let part = |block: Block| Some((block, self.partials.get(&block.start)?.clone()));
                     worker.parts.insert(grant.lease, (blocks.into_iter().filter_map(part).collect(), finish));
                 }
@@ -398,7 +412,13 @@ impl Worker {
                 self.allowed.insert(job, slots);
             }
             Out::Forward { lease, range } => {
-                let done = Input::Done { worker, lease, range, busy: Span(range.len() * 1_000) };
+                let done = Input::Done {
+                    worker,
+                    lease,
+                    range,
+                    bytes: bytes_of(range),
+                    busy: Span(range.len() * 1_000),
+                };
                 self.up.push_back((done, self.handed.take()));
             }
             Out::ReportFailed { lease, index, class } => {

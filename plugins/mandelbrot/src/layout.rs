@@ -1,5 +1,6 @@
 //! How a picture is cut into tiles, and the tiles are divided among tasks.
 
+use crate::record::HEADER_BYTES;
 use std::ops::Range;
 
 /// A picture and the side of its tiles, in pixels. Tiles are numbered row by row; those at the right and lower edge
@@ -31,6 +32,11 @@ impl Layout {
     /// How many tiles there are.
     pub fn tiles(&self) -> u64 {
         u64::from(self.columns()) * u64::from(self.height.div_ceil(self.tile))
+    }
+
+    /// Bytes of all tiles as records.
+    pub fn bytes(&self) -> u64 {
+        self.tiles() * HEADER_BYTES as u64 + u64::from(self.width) * u64::from(self.height) * 3
     }
 
     /// The tiles of task `index` of `tasks`: neighbours, and as many as the other tasks have, or one more or less.

@@ -104,11 +104,11 @@ impl Reduce for Mandelbrot {
     }
 
     fn encode(&self, partial: &Vec<u8>) -> Result<Vec<u8>, Error> {
-        Ok(partial.clone())
+        record::pack(partial).map_err(Error::failed)
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(bytes.to_vec())
+        record::unpack(bytes, self.layout.bytes()).map_err(Error::failed)
     }
 
     /// Tiles whose tasks failed stay grey.

@@ -2,8 +2,13 @@
 //! green and blue.
 
 use crate::layout::Area;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use std::io::{self, Read as _, Write as _};
 
-const HEADER_BYTES: usize = 16;
+/// What stands before the pixels of a tile.
+pub const HEADER_BYTES: usize = 16;
 
 /// Appends a tile whose pixels `draw` appends.
 pub fn append<E>(
@@ -16,6 +21,25 @@ pub fn append<E>(
         records.extend_from_slice(&number.to_le_bytes());
     }
     draw(records)
+}
+
+/// Compressed, as tiles travel: neighbours look alike.
+pub fn pack(records: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(records)?;
+    packed.finish()
+}
+
+/// What was packed, which has at most `bytes_max` bytes.
+pub fn unpack(packed: &[u8], bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut records = Vec::new();
+    let bytes = DeflateDecoder::new(packed).take(bytes_max + 1).read_to_end(&mut records)?;
+    if bytes as u64 > bytes_max {
+        return Err(io::Error::other(format!(
+            "the tiles have more than the {bytes_max} bytes of the picture"
+        )));
+    }
+    Ok(records)
 }
 
 /// The tiles with their pixels; none in place of what is no tile.
@@ -56,6 +80,15 @@ mod tests {
         }
         let back: Vec<_> = read(&records).map(Option::unwrap).collect();
         assert_eq!(back, [(areas[0], &[0; 6][..]), (areas[1], &[1; 3][..])]);
+    }
+
+    #[test]
+    fn packed_tiles_come_back_and_are_no_larger_than_the_picture() {
+        let records = b"tiles tiles tiles tiles".as_slice();
+        let packed = pack(records).unwrap();
+        assert_eq!(unpack(&packed, 23).unwrap(), records);
+        assert!(unpack(&packed, 22).unwrap_err().to_string().contains("22 bytes"));
+        assert!(unpack(b"\xffnothing", 100).is_err());
     }
 
     #[test]

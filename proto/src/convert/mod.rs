@@ -71,7 +71,9 @@ impl ConvertError {
         Self { field, value, limit: limit.to_string(), too_much: false }
     }
 
-    fn too_much(field: &'static str, value: impl fmt::Display, max: impl fmt::Display) -> Self {
+    /// A field that holds more than it may.
+    #[must_use]
+    pub fn too_much(field: &'static str, value: impl fmt::Display, max: impl fmt::Display) -> Self {
         Self { too_much: true, ..Self::wrong(field, value, format_args!("at most {max}")) }
     }
 

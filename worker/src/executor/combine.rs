@@ -28,7 +28,7 @@ pub(super) fn combine(runner: &mut Runner<'_>, inputs: &[u8], kind: u32) -> Resu
     if root.size < fold_size(runner.shared.open.reduce_leaf) && !finish {
         // The fold is still not whole.
         let list: Vec<&[u8]> = parts.iter().map(|(_, list)| *list).collect();
-        return within(runner, list.concat());
+        return within(Take::Partial, list.concat());
     }
     let sum = merge(runner, &parts, root)?;
     let (take, step) = if finish {
@@ -36,7 +36,7 @@ pub(super) fn combine(runner: &mut Runner<'_>, inputs: &[u8], kind: u32) -> Resu
     } else {
         (Take::Partial, "writing a partial result")
     };
-    sum.take(&mut runner.slot, take).and_then(|bytes| within(runner, bytes)).map_err(during(step))
+    sum.take(&mut runner.slot, take).and_then(|bytes| within(take, bytes)).map_err(during(step))
 }
 
 /// Says in which step something failed: no task stands beside it.

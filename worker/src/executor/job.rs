@@ -3,10 +3,12 @@
 use super::flush::{Bell, Holdings};
 use super::outbox::Outbox;
 use super::thread;
+use super::unfolded::HEAD_BYTES;
 use crate::arena::ArenaView;
 use crate::frame::OpenJob;
 use crate::page::{JobPage, PageError};
 use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
+use muster_proto::PARTIAL_MAX_BYTES;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -53,7 +55,9 @@ impl Shared {
 
     /// The largest result that a task may have.
     pub fn result_bytes_max(&self) -> usize {
-        self.open.result_bytes_max.min(RESULT_BYTES_MAX) as usize
+        let max = self.open.result_bytes_max.min(RESULT_BYTES_MAX) as usize;
+        // What is left of a fold is a list of results, see `tree`.
+        if self.open.reduce_leaf > 0 { max.min(PARTIAL_MAX_BYTES - HEAD_BYTES) } else { max }
     }
 
     fn thread_ended(&self) {

@@ -7,6 +7,7 @@ use super::unfolded::Unfolded;
 use muster_core::range::IndexRange;
 use muster_core::reduce::{Block, fold_size, parts};
 use muster_plugin_host::{Accumulator, ErrorKind, Take, TaskError};
+use muster_proto::PARTIAL_MAX_BYTES;
 
 /// A partial result as it is sent.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl Tree {
         let mut partials = self.lists;
         for Node { block, sum, skipped } in self.done {
             let Some(sum) = sum else { continue };
-            match sum.take(&mut runner.slot, Take::Partial).and_then(|bytes| within(runner, bytes)) {
+            match sum.take(&mut runner.slot, Take::Partial).and_then(|bytes| within(Take::Partial, bytes)) {
                 Ok(bytes) => partials.push(Partial { block, bytes, skipped }),
                 Err(error) => fail_all(&mut self.failures, block.range(), &skipped, &error),
             }
@@ -220,7 +221,7 @@ fn push_lists(to: &mut Vec<Partial>, block: Block, results: &[(u64, &[u8])], ski
     if list.is_empty() {
         return;
     }
-    if list.len() > super::job::RESULT_BYTES_MAX as usize && block.size > 1 {
+    if list.len() > PARTIAL_MAX_BYTES && block.size > 1 {
         let (left, right) = block.halves();
         let (lower, upper) = results.split_at(results.partition_point(|(index, _)| *index < right.start));
         let (out_lower, out_upper) = skipped.split_at(skipped.partition_point(|index| *index < right.start));
@@ -269,16 +270,15 @@ fn fail_all(failures: &mut Vec<(u64, TaskError)>, range: IndexRange, except: &[u
     failures.extend(lost.map(|index| (index, error.clone())));
 }
 
-/// Partial results must fit into a message.
-pub(super) fn within(runner: &Runner<'_>, bytes: Vec<u8>) -> Result<Vec<u8>, TaskError> {
-    let max = super::job::RESULT_BYTES_MAX as usize;
+/// What is sent of a reduction must fit into a message, and partial results two at a time.
+pub(super) fn within(take: Take, bytes: Vec<u8>) -> Result<Vec<u8>, TaskError> {
+    let (what, max) = match take {
+        Take::Partial => ("a partial result", PARTIAL_MAX_BYTES),
+        Take::Output => ("the combined output", super::job::RESULT_BYTES_MAX as usize),
+    };
     if bytes.len() <= max {
         return Ok(bytes);
     }
-    let message = format!(
-        "the combined result of job {} has {} bytes, at most {max} are possible",
-        runner.shared.open.job,
-        bytes.len()
-    );
+    let message = format!("{what} has {} bytes, and it may have {max}", bytes.len());
     Err(TaskError { kind: ErrorKind::Limit, code: 0, message })
 }

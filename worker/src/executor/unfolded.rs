@@ -2,7 +2,7 @@
 //! [`muster_core::reduce`]. Two such lists, one behind the other, are the list of both.
 
 /// The index, 8 bytes, and the length of the result, 4 bytes, stand before each result.
-const HEAD_BYTES: usize = 12;
+pub(super) const HEAD_BYTES: usize = 12;
 
 /// Results with the indexes of their tasks, in order.
 #[derive(Debug, Default)]
