@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 fn crash(muster: &Muster) -> String {
-    let source = include_str!("fixtures/plugins/crash.c");
+    compiled(muster, include_str!("fixtures/plugins/crash.c"))
+}
+
+fn compiled(muster: &Muster, source: &str) -> String {
     let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
-    compile_c(source, Path::new(&muster.path("crash.so")), &flags).to_str().unwrap().to_owned()
+    compile_c(source, Path::new(&muster.path("plugin.so")), &flags).to_str().unwrap().to_owned()
 }
 
 /// Runs so many tasks of which every so many crash, and looks at each.
@@ -60,4 +63,55 @@ fn a_job_in_which_everything_crashes_ends() {
     // More than a worker's page has entries: what crashes never says that its entry is empty.
     check(&muster, &plugin, 100, 1, &["-t", "1"]);
     check(&muster, &plugin, 100, 1, &["-t", "2", "--oversubscribe"]);
+}
+
+/// Bytes of the page that a task may overwrite, and with what. Nothing else is known of them here.
+const SCRIBBLES: [[&str; 3]; 8] = [
+    ["from=0", "len=1000000", "byte=0"],
+    ["from=0", "len=1000000", "byte=255"],
+    ["from=0", "len=24", "byte=0"],
+    ["from=16", "len=4", "byte=1"],
+    ["from=640", "len=512", "byte=7"],
+    ["from=1152", "len=64", "byte=255"],
+    ["from=5248", "len=8", "byte=255"],
+    ["from=5288", "len=4", "byte=1"],
+];
+
+#[test]
+fn a_task_that_overwrites_shared_memory_costs_itself_and_no_other() {
+    let muster = Muster::new();
+    let plugin = compiled(&muster, include_str!("fixtures/plugins/scribble.c"));
+    muster.run(&["up", "-w", "1", "-t", "2", "--oversubscribe"]).ok();
+    let shapes: [&[&str]; 3] = [&["-t", "1"], &["-t", "2"], &["--model", "process", "-p", "2"]];
+    for (number, scribble) in SCRIBBLES.iter().enumerate() {
+        for crash in ["crash=0", "crash=1"] {
+            let job =
+                ["run", &plugin, "-n", "2000", "at=617", crash, "--json", "--out", "out", "--oversubscribe"];
+            let finished = muster.run(&[&job[..], scribble, shapes[number % 3]].concat());
+            let report = finished.json();
+            let (ok, failed) = (report["ok"].as_u64().unwrap(), report["failed"].as_u64().unwrap());
+            assert_eq!(
+                (ok + failed, &report["lost_workers"]),
+                (2_000, &0.into()),
+                "{scribble:?} {crash}: {report}"
+            );
+            // Some of it nobody needs: then the task has done no harm.
+            assert!(failed == 1 || (failed == 0 && crash == "crash=0"), "{scribble:?} {crash}: {report}");
+            let text = String::from_utf8(muster.read("out")).unwrap();
+            for (index, line) in (0..).zip(text.lines()) {
+                let line: Value = serde_json::from_str(line).unwrap();
+                match line["error"].as_str() {
+                    None => assert_eq!(line, json!({"index": index, "output": index})),
+                    Some(error) => {
+                        assert_eq!(index, 617, "{scribble:?} {crash}");
+                        let said = error.contains("overwrote memory that its process shares with muster");
+                        assert!(said || (crash == "crash=1" && error.contains("SIGSEGV")), "{error}");
+                    }
+                }
+            }
+        }
+    }
+    muster.run(&["run", &plugin, "-n", "2000", "at=2000"]).ok();
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
 }

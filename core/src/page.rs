@@ -180,7 +180,14 @@ impl LeaseEntry {
         }
     }
 
-    fn facts(&self) -> LeaseFacts {
+    /// An entry without tasks that was used so often.
+    pub fn begin(&self, generation: u16) {
+        self.word.store(Word { generation, next: 0, end: 0 }.pack(), Ordering::SeqCst);
+    }
+
+    /// What it says beside its word.
+    #[must_use]
+    pub fn facts(&self) -> LeaseFacts {
         LeaseFacts {
             base: self.base.load(Ordering::Relaxed),
             inputs_at: self.inputs_at.load(Ordering::Relaxed),

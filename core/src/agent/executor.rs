@@ -185,6 +185,11 @@ impl Agent {
         let Some(executor) = self.executors.remove(&id) else { return };
         let Some((job_id, place)) = executor.seat() else { return };
         self.leave(now, job_id, place, id);
+        if self.has_left(job_id, id) {
+            self.staff_job(job_id);
+            self.run_owed_alone(job_id);
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&job_id).filter(|job| !job.closing) else { return };
         if matches!(executor.state, State::Opening { .. }) {
             job.failed_starts += 1;
@@ -195,7 +200,9 @@ impl Agent {
             self.close(now, job_id, true);
             return;
         }
-        self.settle_blame(job_id, cause, held, running);
+        if !self.settle_alone(job_id, place, cause, running) {
+            self.settle_blame(job_id, cause, held, running);
+        }
         self.staff_job(job_id);
         self.share_slots();
     }
@@ -218,6 +225,10 @@ impl Agent {
                     .is_some_and(|view| view.job == job_id && view.outstanding.contains(*index))
             })
             .collect();
+        let owes = |&(lease, range): &(LeaseId, IndexRange)| {
+            self.leases.get(&lease).is_some_and(|view| view.outstanding.overlap(range).next().is_some())
+        };
+        let lost_tasks = held.iter().any(owes);
         match (cause.is_crash(), owed.as_slice()) {
             (true, &[(lease, index)]) => self.on_failed(lease, index, FailureClass::Crashed),
             (true, several) => {
@@ -248,6 +259,9 @@ impl Agent {
             }
             let pieces: Vec<IndexRange> = tasks.iter().collect();
             pieces.into_iter().for_each(|range| self.queue(job_id, lease, range));
+        }
+        if cause.is_crash() && owed.is_empty() && lost_tasks {
+            self.count_unblamed(job_id);
         }
     }
 

@@ -166,6 +166,11 @@ pub enum Input {
         /// The job.
         job: JobId,
     },
+    /// The page does not say what it should: a plugin wrote into it. Nobody knows which of its executors did.
+    PageLost {
+        /// The job whose page it was.
+        job: JobId,
+    },
     /// Every task of a page entry has been claimed or taken back: its word's next and end are equal. The shell
     /// looks at the words whenever something of the job arrives, and after each reclaim.
     Drained {
@@ -185,6 +190,11 @@ pub enum Output {
         job: JobId,
         /// Its executors.
         shape: Shape,
+    },
+    /// Make the job's page anew, empty, for executors that are yet to start; nobody may claim from it.
+    RenewPage {
+        /// The job.
+        job: JobId,
     },
     /// Start an executor process and give it the job.
     Start {

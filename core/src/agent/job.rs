@@ -1,10 +1,11 @@
 //! A job on this worker: its page entries, the pieces that wait for one, and its executors' places.
 
 use super::Agent;
+use super::alone::Alone;
 use super::io::{Input, Output, PluginKey};
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::page::ENTRIES;
-use crate::range::{IndexRange, RangeSet};
+use crate::range::IndexRange;
 use crate::shape::Shape;
 use crate::time::Time;
 use alloc::collections::VecDeque;
@@ -32,6 +33,8 @@ pub(super) struct Job {
     /// Tasks one of which ended an executor while several ran: until they are done, one thread runs alone, so
     /// that the next crash has one culprit.
     pub(super) suspects: Vec<(LeaseId, IndexRange)>,
+    /// What runs alone, because one of its tasks lost the page.
+    pub(super) alone: Alone,
     /// What came for a new life of this job before the old one was gone.
     deferred: Vec<Input>,
 }
@@ -57,6 +60,7 @@ impl Job {
             allowed: 0,
             failed_starts: 0,
             suspects: Vec::new(),
+            alone: Alone::default(),
             deferred: Vec::new(),
         }
     }
@@ -74,7 +78,27 @@ impl Job {
 
     /// Whether its threads can find something to claim, as far as is known.
     pub(super) fn has_tasks(&self) -> bool {
-        !self.closing && (!self.waiting.is_empty() || self.entries.iter().any(Option::is_some))
+        let waits = !self.waiting.is_empty() || self.alone.has_tasks();
+        !self.closing && (waits || self.entries.iter().any(Option::is_some))
+    }
+
+    /// Everything that waits or stands in the page.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.waiting.iter().chain(self.alone.pieces()).chain(self.entries.iter().flatten())
+    }
+
+    /// Takes a free entry for these tasks, when there is one.
+    pub(super) fn put_into_page(&mut self, piece: Piece) -> Option<usize> {
+        let entry = self.entries.iter().position(Option::is_none)?;
+        self.entries[entry] = Some(piece);
+        Some(entry)
+    }
+
+    /// Its page is new: nothing stands in it, and nobody may claim.
+    pub(super) fn empty_page(&mut self) {
+        self.entries.fill(None);
+        self.suspects.clear();
+        self.allowed = 0;
     }
 }
 
@@ -123,6 +147,7 @@ impl Agent {
         job.waiting.clear();
         job.entries.fill(None);
         job.suspects.clear();
+        job.alone = Alone::default();
         self.drop_leases(id);
         if cancel {
             self.outputs.push_back(Output::CancelTasks { job: id });
@@ -154,18 +179,18 @@ impl Agent {
     }
 
     /// Puts waiting pieces into free entries.
-    fn publish(&mut self, id: JobId) {
+    pub(super) fn publish(&mut self, id: JobId) {
         self.share_slots();
+        if self.jobs.get(&id).is_some_and(|job| job.alone.is_on()) {
+            if self.publish_alone(id) {
+                return;
+            }
+            self.share_slots();
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        for entry in 0..job.entries.len() {
-            if job.waiting.is_empty() {
-                break;
-            }
-            if job.entries[entry].is_some() {
-                continue;
-            }
-            let Some(piece) = job.waiting.pop_front() else { break };
-            job.entries[entry] = Some(piece);
+        while let Some(&piece) = job.waiting.front() {
+            let Some(entry) = job.put_into_page(piece) else { break };
+            job.waiting.pop_front();
             let Piece { lease, range } = piece;
             let whole = self.leases.get(&lease).is_some_and(|lease| lease.whole);
             self.outputs.push_back(Output::Publish { job: id, entry, lease, range, whole });
@@ -182,22 +207,13 @@ impl Agent {
         self.publish(id);
     }
 
-    /// Publishes again what is owed and neither waits nor stands in the page.
+    /// What is owed and neither waits nor stands in the page was lost there. Whoever lost it may do so again.
     pub(super) fn on_quiet(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get(&id).filter(|job| !job.has_tasks() && !job.closing) else { return };
-        if job.places.iter().all(Option::is_none) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
+        if job.entries.iter().any(Option::is_some) || job.places.iter().all(Option::is_none) {
             return;
         }
-        let owed: Vec<(LeaseId, RangeSet)> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.job == id)
-            .map(|(&lease, view)| (lease, view.outstanding.clone()))
-            .collect();
-        for (lease, tasks) in owed {
-            for range in tasks.iter() {
-                self.queue(id, lease, range);
-            }
-        }
+        job.alone.interrupt();
+        self.run_owed_alone(id);
     }
 }

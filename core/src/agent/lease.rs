@@ -58,7 +58,8 @@ impl Agent {
             self.outputs.push_back(Output::Refuse { lease: id, range });
             return;
         };
-        let blocks = self.jobs.get(&lease.job).is_some_and(|job| job.reduce);
+        let job = lease.job;
+        let blocks = self.jobs.get(&job).is_some_and(|job| job.reduce);
         let pieces: Vec<IndexRange> = lease.outstanding.overlap(range).collect();
         if blocks || lease.whole {
             let there: u64 = pieces.iter().map(|piece| piece.len()).sum();
@@ -88,6 +89,7 @@ impl Agent {
         }
         self.clear_suspects(id, range);
         self.finish_lease(id);
+        self.go_on_alone(job);
     }
 
     pub(super) fn on_failed(&mut self, id: LeaseId, index: u64, class: FailureClass) {
@@ -96,6 +98,7 @@ impl Agent {
             self.outputs.push_back(Output::Refuse { lease: id, range });
             return;
         };
+        let job = lease.job;
         if lease.whole {
             lease.outstanding.clear();
         } else {
@@ -105,6 +108,7 @@ impl Agent {
         self.outputs.push_back(Output::ReportFailed { lease: id, index, class });
         self.clear_suspects(id, range);
         self.finish_lease(id);
+        self.go_on_alone(job);
     }
 
     /// Gives unstarted tasks back, the highest indexes first: what was never put into the page, then what
@@ -138,6 +142,7 @@ impl Agent {
             self.give_back(id, range);
         }
         self.continue_recall(id);
+        self.share_slots();
     }
 
     pub(super) fn on_reclaimed(&mut self, job_id: JobId, entry: usize, range: IndexRange) {
@@ -153,6 +158,7 @@ impl Agent {
             self.give_back(lease, range);
         }
         self.continue_recall(lease);
+        self.go_on_alone(job_id);
     }
 
     fn continue_recall(&mut self, id: LeaseId) {
@@ -191,6 +197,7 @@ impl Agent {
                 && let Some(job) = self.jobs.get_mut(&lease.job)
             {
                 job.waiting.retain(|piece| piece.lease != id);
+                self.share_slots();
             }
             self.outputs.push_back(Output::ForgetLease { lease: id });
         }

@@ -4,6 +4,7 @@
 //! executors run, what stands in a job's page, and what the coordinator is told. Executors claim from the page
 //! by themselves. The agent never sees task data.
 
+mod alone;
 mod executor;
 mod invariants;
 mod io;
@@ -76,6 +77,7 @@ impl Agent {
             Input::Reclaimed { job, entry, range } => self.on_reclaimed(job, entry, range),
             Input::Drained { job, entry } => self.on_drained(job, entry),
             Input::Quiet { job } => self.on_quiet(job),
+            Input::PageLost { job } => self.on_page_lost(job),
         }
     }
 

@@ -23,7 +23,8 @@ impl Agent {
         for (turn, id) in self.turns.iter().enumerate() {
             let Some(job) = self.jobs.get_mut(id) else { continue };
             let fair = left.div_ceil(sharing - turn as u32);
-            let most = if job.suspects.is_empty() { job.shape.slots() } else { 1 };
+            let alone = job.alone.is_on() || !job.suspects.is_empty();
+            let most = if alone { 1 } else { job.shape.slots() };
             let allowed = if sharing == 1 { most } else { most.min(fair) };
             left = left.saturating_sub(allowed);
             if allowed != job.allowed {

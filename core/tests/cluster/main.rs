@@ -26,6 +26,8 @@ enum Step {
     Claim { at: usize, thread: usize, size: u32 },
     Deliver { at: usize, thread: usize, fail: Option<FailureClass> },
     Crash { at: usize, thread: usize, place: u64 },
+    CrashUnseen { at: usize, thread: usize },
+    LosePage { at: usize },
     Forget { at: usize, thread: usize },
     Kill { at: usize },
     Restart,
@@ -51,6 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
         30 => (place.clone(), 1..9u32).prop_map(|((at, thread), size)| Step::Claim { at, thread, size }),
         25 => (place.clone(), fail).prop_map(|((at, thread), fail)| Step::Deliver { at, thread, fail }),
         2 => (place.clone(), 0..64u64).prop_map(|((at, thread), place)| Step::Crash { at, thread, place }),
+        1 => place.clone().prop_map(|(at, thread)| Step::CrashUnseen { at, thread }),
+        1 => at.clone().prop_map(|at| Step::LosePage { at }),
         1 => place.prop_map(|(at, thread)| Step::Forget { at, thread }),
         1 => at.clone().prop_map(|at| Step::Kill { at }),
         1 => (1..4u32).prop_map(|slots| Step::Join { slots }),
@@ -84,6 +88,16 @@ fn take(world: &mut World, step: Step) {
         Step::Crash { at, thread, place } => {
             if let Some(worker) = world.worker(at) {
                 worker.crash(now, thread, ExitCause::Signal, place);
+            }
+        }
+        Step::CrashUnseen { at, thread } => {
+            if let Some(worker) = world.worker(at) {
+                worker.crash_unseen(now, thread);
+            }
+        }
+        Step::LosePage { at } => {
+            if let Some(worker) = world.worker(at) {
+                worker.lose_page(now);
             }
         }
         Step::Forget { at, thread } => {
@@ -202,6 +216,73 @@ proptest! {
     ) {
         let spec = JobSpec { tasks, reduce: true, ..JobSpec::default() };
         check_tree(&run_in(World::with_leaves(workers, slots, leaves_max), spec, steps), tasks);
+    }
+}
+
+/// What a bad task does whenever it runs.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    /// It writes all over the page.
+    Page,
+    /// It ends its executor after it has written into its record in the page.
+    Record,
+    /// It ends its executor, and what the executor had is gone from the page.
+    Claims,
+}
+
+/// Whatever a task does to the page, it alone fails, after so many attempts as it has.
+#[test]
+fn the_task_that_harms_the_page_is_found() {
+    let (tasks, bad) = (1_000, 617);
+    let shapes = [
+        ShapeRequest::Thread { threads: Some(1) },
+        ShapeRequest::Thread { threads: Some(3) },
+        ShapeRequest::Process { processes: Some(3) },
+    ];
+    for (harm, shape) in [Harm::Page, Harm::Record, Harm::Claims]
+        .into_iter()
+        .flat_map(|harm| shapes.map(|shape| (harm, shape)))
+    {
+        let mut world = World::new(1, 3);
+        world.submit(JobSpec { tasks, shape, ..JobSpec::default() });
+        let (mut harmed, mut rounds) = (0, 0);
+        while !world.ended.contains_key(&JOB) {
+            while world.deliver_down(0) | world.deliver_up(0, false) {}
+            let now = world.now;
+            let worker = &mut world.workers[0];
+            for thread in 0..worker.threads.len() {
+                worker.claim(now, thread, 8);
+            }
+            let worked = (0..worker.threads.len()).any(|thread| !worker.claimed(thread).is_empty());
+            match (0..worker.threads.len()).find(|&thread| worker.claimed(thread).contains(bad)) {
+                Some(thread) => {
+                    harmed += 1;
+                    match harm {
+                        Harm::Page => worker.lose_page(now),
+                        Harm::Record => worker.crash_unseen(now, thread),
+                        Harm::Claims => {
+                            worker.forget_claim(thread);
+                            worker.crash_unseen(now, thread);
+                        }
+                    }
+                }
+                None if worked => {
+                    for thread in 0..worker.threads.len() {
+                        worker.deliver(now, thread, None);
+                    }
+                }
+                None => worker.quiet(now),
+            }
+            rounds += 1;
+            assert!(rounds < 5_000, "{harm:?} {shape:?}: the job does not end");
+        }
+        assert_eq!(
+            world.failed.iter().collect::<Vec<_>>(),
+            [IndexRange::from_count(bad, 1)],
+            "{harm:?} {shape:?}"
+        );
+        check_ended(&world, Some(tasks));
+        assert!(harmed <= 30, "{harm:?} {shape:?}: {harmed} times");
     }
 }
 

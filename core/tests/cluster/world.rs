@@ -19,6 +19,7 @@ pub const JOB: JobId = JobId(1);
 pub struct Thread {
     executor: ExecutorId,
     job: JobId,
+    slot: u32,
     claim: Option<(LeaseId, Claim)>,
 }
 
@@ -371,12 +372,14 @@ impl Worker {
         use agent::Output as Out;
         let worker = self.id;
         match output {
-            Out::MakePage { job, .. } => {
+            Out::MakePage { job, .. } | Out::RenewPage { job } => {
                 self.pages.insert(job, (0..ENTRIES).map(|_| LeaseEntry::default()).collect());
                 self.allowed.insert(job, 0);
             }
-            Out::Start { executor, job, threads, .. } | Out::Assign { executor, job, threads, .. } => {
-                (0..threads).for_each(|_| self.threads.push(Thread { executor, job, claim: None }));
+            Out::Start { executor, job, threads, first_slot }
+            | Out::Assign { executor, job, threads, first_slot } => {
+                let slots = first_slot..first_slot + threads;
+                self.threads.extend(slots.map(|slot| Thread { executor, job, slot, claim: None }));
                 self.agent.handle(now, agent::Input::ExecutorReady { executor });
             }
             Out::CloseJob { executor, .. } => {
@@ -441,8 +444,7 @@ impl Worker {
             return false;
         };
         let job = view.job;
-        let rank = self.threads[..thread].iter().filter(|other| other.job == job).count();
-        if rank as u32 >= self.allowed[&job] {
+        if view.slot >= self.allowed[&job] {
             return false;
         }
         let Some(page) = self.pages.get(&job) else { return false };
@@ -509,18 +511,42 @@ impl Worker {
     /// this place of their claims.
     pub fn crash(&mut self, now: Time, thread: usize, cause: ExitCause, place: u64) {
         let Some(executor) = self.threads.get(thread).map(|thread| thread.executor) else { return };
-        let (mut held, mut running) = (Vec::new(), Vec::new());
-        for (lease, claim) in self
-            .threads
-            .iter()
-            .filter(|thread| thread.executor == executor)
-            .filter_map(|thread| thread.claim.as_ref())
-        {
-            held.push((*lease, claim.range));
-            running.push((*lease, claim.range.start + place % claim.range.len()));
-        }
+        let held = self.held(executor);
+        let running = held.iter().map(|(lease, range)| (*lease, range.start + place % range.len())).collect();
         self.threads.retain(|thread| thread.executor != executor);
         self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running });
+    }
+
+    /// A plugin wrote all over the page.
+    pub fn lose_page(&mut self, now: Time) {
+        let jobs: Vec<JobId> = self.pages.keys().copied().collect();
+        for job in jobs {
+            self.hand(now, agent::Input::PageLost { job });
+        }
+    }
+
+    /// The executor of a thread dies, and the page does not say what it was running.
+    pub fn crash_unseen(&mut self, now: Time, thread: usize) {
+        if let Some(view) = self.threads.get(thread) {
+            let (executor, held) = (view.executor, self.held(view.executor));
+            let (cause, running) = (ExitCause::Signal, vec![]);
+            self.threads.retain(|thread| thread.executor != executor);
+            self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running });
+        }
+    }
+
+    fn held(&self, executor: ExecutorId) -> Vec<(LeaseId, IndexRange)> {
+        let threads = self.threads.iter().filter(|thread| thread.executor == executor);
+        threads
+            .filter_map(|thread| thread.claim.as_ref())
+            .map(|(lease, claim)| (*lease, claim.range))
+            .collect()
+    }
+
+    /// The tasks that a thread has claimed.
+    pub fn claimed(&self, thread: usize) -> IndexRange {
+        let claim = self.threads.get(thread).and_then(|thread| thread.claim.as_ref());
+        claim.map_or(IndexRange::default(), |(_, claim)| claim.range)
     }
 
     /// Plugins wrote into the page: what a thread had claimed is forgotten.
@@ -531,7 +557,7 @@ impl Worker {
     }
 
     /// Says that nothing moves, when that is so.
-    fn quiet(&mut self, now: Time) {
+    pub fn quiet(&mut self, now: Time) {
         if self.threads.iter().any(|thread| thread.claim.is_some()) {
             return;
         }

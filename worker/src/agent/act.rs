@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::executor::{ExecutorHandle, Seat};
+use super::job::Memory;
 use super::report::Results;
 use crate::frame::{OpenJob, ToExecutor};
 use muster_core::agent::{ExitCause, Input, Output};
@@ -59,6 +60,12 @@ impl Driver {
                         self.give_up(job, format!("no memory for the job: {error}"));
                     }
                 }
+                Output::RenewPage { job } => {
+                    let memory = self.jobs.get_mut(&job).and_then(|job| job.memory.as_mut());
+                    if let Some(Err(error)) = memory.map(Memory::renew_page) {
+                        self.give_up(job, format!("no memory for the job: {error}"));
+                    }
+                }
                 Output::Start { executor, job, threads, first_slot } => {
                     self.start(executor, Seat { job, first_slot, threads });
                 }
@@ -70,7 +77,11 @@ impl Driver {
                 }
                 Output::Stop { executor, kill } => self.stop(executor, kill),
                 Output::CancelTasks { job } => {
-                    self.jobs.get(&job).and_then(|job| job.memory.as_ref()).inspect(|it| it.page.cancel());
+                    self.jobs
+                        .get_mut(&job)
+                        .and_then(|job| job.memory.as_mut())
+                        .into_iter()
+                        .for_each(Memory::cancel);
                 }
                 Output::Publish { job, entry, lease, range, .. } => self.publish(job, entry, lease, range),
                 Output::Reclaim { job, entry, count } => self.reclaim(job, entry, count),
@@ -167,7 +178,7 @@ impl Driver {
     }
 
     fn reclaim(&mut self, job: JobId, entry: usize, count: u64) {
-        let memory = self.jobs.get(&job).and_then(|job| job.memory.as_ref());
+        let memory = self.jobs.get_mut(&job).and_then(|job| job.memory.as_mut());
         let range = memory.map(|memory| memory.reclaim(entry, count)).unwrap_or_default();
         self.backlog.push_back(Input::Reclaimed { job, entry, range });
         self.note_drained(job);

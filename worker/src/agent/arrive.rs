@@ -4,17 +4,22 @@ use super::act::Arrived;
 use super::driver::Driver;
 use super::event::Event;
 use super::executor::Seat;
-use super::exit::explain;
-use super::job::{Held, JobState};
+use super::exit::{explain, violation_text};
+use super::job::{Held, JobState, Memory};
 use super::report::ReportBuilder;
 use crate::frame::{Batch, Block, Failure, FromExecutor};
 use crate::metrics::{Metrics, Phase};
 use crate::os::process::WaitStatus;
 use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::scheduler::FailureClass;
 use muster_core::time::Span;
 use muster_proto::convert::Phases;
 use muster_proto::packed::Items;
+
+/// What is said of a task that wrote into the job page.
+const PAGE_OVERWRITTEN: &str = "a task overwrote memory that its process shares with muster (the job page); look for \
+                                writes through wild pointers or past the end of an array";
 
 impl Driver {
     pub fn on_event(&mut self, event: Event) {
@@ -48,6 +53,8 @@ impl Driver {
                 executor.seat = None;
                 self.feed(Input::ExecutorIdle { executor: id });
             }
+            // It runs nothing that counts any more; what it had runs again.
+            FromExecutor::Batch(_) if executor.circumstances.violation.is_some() => {}
             FromExecutor::Batch(batch) if job == Some(JobId(batch.job)) => self.on_batch(id, batch),
             FromExecutor::Batch(batch) => {
                 self.on_violation(
@@ -62,6 +69,15 @@ impl Driver {
 
     fn on_batch(&mut self, executor: ExecutorId, batch: Batch) {
         let id = JobId(batch.job);
+        let is_told_to_stop = |failure: &Failure| failure.class == FailureClass::Cancelled;
+        let look = if batch.failures.iter().any(is_told_to_stop) {
+            Memory::is_all_intact
+        } else {
+            Memory::is_intact
+        };
+        if !self.has_intact_page(id, look) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.frame_arrived();
         job.phases.dispatch.merge(&batch.dispatch);
@@ -137,7 +153,27 @@ impl Driver {
         executor.kill();
     }
 
+    /// Looks whether a plugin wrote into what a job's executors share with this process. If so, none of them can be
+    /// trusted any more, and nobody knows which of them did: all end as if they had crashed.
+    pub fn has_intact_page(&mut self, id: JobId, is_intact: fn(&Memory) -> bool) -> bool {
+        let memory = self.jobs.get(&id).and_then(|job| job.memory.as_ref());
+        if memory.is_none_or(is_intact) {
+            return true;
+        }
+        for executor in self.executors.values_mut().filter(|it| it.seat.is_some_and(|seat| seat.job == id)) {
+            executor.circumstances.violation.get_or_insert_with(|| PAGE_OVERWRITTEN.to_owned());
+            executor.kill();
+        }
+        let text = violation_text(PAGE_OVERWRITTEN);
+        self.feed_with(Input::PageLost { job: id }, Arrived::Failure { text: &text, busy_ns: 0 });
+        false
+    }
+
     fn on_ended(&mut self, id: ExecutorId, status: Option<WaitStatus>, last_lines: Vec<String>) {
+        // Before its end is told: that may have come of what was written there.
+        if let Some(seat) = self.executors.get(&id).and_then(|executor| executor.seat) {
+            self.has_intact_page(seat.job, Memory::is_all_intact);
+        }
         let Some(mut executor) = self.executors.remove(&id) else { return };
         executor.circumstances.last_lines = last_lines;
         let (cause, detail) = explain(status, &executor.circumstances);

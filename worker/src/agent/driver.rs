@@ -2,8 +2,8 @@
 
 use super::event::{Event, Events};
 use super::executor::{ExecutorHandle, Seat};
-use super::job::{JobState, LeaseState};
-use super::memory::Memory;
+use super::job::{JobState, LeaseState, Memory};
+use super::memory;
 use super::report::ReportBuilder;
 use super::session::{Session, keep_connecting};
 use super::work::Waiting;
@@ -55,7 +55,7 @@ pub(super) struct Driver {
     pub cache: PluginCache,
     pub spawner: Spawner,
     pub events: Events,
-    memory: Memory,
+    memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
     heartbeat_due: bool,
@@ -101,7 +101,7 @@ impl Driver {
             cache,
             spawner,
             events,
-            memory: Memory::default(),
+            memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
             heartbeat_due: false,
@@ -294,6 +294,11 @@ impl Driver {
         // A full queue means that the coordinator is not reading: it will find out by itself.
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
         self.end_hung_loads(now);
+        // One whose threads all wait for what was overwritten sends nothing.
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            self.has_intact_page(job, Memory::is_all_intact);
+        }
         for job in self.quiet_jobs(now) {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
             self.feed(Input::Quiet { job });

@@ -23,10 +23,13 @@ pub(super) struct Circumstances {
 pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances) -> (ExitCause, String) {
     let Circumstances { stopped, killed, refusal, violation, .. } = circumstances;
     if let Some(text) = violation {
-        return (ExitCause::Protocol, format!("the executor was ended: {text}"));
+        return (ExitCause::Protocol, violation_text(text));
     }
     if *killed {
-        return (ExitCause::Killed, "the executor was killed because its job is over".to_owned());
+        return (
+            ExitCause::Killed,
+            "muster killed the executor: its job is over, or starts anew here".to_owned(),
+        );
     }
     if let Some(text) = refusal {
         return (ExitCause::LoadFailed, text.clone());
@@ -53,6 +56,11 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
         None => (ExitCause::Exited, "the executor is gone".to_owned()),
     };
     (cause, with_last_lines(text, &circumstances.last_lines))
+}
+
+/// How an executor that broke the rules ended.
+pub(super) fn violation_text(text: &str) -> String {
+    format!("the executor was ended: {text}")
 }
 
 fn with_last_lines(text: String, lines: &[String]) -> String {

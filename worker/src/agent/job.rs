@@ -5,7 +5,7 @@ use super::executor::Seat;
 use crate::arena::{Arena, Place};
 use crate::cache::PluginFile;
 use crate::frame::EntryUse;
-use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, PageError};
+use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError};
 use muster_core::id::{JobId, LeaseId};
 use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
 use muster_core::range::IndexRange;
@@ -47,6 +47,11 @@ pub(super) struct Memory {
     pub arena: Arena,
     /// What was last put into each page entry.
     published: [Option<Published>; ENTRIES],
+    /// What must stand in each.
+    known: [Known; ENTRIES],
+    /// Slots that may claim.
+    allowed: u32,
+    cancelled: bool,
     uses: BTreeMap<EntryUse, LeaseId>,
 }
 
@@ -135,10 +140,16 @@ impl JobState {
     }
 
     pub fn make_memory(&mut self, shape: Shape) -> Result<(), PageError> {
-        let page = JobPage::create(shape.slots())?;
-        page.allow(0);
-        let arena = Arena::create()?;
-        self.memory = Some(Memory { page, arena, published: [None; ENTRIES], uses: BTreeMap::new() });
+        let known = [Known::default(); ENTRIES];
+        self.memory = Some(Memory {
+            page: empty_page(shape.slots(), &known)?,
+            arena: Arena::create()?,
+            published: [None; ENTRIES],
+            known,
+            allowed: 0,
+            cancelled: false,
+            uses: BTreeMap::new(),
+        });
         Ok(())
     }
 
@@ -146,7 +157,8 @@ impl JobState {
     pub fn allow(&mut self, now: Time, slots: u32) {
         self.count_slot_time(now);
         self.slots.slots = slots;
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &mut self.memory {
+            memory.allowed = slots;
             memory.page.allow(slots);
         }
     }
@@ -219,6 +231,12 @@ impl Memory {
             kind: lease.kind,
         };
         let Some(generation) = self.page.publish(entry, range, facts) else { return };
+        let known = &mut self.known[entry];
+        *known = Known { generation: known.generation.wrapping_add(1), end: range.len() as u32, facts };
+        if generation != known.generation {
+            // Somebody else wrote there: the page is not intact, and what stands in it is not for anybody.
+            return;
+        }
         let place = EntryUse { entry: entry as u16, generation };
         self.uses.insert(place, id);
         lease.uses.push(place);
@@ -226,11 +244,40 @@ impl Memory {
     }
 
     /// Takes unclaimed tasks out of an entry.
-    pub fn reclaim(&self, entry: usize, count: u64) -> IndexRange {
-        match self.published.get(entry).copied().flatten() {
-            Some(published) => self.page.entries()[entry].call_back(published.generation, count),
-            None => IndexRange::default(),
-        }
+    pub fn reclaim(&mut self, entry: usize, count: u64) -> IndexRange {
+        let Some(published) = self.published.get(entry).copied().flatten().filter(|_| self.is_intact())
+        else {
+            return IndexRange::default();
+        };
+        let range = self.page.entries()[entry].call_back(published.generation, count);
+        self.known[entry].end = self.known[entry].end.saturating_sub(range.len() as u32);
+        range
+    }
+
+    /// Whether the page says what it should, as far as this process alone writes there, but for the slots: their
+    /// threads write beside it all the time, so that looking there costs them something.
+    pub fn is_intact(&self) -> bool {
+        self.cancelled || self.page.is_intact(self.allowed, &self.known)
+    }
+
+    /// As [`Memory::is_intact`], with the slots.
+    pub fn is_all_intact(&self) -> bool {
+        self.cancelled || (self.is_intact() && !self.page.stops_tasks())
+    }
+
+    /// A page for new executors. Uses of entries go on where they were: results of the old one may be on the way.
+    pub fn renew_page(&mut self) -> Result<(), PageError> {
+        self.known = self.known.map(|Known { generation, .. }| Known { generation, ..Known::default() });
+        self.page = empty_page(self.page.slots(), &self.known)?;
+        self.published = [None; ENTRIES];
+        self.allowed = 0;
+        Ok(())
+    }
+
+    /// Tells running tasks to stop.
+    pub fn cancel(&mut self) {
+        self.cancelled = true;
+        self.page.cancel();
     }
 
     /// The lease whose tasks were claimed there.
@@ -294,6 +341,14 @@ impl Memory {
         let taken = IndexRange::new(range.start, range.end.min(unclaimed_from));
         (!taken.is_empty()).then_some((lease, taken))
     }
+}
+
+/// A page without tasks, from which nobody may claim.
+fn empty_page(slots: u32, known: &[Known; ENTRIES]) -> Result<JobPage, PageError> {
+    let page = JobPage::create(slots)?;
+    page.allow(0);
+    page.entries().iter().zip(known).for_each(|(entry, known)| entry.begin(known.generation));
+    Ok(page)
 }
 
 #[cfg(test)]

@@ -2,18 +2,16 @@
 
 use std::sync::atomic::AtomicU32;
 
+/// A sleep ends after this time at the latest: a plugin that overwrites the word takes the wake-up away.
+const SLEEP_MAX_S: libc::time_t = 1;
+
 /// Sleeps while `word` is `expected`. May return early: the caller looks at its condition again.
 pub fn wait(word: &AtomicU32, expected: u32) {
     // Without FUTEX_PRIVATE_FLAG: the word lies in memory that several processes map.
-    // SAFETY: the address is a live, aligned u32; a null timeout means to wait without limit.
+    let limit = libc::timespec { tv_sec: SLEEP_MAX_S, tv_nsec: 0 };
+    // SAFETY: the address is a live, aligned u32, and the timeout lives until the call returns.
     unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT,
-            expected,
-            std::ptr::null::<libc::timespec>(),
-        );
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const limit);
     }
 }
 

@@ -2,8 +2,9 @@
 //! agent puts leases into it, executor threads take tasks out of it and say in their slot records what they
 //! are doing. See [`muster_core::page`] for the records; this module lays them out, wakes and sleeps.
 //!
-//! The agent never believes the page more than it must: sizes come from its own memory, and results are
-//! checked against leases. A page that a plugin scribbled on can cost speed and blame, never results.
+//! The agent never believes the page more than it must: sizes come from its own memory, results are checked against
+//! leases, and what only the agent writes is compared with what it knows. A page that a plugin scribbled on can cost
+//! speed and blame, never results.
 
 mod layout;
 #[cfg(test)]
@@ -34,6 +35,17 @@ pub struct JobPage {
     fd: OwnedFd,
     mapping: Mapping,
     slots: u32,
+}
+
+/// What the agent knows to stand in an entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Its generation.
+    pub generation: u16,
+    /// The offset behind its last task.
+    pub end: u32,
+    /// What it says beside its word.
+    pub facts: LeaseFacts,
 }
 
 /// Why a descriptor is not a job page that this build understands.
@@ -155,6 +167,32 @@ impl JobPage {
     #[must_use]
     pub fn published_ns(&self, entry: usize) -> u64 {
         self.fixed().published_ns.get(entry).map_or(0, |time| time.load(Relaxed))
+    }
+
+    /// Whether all that only the agent writes is as it was written. `allowed`: how many slots may claim.
+    #[must_use]
+    pub fn is_intact(&self, allowed: u32, known: &[Known; ENTRIES]) -> bool {
+        let Fixed { header, bases, entries, .. } = self.fixed();
+        let is_headed = header.magic.load(Relaxed) == MAGIC
+            && header.version.load(Relaxed) == VERSION
+            && header.slots.load(Relaxed) == self.slots
+            && header.cancelled.load(Relaxed) == 0
+            && header.allowed.load(Relaxed) == allowed;
+        is_headed
+            && entries.iter().zip(bases).zip(known).all(|((entry, base), known)| {
+                let word = entry.word();
+                word.generation == known.generation
+                    && word.end == known.end
+                    && word.next <= word.end
+                    && base.load(Relaxed) == known.facts.base
+                    && entry.facts() == known.facts
+            })
+    }
+
+    /// Whether some task is told to stop.
+    #[must_use]
+    pub fn stops_tasks(&self) -> bool {
+        self.slot_records().iter().any(|slot| slot.cancel.load(Relaxed) != 0)
     }
 
     /// Takes tasks from the entry where `cursor` points or from the next one that has some, and says which

@@ -109,3 +109,31 @@ fn slots_that_may_not_claim_are_left_asleep() {
     page.allow(2);
     assert_eq!(parked(), [0, 0]);
 }
+
+#[test]
+fn what_others_wrote_into_the_page_is_seen() {
+    let mut known = [Known::default(); ENTRIES];
+    let page = || {
+        let page = JobPage::create(2).unwrap();
+        page.publish(3, IndexRange::new(10, 20), run_facts(10)).unwrap();
+        page
+    };
+    known[3] = Known { generation: 1, end: 10, facts: run_facts(10) };
+    let used = page();
+    used.claim(0, |_, _, _| 4, |_, _, _| {}).unwrap();
+    assert!(used.is_intact(2, &known), "claims leave it intact");
+    let len = size_of::<Fixed>();
+    let header = [0..8, 8..12, 12..16, 16..20, 20..24];
+    let bases = size_of::<[u64; ENTRIES]>() + 128;
+    for part in header.into_iter().chain([bases..bases + 8, len - 64..len - 56, len - 56..len - 48]) {
+        let page = page();
+        for at in part.clone() {
+            // SAFETY: inside the mapping, and nobody else uses it.
+            unsafe { *page.mapping.start().as_ptr().add(at) ^= 0x5a };
+        }
+        assert!(!page.is_intact(2, &known), "bytes {part:?}");
+    }
+    assert!(!page().is_intact(1, &known) && !page().stops_tasks());
+    used.slot(1).unwrap().cancel.store(1, SeqCst);
+    assert!(used.stops_tasks());
+}
