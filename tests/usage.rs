@@ -372,6 +372,22 @@ fn a_coordinator_needs_no_stdout() {
 }
 
 #[test]
+fn a_folder_for_temporary_files_is_not_made() {
+    let muster = Muster::new();
+    let nowhere = muster.path("no/where");
+    let arguments = ["run", &plugin("null"), "-n", "1"];
+    let with_tmpdir = |folder: &std::path::Path| {
+        let mut command = muster.command(&arguments);
+        command.env("TMPDIR", folder);
+        Started::new(command).finish()
+    };
+    with_tmpdir(&nowhere).fails(9, &["no folder", nowhere.to_str().unwrap(), "TMPDIR"]).says_no_more();
+    assert!(!muster.path("no").exists());
+    with_tmpdir(std::path::Path::new("")).ok();
+    assert!(!muster.files().iter().any(|path| path.to_string_lossy().contains("muster-private")));
+}
+
+#[test]
 fn help_is_not_an_error() {
     let muster = Muster::new();
     let help = |arguments: &[&str]| {

@@ -19,6 +19,14 @@ impl TempFolder {
     /// Makes one, readable by us alone. Folders of processes that were killed are removed on the way.
     pub fn new() -> Result<Self, Failure> {
         let base = short_base();
+        if !base.is_dir() {
+            // Made here, it would stay behind.
+            return Err(Failure::new(
+                Exit::Storage,
+                format_args!("there is no folder {} for temporary files", base.display()),
+            )
+            .hint("make it, or set TMPDIR to another one"));
+        }
         remove_left_behind(&base);
         let unique: [u8; 4] = muster_proto::link::random_bytes()
             .map_err(|error| Failure::new(Exit::Storage, format_args!("no random numbers: {error}")))?;
@@ -42,7 +50,8 @@ impl Drop for TempFolder {
 
 /// The folder for temporary files, unless its path is too long for sockets in it.
 fn short_base() -> PathBuf {
-    let base = std::env::temp_dir();
+    let base = Some(std::env::temp_dir()).filter(|base| !base.as_os_str().is_empty());
+    let base = base.unwrap_or_else(|| PathBuf::from("/tmp"));
     if base.as_os_str().len() + 50 > SOCKET_PATH_MAX { PathBuf::from("/tmp") } else { base }
 }
 
