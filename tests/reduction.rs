@@ -226,6 +226,7 @@ fn a_reduction_that_fails_says_why() {
         ("merge", "reading a partial result: the parts are of two kinds"),
         ("finish", "making the output: no total without a weight"),
         ("panic", "panic: making the output: out_of_range: stoi"),
+        ("bytes", "making the output: the output is not UTF-8, and the manifest says text: byte 4 of 5"),
         ("crash", "to an output: SIGSEGV ended the executor"),
     ] {
         let at = format!("at={at}");

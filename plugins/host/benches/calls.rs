@@ -4,7 +4,7 @@
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
 
-use fixture::{Source, Words, cargo_build, load, null, params, range};
+use fixture::{MANIFEST, Source, Words, cargo_build, load, null, params, range};
 use muster_plugin_host::{Inputs, Job, OutBuffer};
 use std::time::Instant;
 
@@ -28,6 +28,17 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let (plugin, _) = load(&Source::default().build(folder.path()));
     measure("C, run(), no output", &plugin.create(params("{}")).unwrap(), RANGE, None);
+    for kind in ["bytes", "text", "json"] {
+        let run = "muster_buf buf = host->result_alloc(host->self, tc->ctx, 16);
+                   memcpy(buf.ptr, \"{\\\"value\\\":123456}\", 16);
+                   return MUSTER_OK;";
+        let manifest = format!("MUSTER_MANIFEST(\"{}\");", MANIFEST.replace("bytes", kind));
+        let source = Source { manifest, run: run.into(), ..Source::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let (plugin, _) = load(&source.build(folder.path()));
+        let name = format!("C, run(), 16 bytes of {kind} out");
+        measure(&name, &plugin.create(params("{}")).unwrap(), RANGE, None);
+    }
 }
 
 fn measure(name: &str, job: &Job, count: u64, input_bytes: Option<u64>) {

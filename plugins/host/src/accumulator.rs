@@ -146,7 +146,11 @@ impl Accumulator {
                 unsafe { take(self.instance.object(), self.object, last, ctx, error) }
             })
         };
-        noting_panic(&self.instance, taken).map(|_| out.data)
+        noting_panic(&self.instance, taken)?;
+        if what == Take::Output {
+            self.instance.reduced().check_form(&out.data)?;
+        }
+        Ok(out.data)
     }
 }
 

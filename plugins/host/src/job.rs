@@ -114,6 +114,11 @@ impl Instance {
         &self.plugin.table
     }
 
+    /// What the manifest says that the combined output is.
+    pub(crate) fn reduced(&self) -> OutputKind {
+        self.plugin.inspection.manifest.output_of(true)
+    }
+
     pub(crate) const fn object(&self) -> *mut JobObject {
         self.object
     }

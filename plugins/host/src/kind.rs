@@ -1,5 +1,8 @@
 //! The closed sets of words in a manifest.
 
+use crate::outcome::TaskError;
+use serde::de::IgnoredAny;
+
 /// Whether tasks have inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
@@ -64,6 +67,34 @@ impl OutputKind {
         match self {
             Self::U64 | Self::I64 | Self::F64 => Some(8),
             Self::None | Self::Text | Self::Json | Self::Bytes => None,
+        }
+    }
+
+    /// Whether bytes can be looked at to see that they are not of this kind, also when their length is right.
+    pub(crate) const fn has_form(self) -> bool {
+        match self {
+            Self::Text | Self::Json => true,
+            Self::None | Self::U64 | Self::I64 | Self::F64 | Self::Bytes => false,
+        }
+    }
+
+    /// Why these bytes do not have the form of this kind, when they do not.
+    pub(crate) fn check_form(self, bytes: &[u8]) -> Result<(), TaskError> {
+        if !self.has_form() {
+            return Ok(());
+        }
+        let name = self.name();
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let (at, len) = (error.valid_up_to(), bytes.len());
+            TaskError::abi(format!(
+                "the output is not UTF-8, and the manifest says {name}: byte {at} of {len}"
+            ))
+        })?;
+        match self {
+            Self::Json => serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
+                TaskError::abi(format!("the output is not JSON, and the manifest says {name}: {error}"))
+            }),
+            Self::None | Self::U64 | Self::I64 | Self::F64 | Self::Text | Self::Bytes => Ok(()),
         }
     }
 }

@@ -117,7 +117,7 @@ impl Job {
             Ok(instance) => instance,
             Err(error) => return RangeOutcome::failed(0, error),
         };
-        let before = out.lens.len();
+        let before = (out.lens.len(), out.data.len());
         let mut outcome = match (self.table().run_range, self.table().run) {
             (Some(run_range), _) => self.call_range(&instance, run_range, slot, input, out),
             (None, Some(run)) => self.call_each(&instance, run, slot, input, out),
@@ -128,8 +128,27 @@ impl Job {
         if outcome.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Panic) {
             instance.poison();
         }
-        self.check_width(out, before, &mut outcome);
+        self.check_width(out, before.0, &mut outcome);
+        self.check_forms(out, before, &mut outcome);
         outcome
+    }
+
+    /// As [`Job::check_width`], for results whose bytes must be looked at. `before`: lengths and bytes that were there.
+    fn check_forms(&self, out: &mut OutBuffer, before: (usize, usize), outcome: &mut RangeOutcome) {
+        let kind = self.output();
+        if !kind.has_form() {
+            return;
+        }
+        let (lens, mut rest) = (&out.lens[before.0..], &out.data[before.1..]);
+        let wrong = lens.iter().zip(0..).find_map(|(&len, done)| {
+            let (result, behind) = rest.split_at(len as usize);
+            rest = behind;
+            kind.check_form(result).err().map(|error| (done, error))
+        });
+        if let Some((done, error)) = wrong {
+            keep(out, before.0 + done);
+            *outcome = RangeOutcome::failed(done as u64, error);
+        }
     }
 
     /// A result that cannot be what the manifest says ends the range, as any failure of its task does.

@@ -233,3 +233,38 @@ fn results_have_the_width_that_the_manifest_says() {
     let source = Source { manifest, ..run_body(none) };
     assert_fails(&source, 0, ErrorKind::Abi, "the result has 0 bytes");
 }
+
+#[test]
+fn results_have_the_form_that_the_manifest_says() {
+    let body = |good: &str, bad: &str| {
+        run_body(&format!(
+            "const char *text = task->index == 12 ? \"{bad}\" : \"{good}\";
+             muster_buf buf = host->result_alloc(host->self, tc->ctx, strlen(text));
+             if (!buf.ptr) return MUSTER_E_LIMIT;
+             memcpy(buf.ptr, text, buf.len);
+             return MUSTER_OK;"
+        ))
+    };
+    let (valid, invalid) = ("gr\\xc3\\xbc\\xc3\\x9f", "gr\\xc3\\xbc\\xc3");
+    for (kind, good, bad, words) in [
+        ("text", valid, invalid, "the output is not UTF-8, and the manifest says text: byte 4 of 5"),
+        ("json", "[1]", "[1,]", "the output is not JSON, and the manifest says json: "),
+        ("json", "[1]", "", "the output is not JSON"),
+        (
+            "json",
+            "[1]",
+            "[\\\"\\xff\\\"]",
+            "the output is not UTF-8, and the manifest says json: byte 2 of 5",
+        ),
+    ] {
+        let manifest = format!("MUSTER_MANIFEST(\"{}\");", MANIFEST.replace("bytes", kind));
+        assert_fails(&Source { manifest, ..body(good, bad) }, 2, ErrorKind::Abi, words);
+    }
+    // Bytes are whatever they are.
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, _) = load(&body(valid, invalid).build(folder.path()));
+    let (words, mut out) = (Words::default(), OutBuffer::new());
+    let outcome =
+        plugin.create(params("{}")).unwrap().run_range(&mut words.slot(), range(10, 5, None), &mut out);
+    assert_eq!((outcome.done, outcome.failure, out.lens), (5, None, vec![6, 6, 5, 6, 6]));
+}

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 /// What a task can give back, at most 16 MiB unless the job says otherwise. The kind stands in the manifest, so that
 /// outputs can be shown.
 pub trait Output {
-    /// `none`, `u64`, `i64`, `f64`, `text`, `json` or `bytes`.
+    /// `none`, `u64`, `i64`, `f64`, `text`, `json` or `bytes`. The host looks: a number that has not 8 bytes, text that
+    /// is not UTF-8 and json that is not one JSON document make the task fail.
     const KIND: &'static str;
 
     /// Appends the result's bytes.
