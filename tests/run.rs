@@ -4,6 +4,8 @@
 
 mod fixture;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fixture::{Muster, plugin, repository};
 use serde_json::json;
 
@@ -145,6 +147,21 @@ fn failed_tasks_are_lines_and_an_exit_code() {
     assert_eq!(lines.len(), 4);
     assert!(lines[2]["error"].is_string() && lines[2].get("output").is_none(), "{}", lines[2]);
     assert!(done.stderr.contains("1 failed"), "{}", done.stderr);
+}
+
+/// Every byte that a command writes comes out, whether or not it is text.
+#[test]
+fn bytes_of_commands_survive() {
+    let muster = Muster::new();
+    let bytes: Vec<u8> = (0..=255).collect();
+    muster.write("in/a.bin", &bytes);
+    muster.write("in/b.txt", "gr\u{fc}n\n");
+    muster.run(&["run", &plugin("exec"), "command=cat", "--files", "in", "--out", "out/"]).ok();
+    let output = |name: &str| serde_json::from_slice::<serde_json::Value>(&muster.read(name)).unwrap();
+    let (binary, text) = (output("out/0-a.bin"), output("out/1-b.txt"));
+    assert_eq!(STANDARD.decode(binary["stdout_base64"].as_str().unwrap()).unwrap(), bytes);
+    assert!(binary.get("stdout").is_none(), "{binary}");
+    assert_eq!(text, json!({"stdout": "gr\u{fc}n\n", "stderr": "", "exit": 0}));
 }
 
 #[test]

@@ -7,6 +7,9 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Reads in a row: as much as fits into the largest pipe, so that a fast writer does not keep its reader for ever.
 const PIECES_MAX: usize = 16;
 
+/// A character of UTF-8 has no more bytes.
+const CHARACTER_BYTES_MAX: usize = 4;
+
 /// What comes out of a pipe that does not block.
 #[derive(Debug)]
 pub struct Capture<R> {
@@ -63,13 +66,15 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// What was kept, as text.
-    pub fn into_text(mut self) -> String {
-        if self.keep == Keep::Tail {
+    /// What was kept. An end of text begins with a whole character.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        if self.keep == Keep::Tail && self.overflowed {
             self.cut_to(self.limit);
+            let cut = self.bytes.iter().take(CHARACTER_BYTES_MAX - 1).take_while(|&&byte| is_inside(byte));
+            let cut = cut.count();
+            self.bytes.drain(..cut);
         }
-        String::from_utf8(self.bytes)
-            .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+        self.bytes
     }
 
     fn take(&mut self, piece: &[u8]) {
@@ -95,15 +100,20 @@ impl<R: Read> Capture<R> {
     }
 }
 
+/// Whether a byte of UTF-8 is another one than the first of its character.
+const fn is_inside(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn captured(bytes: &[u8], limit: usize, keep: Keep) -> (String, bool) {
+    fn captured(bytes: &[u8], limit: usize, keep: Keep) -> (Vec<u8>, bool) {
         let mut capture = Capture::new(Some(bytes), limit, keep);
         capture.read().unwrap();
         let overflowed = capture.overflowed();
-        (capture.into_text(), overflowed)
+        (capture.into_bytes(), overflowed)
     }
 
     #[test]
@@ -113,11 +123,17 @@ mod tests {
         assert_eq!(captured(b"abcdef", 4, Keep::Tail), ("cdef".into(), true));
         let long: Vec<u8> = (0..500_000_u32).map(|at| b'a' + (at % 26) as u8).collect();
         let (tail, _) = captured(&long, 1_000, Keep::Tail);
-        assert_eq!(tail.as_bytes(), &long[long.len() - 1_000..]);
+        assert_eq!(tail, &long[long.len() - 1_000..]);
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_replaced() {
-        assert_eq!(captured(b"a\xffb", 10, Keep::Head).0, "a\u{fffd}b");
+    fn bytes_stay_as_they_are_and_a_tail_of_text_is_text() {
+        assert_eq!(captured(b"a\xffb", 10, Keep::Head).0, b"a\xffb");
+        assert_eq!(captured(b"\xbf\xbf", 2, Keep::Tail).0, b"\xbf\xbf", "nothing was cut");
+        for limit in 1..9 {
+            let (tail, _) = captured("\u{1f600}\u{fc}\u{1f600}".as_bytes(), limit, Keep::Tail);
+            assert!(tail.len() <= limit && std::str::from_utf8(&tail).is_ok(), "{limit}: {tail:?}");
+        }
+        assert_eq!(captured("\u{fc}\u{1f600}".as_bytes(), 5, Keep::Tail).0, "\u{1f600}".as_bytes());
     }
 }

@@ -4,8 +4,9 @@
 //! for the number of the task, from 0; `MUSTER_INDEX` and `MUSTER_ATTEMPT` tell number and attempt as well. An
 //! input is never read as shell code, wherever `{}` stands; between single quotes it is not replaced.
 //!
-//! What the command writes and its exit code are the output: `{"stdout":..,"stderr":..,"exit":..}`, where bytes that
-//! are no UTF-8 are replaced and of a long stderr the end is kept. A command runs in a process group of its own. When
+//! What the command writes and its exit code are the output: `{"stdout":..,"stderr":..,"exit":..}`. Of a long stderr the
+//! end is kept. What is no UTF-8, a picture for example, comes whole as `stdout_base64` in place of `stdout` (and
+//! `stderr_base64`): `jq -r .stdout_base64 FILE | base64 -d` gives its bytes, for each file of `--out DIR/` too. A command runs in a process group of its own. When
 //! it ends, or the task is cancelled, what is left of the group is killed; only a process that made a session of its
 //! own (`setsid`) gets away.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,7 +1,9 @@
 //! How a command ended.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use muster_sdk::Error;
-use muster_sdk::serde::Serialize;
+use muster_sdk::serde::ser::{Serialize, SerializeMap, Serializer};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -18,13 +20,12 @@ const SIGNAL_BASE: i32 = 128;
 const SIGNAL_MAX: i32 = 64;
 
 /// What a command gave.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(crate = "muster_sdk::serde")]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Report {
     /// What it wrote to its standard output.
-    pub stdout: String,
+    pub stdout: Vec<u8>,
     /// The end of what it wrote to its standard error.
-    pub stderr: String,
+    pub stderr: Vec<u8>,
     /// Its exit code; 128 and the signal when a signal killed it, as shells say it.
     pub exit: i32,
 }
@@ -39,7 +40,7 @@ pub enum Failure {
         /// The limit.
         limit: Duration,
         /// The end of its standard error.
-        stderr: String,
+        stderr: Vec<u8>,
     },
     /// It wrote too much.
     TooMuchOutput {
@@ -48,6 +49,23 @@ pub enum Failure {
     },
     /// The task was asked to stop.
     Cancelled,
+}
+
+/// JSON has no bytes: what is no text stands there in base64, under another name, so that nobody takes it for text.
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        for (bytes, text_name, bytes_name) in
+            [(&self.stdout, "stdout", "stdout_base64"), (&self.stderr, "stderr", "stderr_base64")]
+        {
+            match std::str::from_utf8(bytes) {
+                Ok(text) => map.serialize_entry(text_name, text)?,
+                Err(_) => map.serialize_entry(bytes_name, &STANDARD.encode(bytes))?,
+            }
+        }
+        map.serialize_entry("exit", &self.exit)?;
+        map.end()
+    }
 }
 
 impl Report {
@@ -97,7 +115,8 @@ fn failed(message: &str, retry: bool) -> Error {
 }
 
 /// A colon and the last lines that are not empty; nothing when there are none.
-fn last_words(text: &str) -> String {
+fn last_words(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
     let mut lines: Vec<&str> =
         text.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LINES_MAX).collect();
     lines.reverse();
@@ -117,7 +136,7 @@ mod tests {
     use super::*;
 
     fn message(exit: i32, stderr: &str) -> String {
-        let report = Report { stdout: String::new(), stderr: stderr.into(), exit };
+        let report = Report { stdout: Vec::new(), stderr: stderr.into(), exit };
         report.into_error(false).message().to_owned()
     }
 
@@ -130,10 +149,21 @@ mod tests {
             message(127, "sh: x: not found\n"),
             "exit code 127 (no such command on this machine): sh: x: not found"
         );
-        let silent = Report { stdout: "half\ndone\n".into(), stderr: String::new(), exit: 3 };
+        let silent = Report { stdout: "half\ndone\n".into(), stderr: Vec::new(), exit: 3 };
         assert_eq!(silent.into_error(false).message(), "exit code 3: half | done");
         let long = message(1, &"\u{fc}".repeat(10_000));
         assert!(long.len() <= LINES_BYTES_MAX + 20 && long.ends_with('\u{fc}'));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_survive() {
+        let report = Report { stdout: b"\x89PNG\xff".into(), stderr: "gr\u{fc}n".into(), exit: 0 };
+        let json = muster_sdk::serde_json::to_string(&report).unwrap();
+        assert_eq!(json, "{\"stdout_base64\":\"iVBOR/8=\",\"stderr\":\"gr\u{fc}n\",\"exit\":0}");
+        let report = Report { stdout: b"a".into(), stderr: b"\xff".into(), exit: 1 };
+        let json = muster_sdk::serde_json::to_string(&report).unwrap();
+        assert_eq!(json, "{\"stdout\":\"a\",\"stderr_base64\":\"/w==\",\"exit\":1}");
+        assert_eq!(report.into_error(false).message(), "exit code 1: \u{fffd}");
     }
 
     #[test]

@@ -165,10 +165,10 @@ impl<'a> Running<'a> {
     }
 
     /// Ends it before its time, and says what it wrote to standard error.
-    fn stop(mut self, host: &mut impl Host) -> std::result::Result<String, Failure> {
+    fn stop(mut self, host: &mut impl Host) -> std::result::Result<Vec<u8>, Failure> {
         host.blocking(|| self.group.stop()).map_err(Failure::NotRun)?;
         self.stderr.read().map_err(Failure::NotRun)?;
-        Ok(self.stderr.into_text())
+        Ok(self.stderr.into_bytes())
     }
 
     fn report(mut self, limits: &Limits) -> std::result::Result<Report, Failure> {
@@ -178,7 +178,7 @@ impl<'a> Running<'a> {
         if self.stdout.overflowed() {
             return Err(Failure::TooMuchOutput { limit: limits.stdout });
         }
-        let (stdout, stderr) = (self.stdout.into_text(), self.stderr.into_text());
+        let (stdout, stderr) = (self.stdout.into_bytes(), self.stderr.into_bytes());
         Ok(Report { stdout, stderr, exit: exit_code(status) })
     }
 }

@@ -34,6 +34,10 @@ fn ok(text: &str, input: &[u8]) -> Report {
     run_with(text, input, &Limits::default(), || false).unwrap()
 }
 
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
 /// True when no process is left in the group that `pid` led.
 fn is_gone(pid: &str) -> bool {
     let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
@@ -64,7 +68,7 @@ fn output_and_exit_code_are_kept() {
     let report = ok("cat; echo oops >&2; exit 3", b"hello");
     assert_eq!(report, Report { stdout: "hello".into(), stderr: "oops\n".into(), exit: 3 });
     assert_eq!(ok("kill -9 $$", b"").exit, 137);
-    assert_eq!(ok("echo $MUSTER_INDEX $MUSTER_ATTEMPT {#}", b"").stdout, "7 2 7\n");
+    assert_eq!(ok("echo $MUSTER_INDEX $MUSTER_ATTEMPT {#}", b"").stdout, b"7 2 7\n");
 }
 
 #[test]
@@ -73,31 +77,31 @@ fn inputs_are_words_and_never_code() {
         ["a b", "", "'; echo broken; '", "$(echo broken)", "`echo broken`", "\"; echo broken #", "-n\\n*"]
     {
         for command in ["printf %s {}", "printf %s \"\"{}", "x={}; printf %s \"$x\""] {
-            assert_eq!(ok(command, input.as_bytes()).stdout, input, "{command} of {input:?}");
+            assert_eq!(ok(command, input.as_bytes()).stdout, input.as_bytes(), "{command} of {input:?}");
         }
         let report = ok("printf '%s' '{}'; printf \"%s\" \"{}\"", input.as_bytes());
-        assert!(!report.stdout.lines().any(|line| line == "broken"), "{input:?} gave {report:?}");
+        assert!(!text(&report.stdout).lines().any(|line| line == "broken"), "{input:?} gave {report:?}");
     }
 }
 
 #[test]
 fn long_inputs_and_outputs_do_not_block_each_other() {
     let input: Vec<u8> = (0..3_000_000_u32).map(|at| b'a' + (at % 26) as u8).collect();
-    assert!(ok("cat", &input).stdout.as_bytes() == input);
-    assert_eq!(ok("wc -c", &input).stdout.trim(), "3000000");
+    assert!(ok("cat", &input).stdout == input);
+    assert_eq!(text(&ok("wc -c", &input).stdout).trim(), "3000000");
     let report = ok("tee /dev/stderr", &input);
     assert!(report.stdout.len() == input.len() && report.stderr.len() == STDERR_BYTES_MAX);
 }
 
 #[test]
 fn commands_need_not_read_their_input() {
-    assert_eq!(ok("exec <&-; echo done", &vec![b'x'; 1 << 20]).stdout, "done\n");
+    assert_eq!(ok("exec <&-; echo done", &vec![b'x'; 1 << 20]).stdout, b"done\n");
 }
 
 #[test]
 fn what_a_command_leaves_behind_is_killed() {
     let report = ok("sleep 1000 & echo $$", b"");
-    wait_until_gone(&report.stdout);
+    wait_until_gone(text(&report.stdout));
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn a_timeout_kills_the_group_and_keeps_its_last_words() {
     let Err(Failure::TimedOut { stderr, .. }) = run_with(command, b"", &limits, || false) else {
         panic!("it should time out")
     };
-    wait_until_gone(&stderr);
+    wait_until_gone(text(&stderr));
 }
 
 #[test]
