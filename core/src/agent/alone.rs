@@ -4,7 +4,7 @@
 
 use super::Agent;
 use super::io::{ExitCause, Output};
-use super::job::{Job, Piece};
+use super::job::Piece;
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::IndexRange;
 use crate::scheduler::FailureClass;
@@ -25,7 +25,7 @@ pub(super) struct Alone {
     queue: VecDeque<Piece>,
     /// The piece that does.
     running: Option<Piece>,
-    /// Crashes with nobody to blame.
+    /// Crashes with nobody to blame, since the page was last made.
     unblamed: u32,
 }
 
@@ -52,17 +52,19 @@ impl Alone {
 impl Agent {
     /// The page is of no use any more: it is made anew for new executors, and what stood in it runs alone.
     pub(super) fn on_page_lost(&mut self, id: JobId) {
-        let Some(piece) = self.renew_page(id) else { return };
-        if let Some(piece) = piece {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
+        let running = job.alone.running.take();
+        self.renew_page(id);
+        if let Some(piece) = running {
             self.convict(id, piece);
         }
         self.run_owed_alone(id);
         self.share_slots();
     }
 
-    /// Ends all executors of a job and gives it a new page; says what ran alone in the old one.
-    fn renew_page(&mut self, id: JobId) -> Option<Option<Piece>> {
-        let job = self.jobs.get_mut(&id).filter(|job| !job.closing)?;
+    /// Ends all executors of a job and gives it a new page.
+    fn renew_page(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         self.outputs.push_back(Output::RenewPage { job: id });
         job.empty_page();
         job.alone.unblamed = 0;
@@ -70,7 +72,6 @@ impl Agent {
         for &executor in &job.alone.leaving {
             self.outputs.push_back(Output::Stop { executor, kill: true });
         }
-        Some(job.alone.running.take())
     }
 
     /// An executor ended; `true`: it had a page that was lost, and is to blame for nothing more.
@@ -135,12 +136,10 @@ impl Agent {
         running: &[(LeaseId, u64)],
     ) -> bool {
         // One thread may claim, and it is the first one of the first place.
-        let is_on = |job: &Job| place == 0 && job.alone.running.is_some();
-        if !self.jobs.get(&id).is_some_and(is_on) {
-            return false;
-        }
+        let job = self.jobs.get_mut(&id).filter(|_| place == 0);
+        let Some(piece) = job.and_then(|job| job.alone.running.take()) else { return false };
         // What the thread had not claimed still stands in the page.
-        let Some(Some(piece)) = self.renew_page(id) else { return true };
+        self.renew_page(id);
         match running {
             _ if !cause.is_crash() => {}
             &[(lease, index)] if lease == piece.lease && piece.range.contains(index) => {
