@@ -1,6 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first one asks politely, the second one ends everything at once.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask a command to end.
@@ -15,6 +15,14 @@ impl Interrupt {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let [interrupt, terminate, hangup] = kinds;
         Ok(Self { signals: [one(interrupt)?, one(terminate)?, one(hangup)?] })
+    }
+
+    /// What comes of `work`, unless a signal comes first.
+    pub async fn or<T>(&mut self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        tokio::select! {
+            outcome = work => outcome,
+            signal = self.next() => Err(Failure::new(Exit::Interrupted, format_args!("cancelled by {signal}"))),
+        }
     }
 
     /// Waits for the next one and gives its name.

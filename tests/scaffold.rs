@@ -4,7 +4,9 @@
 
 mod fixture;
 
-use fixture::{Muster, has_tool};
+use fixture::{Muster, Started, has_tool, wait_until};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 #[track_caller]
 fn builds_and_runs(language: &str) {
@@ -51,4 +53,27 @@ fn what_the_compiler_says_is_shown_when_it_fails() {
     assert!(last.starts_with("error: building ") && last.ends_with("broken failed"), "{failed}");
     muster.run(&["plugin", "new", "Bad-Name"]).fails(2, &["Bad-Name"]);
     muster.run(&["plugin", "build", "nothing"]).fails(4, &["nothing"]);
+}
+
+/// A signal to `muster` alone, as `kill` and supervisors send it, ends cargo and what cargo started, also when they
+/// do not listen.
+#[test]
+fn a_signal_ends_the_build() {
+    for (arguments, signal, script) in [
+        (&["run", "slow", "-n", "1"][..], libc::SIGINT, "sleep 1000 & touch started; wait"),
+        (&["plugin", "build", "slow"], libc::SIGTERM, "trap '' TERM; sleep 1000 & touch started; wait"),
+        (&["plugin", "push", "slow"], libc::SIGHUP, "(sleep 1000; true) & touch started; wait"),
+    ] {
+        let muster = Muster::new();
+        muster.write("slow/Cargo.toml", "");
+        let cargo = muster.write("cargo", format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(Path::new(&cargo), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut command = muster.command(arguments);
+        command.env("CARGO", cargo);
+        let running = Started::new(command);
+        assert!(wait_until(|| muster.path("slow/started").exists()));
+        running.signal(signal);
+        running.finish().fails(130, &["building", "was interrupted"]);
+        muster.assert_no_process_left();
+    }
 }

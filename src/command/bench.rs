@@ -39,8 +39,8 @@ struct Percentiles {
 /// Measures and reports.
 pub async fn overhead(args: &OverheadArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let null = plugin(&args.plugins, "null")?;
-    let spin = plugin(&args.plugins, "loop")?;
+    let null = plugin(&args.plugins, "null", &mut interrupt).await?;
+    let spin = plugin(&args.plugins, "loop", &mut interrupt).await?;
     let usable = muster_worker::usable_cpus();
     let slots = worker_slots(Some(1), Some(args.threads), args.threads, usable, args.oversubscribe)?;
     tokio::select! {
@@ -104,7 +104,7 @@ async fn measure_on(
 }
 
 /// A plugin file in the folder, or its sources there, built first.
-fn plugin(folder: &Path, name: &str) -> Result<PluginFile, Failure> {
+async fn plugin(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Result<PluginFile, Failure> {
     let files = [format!("{name}.so"), format!("libmuster_{name}.so"), format!("lib{name}.so")];
     if let Some(path) = files.iter().map(|file| folder.join(file)).find(|path| path.is_file()) {
         return Ok(PluginFile::inspect(&path)?);
@@ -112,7 +112,7 @@ fn plugin(folder: &Path, name: &str) -> Result<PluginFile, Failure> {
     let sources = folder.join(name);
     if sources.is_dir() && Project::detect(&sources).is_some() {
         note(format_args!("building {}", sources.display()));
-        return Ok(PluginFile::inspect(&build(&sources)?)?);
+        return Ok(PluginFile::inspect(&build(&sources, interrupt).await?)?);
     }
     Err(Failure::new(Exit::Plugin, format_args!("no plugin {name:?} in {}", folder.display()))
         .hint("name the folder of muster's plugins: --plugins DIR"))

@@ -4,6 +4,7 @@ use super::push::{find, push};
 use crate::cli::{PluginCommand, ViewArgs};
 use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::plugin::{Located, PluginFailure, PluginFile, Project, Searched, build, locate, scaffold};
 use crate::summary::{Column, bytes, hex, list, pairs};
 use crate::terminal::{self, note};
@@ -20,8 +21,11 @@ pub async fn plugin(command: PluginCommand) -> Outcome {
             note(format_args!("wrote {0}; run it: muster run {0} --reduce", folder.display()));
             Ok(Exit::Ok)
         }
-        PluginCommand::Build { folder } => super::printed(terminal::print(build(&folder)?.display())),
-        PluginCommand::Check { file, timeout, json } => check(&file, timeout, json),
+        PluginCommand::Build { folder } => {
+            let file = build(&folder, &mut Interrupt::listen()?).await?;
+            super::printed(terminal::print(file.display()))
+        }
+        PluginCommand::Check { file, timeout, json } => check(&file, timeout, json).await,
         PluginCommand::Info { plugin, view } => info(&plugin, &view).await,
         PluginCommand::Push { files, view } => push_all(&files, &view).await,
         PluginCommand::Ls { view } => ls(&view).await,
@@ -29,9 +33,15 @@ pub async fn plugin(command: PluginCommand) -> Outcome {
     }
 }
 
-fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
-    let path = if path.is_dir() && Project::detect(path).is_some() { build(path)? } else { path.to_owned() };
-    let checked = PluginFile::inspect(&path).and_then(|file| file.try_out_within(timeout).map(|()| file));
+async fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let is_project = path.is_dir() && Project::detect(path).is_some();
+    let path = if is_project { build(path, &mut interrupt).await? } else { path.to_owned() };
+    let tried = async {
+        let file = PluginFile::inspect(&path)?;
+        file.try_out_within(timeout).await.map(|()| file)
+    };
+    let checked = interrupt.or(async { Ok(tried.await) }).await?;
     if json {
         let object = match &checked {
             Ok(file) => {
@@ -55,20 +65,22 @@ fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
 }
 
 async fn info(text: &str, view: &ViewArgs) -> Outcome {
-    let (manifest, info) = match locate(text)? {
+    let mut interrupt = Interrupt::listen()?;
+    let (manifest, info) = match locate(text, &mut interrupt).await? {
         Located::Here(file) => (file.manifest().clone(), v1_info(&file)),
-        Located::Registered(query) => {
-            let session = session(&view.cluster).await?;
-            let found = find(&session.link, &query).await?;
-            let found =
-                found.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
-            (super::push::manifest(&found)?, found)
-        }
+        Located::Registered(query) => interrupt.or(registered(query, view)).await?,
     };
     if view.json {
         return super::printed(terminal::print_json(&facts(&manifest, &info)?));
     }
     super::printed(terminal::print(table(&manifest, &info)))
+}
+
+async fn registered(query: String, view: &ViewArgs) -> Outcome<(Manifest, v1::PluginInfo)> {
+    let session = session(&view.cluster).await?;
+    let found = find(&session.link, &query).await?;
+    let found = found.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
+    Ok((super::push::manifest(&found)?, found))
 }
 
 fn v1_info(file: &PluginFile) -> v1::PluginInfo {
@@ -121,13 +133,20 @@ fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
 }
 
 async fn push_all(paths: &[PathBuf], view: &ViewArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
     let mut files = Vec::new();
     for path in paths {
-        files.extend(plugin_files(path)?);
+        for path in plugin_paths(path, &mut interrupt).await? {
+            files.push(interrupt.or(open(&path)).await?);
+        }
     }
+    interrupt.or(push_files(&files, view)).await
+}
+
+async fn push_files(files: &[PluginFile], view: &ViewArgs) -> Outcome {
     let session = session(&view.cluster).await?;
     let mut pushed = Vec::new();
-    for file in &files {
+    for file in files {
         let (info, known) = push(&session.link, file).await?;
         let reference = info.plugin.clone().unwrap_or_default();
         if !view.json {
@@ -146,24 +165,25 @@ async fn push_all(paths: &[PathBuf], view: &ViewArgs) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// A file, the product of a source folder, or all `.so` files of a folder. They are tried out only when they
-/// can run on this machine; other workers may be of another kind.
-fn plugin_files(path: &Path) -> Result<Vec<PluginFile>, Failure> {
-    let open = |path: &Path| -> Result<PluginFile, Failure> {
-        match PluginFile::inspect(path) {
-            Ok(file) => file.try_out().map(|()| file).map_err(Failure::from),
-            Err(PluginFailure::Broken(error)) if is_for_others(error.problem()) => {
-                Ok(PluginFile::inspect_any(path)?)
-            }
-            Err(error) => Err(error.into()),
+/// A plugin file, tried out only when it can run on this machine; other workers may be of another kind.
+async fn open(path: &Path) -> Outcome<PluginFile> {
+    match PluginFile::inspect(path) {
+        Ok(file) => Ok(file.try_out().await.map(|()| file)?),
+        Err(PluginFailure::Broken(error)) if is_for_others(error.problem()) => {
+            Ok(PluginFile::inspect_any(path)?)
         }
-    };
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file, the product of a source folder, or all `.so` files of a folder.
+async fn plugin_paths(path: &Path, interrupt: &mut Interrupt) -> Outcome<Vec<PathBuf>> {
     if !path.is_dir() {
-        return Ok(vec![open(path)?]);
+        return Ok(vec![path.to_owned()]);
     }
     if Project::detect(path).is_some() {
         note(format_args!("building {}", path.display()));
-        return Ok(vec![open(&build(path)?)?]);
+        return Ok(vec![build(path, interrupt).await?]);
     }
     let entries = std::fs::read_dir(path).map_err(|error| Failure::io(Exit::Plugin, "read", path, &error))?;
     let mut libraries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -173,7 +193,7 @@ fn plugin_files(path: &Path) -> Result<Vec<PluginFile>, Failure> {
         return Err(Failure::new(Exit::Plugin, format_args!("no plugin file (*.so) in {}", path.display()))
             .hint("name a plugin file, or a source folder with Cargo.toml or C sources"));
     }
-    libraries.iter().map(|path| open(path)).collect()
+    Ok(libraries)
 }
 
 fn is_for_others(problem: &Problem) -> bool {

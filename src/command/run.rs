@@ -21,10 +21,10 @@ use std::time::Instant;
 pub async fn run(args: &RunArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     let target = target(args)?;
-    let located = locate(&args.job.plugin)?;
+    let located = locate(&args.job.plugin, &mut interrupt).await?;
     let choice = choose(&args.job.cluster)?;
     check_cluster_flags(args, &choice)?;
-    let prepared = prepare(&args.job, located, &choice).await?;
+    let prepared = interrupt.or(prepare(&args.job, located, &choice)).await?;
     let Prepared { manifest, plan, .. } = &prepared;
     if let Some(target) = &target {
         check_not_an_input(target, &plan.source)?;
@@ -103,7 +103,7 @@ async fn prepare(args: &JobArgs, located: Located, choice: &Choice) -> Result<Pr
     };
     let plan = Plan::new(args, &manifest)?;
     if let Plugin::File(file) = &plugin {
-        file.try_out()?;
+        file.try_out().await?;
     }
     Ok(Prepared { manifest, plan, plugin })
 }

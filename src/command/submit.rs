@@ -14,7 +14,7 @@ use muster_proto::v1;
 /// Submits a job.
 pub async fn submit(args: &SubmitArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let located = locate(&args.job.plugin)?;
+    let located = locate(&args.job.plugin, &mut interrupt).await?;
     let session = session(&args.job.cluster).await?;
     note(format_args!("cluster: {}", session.name));
     let (manifest, file, known) = match located {
@@ -28,7 +28,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
     let plan = Plan::new(&args.job, &manifest)?;
     let reference = match &file {
         Some(file) => {
-            file.try_out()?;
+            interrupt.or(async { Ok(file.try_out().await?) }).await?;
             push(&session.link, file).await?;
             file.reference()
         }

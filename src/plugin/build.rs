@@ -3,11 +3,19 @@
 
 use super::error::PluginFailure;
 use super::sources;
+use crate::interrupt::Interrupt;
+use muster_worker::os::process::kill_group;
 use serde::Deserialize;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a tool may take to end after each of the signals that tell it to.
+const END_GRACE: Duration = Duration::from_millis(500);
 
 /// What kind of sources a folder holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,14 +55,14 @@ impl Project {
     }
 }
 
-/// Builds the folder and gives the plugin file's absolute path.
-pub fn build(folder: &Path) -> Result<PathBuf, PluginFailure> {
+/// Builds the folder and gives the plugin file's absolute path. An interrupt ends the build with all its processes.
+pub async fn build(folder: &Path, interrupt: &mut Interrupt) -> Result<PathBuf, PluginFailure> {
     let missing = || PluginFailure::NotAProject { path: folder.to_owned() };
     let folder = folder.canonicalize().map_err(|_| missing())?;
     match Project::detect(&folder).ok_or_else(missing)? {
-        Project::Cargo => with_cargo(&folder),
-        Project::C(sources) => with_compiler(&folder, "cc", "-std=c11", &sources),
-        Project::Cpp(sources) => with_compiler(&folder, "c++", "-std=c++17", &sources),
+        Project::Cargo => with_cargo(&folder, interrupt).await,
+        Project::C(sources) => with_compiler(&folder, "cc", "-std=c11", &sources, interrupt).await,
+        Project::Cpp(sources) => with_compiler(&folder, "c++", "-std=c++17", &sources, interrupt).await,
     }
 }
 
@@ -72,16 +80,14 @@ struct Target {
     crate_types: Vec<String>,
 }
 
-fn with_cargo(folder: &Path) -> Result<PathBuf, PluginFailure> {
+async fn with_cargo(folder: &Path, interrupt: &mut Interrupt) -> Result<PathBuf, PluginFailure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = folder.join("Cargo.toml");
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .args(["build", "--release", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"])
-        .arg(&manifest)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| PluginFailure::NoTool { tool: "cargo".into(), path: folder.to_owned(), error })?;
+        .arg(&manifest);
+    let output = output_of(command, "cargo", folder, interrupt).await?;
     if !output.status.success() {
         return Err(failed(folder, &output));
     }
@@ -96,11 +102,12 @@ fn with_cargo(folder: &Path) -> Result<PathBuf, PluginFailure> {
     library.ok_or_else(|| PluginFailure::NoLibrary { path: folder.to_owned() })
 }
 
-fn with_compiler(
+async fn with_compiler(
     folder: &Path,
     tool: &str,
     standard: &str,
     files: &[PathBuf],
+    interrupt: &mut Interrupt,
 ) -> Result<PathBuf, PluginFailure> {
     let write = |path: &Path, error| PluginFailure::Write { path: path.to_owned(), error };
     let target = folder.join("build");
@@ -118,13 +125,13 @@ fn with_compiler(
     }
     sources::write_headers(&headers)?;
     command.arg("-I").arg(&headers).args(files).arg("-o").arg(&unfinished).arg("-lm");
-    let output = command.current_dir(folder).stdin(Stdio::null()).output();
+    let output = output_of(command, tool, folder, interrupt).await;
     let _ = std::fs::remove_dir_all(&headers);
-    let output = output.map_err(|error| PluginFailure::NoTool {
-        tool: tool.to_owned(),
-        path: folder.to_owned(),
-        error,
-    })?;
+    if output.is_err() {
+        // The compiler may have been ended before it could clean up.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    let output = output?;
     if !output.status.success() {
         return Err(failed(folder, &output));
     }
@@ -132,7 +139,34 @@ fn with_compiler(
     Ok(library)
 }
 
-/// Shows what the tool said, unless Ctrl-C ended it together with us.
+/// What a tool says until its end. It has a process group of its own, because a signal may come to this process
+/// alone, and what the tool started must end with it.
+async fn output_of(
+    mut command: Command,
+    tool: &str,
+    folder: &Path,
+    interrupt: &mut Interrupt,
+) -> Result<Output, PluginFailure> {
+    let failed = |error| PluginFailure::NoTool { tool: tool.to_owned(), path: folder.to_owned(), error };
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.process_group(0).spawn().map_err(failed)?;
+    let group = child.id();
+    let mut output = std::pin::pin!(child.wait_with_output());
+    tokio::select! {
+        output = &mut output => return output.map_err(failed),
+        _ = interrupt.next() => {}
+    }
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        group.into_iter().for_each(|group| kill_group(group, signal));
+        // Its pipes are closed when the last of its processes has ended.
+        if timeout(END_GRACE, &mut output).await.is_ok() {
+            break;
+        }
+    }
+    Err(PluginFailure::BuildInterrupted { path: folder.to_owned() })
+}
+
+/// Shows what the tool said, unless somebody ended it.
 fn failed(folder: &Path, output: &Output) -> PluginFailure {
     if matches!(output.status.signal(), Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) {
         return PluginFailure::BuildInterrupted { path: folder.to_owned() };

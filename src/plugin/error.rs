@@ -12,6 +12,8 @@ pub enum PluginFailure {
     NoTool { tool: String, path: PathBuf, error: std::io::Error },
     #[error("building {} failed", path.display())]
     BuildFailed { path: PathBuf },
+    #[error("cannot try {} out: the thread for it ended", path.display())]
+    NotTried { path: PathBuf },
     #[error("building {} was interrupted", path.display())]
     BuildInterrupted { path: PathBuf },
     #[error("{} builds no plugin", path.display())]
@@ -78,6 +80,7 @@ impl From<PluginFailure> for Failure {
             PluginFailure::NoTool { .. } | PluginFailure::BuildFailed { .. } | PluginFailure::Broken(_) => {
                 failure(Exit::Plugin)
             }
+            PluginFailure::NotTried { .. } => failure(Exit::Limit),
             PluginFailure::BuildInterrupted { .. } => failure(Exit::Interrupted),
             PluginFailure::BadName { .. } => failure(Exit::Usage),
             PluginFailure::Exists { .. } => failure(Exit::Usage).hint("choose another name or folder"),

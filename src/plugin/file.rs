@@ -4,6 +4,7 @@ use super::error::PluginFailure;
 use muster_plugin_host::{Inspection, Manifest, inspect, inspect_any, probe};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long loading may take before a plugin counts as hung.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -29,13 +30,20 @@ impl PluginFile {
     }
 
     /// Loads it in a child process: its constructors may abort, hang or exit.
-    pub fn try_out(&self) -> Result<(), PluginFailure> {
-        self.try_out_within(PROBE_LIMIT)
+    pub async fn try_out(&self) -> Result<(), PluginFailure> {
+        self.try_out_within(PROBE_LIMIT).await
     }
 
     /// The same, with a limit of its own.
-    pub fn try_out_within(&self, limit: Duration) -> Result<(), PluginFailure> {
-        probe(Path::new("/proc/self/exe"), &self.path, limit)?;
+    pub async fn try_out_within(&self, limit: Duration) -> Result<(), PluginFailure> {
+        let path = self.path.clone();
+        let (sender, outcome) = oneshot::channel();
+        // Not one of the runtime's threads: those would be waited for at the end, and the child ends with its thread.
+        std::thread::spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(probe(Path::new("/proc/self/exe"), &path, limit));
+        });
+        outcome.await.map_err(|_| PluginFailure::NotTried { path: self.path.clone() })??;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::build::{Project, build};
 use super::error::{PluginFailure, Searched};
 use super::file::PluginFile;
+use crate::interrupt::Interrupt;
 use crate::terminal::note;
 use std::path::Path;
 
@@ -16,12 +17,12 @@ pub enum Located {
 }
 
 /// Finds a plugin: a source folder is built, a file is inspected, the rest is for the cluster to know.
-pub fn locate(text: &str) -> Result<Located, PluginFailure> {
+pub async fn locate(text: &str, interrupt: &mut Interrupt) -> Result<Located, PluginFailure> {
     let path = Path::new(text);
     let is_folder = path.is_dir();
     if is_folder && Project::detect(path).is_some() {
         note(format_args!("building {text}"));
-        return PluginFile::inspect(&build(path)?).map(|file| Located::Here(Box::new(file)));
+        return PluginFile::inspect(&build(path, interrupt).await?).map(|file| Located::Here(Box::new(file)));
     }
     let is_path = text.contains('/') || text.ends_with(".so");
     if is_folder && is_path {
