@@ -168,6 +168,8 @@ fn after_a_new_coordinator_nothing_of_the_old_one_is_reported() {
     coordinator.work(&session, work());
     let report = coordinator.reports_until(&mut session, |report| settled(report) == 300);
     assert_eq!(report.epoch, 2);
+    let exits: Vec<&str> = report.exits.iter().map(|exit| exit.detail.as_str()).collect();
+    assert!(matches!(exits[..], [why] if why.contains("connected anew")), "the job is not over: {exits:?}");
     assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..300), "each task once");
 }
 

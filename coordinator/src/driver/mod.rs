@@ -38,7 +38,7 @@ use plugins::Plugins;
 use report::Subject;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tonic::Status;
 use worker::Worker;
@@ -164,6 +164,7 @@ impl Driver {
                     }
                 }
                 () = &mut timer, if due.is_some() => {
+                    self.tell_of_standstill(due);
                     self.scheduler.handle_timeout(self.clock.now());
                     self.act_on_outputs(&Subject::Nothing);
                 }
@@ -175,6 +176,18 @@ impl Driver {
             }
         };
         self.stop(outcome).await
+    }
+
+    /// Says so when this process did not run at a time when it was to look for silent workers: stopped, or on a
+    /// machine that was.
+    fn tell_of_standstill(&self, due: Option<Instant>) {
+        let late = due.map(|due| due.elapsed()).unwrap_or_default();
+        if late > self.settings.heartbeat {
+            tracing::warn!(
+                seconds = late.as_secs_f64(),
+                "the coordinator stood still; it hears its workers first"
+            );
+        }
     }
 
     /// Writes and sends what came of the inputs, until nothing more comes of that.

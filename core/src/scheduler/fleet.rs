@@ -2,9 +2,12 @@
 
 use super::config::Config;
 use crate::id::{JobId, LeaseId, WorkerId};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+
+/// The part of a lease's length that a silent worker has left to be heard.
+const LAST_CHANCE_SHARE: u64 = 10;
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -13,6 +16,8 @@ pub(super) struct Worker {
     /// It was said that it has drained.
     pub(super) drained: bool,
     pub(super) heard: Time,
+    /// It was silent for a lease's length: when it is given up unless it is heard.
+    pub(super) last_chance: Option<Time>,
     pub(super) leases: Vec<LeaseId>,
     /// Jobs it was told about.
     pub(super) jobs: BTreeSet<JobId>,
@@ -54,6 +59,7 @@ impl Fleet {
             draining: false,
             drained: false,
             heard: now,
+            last_chance: None,
             leases: Vec::new(),
             jobs: BTreeSet::new(),
             tasks: 0,
@@ -83,7 +89,31 @@ impl Fleet {
     }
 
     pub(super) fn hear(&mut self, id: WorkerId, now: Time) -> bool {
-        self.workers.get_mut(&id).map(|worker| worker.heard = worker.heard.max(now)).is_some()
+        let Some(worker) = self.workers.get_mut(&id) else { return false };
+        worker.heard = worker.heard.max(now);
+        worker.last_chance = None;
+        true
+    }
+
+    /// Workers that have been silent for too long. One that was just found so gets a last chance: what it said may
+    /// wait to be read, because this machine or process stood still.
+    pub(super) fn take_silent(&mut self, now: Time, lease: Span) -> Vec<WorkerId> {
+        let mut silent = Vec::new();
+        for (&id, worker) in &mut self.workers {
+            match worker.last_chance {
+                Some(end) if end <= now => silent.push(id),
+                None if worker.heard + lease <= now => {
+                    worker.last_chance = Some(now + Span(lease.0 / LAST_CHANCE_SHARE));
+                }
+                Some(_) | None => {}
+            }
+        }
+        silent
+    }
+
+    /// When some worker may have been silent for too long.
+    pub(super) fn next_silent(&self, lease: Span) -> Option<Time> {
+        self.workers.values().map(|worker| worker.last_chance.unwrap_or(worker.heard + lease)).min()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {

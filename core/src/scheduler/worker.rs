@@ -77,14 +77,11 @@ impl Scheduler {
         if self.next_check.is_none_or(|due| now < due) {
             return;
         }
-        let limit = self.config.lease;
-        let silent: Vec<WorkerId> =
-            self.fleet.iter().filter(|(_, view)| view.heard + limit <= now).map(|(id, _)| id).collect();
-        for worker in silent {
+        for worker in self.fleet.take_silent(now, self.config.lease) {
             self.on_left(worker);
             self.outputs.push_back(Output::Lost { worker });
         }
-        self.next_check = self.fleet.iter().map(|(_, view)| view.heard + limit).min();
+        self.next_check = self.fleet.next_silent(self.config.lease);
     }
 
     /// Ends a lease when all of its tasks are accounted for.

@@ -530,3 +530,19 @@ fn a_task_that_crashes_its_executor_is_charged_and_its_neighbours_are_not() {
     assert!(world.failed.len() <= 1, "{:?} failed", world.failed);
     check_ended(&world, Some(10));
 }
+
+#[test]
+fn a_silent_worker_is_given_up_and_a_coordinator_that_stood_still_hears_first() {
+    let mut world = World::new(1, 1);
+    let lease = Config::default().lease;
+    // The check comes late, because nothing ran; only then is read what the worker has said meanwhile.
+    world.wait(lease + lease);
+    assert!(!world.workers[0].dead);
+    world.tell(Input::Heartbeat { worker: world.workers[0].id });
+    world.wait(Span(lease.0 - 1));
+    assert!(!world.workers[0].dead, "its time began anew");
+    world.wait(Span(1));
+    assert!(!world.workers[0].dead, "it has a last chance");
+    world.wait(Span(lease.0 / 10));
+    assert!(world.workers[0].dead);
+}

@@ -219,6 +219,9 @@ impl Driver {
         self.drop_report();
         self.waiting.clear();
         *session = Some(new);
+        for executor in self.executors.values_mut().filter(|executor| executor.seat.is_some()) {
+            executor.circumstances.outdated = true;
+        }
         self.feed(Input::Attached);
     }
 

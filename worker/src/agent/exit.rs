@@ -11,6 +11,8 @@ pub(super) struct Circumstances {
     pub stopped: bool,
     /// The agent killed it.
     pub killed: bool,
+    /// Its worker has connected anew: what it does is of no use to anybody, though its job may go on.
+    pub outdated: bool,
     /// It said that it cannot load its plugin or open its job.
     pub refusal: Option<String>,
     /// It broke the protocol.
@@ -21,15 +23,17 @@ pub(super) struct Circumstances {
 
 /// The cause and a text for people.
 pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances) -> (ExitCause, String) {
-    let Circumstances { stopped, killed, refusal, violation, .. } = circumstances;
+    let Circumstances { stopped, killed, outdated, refusal, violation, .. } = circumstances;
     if let Some(text) = violation {
         return (ExitCause::Protocol, violation_text(text));
     }
     if *killed {
-        return (
-            ExitCause::Killed,
-            "muster killed the executor: its job is over, or starts anew here".to_owned(),
-        );
+        let why = if *outdated {
+            "its worker has connected anew and starts over"
+        } else {
+            "its job is over, or starts anew here"
+        };
+        return (ExitCause::Killed, format!("muster killed the executor: {why}"));
     }
     if let Some(text) = refusal {
         return (ExitCause::LoadFailed, text.clone());
@@ -93,6 +97,9 @@ mod tests {
         for (status, circumstances, expected) in cases {
             assert_eq!(explain(status, circumstances).0, expected, "{status:?} {circumstances:?}");
         }
+        let outdated = Circumstances { outdated: true, ..killed.clone() };
+        assert!(explain(signal(libc::SIGKILL), &killed).1.ends_with("its job is over"));
+        assert!(explain(signal(libc::SIGKILL), &outdated).1.contains("connected anew"));
         let words = Circumstances { last_lines: vec!["first".into(), "second".into()], ..none };
         assert!(explain(signal(libc::SIGSEGV), &words).1.ends_with("it last said: first | second"));
     }
