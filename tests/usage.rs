@@ -206,10 +206,48 @@ fn inputs_that_cannot_be_read_are_named() {
     muster.run(&["run", &wordcount, "--lines", "missing.txt"]).fails(3, &["missing.txt", "No such file"]);
     muster.run(&["run", &wordcount, "--files", "missing.txt"]).fails(3, &["missing.txt", "No such file"]);
     muster.run(&["run", &wordcount, "--files", "*.nothing"]).fails(3, &["*.nothing"]);
+    std::fs::create_dir(muster.path("empty")).unwrap();
+    muster.run(&["run", &wordcount, "--lines", "empty"]).fails(3, &["empty is a folder", "--files empty"]);
+    muster.run(&["run", &wordcount, "--files", "empty"]).fails(3, &["no file in empty"]);
     let big = File::create(muster.path("big")).unwrap();
     big.set_len(33 << 20).unwrap();
     muster.run(&["run", &wordcount, "--files", "big"]).fails(7, &["big", "--chunk"]);
     muster.assert_no_process_left();
+}
+
+/// A wrong input is not found out after a long build.
+#[test]
+fn inputs_are_looked_at_before_the_plugin_is_built() {
+    let muster = Muster::new();
+    let broken = muster.write("broken/src/plugin.c", "#error this does not compile\n");
+    let folder = std::path::Path::new(&broken).parent().unwrap().parent().unwrap().to_str().unwrap();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    for command in ["run", "submit"] {
+        for flag in ["--lines", "--files"] {
+            muster
+                .run(&[command, folder, flag, "missing"])
+                .fails(3, &["missing: No such file"])
+                .says_no_more();
+        }
+    }
+    muster.run(&["run", folder, "-n", "1", "-w", "2"]).fails(2, &["-w", "default"]).says_no_more();
+    muster.run(&["down"]).ok();
+}
+
+/// It would be an empty word for every task.
+#[test]
+fn a_command_that_wants_an_input_is_told_that_there_is_none() {
+    let muster = Muster::new();
+    let exec = plugin("exec");
+    let done = muster.run(&["run", &exec, "command=echo {}", "-n", "1", "--out", "-"]).exits(1);
+    assert!(
+        done.json_lines()[0]["error"].as_str().unwrap().contains("--lines or --files"),
+        "{}",
+        done.text()
+    );
+    let lines = muster.write("lines", "\na\n");
+    let done = muster.run(&["run", &exec, "command=echo {}", "--lines", &lines, "--out", "-"]).ok();
+    assert_eq!(done.json_lines()[0]["output"]["stdout"], "\n", "an empty line is an input");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::cluster::{Choice, Private, Session, choose, private_slots};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
-use crate::job::{Drive, Ended, Plan, Progress};
+use crate::job::{Drive, Ended, Plan, Progress, inputs};
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
@@ -21,14 +21,16 @@ use std::time::Instant;
 pub async fn run(args: &RunArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     let target = target(args)?;
-    let located = locate(&args.job.plugin, &mut interrupt).await?;
+    // What is quickly seen to be wrong is said before a plugin is built.
+    let inputs = inputs(&args.job)?;
+    if let (Some(target), Some(inputs)) = (&target, &inputs) {
+        check_not_an_input(target, inputs)?;
+    }
     let choice = choose(&args.job.cluster)?;
     check_cluster_flags(args, &choice)?;
-    let prepared = interrupt.or(prepare(&args.job, located, &choice)).await?;
+    let located = locate(&args.job.plugin, &mut interrupt).await?;
+    let prepared = interrupt.or(prepare(&args.job, inputs, located, &choice)).await?;
     let Prepared { manifest, plan, .. } = &prepared;
-    if let Some(target) = &target {
-        check_not_an_input(target, &plan.source)?;
-    }
     let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
     let output_kind = manifest.output_of(args.job.reduce);
     let sink = Sink::open(target.as_ref(), output_kind, manifest.name(), names.clone())?;
@@ -87,7 +89,12 @@ enum Plugin {
     Known(v1::PluginRef, Session),
 }
 
-async fn prepare(args: &JobArgs, located: Located, choice: &Choice) -> Result<Prepared, Failure> {
+async fn prepare(
+    args: &JobArgs,
+    inputs: Option<Source>,
+    located: Located,
+    choice: &Choice,
+) -> Result<Prepared, Failure> {
     let (manifest, plugin) = match (located, choice) {
         (Located::Here(file), _) => (file.manifest().clone(), Plugin::File(file)),
         (Located::Registered(query), Choice::Private) => {
@@ -101,7 +108,7 @@ async fn prepare(args: &JobArgs, located: Located, choice: &Choice) -> Result<Pr
             (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default(), session))
         }
     };
-    let plan = Plan::new(args, &manifest)?;
+    let plan = Plan::new(args, &manifest, inputs)?;
     if let Plugin::File(file) = &plugin {
         file.try_out().await?;
     }

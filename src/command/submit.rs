@@ -6,7 +6,7 @@ use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Plan, feed, submit as submit_job};
+use crate::job::{Plan, feed, inputs, submit as submit_job};
 use crate::plugin::{Located, PluginFailure, Searched, locate};
 use crate::terminal::{self, note};
 use muster_proto::v1;
@@ -14,6 +14,8 @@ use muster_proto::v1;
 /// Submits a job.
 pub async fn submit(args: &SubmitArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
+    // What is quickly seen to be wrong is said before a plugin is built.
+    let inputs = inputs(&args.job)?;
     let located = locate(&args.job.plugin, &mut interrupt).await?;
     let session = session(&args.job.cluster).await?;
     note(format_args!("cluster: {}", session.name));
@@ -25,7 +27,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
             (manifest(&info)?, None, info.plugin)
         }
     };
-    let plan = Plan::new(&args.job, &manifest)?;
+    let plan = Plan::new(&args.job, &manifest, inputs)?;
     let reference = match &file {
         Some(file) => {
             interrupt.or(async { Ok(file.try_out().await?) }).await?;

@@ -49,6 +49,8 @@ pub enum InputError {
     Read { path: PathBuf, error: std::io::Error },
     #[error("{} is {kind}, not a file", path.display())]
     NotAFile { path: PathBuf, kind: &'static str },
+    #[error("--lines {} is a folder, and folders have no lines", path.display())]
+    LinesOfFolder { path: PathBuf },
     #[error("no file matches {pattern:?}")]
     NoMatch { pattern: String },
     #[error("{pattern:?} is not a pattern: {reason}")]
@@ -74,6 +76,8 @@ impl From<InputError> for Failure {
             InputError::NotAFile { .. } => {
                 Self::new(Exit::Job, &error).hint("read it as lines: --lines FILE")
             }
+            InputError::LinesOfFolder { path } => Self::new(Exit::Job, &error)
+                .hint(format_args!("for a task per file of it: --files {}", path.display())),
             InputError::Read { .. }
             | InputError::NoMatch { .. }
             | InputError::BadPattern { .. }
@@ -92,7 +96,7 @@ impl LineSource {
             return Ok(Self::Stdin(stdin.map_err(read)?.into()));
         }
         if std::fs::metadata(path).map_err(read)?.is_dir() {
-            return Err(InputError::NotAFile { path: path.to_owned(), kind: "a folder" });
+            return Err(InputError::LinesOfFolder { path: path.to_owned() });
         }
         let file = std::fs::File::open(path).map_err(read)?;
         Ok(Self::File(path.to_owned(), file))

@@ -6,7 +6,6 @@ use crate::exit::Failure;
 use crate::input::{FileList, LineSource, Source};
 use muster_plugin_host::{InputKind, Manifest, ParamError, from_pairs};
 use muster_proto::v1;
-use std::path::Path;
 
 /// A checked job.
 #[derive(Debug)]
@@ -23,15 +22,15 @@ impl From<ParamError> for Failure {
 }
 
 impl Plan {
-    /// Checks everything that can be checked before a cluster is asked.
-    pub fn new(args: &JobArgs, manifest: &Manifest) -> Result<Self, Failure> {
+    /// Checks everything that can be checked before a cluster is asked. `inputs` are those of [`inputs`].
+    pub fn new(args: &JobArgs, manifest: &Manifest, inputs: Option<Source>) -> Result<Self, Failure> {
         let params = from_pairs(manifest, &args.params)?;
         let shape = ShapePlan::new(&args.shape)?;
         if args.reduce && !manifest.reduce() {
             return Err(Failure::usage(format_args!("plugin {} cannot combine results", manifest.name()))
                 .hint("leave out --reduce, or implement Reduce in the plugin"));
         }
-        let source = source(args, manifest)?;
+        let source = source(args, manifest, inputs)?;
         let params = serde_json::to_vec(&params).map_err(Failure::usage)?;
         Ok(Self { source, shape, params })
     }
@@ -58,30 +57,32 @@ impl Plan {
     }
 }
 
-fn source(args: &JobArgs, manifest: &Manifest) -> Result<Source, Failure> {
-    let name = manifest.name();
-    let has_inputs = args.lines.is_some() || !args.files.is_empty();
-    match manifest.input() {
-        InputKind::None if has_inputs => {
-            return Err(
-                Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead")
-            );
-        }
-        InputKind::Required if !has_inputs => {
-            return Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
-                .hint("give --lines FILE or --files PATH"));
-        }
-        InputKind::None | InputKind::Optional | InputKind::Required => {}
-    }
+/// The inputs that the flags name, found readable: that is known before a plugin is built.
+pub fn inputs(args: &JobArgs) -> Result<Option<Source>, Failure> {
     if let Some(path) = &args.lines {
-        return Ok(Source::Lines(LineSource::open(Path::new(path))?));
+        return Ok(Some(Source::Lines(LineSource::open(path)?)));
     }
-    if !args.files.is_empty() {
-        return Ok(Source::Files(FileList::find(&args.files, args.chunk)?));
+    if args.files.is_empty() {
+        return Ok(None);
     }
-    match args.tasks.or(manifest.default_tasks()) {
-        Some(tasks) => Ok(Source::Count(tasks)),
-        None => Err(Failure::usage(format_args!("how many tasks? plugin {name} has no default"))
-            .hint("give -n N, --lines FILE or --files PATH")),
+    Ok(Some(Source::Files(FileList::find(&args.files, args.chunk)?)))
+}
+
+fn source(args: &JobArgs, manifest: &Manifest, inputs: Option<Source>) -> Result<Source, Failure> {
+    let name = manifest.name();
+    match (manifest.input(), inputs) {
+        (InputKind::None, Some(_)) => {
+            Err(Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead"))
+        }
+        (InputKind::Required, None) => {
+            Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
+                .hint("give --lines FILE or --files PATH"))
+        }
+        (InputKind::Optional | InputKind::Required, Some(inputs)) => Ok(inputs),
+        (InputKind::None | InputKind::Optional, None) => match args.tasks.or(manifest.default_tasks()) {
+            Some(tasks) => Ok(Source::Count(tasks)),
+            None => Err(Failure::usage(format_args!("how many tasks? plugin {name} has no default"))
+                .hint("give -n N, --lines FILE or --files PATH")),
+        },
     }
 }

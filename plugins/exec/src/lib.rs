@@ -2,7 +2,8 @@
 //!
 //! The task's input is the command's standard input. In the command `{}` stands for the input as one word and `{#}`
 //! for the number of the task, from 0; `MUSTER_INDEX` and `MUSTER_ATTEMPT` tell number and attempt as well. An
-//! input is never read as shell code, wherever `{}` stands; between single quotes it is not replaced.
+//! input is never read as shell code, wherever `{}` stands; between single quotes it is not replaced. A command with
+//! `{}` in a job without inputs fails.
 //!
 //! What the command writes and its exit code are the output: `{"stdout":..,"stderr":..,"exit":..}`. Of a long stderr the
 //! end is kept. What is no UTF-8, a picture for example, comes whole as `stdout_base64` in place of `stdout` (and
@@ -57,6 +58,7 @@ impl Workload for Exec {
     }
 
     fn run(&self, task: Task<'_>, ctx: &mut Context<'_>) -> Result<Json<Report>, Error> {
+        self.template.check_inputs(ctx.has_inputs())?;
         let command = Command {
             script: self.template.script(task.index()),
             word: self.template.word(task.input())?,

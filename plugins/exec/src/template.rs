@@ -58,6 +58,16 @@ impl Template {
         Cow::Owned(script)
     }
 
+    /// Refuses a job without inputs when the command asks for one.
+    pub fn check_inputs(&self, has_inputs: bool) -> Result<(), Error> {
+        if self.takes_input && !has_inputs {
+            return Err(Error::params(
+                "the command has {} for the input, and the tasks have none; give --lines or --files, or use {#}",
+            ));
+        }
+        Ok(())
+    }
+
     /// The input as a word of the command; none when the command does not ask for it.
     pub fn word<'a>(&self, input: &'a [u8]) -> Result<Option<&'a OsStr>, Error> {
         if !self.takes_input {
@@ -106,6 +116,14 @@ mod tests {
         let long = vec![b'x'; 200_000];
         assert!(asks.word(&long).unwrap_err().message().contains("200000 bytes"));
         assert_eq!(Template::new("cat").unwrap().word(&long).unwrap(), None);
+    }
+
+    #[test]
+    fn a_command_that_asks_for_an_input_needs_one() {
+        let asks = Template::new("echo {}").unwrap();
+        assert!(asks.check_inputs(false).unwrap_err().message().contains("--lines"));
+        assert!(asks.check_inputs(true).is_ok());
+        assert!(Template::new("echo {#}").unwrap().check_inputs(false).is_ok());
     }
 
     #[test]

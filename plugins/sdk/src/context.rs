@@ -90,7 +90,13 @@ impl<'a> Context<'a> {
         self.random.get_or_insert_with(|| Random::new(task_seed(seed, index)))
     }
 
-    /// Tells how far the task is; `total` 0 when that is not known.
+    /// Whether the job's tasks have inputs; one of them may still be empty.
+    #[must_use]
+    pub const fn has_inputs(&self) -> bool {
+        !self.range.input_offsets.is_null()
+    }
+
+    /// Tells how far the task is; `total` 0 when that is not known. Executors do not pass it on yet.
     pub fn progress(&self, done: u64, total: u64) {
         if let Some((host, progress)) = host::table().and_then(|host| Some((host, host.progress?))) {
             // SAFETY: the function belongs to this table; ctx came with the running call.
