@@ -30,6 +30,20 @@ fn primes_are_counted_right_under_each_model() {
 }
 
 #[test]
+fn a_hybrid_on_one_cpu_is_told_what_it_is() {
+    let muster = Muster::new();
+    let null = plugin("null");
+    let hybrid = |shape: &[&str]| {
+        let arguments = [&["run", &null, "-n", "1", "--model", "hybrid"], shape].concat();
+        muster.run(&arguments).ok().stderr
+    };
+    let one = hybrid(&["-p", "1"]);
+    assert!(one.contains("just as --model thread"), "{one}");
+    let two = hybrid(&["-p", "2", "-t", "2", "--oversubscribe"]);
+    assert!(!two.contains("note: "), "{two}");
+}
+
+#[test]
 fn the_summary_is_for_people_and_stdout_for_data() {
     let muster = Muster::new();
     let done = muster.run(&["run", &plugin("primes"), "limit=200000", "--reduce"]).ok();

@@ -74,7 +74,7 @@ pub enum Model {
     Thread,
     /// An executor process per slot
     Process,
-    /// Several executor processes of several threads
+    /// Several executor processes of several threads: 2 that share the slots, unless -p or -t say otherwise
     Hybrid,
 }
 

@@ -1,7 +1,8 @@
 //! `muster run`: one job from start to end, on a cluster that is up or on one of its own.
 
 use super::push::{find, manifest, push};
-use crate::cli::{JobArgs, RunArgs};
+use super::worker::up_workers;
+use crate::cli::{JobArgs, Model, RunArgs};
 use crate::cluster::{Choice, Private, Session, choose, private_slots};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
@@ -45,8 +46,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
         None => v1::Outputs::Checksum,
     };
     let spec = plan.spec(&args.job, reference.clone(), outputs);
-    if args.explain {
-        explain_before(&cluster, plan, &reference).await?;
+    if args.explain || args.job.shape.model == Some(Model::Hybrid) {
+        explain_before(args, &cluster, plan, &reference).await?;
     }
     // Outputs on the same screen would cut the line to pieces.
     let progress = Progress::new(terminal::watched() && !shows_outputs(target.as_ref()), plan.source.tasks());
@@ -126,6 +127,14 @@ impl Cluster {
         match self {
             Self::Private(private) => private.session(),
             Self::Existing(session) => session,
+        }
+    }
+
+    /// Its workers, and the slots of all of them.
+    async fn size(&self) -> Result<(u32, u32), Failure> {
+        match self {
+            Self::Private(private) => Ok((private.workers(), private.workers() * private.slots())),
+            Self::Existing(session) => up_workers(&session.link).await,
         }
     }
 
@@ -234,15 +243,23 @@ fn check_cluster_flags(args: &RunArgs, choice: &Choice) -> Result<(), Failure> {
         .hint("leave it out, or use --cluster private"))
 }
 
-async fn explain_before(cluster: &Cluster, plan: &Plan, plugin: &v1::PluginRef) -> Result<(), Failure> {
-    let session = cluster.session();
-    let (workers, slots) = match cluster {
-        Cluster::Private(private) => (private.workers(), private.workers() * private.slots()),
-        Cluster::Existing(_) => super::worker::up_workers(&session.link).await?,
-    };
+/// What will run where: all of it when that was asked for, else only what is unexpected.
+async fn explain_before(
+    args: &RunArgs,
+    cluster: &Cluster,
+    plan: &Plan,
+    plugin: &v1::PluginRef,
+) -> Result<(), Failure> {
+    let (workers, slots) = cluster.size().await?;
+    if let Some(text) = plan.shape.not_hybrid(slots / workers.max(1)).filter(|_| workers > 0) {
+        note(text);
+    }
+    if !args.explain {
+        return Ok(());
+    }
     let facts = Before {
         plugin,
-        cluster: &session.name,
+        cluster: &cluster.session().name,
         workers,
         shape: plan.shape.on(slots / workers.max(1)),
         slots,

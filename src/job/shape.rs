@@ -2,6 +2,7 @@
 
 use crate::cli::{Model, ShapeArgs};
 use crate::exit::Failure;
+use crate::summary::counted;
 use muster_core::shape::{Shape, ShapeRequest};
 use muster_proto::v1;
 use muster_worker::page::SLOTS_MAX;
@@ -40,6 +41,24 @@ impl ShapePlan {
     /// The executors on a worker with this many slots.
     pub fn on(&self, slots: u32) -> Shape {
         self.request.resolve(slots)
+    }
+
+    /// What to say of a hybrid that is none on a worker with this many slots, unless it was asked for like that.
+    pub fn not_hybrid(&self, slots: u32) -> Option<String> {
+        let shape = self.on(slots);
+        let model = match self.request {
+            ShapeRequest::Hybrid { processes: Some(_), threads: Some(_) } => return None,
+            ShapeRequest::Hybrid { .. } if shape.processes == 1 => "thread",
+            ShapeRequest::Hybrid { .. } if shape.threads == 1 => "process",
+            ShapeRequest::Hybrid { .. } | ShapeRequest::Thread { .. } | ShapeRequest::Process { .. } => {
+                return None;
+            }
+        };
+        let slots = counted(slots, "slot", "slots");
+        Some(format!(
+            "note: on {slots} --model hybrid is {shape}, just as --model {model}; for more give -p and -t, and \
+             --oversubscribe where CPUs are few"
+        ))
     }
 
     /// The slots that a worker of our own has: P x T where they are said, else `cpus`.
@@ -125,6 +144,18 @@ mod tests {
             let plan = plan(None, processes, threads).unwrap();
             assert_eq!((plan.request.model(), plan.on(4).to_string().as_str()), (model, shape));
         }
+    }
+
+    #[test]
+    fn a_hybrid_without_room_is_told_what_it_is() {
+        let hybrid = |processes, threads| plan(Some(Model::Hybrid), processes, threads).unwrap();
+        let text = hybrid(None, None).not_hybrid(2).unwrap();
+        assert!(text.contains("on 2 slots --model hybrid is 2x1, just as --model process;"), "{text}");
+        let text = hybrid(None, Some(3)).not_hybrid(3).unwrap();
+        assert!(text.contains("is 1x3, just as --model thread;"), "{text}");
+        assert_eq!(hybrid(None, None).not_hybrid(4), None);
+        assert_eq!(hybrid(Some(2), Some(1)).not_hybrid(2), None, "it was asked for");
+        assert_eq!(plan(Some(Model::Process), None, None).unwrap().not_hybrid(2), None);
     }
 
     #[test]
