@@ -343,6 +343,31 @@ fn a_killed_run_leaves_no_process() {
 }
 
 #[test]
+fn how_all_workers_ended_is_said() {
+    let muster = Muster::new();
+    let started = muster.path("started");
+    let command = format!("command=echo > {}; sleep 1000", started.display());
+    let run = muster.start(&["run", &plugin("exec"), &command, "-n", "1"]);
+    assert!(fixture::wait_until(|| started.exists()));
+    let worker = muster.processes().into_iter().find(|(_, line)| line.contains("worker start")).unwrap().0;
+    muster.signal(worker, libc::SIGKILL);
+    let said = run.finish().fails(5, &["the worker of the private cluster ended: SIGKILL", "memory"]).stderr;
+    assert!(!said.contains("above"), "{said}");
+    // A worker that ends by itself says why.
+    let mut command = muster.command(&["run", &plugin("null"), "-n", "1"]);
+    command.env("MUSTER_CACHE", "/proc/nowhere");
+    let said = fixture::Started::new(command).finish().exits(5).stderr;
+    let lines: Vec<&str> = said.lines().rev().take(3).collect();
+    assert_eq!(
+        lines[..2],
+        ["hint: why is said above", "error: the worker of the private cluster ended"],
+        "{said}"
+    );
+    assert!(lines[2].contains("MUSTER_CACHE"), "{said}");
+    muster.assert_no_process_left();
+}
+
+#[test]
 fn explain_says_what_runs_and_where_the_time_went() {
     let muster = Muster::new();
     let done = muster.run(&["run", &plugin("primes"), "--explain"]).ok();

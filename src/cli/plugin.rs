@@ -33,7 +33,7 @@ pub enum PluginCommand {
         #[arg(default_value = ".", hide_default_value = true)]
         folder: PathBuf,
     },
-    /// Check a plugin file: says that it is fine, or what is wrong
+    /// Check a plugin file: its format, its manifest, and that it loads; no task is run
     Check {
         /// The plugin file, or a plugin's folder
         file: PathBuf,

@@ -100,11 +100,6 @@ impl Private {
     /// Comes back when all workers have ended, so that nothing would ever run. Looks after orphans meanwhile.
     pub async fn lost(&self) -> Failure {
         let workers = &self.processes.workers;
-        let which = if workers.len() == 1 {
-            "the worker".to_owned()
-        } else {
-            format!("all {} workers", workers.len())
-        };
         let ended = async {
             for worker in workers {
                 has_ended(worker).await;
@@ -114,8 +109,7 @@ impl Private {
             () = ended => {}
             () = self.reap_orphans() => {}
         }
-        Failure::new(Exit::Connection, format_args!("{which} of the private cluster ended"))
-            .hint("their last words are above")
+        all_ended(workers.len(), workers.iter().find_map(Child::killed_by))
     }
 
     /// Never comes back.
@@ -143,6 +137,19 @@ impl Private {
         if let Some(coordinator) = processes.coordinator.take() {
             coordinator.stop().await;
         }
+    }
+}
+
+/// What is said when all workers have ended. One that a signal killed had no time for words.
+fn all_ended(workers: usize, signal: Option<i32>) -> Failure {
+    let which = if workers == 1 { "the worker".to_owned() } else { format!("all {workers} workers") };
+    let failure =
+        |how: &str| Failure::new(Exit::Connection, format_args!("{which} of the private cluster ended{how}"));
+    match signal {
+        Some(libc::SIGKILL) => failure(": SIGKILL")
+            .hint("when nobody sent it, the system did because memory ran out; its log (dmesg) tells"),
+        Some(signal) => failure(&format!(": signal {signal}")),
+        None => failure("").hint("why is said above"),
     }
 }
 

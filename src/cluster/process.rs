@@ -68,6 +68,18 @@ impl Child {
         self.0.try_wait().ok().flatten()
     }
 
+    /// The signal that ended it, when one did. Whoever waits for it still finds it.
+    pub fn killed_by(&self) -> Option<i32> {
+        // SAFETY: siginfo_t is plain data for which zero is valid.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: the call writes one siginfo_t to the pointer that is given.
+        let found = unsafe { libc::waitid(libc::P_PID, self.0.id(), &raw mut info, options) } == 0;
+        // SAFETY: after waitid the status is the field that is set.
+        let status = unsafe { info.si_status() };
+        (found && matches!(info.si_code, libc::CLD_KILLED | libc::CLD_DUMPED)).then_some(status)
+    }
+
     /// Sends a signal, unless it ended.
     pub fn signal(&mut self, signal: i32) {
         if self.ended().is_none() {

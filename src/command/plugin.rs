@@ -58,7 +58,7 @@ async fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
         return Ok(Exit::Ok);
     }
     super::printed(terminal::print(format_args!(
-        "OK {}\n{}",
+        "OK {} (it loads, and its manifest is right; no task was run)\n{}",
         path.display(),
         table(file.manifest(), &v1_info(&file))
     )))
