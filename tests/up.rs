@@ -198,6 +198,41 @@ fn jobs_outlive_their_cluster() {
     muster.run(&["down"]).ok();
 }
 
+#[test]
+fn jobs_that_go_on_are_named() {
+    let muster = Muster::new();
+    let up = || muster.run(&["up", "-w", "1", "-t", "1"]).ok().stderr;
+    assert!(!up().contains("note: "));
+    muster.run(&["submit", &plugin("sleep"), "ms=100000", "-n", "1"]).ok();
+    let down = muster.run(&["down"]).ok().stderr;
+    assert!(down.contains("note: job 1 is not finished and goes on when it is up again\n"), "{down}");
+    let again = up();
+    assert!(again.contains("note: job 1 was not finished and goes on\n"), "{again}");
+    // Its one task holds the only slot.
+    let mut waiting = muster.start(&["run", &plugin("null"), "-n", "1"]);
+    waiting.wait_for_note("note: job 2 has no result yet: job 1 uses the same workers\n");
+    muster.run(&["job", "cancel", "1"]).ok();
+    waiting.finish().ok();
+    let down = muster.run(&["down"]).ok().stderr;
+    assert!(!down.contains("note: "), "{down}");
+}
+
+#[test]
+fn jobs_that_end_with_their_coordinator_are_named() {
+    let muster = Muster::new();
+    let mut coordinator =
+        muster.start(&["coordinator", "start", "--listen", "127.0.0.1:0", "--http", "none"]);
+    coordinator.wait_for_note("coordinator is up");
+    assert!(wait_until(|| muster.run(&["job", "ls"]).code() == 0));
+    muster.run(&["submit", &plugin("null"), "-n", "1"]).ok();
+    let down = muster.run(&["down"]).ok().stderr;
+    assert!(
+        down.contains("note: job 1 was not finished and is lost: the coordinator had no --state\n"),
+        "{down}"
+    );
+    coordinator.finish().ok();
+}
+
 /// What `kill -9` of a coordinator leaves, when its number has gone to another process since.
 #[test]
 fn another_process_with_a_coordinators_number_is_left_alone() {

@@ -4,9 +4,10 @@ use super::worker::{up_workers, workers};
 use crate::cli::{DownArgs, UpArgs};
 use crate::cluster::{Child, Record, Start, clients, gone, is_alive, private_folder, signal, socket_path};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::job::worker_slots;
+use crate::job::{subject, unfinished, worker_slots};
 use crate::summary::{counted, workers_of_slots};
 use crate::terminal::{self, note};
+use muster_proto::PROTOCOL_VERSION;
 use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect};
 use muster_proto::v1;
 use std::ffi::OsString;
@@ -48,6 +49,11 @@ pub async fn up(args: &UpArgs) -> Outcome {
         workers_of_slots(args.workers, slots),
         state.display()
     ));
+    let jobs = unfinished(&started.link).await?;
+    if !jobs.is_empty() {
+        let jobs = subject(&jobs, "was not finished and goes on", "were not finished and go on");
+        note(format_args!("note: {jobs}"));
+    }
     describe(args, args.workers, args.workers * slots, started.coordinator.id(), true)
 }
 
@@ -211,11 +217,12 @@ pub async fn down(args: &DownArgs) -> Outcome {
     };
     let record =
         Record::read(&args.name)?.filter(|record| record.coordinator.is_alive() || any_alive(record));
-    let mut others = 0;
+    let (mut others, mut jobs) = (0, None);
     if let Some(access) = &access
         && let Ok(link) = connect(&access.target).await
     {
         others = workers(&link, false).await.map_or(0, |all| all.len());
+        jobs = what_becomes_of_jobs(&link).await;
         // An end that the coordinator announces is better than one that its workers find out about.
         let _ = clients::cluster(&link).shutdown(v1::ShutdownRequest {}).await;
     }
@@ -233,6 +240,9 @@ pub async fn down(args: &DownArgs) -> Outcome {
     clean_up(&args.name).await?;
     folder.remove(&args.name)?;
     note(format_args!("cluster {} is down", args.name));
+    if let Some(jobs) = jobs {
+        note(format_args!("note: {jobs}"));
+    }
     if others > ours {
         let others = u32::try_from(others - ours).unwrap_or(u32::MAX);
         note(format_args!(
@@ -245,6 +255,19 @@ pub async fn down(args: &DownArgs) -> Outcome {
         return super::printed(terminal::print_json(&object));
     }
     Ok(Exit::Ok)
+}
+
+/// What is to be said of the jobs that a coordinator leaves unfinished.
+async fn what_becomes_of_jobs(link: &Link) -> Option<String> {
+    let jobs = unfinished(link).await.ok().filter(|jobs| !jobs.is_empty())?;
+    let request = v1::InfoRequest { protocol: PROTOCOL_VERSION };
+    let is_durable = clients::cluster(link).info(request).await.ok()?.into_inner().durable;
+    Some(if is_durable {
+        subject(&jobs, "is not finished and goes on", "are not finished and go on") + " when it is up again"
+    } else {
+        subject(&jobs, "was not finished and is", "were not finished and are")
+            + " lost: the coordinator had no --state"
+    })
 }
 
 fn any_alive(record: &Record) -> bool {

@@ -2,18 +2,17 @@
 
 use super::progress::Progress;
 use super::take::{NotTaken, take};
-use super::{feed, wait_until_final};
+use super::{feed, is_final, subject, unfinished, wait_until_final};
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
 use crate::interrupt::Interrupt;
 use crate::output::Sink;
-use crate::terminal::note;
 use muster_proto::link::{Link, random_bytes};
 use muster_proto::v1;
 use std::time::Duration;
 
-/// A job that has not begun by then gets a word about why.
+/// A job that has done nothing by then gets a word about why.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// A job to be driven to its end.
@@ -74,8 +73,11 @@ impl Drive {
                 reason = &mut waiting, if !course.asked && course.status.is_none() => Event::Waits(reason),
                 signal = interrupt.next() => Event::Interrupted(signal),
             };
+            if let Event::Waits(Some(reason)) = &event {
+                progress.note(&format!("note: job {job} {reason}"));
+            }
             let before = course.interrupted;
-            let cancel = course.take(event, job).inspect_err(|_| progress.finish())?;
+            let cancel = course.take(event).inspect_err(|_| progress.finish())?;
             if course.interrupted.is_some() && before.is_none() {
                 progress.note("cancelling; Ctrl-C again stops at once");
             }
@@ -121,7 +123,7 @@ impl Course {
     }
 
     /// Takes what happened; `true`: the job is to be cancelled. The first failure is the one that is told.
-    fn take(&mut self, event: Event, job: u64) -> Result<bool, Failure> {
+    fn take(&mut self, event: Event) -> Result<bool, Failure> {
         match event {
             Event::Fed(outcome) => {
                 self.fed = true;
@@ -142,12 +144,7 @@ impl Course {
                 }
             }
             Event::Ended(outcome) => self.status = Some((*outcome)?),
-            Event::Waits(reason) => {
-                self.asked = true;
-                if let Some(reason) = reason {
-                    note(format_args!("note: job {job} waits: {reason}"));
-                }
-            }
+            Event::Waits(_) => self.asked = true,
             Event::Interrupted(_) if self.interrupted.is_some() || self.status.is_some() => {
                 let rest = if self.lasts { "" } else { "; results on the way are lost" };
                 return Err(Failure::new(Exit::Interrupted, format_args!("stopped at once{rest}")));
@@ -211,12 +208,21 @@ fn all_of(job: u64) -> v1::ResultsRequest {
     v1::ResultsRequest { job, from: 0, follow: true, last: 0 }
 }
 
-/// Why a job has not begun after a while, when it has not.
+/// Why a job has done nothing after a while, when it has not.
 async fn why_it_waits(link: &Link, job: u64) -> Option<String> {
     tokio::time::sleep(LONG_WAIT).await;
     let status = clients::jobs(link).get(v1::JobRequest { job }).await.ok()?.into_inner();
-    let waits = status.state() == v1::JobState::Waiting && !status.reason.is_empty();
-    waits.then_some(status.reason)
+    if status.state() == v1::JobState::Waiting && !status.reason.is_empty() {
+        return Some(format!("waits: {}", status.reason));
+    }
+    if status.ok + status.failed > 0 || is_final(&status) {
+        return None;
+    }
+    // Its tasks may be at a worker already, behind those of other jobs.
+    let mut others = unfinished(link).await.ok()?;
+    others.retain(|other| other.job != job && other.leased > 0);
+    let others = (!others.is_empty()).then(|| subject(&others, "uses", "use"))?;
+    Some(format!("has no result yet: {others} the same workers"))
 }
 
 /// Submits a job; the request's id makes a repeated call harmless.

@@ -14,4 +14,4 @@ pub use plan::{Plan, inputs};
 pub use progress::{Progress, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use take::take;
-pub use watch::{is_final, wait_until_final};
+pub use watch::{is_final, subject, unfinished, wait_until_final};

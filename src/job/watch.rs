@@ -11,6 +11,32 @@ pub fn is_final(status: &v1::JobStatus) -> bool {
     matches!(status.state(), JobState::Done | JobState::Failed | JobState::Cancelled)
 }
 
+/// More jobs than a coordinator lists at once.
+const ALL: u32 = u32::MAX;
+/// So many jobs are named one by one.
+const NAMED_MAX: usize = 5;
+
+/// The jobs of a cluster that have not ended, the oldest first.
+pub async fn unfinished(link: &Link) -> Result<Vec<v1::JobStatus>, Failure> {
+    let reply = clients::jobs(link).list(v1::ListJobsRequest { limit: ALL }).await;
+    let reply = reply.map_err(|status| Failure::from_status("listing jobs", &status))?;
+    let mut jobs = reply.into_inner().jobs;
+    jobs.retain(|status| !is_final(status));
+    jobs.sort_by_key(|status| status.job);
+    Ok(jobs)
+}
+
+/// Jobs as the subject of a sentence, with the verb for one or for several.
+pub fn subject(jobs: &[v1::JobStatus], one: &str, several: &str) -> String {
+    let numbers: Vec<String> = jobs.iter().take(NAMED_MAX).map(|status| status.job.to_string()).collect();
+    let more = match jobs.len() - numbers.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (noun, verb) = if jobs.len() == 1 { ("job", one) } else { ("jobs", several) };
+    format!("{noun} {}{more} {verb}", numbers.join(", "))
+}
+
 /// Calls `each` with every status of the job (0: the newest) and gives the last one.
 pub async fn wait_until_final(
     link: &Link,
@@ -27,4 +53,19 @@ pub async fn wait_until_final(
         }
     }
     Err(Failure::new(Exit::Connection, "the coordinator went away before the job ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_named_or_counted() {
+        let jobs: Vec<_> = (1..=7).map(|job| v1::JobStatus { job, ..Default::default() }).collect();
+        let text = |count: usize| subject(&jobs[..count], "goes on", "go on");
+        assert_eq!(
+            [text(1), text(2), text(7)],
+            ["job 1 goes on", "jobs 1, 2 go on", "jobs 1, 2, 3, 4, 5 and 2 more go on"]
+        );
+    }
 }
