@@ -177,8 +177,10 @@ impl Report {
             ("plugin", format!("{name} {version} ({})", digest.get(..12).unwrap_or_default())),
             ("ran on", format!("{}: {} ({})", self.cluster, shape, self.model)),
             ("tasks", self.tasks_row()),
-            ("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))),
         ];
+        if self.wall_s > 0.0 {
+            rows.push(("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))));
+        }
         if let Some(mean) = self.run_s.mean {
             rows.push(("a task", self.run_row(mean)));
         }
@@ -479,7 +481,8 @@ mod tests {
             (0, true, "no worker"),
             (5, true, "workers from before the coordinator's restart"),
         ] {
-            let report = Report { workers: 0, ok, failed: 0, ended, ..report() };
+            let report = Report { workers: 0, ok, failed: 0, ended, wall_s: 0.0, ..report() };
+            assert!(!report.table().contains("\ntime"), "{}", report.table());
             assert!(row(&report, "ran on").contains(&format!(" {words} (")), "{}", report.table());
         }
     }
