@@ -33,7 +33,7 @@ fn results_that_were_taken_are_named_also_after_a_restart() {
     let out = out.to_str().unwrap();
     muster.run(&["run", &plugin("null"), "bytes_out=1000", "-n", "20000", "--out", out]).ok();
     for _ in 0..2 {
-        muster.run(&["job", "results", "last"]).fails(2, &["were taken by who ran it"]);
+        muster.run(&["job", "results", "last"]).fails(3, &["were written by who ran it and are gone"]);
         muster.run(&["down"]).ok();
         muster.run(&["up", "-w", "1", "-t", "1"]).ok();
     }

@@ -91,7 +91,7 @@ fn a_full_disk_loses_no_result() {
             text.lines().map(|line| index(&serde_json::from_str(line).unwrap())).collect();
         let gone = muster.run(&["job", "results"]);
         let from = written.len().to_string();
-        gone.fails(2, &[&format!("below index {from}"), &format!("muster job results 1 --from {from}")]);
+        gone.fails(3, &[&format!("below index {from}"), &format!("muster job results 1 --from {from}")]);
         let rest = muster.run(&["job", "results", "last", "--from", &from]).ok().json_lines();
         let all: Vec<u64> = written.into_iter().chain(rest.iter().map(index)).collect();
         assert!(all.windows(2).all(|two| two[0] < two[1]), "{all:?}");

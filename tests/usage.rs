@@ -139,9 +139,11 @@ fn durations_and_sizes_need_a_unit() {
             refused(&muster, &[command, &[value]].concat(), 2, &words);
         }
     }
-    for (value, words) in
-        [("10", ["no unit", "10s"]), ("-1s", ["whole number", "-1s"]), ("2ms", ["1s to 60min", "2ms"])]
-    {
+    for (value, words) in [
+        ("10", ["no unit", "10s"]),
+        ("-1s", ["does not start with a number", "-1s"]),
+        ("2ms", ["1s to 60min", "2ms"]),
+    ] {
         refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
     }
     for (name, shown) in [("../x", "`../x`"), ("", "``"), ("a/b", "`a/b`"), ("a\nb", "`a\\nb`")] {

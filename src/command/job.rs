@@ -194,7 +194,7 @@ fn check_not_gone(request: &v1::ResultsRequest, status: &v1::JobStatus) -> Resul
     };
     let gone =
         format_args!("the results of job {job} below index {from} were written by who ran it and are gone");
-    Err(Failure::new(Exit::Usage, gone).hint(hint))
+    Err(Failure::new(Exit::Job, gone).hint(hint))
 }
 
 /// Why a job whose results are combined has no output.
