@@ -1,7 +1,7 @@
 //! The coordinator's flags, shared by `muster-coordinator` and `muster coordinator start`.
 
 use crate::Config;
-use crate::config::{LEASE, RESULTS_MEMORY_BYTES};
+use crate::config::{FEED_WAIT, LEASE, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
 use muster_proto::link::{AccessFolder, FileError};
 use std::path::PathBuf;
@@ -75,6 +75,7 @@ impl CoordinatorArgs {
             http: given(self.http),
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),
+            feed_wait: FEED_WAIT,
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
         })
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long a lease holds without a sign of life from its worker.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// How long an open job that nobody feeds any more, and that has nothing left to do, waits for inputs.
+pub const FEED_WAIT: Duration = Duration::from_secs(600);
 /// Results that jobs may leave in memory when there is no state folder.
 pub const RESULTS_MEMORY_BYTES: u64 = 1 << 30;
 /// Heartbeats that fit into a lease.
@@ -31,6 +33,9 @@ pub struct Config {
     pub plugins: Vec<PathBuf>,
     /// How long a lease holds without a sign of life from its worker.
     pub lease: Duration,
+    /// How long an open job that nobody feeds any more, and that has nothing left to do, waits for inputs; then it is
+    /// cancelled.
+    pub feed_wait: Duration,
     /// Results that jobs may leave in memory when there is no state folder: then the oldest ended jobs are forgotten,
     /// and a job that has more by itself fails.
     pub results_memory_bytes: u64,
@@ -48,6 +53,7 @@ impl Default for Config {
             http: None,
             plugins: Vec::new(),
             lease: LEASE,
+            feed_wait: FEED_WAIT,
             results_memory_bytes: RESULTS_MEMORY_BYTES,
         }
     }

@@ -236,6 +236,7 @@ fn settings(config: &Config) -> Settings {
             ..scheduler::Config::default()
         },
         heartbeat: config.heartbeat(),
+        feed_wait: config.feed_wait,
         kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
     }
 }

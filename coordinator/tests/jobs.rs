@@ -155,6 +155,43 @@ async fn what_was_not_acknowledged_survives_its_reader_and_a_restart() {
 }
 
 #[tokio::test]
+async fn a_job_whose_inputs_broke_off_says_so_and_is_cancelled_in_the_end() {
+    let world = World::with(|_, config| config.feed_wait = std::time::Duration::from_secs(2)).await;
+    tokio::spawn(Worker::attach(&world, 1).await.serve(capitals));
+    let spec =
+        v1::JobSpec { open: true, has_inputs: true, outputs: Outputs::Keep.into(), ..world.spec(0).await };
+    let (fed, broken) = (world.submit(spec.clone()).await, world.submit(spec).await);
+    let mut feeds = Vec::new();
+    for job in [fed, broken] {
+        let (feed, messages) = mpsc::channel(4);
+        let inputs = Some(Items::of(["one task"]).into_packed());
+        feed.send(v1::FeedRequest { job, inputs, count: 1, seal: false }).await.unwrap();
+        let mut replies = soon(world.jobs().feed(ReceiverStream::new(messages))).await.unwrap().into_inner();
+        assert_eq!(soon(replies.message()).await.unwrap().unwrap().accepted, 1);
+        feeds.push((feed, replies));
+    }
+    // Its client is gone.
+    drop(feeds.pop());
+    let reason = soon(async {
+        loop {
+            let status = world.status(broken).await;
+            if status.reason.contains("broke off") {
+                break status.reason;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(reason.contains(&format!("muster job cancel {broken}")) && reason.contains("10 min"), "{reason}");
+    let ended = world.ended(broken).await;
+    assert_eq!((ended.state(), ended.ok), (JobState::Cancelled, 1));
+    assert_eq!(ended.reason, "its inputs broke off, and no more came within 2 s");
+    assert_eq!(world.results(broken, 0).await.items, [(0, b"ONE TASK".to_vec())]);
+    let status = world.status(fed).await;
+    assert_eq!((status.state(), status.reason.as_str()), (JobState::Running, "it waits for tasks"));
+}
+
+#[tokio::test]
 async fn inputs_survive_a_restart_until_their_tasks_are_done() {
     let world = World::durable().await;
     let spec = v1::JobSpec { open: true, has_inputs: true, ..world.spec(0).await };

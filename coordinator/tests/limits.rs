@@ -254,8 +254,12 @@ impl Store for Full {
 #[tokio::test]
 async fn what_cannot_be_stored_is_never_acknowledged() {
     let log = Log::start(Box::new(Full { batches: 0 }), Epoch(1)).unwrap();
-    let settings =
-        Settings { scheduler: Default::default(), heartbeat: Duration::from_secs(1), kept_max_bytes: None };
+    let settings = Settings {
+        scheduler: Default::default(),
+        heartbeat: Duration::from_secs(1),
+        feed_wait: Duration::from_secs(600),
+        kept_max_bytes: None,
+    };
     let driver = Driver::new(settings, Epoch(1), log, Arc::new(Rejected::default()));
     let (handle, commands) = Handle::new();
     let driver = tokio::spawn(driver.run(commands));

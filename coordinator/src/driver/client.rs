@@ -138,6 +138,7 @@ impl Driver {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Feed { count, inputs, seal } = feed;
+        job.feeding.begun |= count > 0;
         if count > 0 {
             let range = IndexRange::from_count(job.tasks, count);
             let bytes = inputs.as_ref().map_or(0, |inputs| inputs.data().len() as u64);

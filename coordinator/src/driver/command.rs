@@ -1,6 +1,7 @@
 //! What the services ask the driver, and how they get the answer.
 
 use super::Refusal;
+use super::feeding::Feeder;
 use super::report::PLACES_MAX;
 use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
@@ -31,8 +32,8 @@ pub enum Command {
     FromWorker(WorkerId, FromWorker),
     /// A client wants a job.
     Submit(Box<Submission>, Reply<JobId>),
-    /// Whether a job can be fed, and whether its tasks have inputs.
-    FeedTo(JobId, Reply<bool>),
+    /// A stream of inputs for a job begins; whether its tasks have inputs, and what to hold until the stream ends.
+    FeedTo(JobId, Reply<(bool, Feeder)>),
     /// Tasks for an open job; the answer is the number of tasks the job has.
     Feed(JobId, Feed, Reply<u64>),
     /// What a job looks like.

@@ -1,8 +1,10 @@
 //! A job that has not ended: what the driver keeps for it beside the scheduler.
 
 use super::command::{Reply, ResultsAsk};
+use super::feeding::{Feeding, in_words};
 use super::inputs::Inputs;
 use super::{Page, Refusal};
+use crate::config::FEED_WAIT;
 use bytes::Bytes;
 use muster_core::id::{JobId, WorkerId};
 use muster_core::range::{IndexRange, RangeSet};
@@ -55,6 +57,10 @@ pub struct Job {
     pub numbers: Numbers,
     /// Why it cannot run, as a worker said last.
     pub trouble: Option<String>,
+    /// Who sends its tasks.
+    pub feeding: Feeding,
+    /// Why nobody sends more, in words: it is being cancelled.
+    pub unfed: Option<String>,
     /// The limit that it went over, in words: it is being ended.
     pub over_limit: Option<String>,
     /// Bytes of results and failures that stay until it is forgotten.
@@ -197,6 +203,8 @@ impl Job {
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
             trouble: None,
+            feeding: Feeding::default(),
+            unfed: None,
             over_limit: None,
             kept_bytes: 0,
             results: ResultsQueue::default(),
@@ -295,7 +303,7 @@ impl Job {
             job: id.0,
             spec: Some(job_spec_to_wire(&self.submission)),
             state: (*self.state.borrow()).into(),
-            reason: view.map_or_else(String::new, |view| self.waits_for(view).to_owned()),
+            reason: view.map_or_else(String::new, |view| self.waits_for(id, view)),
             tasks: self.tasks,
             ok: numbers.ok,
             failed: self.failed.len(),
@@ -328,9 +336,16 @@ impl Job {
         }
     }
 
-    /// Why nothing of it runs, when nothing does.
-    fn waits_for(&self, view: JobView) -> &'static str {
-        if view.leased > 0 {
+    /// Why nothing of it runs, when nothing does, or why it will not end by itself.
+    fn waits_for(&self, id: JobId, view: JobView) -> String {
+        let why = if !self.sealed && self.feeding.broke_off() {
+            return format!(
+                "its inputs broke off: `muster job cancel {}` ends it and keeps its results, as happens by itself \
+                 after {} without inputs and work",
+                id.0,
+                in_words(FEED_WAIT)
+            );
+        } else if view.leased > 0 {
             ""
         } else if view.held {
             "its results are not being fetched"
@@ -342,7 +357,8 @@ impl Job {
             "it waits for tasks"
         } else {
             ""
-        }
+        };
+        why.to_owned()
     }
 
     /// Tells everybody who still waits for something that the job takes nothing more.

@@ -8,6 +8,7 @@ mod cluster;
 mod command;
 mod effect;
 mod ended;
+mod feeding;
 mod inputs;
 mod job;
 mod kept;
@@ -22,6 +23,7 @@ mod worker;
 pub use command::{
     Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Reply, ResultsAsk, Snapshot,
 };
+pub use feeding::Feeder;
 pub use refusal::{Refusal, reason};
 
 use crate::store::writer::{Durable, Log};
@@ -40,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tonic::Status;
 use worker::Worker;
 
@@ -53,6 +56,8 @@ pub struct Settings {
     pub scheduler: Config,
     /// How often workers are to say that they are alive.
     pub heartbeat: Duration,
+    /// How long an open job waits for inputs when nobody feeds it.
+    pub feed_wait: Duration,
     /// Bytes of results that jobs may leave in memory; `None` when they go to a disk.
     pub kept_max_bytes: Option<u64>,
 }
@@ -139,6 +144,8 @@ impl Driver {
         let mut durable = self.durable.clone();
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
+        let mut feed_check = tokio::time::interval(self.feed_check());
+        feed_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What recovery wrote.
         self.settle();
         let outcome = loop {
@@ -168,6 +175,7 @@ impl Driver {
                     self.scheduler.handle_timeout(self.clock.now());
                     self.act_on_outputs(&Subject::Nothing);
                 }
+                _ = feed_check.tick() => self.cancel_unfed(),
             }
             self.settle();
             // Looked at without marking it as seen: what became durable since `settle` must wake the loop again.
@@ -232,7 +240,10 @@ impl Driver {
             Command::Reading(worker, reading) => self.reading(worker, reading),
             Command::FromWorker(worker, message) => self.hear(worker, message),
             Command::Submit(submission, reply) => self.submit(*submission, reply),
-            Command::FeedTo(job, reply) => self.answer(reply, self.feed_to(job)),
+            Command::FeedTo(job, reply) => {
+                let answer = self.begin_feed(job);
+                self.answer(reply, answer);
+            }
             Command::Feed(job, feed, reply) => self.feed(job, feed, reply),
             Command::Status(job, reply) => self.answer(reply, self.snapshot(job)),
             Command::List(limit, reply) => self.answer(reply, Ok(self.list(limit))),

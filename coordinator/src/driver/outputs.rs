@@ -226,11 +226,12 @@ impl Driver {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let over_limit = job.over_limit.take();
+        let unfed = job.unfed.take();
         let is_over_limit = over_limit.is_some();
         let (how, reason) = match outcome {
             Outcome::Cancelled if is_over_limit => (EndedAs::Failed, over_limit.unwrap_or_default()),
             Outcome::Done => (EndedAs::Done, String::new()),
-            Outcome::Cancelled => (EndedAs::Cancelled, String::new()),
+            Outcome::Cancelled => (EndedAs::Cancelled, unfed.unwrap_or_default()),
             Outcome::Unrunnable => {
                 let trouble = job.trouble.take();
                 (EndedAs::Failed, trouble.unwrap_or_else(|| "no worker can run it".into()))

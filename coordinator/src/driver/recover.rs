@@ -80,6 +80,8 @@ impl Driver {
         let mut job = Job::new(submission, left.at_unix_ns, self.clock.now(), Accepted::Durable);
         job.tasks = job.tasks.max(left.tasks);
         job.sealed |= left.sealed;
+        // Whoever fed it lost the connection.
+        job.feeding.begun = true;
         job.arrivals = [(job.tasks, self.clock.now())].into();
         job.settled = left.committed.clone();
         job.numbers.ok = left.committed.len();

@@ -75,11 +75,17 @@ impl Jobs for JobsService {
             || self.shared.refused(Status::invalid_argument("job is missing: the first message names it"));
         let first = self.shared.next(&mut stream).await?.ok_or_else(missing)?;
         let job = Feed::job(&first).map_err(|error| self.shared.refuse(error))?;
-        let has_inputs = self.shared.driver.ask(|reply| Command::FeedTo(job, reply)).await?;
+        let (has_inputs, feeder) = self.shared.driver.ask(|reply| Command::FeedTo(job, reply)).await?;
         let (replies, sent) = mpsc::channel(STREAM_MESSAGES);
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            if let Err(status) = feed_all(&shared, job, has_inputs, first, stream, &replies).await {
+            let outcome = tokio::select! {
+                outcome = feed_all(&shared, job, has_inputs, first, stream, &replies) => outcome,
+                // Also while its inputs wait for room.
+                () = replies.closed() => Ok(()),
+            };
+            drop(feeder);
+            if let Err(status) = outcome {
                 // A client that went away does not hear it.
                 let _ = replies.send(Err(status)).await;
             }
