@@ -119,7 +119,7 @@ fn messages(number: u64, phase: Duration, totals: Arc<Totals>) -> impl Stream<It
     let heartbeats = stream::unfold((timer, totals), |(mut timer, totals)| async move {
         timer.tick().await;
         totals.heartbeats.fetch_add(1, Ordering::Relaxed);
-        let heartbeat = v1::Heartbeat { busy_slots: 0, executors: 0, pss_bytes: 4 << 20 };
+        let heartbeat = v1::Heartbeat { pss_bytes: 4 << 20, ..v1::Heartbeat::default() };
         Some((from_worker::Kind::Heartbeat(heartbeat), (timer, totals)))
     });
     let hello = stream::once(std::future::ready(from_worker::Kind::Hello(hello)));

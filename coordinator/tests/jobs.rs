@@ -365,6 +365,47 @@ async fn a_silent_worker_is_given_up() {
 }
 
 #[tokio::test]
+async fn what_running_tasks_have_done_is_seen_until_they_end() {
+    let world = World::start().await;
+    let (mut first, mut second) = (Worker::attach(&world, 1).await, Worker::attach(&world, 1).await);
+    let job = world.submit(world.spec(2).await).await;
+    let (grant, other) = (first.take_grant().await, second.take_grant().await);
+    let mut watch = world.jobs().watch(v1::JobRequest { job }).await.unwrap().into_inner();
+    let beat = |worker: &Worker, job, tasks| {
+        let progress = vec![v1::JobProgress { job, tasks }];
+        let beat = v1::Heartbeat { progress, ..v1::Heartbeat::default() };
+        let to = worker.to.clone();
+        async move { to.send(message(from_worker::Kind::Heartbeat(beat))).await.unwrap() }
+    };
+    // Nothing but this changes, and whoever watches sees it.
+    let mut next = async |wanted: f64| {
+        soon(async { while watch.message().await.unwrap().unwrap().in_progress != wanted {} }).await;
+    };
+    beat(&first, job, 0.5).await;
+    next(0.5).await;
+    beat(&second, job, 0.25).await;
+    next(0.75).await;
+    beat(&second, job + 1, 0.25).await;
+    next(0.5).await;
+    beat(&second, job, 7.0).await;
+    next(2.0).await;
+    // A task that has ended does not count a second time, and a worker that is gone has nothing.
+    beat(&second, job, 0.25).await;
+    next(0.75).await;
+    first.report(indexes(&grant)).await;
+    soon(async { while world.status(job).await.ok < 1 {} }).await;
+    assert_eq!(world.status(job).await.in_progress, 0.25);
+    drop(second);
+    next(0.0).await;
+    beat(&first, job, 0.5).await;
+    next(0.5).await;
+    let again = first.take_grant().await;
+    first.report(indexes(&again)).await;
+    assert_eq!(world.ended(job).await.in_progress, 0.0);
+    assert_eq!(grant.count + other.count, 2);
+}
+
+#[tokio::test]
 async fn a_job_that_no_worker_can_run_fails_with_the_reason() {
     let world = World::start().await;
     let job = world.submit(world.spec(10).await).await;

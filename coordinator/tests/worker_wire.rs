@@ -169,7 +169,12 @@ async fn reports_that_break_the_protocol() {
 async fn other_messages_that_break_the_protocol() {
     let world = World::counted().await;
     let beat = |busy_slots, executors, pss_bytes| {
-        Some(from_worker::Kind::Heartbeat(v1::Heartbeat { busy_slots, executors, pss_bytes }))
+        let rest = v1::Heartbeat::default();
+        Some(from_worker::Kind::Heartbeat(v1::Heartbeat { busy_slots, executors, pss_bytes, ..rest }))
+    };
+    let progress = |tasks| {
+        let progress = vec![v1::JobProgress { job: 1, tasks }];
+        Some(from_worker::Kind::Heartbeat(v1::Heartbeat { progress, ..v1::Heartbeat::default() }))
     };
     for (kind, code, field) in [
         (Some(from_worker::Kind::Hello(hello(1))), Code::InvalidArgument, "hello"),
@@ -177,6 +182,8 @@ async fn other_messages_that_break_the_protocol() {
         (beat(u32::MAX, 1, 1), Code::ResourceExhausted, "busy_slots"),
         (beat(1, u32::MAX, 1), Code::ResourceExhausted, "executors"),
         (beat(1, 1, u64::MAX), Code::ResourceExhausted, "pss_bytes"),
+        (progress(-1.0), Code::InvalidArgument, "progress.tasks"),
+        (progress(f64::NAN), Code::InvalidArgument, "progress.tasks"),
     ] {
         let worker = Worker::attach(&world, 1).await;
         let before = world.rejected(reason(code)).await;

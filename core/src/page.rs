@@ -227,6 +227,8 @@ pub struct SlotRecord {
     pub cancel: AtomicU32,
     /// Not 0: the thread sleeps because there is nothing to claim.
     pub parked: AtomicU32,
+    /// How far the running task says it is, in the words of whoever calls it; 0 when it says nothing.
+    pub progress: AtomicU64,
     pending: [PendingClaim; PENDING_CLAIMS_MAX],
 }
 
@@ -240,6 +242,7 @@ impl Default for SlotRecord {
             tasks: AtomicU64::default(),
             cancel: AtomicU32::default(),
             parked: AtomicU32::default(),
+            progress: AtomicU64::default(),
             pending: core::array::from_fn(|_| PendingClaim::default()),
         }
     }

@@ -87,10 +87,21 @@ fn a_worker_must_say_who_it_is() {
 
 #[test]
 fn a_heartbeat_must_be_of_this_world() {
-    let good = || v1::Heartbeat { busy_slots: 2, executors: 1, pss_bytes: 1 << 30 };
+    let progress = |job, tasks| v1::JobProgress { job, tasks };
+    let good = || v1::Heartbeat {
+        busy_slots: 2,
+        executors: 1,
+        pss_bytes: 1 << 30,
+        progress: vec![progress(3, 0.5), progress(4, 2.0)],
+    };
+    assert_eq!(Heartbeat::try_from(good()).unwrap().progress, [(JobId(3), 0.5), (JobId(4), 2.0)].into());
     refuses::<_, Heartbeat>(good, "busy_slots", |it| it.busy_slots = u32::MAX);
     refuses::<_, Heartbeat>(good, "executors", |it| it.executors = u32::MAX);
     refuses::<_, Heartbeat>(good, "pss_bytes", |it| it.pss_bytes = u64::MAX);
+    for tasks in [-0.5, 1e6, f64::INFINITY, f64::NAN] {
+        refuses::<_, Heartbeat>(good, "progress.tasks", |it| it.progress[1].tasks = tasks);
+    }
+    refuses::<_, Heartbeat>(good, "progress (jobs)", |it| it.progress = vec![progress(1, 0.5); 20_000]);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub struct Report {
     failed: u64,
     retried: u64,
     duplicates: u64,
+    /// What running tasks say they have done together, in tasks.
+    in_progress: f64,
     wall_s: f64,
     total_s: Option<f64>,
     tasks_per_s: f64,
@@ -136,6 +138,7 @@ impl Report {
             failed: status.failed,
             retried: status.retried,
             duplicates: status.duplicates,
+            in_progress: status.in_progress,
             wall_s: status.wall_s,
             total_s: facts.total_s,
             tasks_per_s: if status.wall_s > 0.0 { done as f64 / status.wall_s } else { 0.0 },
@@ -250,6 +253,9 @@ impl Report {
         let missing = self.tasks.saturating_sub(self.ok + self.failed);
         if missing > 0 {
             text.push_str(&format!(", {} {}", number(missing), if self.ended { "not run" } else { "to go" }));
+        }
+        if self.in_progress > 0.0 {
+            text.push_str(&format!(" ({} done in running tasks)", short(self.in_progress)));
         }
         text
     }
@@ -474,7 +480,9 @@ mod tests {
         };
         let running = Report { ok: 10, failed: 0, tasks: 100, ended: false, ..report() };
         assert!(row(&running, "tasks").ends_with("10 ok, 90 to go"), "{}", running.table());
-        let cancelled = Report { ended: true, ..running };
+        let halfway = Report { in_progress: 1.5, ..running };
+        assert!(row(&halfway, "tasks").ends_with("10 ok, 90 to go (1.50 done in running tasks)"));
+        let cancelled = Report { ended: true, in_progress: 0.0, ..halfway };
         assert!(row(&cancelled, "tasks").ends_with("10 ok, 90 not run"), "{}", cancelled.table());
         for (ok, ended, words) in [
             (0, false, "no worker yet"),

@@ -55,6 +55,19 @@ fn inputs_reach_their_tasks() {
     assert!(failures[0].text.contains("5 bytes"), "{}", failures[0].text);
 }
 
+/// A task that is tried again has done nothing yet, whatever its attempt before said on the same thread.
+#[test]
+fn a_new_attempt_begins_with_nothing_done() {
+    let job = Job::new(1);
+    let mut executor = Executor::with_job(&null(), &job);
+    let record = job.page.slot(0).unwrap();
+    record.progress.store((1 << 62) | 7, SeqCst);
+    job.publish(0, 7, 8);
+    executor.collect(1);
+    record.current.store(7, SeqCst);
+    assert_eq!(job.page.in_progress(), 0.0);
+}
+
 #[test]
 fn a_job_closes_and_the_next_one_opens() {
     let mut executor = Executor::start(&null());

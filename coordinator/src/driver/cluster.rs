@@ -78,8 +78,9 @@ impl Driver {
         self.pss_bytes -= worker.heartbeat.pss_bytes;
         let lost = why != Loss::Left;
         for job in &worker.jobs {
-            if let Some(job) = self.jobs.get_mut(job).filter(|job| lost && !job.over) {
-                job.numbers.lost_workers += 1;
+            if let Some(job) = self.jobs.get_mut(job).filter(|job| !job.over) {
+                job.progress.hear(id, 0.0);
+                job.numbers.lost_workers += u64::from(lost);
             }
         }
         let (state, total) = if lost {

@@ -3,6 +3,7 @@
 use super::command::{Reply, ResultsAsk};
 use super::feeding::{Feeding, in_words};
 use super::inputs::Inputs;
+use super::progress::Progress;
 use super::{Page, Refusal};
 use crate::config::FEED_WAIT;
 use bytes::Bytes;
@@ -55,6 +56,8 @@ pub struct Job {
     pub partials: BTreeMap<Block, Bytes>,
     /// What its status says.
     pub numbers: Numbers,
+    /// How far its running tasks are.
+    pub progress: Progress,
     /// Why it cannot run, as a worker said last.
     pub trouble: Option<String>,
     /// Who sends its tasks.
@@ -202,6 +205,7 @@ impl Job {
             failed: RangeSet::new(),
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
+            progress: Progress::default(),
             trouble: None,
             feeding: Feeding::default(),
             unfed: None,
@@ -333,6 +337,7 @@ impl Job {
             executor_exits: numbers.executor_exits,
             over_limit: false,
             slots,
+            in_progress: view.map_or(0.0, |view| self.progress.tasks(view.leased)),
         }
     }
 

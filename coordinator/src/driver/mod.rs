@@ -14,6 +14,7 @@ mod job;
 mod kept;
 mod outputs;
 mod plugins;
+mod progress;
 mod recover;
 mod refusal;
 mod report;

@@ -50,6 +50,9 @@ impl Driver {
                 }
             }
             Output::Close { worker, job, cancel } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.progress.hear(worker, 0.0);
+                }
                 if let Some(worker) = self.changed_worker(worker) {
                     worker.close(v1::JobClose { job: job.0, cancel });
                 }
@@ -127,6 +130,7 @@ impl Driver {
         let Subject::Results(worker, reported, items) = subject else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.numbers.last_commit = Some(self.clock.now());
+        job.progress.ended(*worker, range.len());
         if let Some(worker) = self.workers.get_mut(worker) {
             worker.committed += range.len();
         }

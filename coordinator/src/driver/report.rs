@@ -68,13 +68,15 @@ impl Driver {
         self.tell(Input::Left { worker: id, reason: why }, Subject::Nothing);
     }
 
-    fn heartbeat(&mut self, id: WorkerId, heartbeat: Heartbeat) {
+    fn heartbeat(&mut self, id: WorkerId, mut heartbeat: Heartbeat) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.pss_bytes = self.pss_bytes - worker.heartbeat.pss_bytes + heartbeat.pss_bytes;
+        let progress = std::mem::take(&mut heartbeat.progress);
         worker.heartbeat = heartbeat;
-        for job in &worker.jobs {
-            if let Some(job) = self.jobs.get_mut(job) {
+        for job_id in &worker.jobs {
+            if let Some(job) = self.jobs.get_mut(job_id) {
                 job.numbers.peak_pss_bytes = job.numbers.peak_pss_bytes.max(self.pss_bytes);
+                job.progress.hear(id, progress.get(job_id).copied().unwrap_or_default());
             }
         }
     }
@@ -103,6 +105,10 @@ impl Driver {
         }
         for failure in failures {
             let TaskFailure { lease, index, class, message, busy } = failure;
+            let job = self.scheduler.lease_job(id, lease);
+            if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
+                job.progress.ended(id, 1);
+            }
             let input = Input::Failed { worker: id, lease, index, class, busy };
             self.tell(input, Subject::Failure(message));
         }

@@ -221,7 +221,8 @@ async fn watch_all(
     loop {
         let status = &snapshot.status;
         // Whatever else has not changed, a clock alone is no news.
-        let news = (status.state, status.ok, status.failed, status.leased, status.tasks, status.retried);
+        let counts = (status.ok, status.failed, status.leased, status.tasks, status.retried);
+        let news = (status.state, counts, status.in_progress);
         if sent != Some(news) {
             if statuses.send(Ok(status.clone())).await.is_err() {
                 return Ok(());

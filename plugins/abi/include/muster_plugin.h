@@ -198,7 +198,9 @@ typedef struct muster_host {
 
   /* [any] monotonic nanoseconds.                                            */
   uint64_t (*now_ns)(void *self);
-  /* [any] how far the running task is; total 0 = not known.                 */
+  /* [any] How far the running task is, the one that `current` names; total
+   * 0 = not known. Its last word before a heartbeat, once a second, is shown
+   * with the job until the task ends. Cheap: it touches two words.          */
   void (*progress)(void *self, muster_ctx *ctx, uint64_t done, uint64_t total);
 
   /* [call] The result of run() or acc_take(): room for len bytes, which the

@@ -1,6 +1,7 @@
 //! The functions behind the host's table.
 
 use crate::metrics::Metrics;
+use crate::progress::progress_word;
 use crate::range::OutBuffer;
 use crate::services::{HostServices, LogLevel};
 use crate::slot::{Call, SlotState};
@@ -83,13 +84,17 @@ unsafe extern "C" fn now_ns(this: *mut c_void) -> u64 {
     unsafe { state(this).services.now_ns() }
 }
 
-unsafe extern "C" fn progress(this: *mut c_void, ctx: *mut CtxObject, done: u64, total: u64) {
-    // SAFETY: as in `log`.
-    unsafe {
-        if let Some(slot) = number(ctx) {
-            state(this).services.progress(slot, done, total);
-        }
+/// Any number of threads may be here at once, as often as they like: they share nothing but their own slot's words.
+unsafe extern "C" fn progress(_this: *mut c_void, ctx: *mut CtxObject, done: u64, total: u64) {
+    if ctx.is_null() {
+        return;
     }
+    let state = ctx.cast::<SlotState>();
+    // SAFETY: the plugin passes the ctx of a running call; the pointers never change, and the slot's words outlive its
+    // calls.
+    let (current, progress) = unsafe { (&*(*state).current, &*(*state).progress) };
+    let word = progress_word(current.load(Ordering::Relaxed), done, total);
+    progress.store(word, Ordering::Relaxed);
 }
 
 unsafe extern "C" fn checkpoint(this: *mut c_void, ctx: *mut CtxObject) -> i32 {

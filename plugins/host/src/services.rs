@@ -46,9 +46,6 @@ pub trait HostServices: Send + Sync + 'static {
     /// A line for the log; `slot` is none outside of tasks.
     fn log(&self, slot: Option<u32>, level: LogLevel, text: &str);
 
-    /// How far the running task of a slot is; `total` 0 when that is not known.
-    fn progress(&self, _slot: u32, _done: u64, _total: u64) {}
-
     /// The task of a slot could stop or let others go first here.
     fn checkpoint(&self, _slot: u32) {}
 

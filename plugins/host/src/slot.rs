@@ -17,6 +17,8 @@ pub struct SlotWords<'page> {
     pub cancel: &'page AtomicU32,
     /// The index being run.
     pub current: &'page AtomicU64,
+    /// How far the task is, for [`done_share`](crate::done_share); whoever begins a call clears it.
+    pub progress: &'page AtomicU64,
 }
 
 /// One thread's place: its number, its words, and where its results go. Not shared between threads.
@@ -39,6 +41,8 @@ unsafe impl Send for Slot<'_> {}
 pub(crate) struct SlotState {
     pub number: u32,
     pub cancel: *const AtomicU32,
+    pub current: *const AtomicU64,
+    pub progress: *const AtomicU64,
     pub result_limit: usize,
     pub call: Call,
 }
@@ -68,8 +72,14 @@ impl<'page> Slot<'page> {
     /// A slot with a number that is stable for its thread.
     #[must_use]
     pub fn new(number: u32, words: SlotWords<'page>) -> Self {
-        let cancel = std::ptr::from_ref(words.cancel);
-        let state = SlotState { number, cancel, result_limit: RESULT_BYTES_MAX, call: Call::None };
+        let state = SlotState {
+            number,
+            cancel: std::ptr::from_ref(words.cancel),
+            current: std::ptr::from_ref(words.current),
+            progress: std::ptr::from_ref(words.progress),
+            result_limit: RESULT_BYTES_MAX,
+            call: Call::None,
+        };
         Self {
             state: NonNull::from(Box::leak(Box::new(state))),
             words,

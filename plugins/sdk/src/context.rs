@@ -96,7 +96,8 @@ impl<'a> Context<'a> {
         !self.range.input_offsets.is_null()
     }
 
-    /// Tells how far the task is; `total` 0 when that is not known. Executors do not pass it on yet.
+    /// Tells how far the task is; `total` 0 when that is not known. The last word of a running task shows in `muster job
+    /// info` and in the progress line, where heartbeats bring it, once a second. It is cheap: two words are touched.
     pub fn progress(&self, done: u64, total: u64) {
         if let Some((host, progress)) = host::table().and_then(|host| Some((host, host.progress?))) {
             // SAFETY: the function belongs to this table; ctx came with the running call.

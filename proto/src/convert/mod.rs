@@ -34,6 +34,8 @@ pub const SLOTS_MAX: u32 = 65_536;
 pub const EXECUTORS_MAX: u32 = 1 << 20;
 /// Memory that one worker and its executors may have. Small enough that the sum over all workers fits.
 pub const PSS_MAX_BYTES: u64 = 1 << 48;
+/// Jobs of which one heartbeat may say how far they are.
+pub const PROGRESS_JOBS_MAX: usize = 10_000;
 /// Thread time that one block of results may have taken: two years.
 pub const BUSY_MAX_NS: u64 = 1 << 56;
 /// Bytes of a job's parameters.

@@ -1,5 +1,7 @@
 //! What a worker sends: its first message and its reports.
 
+use std::collections::BTreeMap;
+
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
 use muster_core::range::IndexRange;
@@ -8,7 +10,9 @@ use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
-use super::{BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX};
+use super::{
+    BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
+};
 use super::{all, at_most, malformed, name, named, protocol, some_range, words};
 use crate::packed::Items;
 use crate::v1;
@@ -37,7 +41,7 @@ pub struct Hello {
 }
 
 /// What a worker says of itself every second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heartbeat {
     /// Slots that run a task.
     pub busy_slots: u32,
@@ -45,6 +49,8 @@ pub struct Heartbeat {
     pub executors: u32,
     /// Memory of the worker and its executors.
     pub pss_bytes: u64,
+    /// What running tasks say they have done, in tasks, for jobs where they say so.
+    pub progress: BTreeMap<JobId, f64>,
 }
 
 /// Everything that a worker reports at once.
@@ -164,8 +170,21 @@ impl TryFrom<v1::Heartbeat> for Heartbeat {
             busy_slots: at_most("busy_slots", wire.busy_slots, SLOTS_MAX)?,
             executors: at_most("executors", wire.executors, EXECUTORS_MAX)?,
             pss_bytes: at_most("pss_bytes", wire.pss_bytes, PSS_MAX_BYTES)?,
+            progress: progress(wire.progress)?,
         })
     }
+}
+
+fn progress(wire: Vec<v1::JobProgress>) -> Result<BTreeMap<JobId, f64>, ConvertError> {
+    at_most("progress (jobs)", wire.len(), PROGRESS_JOBS_MAX)?;
+    let checked = |it: v1::JobProgress| {
+        if !(0.0..=f64::from(SLOTS_MAX)).contains(&it.tasks) {
+            let limit = format_args!("from 0 to {SLOTS_MAX}").to_string();
+            return Err(ConvertError::wrong("progress.tasks", it.tasks, limit));
+        }
+        Ok((JobId(it.job), it.tasks))
+    };
+    wire.into_iter().map(checked).collect()
 }
 
 impl TryFrom<v1::Report> for Report {

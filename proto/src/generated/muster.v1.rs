@@ -127,7 +127,7 @@ pub struct Welcome {
     #[prost(uint32, tag = "6")]
     pub lease_ms: u32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
     #[prost(uint32, tag = "1")]
     pub busy_slots: u32,
@@ -136,6 +136,17 @@ pub struct Heartbeat {
     /// the worker and its executors
     #[prost(uint64, tag = "3")]
     pub pss_bytes: u64,
+    #[prost(message, repeated, tag = "4")]
+    pub progress: ::prost::alloc::vec::Vec<JobProgress>,
+}
+/// Jobs with running tasks that said how far they are.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct JobProgress {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// what those tasks have done together, in tasks
+    #[prost(double, tag = "2")]
+    pub tasks: f64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Goodbye {
@@ -491,6 +502,9 @@ pub struct JobStatus {
     /// streamed outputs below were acknowledged and are gone
     #[prost(uint64, tag = "33")]
     pub results_from: u64,
+    /// what running tasks say they have done together, in tasks
+    #[prost(double, tag = "34")]
+    pub in_progress: f64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultsRequest {

@@ -16,7 +16,9 @@ use crate::spawner::Spawner;
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::time::{Span, Time};
-use muster_proto::v1::{FromWorker, Goodbye, Heartbeat, ToWorker, WorkerHello, from_worker, to_worker};
+use muster_proto::v1::{
+    FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -293,7 +295,12 @@ impl Driver {
         self.metrics.set_slots(busy, self.config.slots);
         self.metrics.set_executors(self.executors.len());
         self.metrics.set_memory(pss_bytes);
-        let heartbeat = Heartbeat { busy_slots: busy, executors: self.executors.len() as u32, pss_bytes };
+        let heartbeat = Heartbeat {
+            busy_slots: busy,
+            executors: self.executors.len() as u32,
+            pss_bytes,
+            progress: self.progress(),
+        };
         // A full queue means that the coordinator is not reading: it will find out by itself.
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
         self.end_hung_loads(now);
@@ -306,6 +313,15 @@ impl Driver {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");
             self.feed(Input::Quiet { job });
         }
+    }
+
+    /// How far running tasks are, of the jobs where some say so.
+    fn progress(&self) -> Vec<JobProgress> {
+        let pages = self.jobs.iter().filter_map(|(id, job)| Some((id, &job.memory.as_ref()?.page)));
+        pages
+            .map(|(id, page)| JobProgress { job: id.0, tasks: page.in_progress() })
+            .filter(|progress| progress.tasks > 0.0)
+            .collect()
     }
 
     /// Jobs whose tasks the page has lost.

@@ -14,10 +14,10 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::time::Span;
 use muster_plugin_host::{
-    ErrorKind, Inputs, OutBuffer, RangeInput, RangeOutcome, Slot, SlotWords, TaskError,
+    ErrorKind, Inputs, NOTHING_DONE, OutBuffer, RangeInput, RangeOutcome, Slot, SlotWords, TaskError,
 };
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// A range call stops early when it has made this many bytes of results.
 const RESULTS_BYTES_SOFT_MAX: usize = FRAME_BYTES;
@@ -44,7 +44,8 @@ enum Step {
 impl<'a> Runner<'a> {
     /// Nothing run yet.
     pub fn new(shared: &'a Shared, ordinal: u32, record: &'a SlotRecord) -> Self {
-        let words = SlotWords { cancel: &record.cancel, current: &record.current };
+        let words =
+            SlotWords { cancel: &record.cancel, current: &record.current, progress: &record.progress };
         let mut slot = Slot::new(ordinal, words);
         slot.set_result_limit(shared.result_bytes_max());
         let out = OutBuffer { soft_max: RESULTS_BYTES_SOFT_MAX, ..OutBuffer::new() };
@@ -136,6 +137,10 @@ impl<'a> Runner<'a> {
 
     fn slot_current(&self, index: u64) {
         if let Some(record) = self.shared.page.slot(self.shared.open.first_slot + self.ordinal as u32) {
+            // An earlier attempt of the same task may have said something.
+            if record.progress.load(Relaxed) != NOTHING_DONE {
+                record.progress.store(NOTHING_DONE, Relaxed);
+            }
             record.current.store(index, SeqCst);
         }
     }

@@ -15,6 +15,7 @@ use crate::os::{futex, monotonic_ns};
 use layout::{Fixed, MAGIC, VERSION, size_for};
 use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts, PENDING_CLAIMS_MAX, SlotRecord};
 use muster_core::range::IndexRange;
+use muster_plugin_host::{NOTHING_DONE, done_share};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -290,6 +291,7 @@ impl JobPage {
         for record in (first..first.saturating_add(count)).filter_map(|slot| self.slot(slot)) {
             record.settle(PENDING_CLAIMS_MAX);
             record.current.store(SlotRecord::IDLE, SeqCst);
+            record.progress.store(NOTHING_DONE, SeqCst);
             record.parked.store(0, SeqCst);
         }
     }
@@ -307,6 +309,16 @@ impl JobPage {
     pub fn busy_slots(&self) -> u32 {
         let busy = |record: &&SlotRecord| record.current.load(Relaxed) != SlotRecord::IDLE;
         self.slot_records().iter().filter(busy).count() as u32
+    }
+
+    /// What running tasks say they have done together, in tasks: at most one for each slot, whatever stands there.
+    #[must_use]
+    pub fn in_progress(&self) -> f64 {
+        let share = |record: &SlotRecord| match record.current.load(Relaxed) {
+            SlotRecord::IDLE => 0.0,
+            index => done_share(record.progress.load(Relaxed), index),
+        };
+        self.slot_records().iter().map(share).sum()
     }
 
     fn fixed(&self) -> &Fixed {

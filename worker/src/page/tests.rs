@@ -34,6 +34,29 @@ fn both_sides_see_the_same_words() {
 }
 
 #[test]
+fn running_tasks_say_how_far_they_are() {
+    let page = JobPage::create(3).unwrap();
+    let half = |index: u64| (1 << 62) | index;
+    let say = |slot: u32, current: u64, progress: u64| {
+        let record = page.slot(slot).unwrap();
+        record.current.store(current, SeqCst);
+        record.progress.store(progress, SeqCst);
+    };
+    assert_eq!(page.in_progress(), 0.0);
+    say(0, 7, half(7));
+    say(1, 0, half(0));
+    assert_eq!(page.in_progress(), 1.0);
+    say(1, 1, half(0));
+    assert_eq!(page.in_progress(), 0.5, "that was the task before");
+    // What a plugin scribbles on it: at most a task for each slot, and nothing for a thread without one.
+    say(1, (1 << 48) - 1, u64::MAX);
+    say(2, SlotRecord::IDLE, u64::MAX);
+    assert_eq!(page.in_progress(), 1.5);
+    page.clear_slots(0, 3);
+    assert_eq!(page.in_progress(), 0.0);
+}
+
+#[test]
 fn claims_go_round_so_that_no_lease_starves() {
     let page = JobPage::create(1).unwrap();
     for entry in [2, 9] {
