@@ -6,6 +6,7 @@
 //! the worker and the simulator are shells around the same code.
 
 #![no_std]
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 extern crate alloc;
