@@ -65,7 +65,7 @@ async fn coordinate(args: CoordinatorArgs) -> Outcome {
             Exit::Connection,
             format_args!("cluster {name} is up already (process {})", access.process.pid),
         )
-        .hint("stop it with muster down, or take another --name"));
+        .hint("stop it (muster down, when muster up started it), or take another --name"));
     }
     let failed = |error: std::io::Error| Failure::new(Exit::Limit, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -218,18 +218,16 @@ fn jobs_that_go_on_are_named() {
 }
 
 #[test]
-fn jobs_that_end_with_their_coordinator_are_named() {
+fn a_coordinator_that_up_did_not_start_is_left_alone() {
     let muster = Muster::new();
-    let mut coordinator =
-        muster.start(&["coordinator", "start", "--listen", "127.0.0.1:0", "--http", "none"]);
+    let mut coordinator = muster.start(&["coordinator", "start", "--listen", "none", "--http", "none"]);
     coordinator.wait_for_note("coordinator is up");
     assert!(wait_until(|| muster.run(&["job", "ls"]).code() == 0));
-    muster.run(&["submit", &plugin("null"), "-n", "1"]).ok();
-    let down = muster.run(&["down"]).ok().stderr;
-    assert!(
-        down.contains("note: job 1 was not finished and is lost: the coordinator had no --state\n"),
-        "{down}"
-    );
+    let theirs = ["cluster default", "was not started by muster up"];
+    muster.run(&["up", "-w", "1"]).fails(3, &[&theirs[..], &["--name NAME"]].concat()).says_no_more();
+    muster.run(&["down"]).fails(3, &[&theirs[..], &["Ctrl-C"]].concat()).says_no_more();
+    muster.run(&["job", "ls"]).ok();
+    coordinator.signal(libc::SIGTERM);
     coordinator.finish().ok();
 }
 

@@ -7,7 +7,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::job::{subject, unfinished, worker_slots};
 use crate::summary::{counted, workers_of_slots};
 use crate::terminal::{self, note};
-use muster_proto::PROTOCOL_VERSION;
 use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect};
 use muster_proto::v1;
 use std::ffi::OsString;
@@ -21,11 +20,12 @@ const START_POLL: Duration = Duration::from_millis(5);
 /// How long a process may take to end before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Starts a cluster; one that is up already is left as it is.
+/// Starts a cluster; one that it started before is left as it is.
 pub async fn up(args: &UpArgs) -> Outcome {
     let folder = AccessFolder::of_user()?;
     match folder.read(&args.name) {
         Ok(access) if is_alive(&access) && connect(&access.target).await.is_ok() => {
+            check_started_by_up(&args.name, access.process, "take another name: --name NAME")?;
             let link = connect(&access.target).await?;
             return already_up(args, &link, access.process.pid).await;
         }
@@ -42,7 +42,8 @@ pub async fn up(args: &UpArgs) -> Outcome {
     let state = state_folder(args)?;
     let mut started = Started::coordinator(args, &state).await?;
     started.workers(args.workers, slots).await?;
-    started.record(&args.name, &state)?;
+    started.record(&state)?;
+    started.kept = true;
     note(format_args!(
         "cluster {} is up: {}; state and logs in {}",
         args.name,
@@ -55,6 +56,18 @@ pub async fn up(args: &UpArgs) -> Outcome {
         note(format_args!("note: {jobs}"));
     }
     describe(args, args.workers, args.workers * slots, started.coordinator.id(), true)
+}
+
+/// A coordinator that somebody started by hand or as a service is theirs.
+fn check_started_by_up(name: &str, coordinator: Process, hint: &str) -> Result<(), Failure> {
+    if Record::read(name)?.is_some_and(|record| record.coordinator == coordinator) {
+        return Ok(());
+    }
+    let theirs = format_args!(
+        "the coordinator of cluster {name} (process {}) was not started by muster up",
+        coordinator.pid
+    );
+    Err(Failure::new(Exit::Job, theirs).hint(hint))
 }
 
 async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
@@ -95,6 +108,7 @@ fn state_folder(args: &UpArgs) -> Result<PathBuf, Failure> {
 
 /// Processes that are being started; when that fails, they are ended again.
 struct Started {
+    name: String,
     coordinator: Child,
     workers: Vec<Child>,
     logs: PathBuf,
@@ -137,7 +151,11 @@ impl Started {
         let link = connect(&Target::Unix(socket.clone()))
             .await
             .inspect_err(|_| coordinator.signal(libc::SIGKILL))?;
-        Ok(Self { coordinator, workers: Vec::new(), logs, socket, link, kept: false })
+        let workers = Vec::new();
+        let started = Self { name: args.name.clone(), coordinator, workers, logs, socket, link, kept: false };
+        // From here on it is found by its name: what `down` then sees must be known as ours.
+        started.record(state)?;
+        Ok(started)
     }
 
     /// Starts the workers and waits until the coordinator sees all of them.
@@ -174,14 +192,12 @@ impl Started {
         Ok(())
     }
 
-    fn record(&mut self, name: &str, state: &Path) -> Result<(), Failure> {
+    fn record(&self, state: &Path) -> Result<(), Failure> {
         let gone = || Failure::new(Exit::Connection, "a process ended right after its start");
         let process = |child: &Child| Process::of(child.id()).ok_or_else(gone);
         let workers = self.workers.iter().map(process).collect::<Result<_, _>>()?;
         let coordinator = process(&self.coordinator)?;
-        Record { name: name.to_owned(), state: state.to_owned(), coordinator, workers }.write()?;
-        self.kept = true;
-        Ok(())
+        Record { name: self.name.clone(), state: state.to_owned(), coordinator, workers }.write()
     }
 }
 
@@ -194,6 +210,7 @@ impl Drop for Started {
             for child in self.workers.iter_mut().chain([&mut self.coordinator]) {
                 child.end(STOP_GRACE);
             }
+            let _ = Record::remove(&self.name);
         }
     }
 }
@@ -215,8 +232,16 @@ pub async fn down(args: &DownArgs) -> Outcome {
         Err(FileError::NoCluster { .. }) => None,
         Err(error) => return Err(error.into()),
     };
+    if let Some(access) = &access {
+        let hint = "end it where it was started: Ctrl-C, or systemctl stop for a service";
+        check_started_by_up(&args.name, access.process, hint)?;
+    }
     let record =
         Record::read(&args.name)?.filter(|record| record.coordinator.is_alive() || any_alive(record));
+    let Some(record) = record else {
+        clean_up(&args.name).await?;
+        return Err(Failure::new(Exit::Connection, format_args!("no cluster {:?} is up", args.name)));
+    };
     let (mut others, mut jobs) = (0, None);
     if let Some(access) = &access
         && let Ok(link) = connect(&access.target).await
@@ -226,17 +251,8 @@ pub async fn down(args: &DownArgs) -> Outcome {
         // An end that the coordinator announces is better than one that its workers find out about.
         let _ = clients::cluster(&link).shutdown(v1::ShutdownRequest {}).await;
     }
-    if access.is_none() && record.is_none() {
-        clean_up(&args.name).await?;
-        return Err(Failure::new(Exit::Connection, format_args!("no cluster {:?} is up", args.name)));
-    }
-    let ours = record.as_ref().map_or(0, |record| record.workers.len());
-    if let Some(record) = &record {
-        stop(record).await;
-    } else if let Some(access) = &access {
-        signal(access.process, libc::SIGTERM);
-        gone(access.process.pid, STOP_GRACE).await;
-    }
+    let ours = record.workers.len();
+    stop(&record).await;
     clean_up(&args.name).await?;
     folder.remove(&args.name)?;
     note(format_args!("cluster {} is down", args.name));
@@ -257,17 +273,10 @@ pub async fn down(args: &DownArgs) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// What is to be said of the jobs that a coordinator leaves unfinished.
+/// What is to be said of the jobs that are left unfinished; a coordinator that `up` started keeps them.
 async fn what_becomes_of_jobs(link: &Link) -> Option<String> {
     let jobs = unfinished(link).await.ok().filter(|jobs| !jobs.is_empty())?;
-    let request = v1::InfoRequest { protocol: PROTOCOL_VERSION };
-    let is_durable = clients::cluster(link).info(request).await.ok()?.into_inner().durable;
-    Some(if is_durable {
-        subject(&jobs, "is not finished and goes on", "are not finished and go on") + " when it is up again"
-    } else {
-        subject(&jobs, "was not finished and is", "were not finished and are")
-            + " lost: the coordinator had no --state"
-    })
+    Some(subject(&jobs, "is not finished and goes on", "are not finished and go on") + " when it is up again")
 }
 
 fn any_alive(record: &Record) -> bool {
