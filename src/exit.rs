@@ -1,6 +1,8 @@
 //! How a command ends: the closed set of exit codes, and the failure that every error becomes at the top.
 
+use muster_proto::link::system_error;
 use std::fmt;
+use std::io::ErrorKind;
 
 /// The exit codes of `muster`. `--help` lists them; scripts may rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,32 @@ pub enum Exit {
     Storage = 9,
     /// Ctrl-C, SIGTERM or SIGHUP ended it (128 + SIGINT).
     Interrupted = 130,
+}
+
+impl Exit {
+    /// What the system refused for want of permission or of room has one exit code, whatever was tried.
+    pub const fn unless_system(self, said: Option<ErrorKind>) -> Self {
+        match said {
+            Some(ErrorKind::PermissionDenied) => Self::Permission,
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Self::Storage,
+            _ => self,
+        }
+    }
+
+    /// How another process of muster failed; `None` when it did not, or when a signal ended it.
+    pub fn of_failed(status: std::process::ExitStatus) -> Option<Self> {
+        let failures = [
+            Self::TasksFailed,
+            Self::Usage,
+            Self::Job,
+            Self::Plugin,
+            Self::Connection,
+            Self::Permission,
+            Self::Limit,
+            Self::Storage,
+        ];
+        failures.into_iter().find(|exit| status.code() == Some(*exit as i32))
+    }
 }
 
 /// The paragraph that ends `muster --help`.
@@ -64,6 +92,11 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
+    /// An error that says all itself. `exit` holds unless what it was caused by has an exit code of its own.
+    pub fn caused(exit: Exit, error: &(impl std::error::Error + 'static)) -> Self {
+        Self::new(exit.unless_system(system_error(error)), error)
+    }
+
     /// Adds the line that says what helps.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -79,11 +112,7 @@ impl Failure {
 
     /// A failed file operation: what was tried, on which path.
     pub fn io(exit: Exit, what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::Permission,
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Exit::Storage,
-            _ => exit,
-        };
+        let exit = exit.unless_system(Some(error.kind()));
         Self::new(exit, format_args!("cannot {what} {}: {}", path.display(), reason(error)))
     }
 
@@ -112,9 +141,18 @@ impl Failure {
 
     /// The same, where a job was asked about: one that is not there is no wrong usage.
     pub fn about_job(what: &str, status: &tonic::Status) -> Self {
+        Self::about(what, status, "list jobs: muster job ls")
+    }
+
+    /// The same for a worker.
+    pub fn about_worker(what: &str, status: &tonic::Status) -> Self {
+        Self::about(what, status, "list workers: muster worker ls")
+    }
+
+    fn about(what: &str, status: &tonic::Status, list: &str) -> Self {
         let failure = Self::from_status(what, status);
         if status.code() == tonic::Code::NotFound {
-            return Self { exit: Exit::Job, ..failure }.hint("list jobs: muster job ls");
+            return Self { exit: Exit::Job, ..failure }.hint(list);
         }
         failure
     }
@@ -170,6 +208,27 @@ mod tests {
     fn the_system_speaks_in_words_only() {
         let failure = Failure::usage("no: In use (os error 98); choose another");
         assert_eq!(failure.to_string(), "error: no: In use; choose another");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_a_permission_failure_wherever_it_is_met() {
+        use muster_proto::link::{FileError, JoinError, ListenError};
+        let path = || std::path::PathBuf::from("/x");
+        for number in [libc::EACCES, libc::EPERM] {
+            let refused = || std::io::Error::from_raw_os_error(number);
+            let failures: [Failure; 6] = [
+                JoinError::File { path: path(), source: refused() }.into(),
+                FileError::Io { action: "read", path: path(), source: refused() }.into(),
+                crate::input::InputError::Read { path: path(), error: refused() }.into(),
+                crate::output::SinkError::Write { path: path(), error: refused() }.into(),
+                muster_worker::WorkerError::from(JoinError::File { path: path(), source: refused() }).into(),
+                muster_coordinator::StartError::from(ListenError::Unix { path: path(), source: refused() })
+                    .into(),
+            ];
+            for failure in failures {
+                assert_eq!(failure.exit, Exit::Permission, "{failure}");
+            }
+        }
     }
 
     #[test]

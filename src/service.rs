@@ -29,7 +29,7 @@ impl From<StartError> for Failure {
             StartError::NoKeys { .. } | StartError::Advertise(_) => Exit::Usage,
             StartError::Plugins(_) => Exit::Plugin,
         };
-        Self::new(exit, error)
+        Self::caused(exit, &error)
     }
 }
 
@@ -119,7 +119,7 @@ impl From<WorkerError> for Failure {
             WorkerError::Cache(_) => Exit::Storage,
             WorkerError::System { .. } => Exit::Limit,
         };
-        Self::new(exit, error)
+        Self::caused(exit, &error)
     }
 }
 

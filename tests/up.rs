@@ -129,7 +129,7 @@ fn workers_are_listed_and_drained() {
         muster.run(&["worker", "drain", "worker-1"]).ok();
         let report = muster.run(&["run", &plugin("null"), "-n", "1000", "--json"]).ok().json();
         assert_eq!((&report["ok"], &report["workers"]), (&1000.into(), &1.into()));
-        muster.run(&["worker", "drain", "nobody"]).fails(2, &["nobody"]);
+        muster.run(&["worker", "drain", "nobody"]).fails(3, &["nobody", "muster worker ls"]);
         let all = || muster.run(&["worker", "ls", "--all"]).ok().text();
         assert!(wait_until(|| all().contains(" left ")), "{}", all());
         let text = all();

@@ -294,6 +294,12 @@ fn a_cluster_that_is_not_there_is_named() {
         }
     }
     refused(&muster, &["down"], 5, &["no cluster", "default"]);
+    for command in [
+        &["up", "--plugins", "/nowhere"][..],
+        &["coordinator", "start", "--listen", "none", "--plugins", "/nowhere"],
+    ] {
+        muster.run(command).fails(4, &["/nowhere", "No such file"]);
+    }
     refused(&muster, &["run", "primes"], 4, &["no plugin", "primes", "the path of a plugin file"]);
     refused(&muster, &["run", "./primes"], 4, &["no plugin", "./primes", "the path of a plugin file"]);
     refused(&muster, &["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"], 2, &["damaged"]);

@@ -3,6 +3,7 @@
 use clap::Parser;
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Coordinator, StartError};
+use muster_proto::link::system_error;
 use std::io::Write;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,6 +57,7 @@ async fn run(cli: Cli) -> Result<(), (u8, String)> {
 /// Exit codes as `muster --help` lists them.
 fn code(error: &StartError) -> u8 {
     match error {
+        _ if system_error(error) == Some(std::io::ErrorKind::PermissionDenied) => 6,
         StartError::Store(_) | StartError::Keys(_) | StartError::Writer(_) | StartError::Ended(_) => 9,
         StartError::Listen(_) | StartError::Http { .. } => 5,
         StartError::NoKeys { .. } | StartError::Advertise(_) => 2,

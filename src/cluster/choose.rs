@@ -34,14 +34,14 @@ impl From<LinkError> for Failure {
         match &error {
             LinkError::Permission { .. } | LinkError::Refused { .. } => Self::new(Exit::Permission, &error),
             LinkError::NotRunning { target } => Self::new(Exit::Connection, &error).hint(start_there(target)),
-            _ => Self::new(Exit::Connection, &error),
+            _ => Self::caused(Exit::Connection, &error),
         }
     }
 }
 
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
-        Self::usage(&error)
+        Self::caused(Exit::Usage, &error)
     }
 }
 
@@ -52,7 +52,7 @@ impl From<FileError> for Failure {
                 "start it with muster up --name {name}, or give a join string or unix:PATH"
             )),
             FileError::Name { .. } => Self::usage(&error),
-            _ => Self::new(Exit::Storage, &error),
+            _ => Self::caused(Exit::Storage, &error),
         }
     }
 }

@@ -11,6 +11,7 @@ use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect
 use muster_proto::v1;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How long the coordinator and the workers may take to come up.
@@ -138,8 +139,8 @@ impl Started {
         let deadline = Instant::now() + START_LIMIT;
         // Its access file is the last thing that it makes: then commands find it.
         while !folder.read(&args.name).is_ok_and(|access| access.process.pid == pid) {
-            if coordinator.ended().is_some() {
-                return Err(ended("the coordinator", &log));
+            if let Some(status) = coordinator.ended() {
+                return Err(ended("the coordinator", status, &log));
             }
             if Instant::now() >= deadline {
                 coordinator.signal(libc::SIGKILL);
@@ -179,8 +180,8 @@ impl Started {
         let deadline = Instant::now() + START_LIMIT;
         while up_workers(&self.link).await?.0 < count {
             for (at, worker) in self.workers.iter_mut().enumerate() {
-                if worker.ended().is_some() {
-                    return Err(ended("a worker", &self.logs.join(format!("worker-{}.log", at + 1))));
+                if let Some(status) = worker.ended() {
+                    return Err(ended("a worker", status, &self.logs.join(format!("worker-{}.log", at + 1))));
                 }
             }
             if Instant::now() >= deadline {
@@ -215,12 +216,13 @@ impl Drop for Started {
     }
 }
 
-/// A process that ended at its start, with the last line it wrote.
-pub fn ended(what: &str, log: &Path) -> Failure {
+/// A process that ended at its start, with its exit code and the last line it wrote.
+pub fn ended(what: &str, status: ExitStatus, log: &Path) -> Failure {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("hint:"));
     let last = last.map_or("it wrote nothing", |line| line.strip_prefix("error: ").unwrap_or(line));
-    Failure::new(Exit::Connection, format_args!("{what} ended at its start: {last}"))
+    let exit = Exit::of_failed(status).unwrap_or(Exit::Connection);
+    Failure::new(exit, format_args!("{what} ended at its start: {last}"))
         .hint(format_args!("its log: {}", log.display()))
 }
 

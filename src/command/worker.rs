@@ -83,7 +83,7 @@ fn row(worker: &v1::WorkerInfo) -> Vec<String> {
 async fn drain(worker: String, view: &ViewArgs) -> Outcome {
     let session = session(&view.cluster).await?;
     let reply = clients::cluster(&session.link).drain(v1::DrainRequest { worker }).await;
-    let worker = reply.map_err(|status| Failure::from_status("draining the worker", &status))?.into_inner();
+    let worker = reply.map_err(|status| Failure::about_worker("draining the worker", &status))?.into_inner();
     if view.json {
         return super::printed(terminal::print_json(&facts(&worker)));
     }
@@ -103,8 +103,8 @@ fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
 async fn attached(link: &Link, child: &mut Child, log: &Path) -> Result<(), Failure> {
     let deadline = Instant::now() + ATTACH_LIMIT;
     while !workers(link, false).await?.iter().any(|worker| worker.pid == child.id()) {
-        if child.ended().is_some() {
-            return Err(super::up::ended("the worker", log));
+        if let Some(status) = child.ended() {
+            return Err(super::up::ended("the worker", status, log));
         }
         if Instant::now() >= deadline {
             let message =

@@ -46,7 +46,11 @@ pub trait Blocks: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     #[error("cannot read {}: {}", path.display(), crate::exit::reason(error))]
-    Read { path: PathBuf, error: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        error: std::io::Error,
+    },
     #[error("{} is {kind}, not a file", path.display())]
     NotAFile { path: PathBuf, kind: &'static str },
     #[error("--lines {} is a folder, and folders have no lines", path.display())]
@@ -67,7 +71,7 @@ impl From<InputError> for Failure {
     fn from(error: InputError) -> Self {
         match &error {
             InputError::Read { error: cause, .. } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
-                Self::new(Exit::Job, &error).hint("make it readable or leave it out; nothing was run")
+                Self::caused(Exit::Job, &error).hint("make it readable or leave it out; nothing was run")
             }
             InputError::FileTooLarge { .. } => {
                 Self::new(Exit::Limit, &error).hint("cut it into tasks with --chunk 4MiB")

@@ -39,7 +39,11 @@ pub enum SinkError {
     #[error("stdout was closed")]
     Closed,
     #[error("cannot write {}: {}", path.display(), crate::exit::reason(error))]
-    Write { path: PathBuf, error: io::Error },
+    Write {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     #[error("the coordinator sent results that do not add up: {source}")]
     Mismatch { source: Malformed },
 }
@@ -48,12 +52,10 @@ impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
         match &error {
             SinkError::Closed => Self::new(Exit::Ok, &error),
-            SinkError::Write { error: cause, .. } => match cause.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                    Self::new(Exit::Storage, &error)
-                }
-                _ => Self::new(Exit::Job, &error),
-            },
+            SinkError::Write { error: cause, .. } if cause.kind() == ErrorKind::FileTooLarge => {
+                Self::new(Exit::Storage, &error)
+            }
+            SinkError::Write { .. } => Self::caused(Exit::Job, &error),
             SinkError::Mismatch { .. } => Self::new(Exit::Connection, &error),
         }
     }

@@ -3,6 +3,7 @@
 use crate::agent::run;
 use crate::config::Config;
 use crate::error::WorkerError;
+use muster_proto::link::system_error;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +40,7 @@ impl WorkerError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            _ if system_error(self) == Some(std::io::ErrorKind::PermissionDenied) => 6,
             Self::Join(_) | Self::Flag { .. } => 2,
             Self::Link(error) if error.is_permission() => 6,
             Self::Link(_) | Self::Refused { .. } | Self::Http { .. } => 5,

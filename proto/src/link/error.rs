@@ -290,6 +290,13 @@ pub enum FileError {
     NoHome,
 }
 
+/// What the system said, wherever in an error it stands.
+#[must_use]
+pub fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).next()
+}
+
 fn damage(found: usize, wanted: usize) -> String {
     if found == wanted {
         "does not decode, at least one of its characters is wrong".to_owned()

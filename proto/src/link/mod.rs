@@ -20,7 +20,7 @@ pub use access::{Access, AccessFolder};
 pub use ca::Authority;
 pub use connect::{Bearer, Link, connect, connect_worker};
 pub use connection::{Connection, Peer};
-pub use error::{FileError, JoinError, LinkError, ListenError};
+pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
 pub use guard::Guard;
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use pages::serve_pages;

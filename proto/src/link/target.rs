@@ -60,6 +60,9 @@ impl Target {
             Err(_) if parse_address(text).is_some() => {
                 Err(JoinError::BareAddress { address: shortened(text) })
             }
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(JoinError::File { path: path.to_path_buf(), source })
+            }
             Err(_) => Err(JoinError::Unknown { text: shortened(text) }),
         }
     }
