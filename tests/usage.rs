@@ -326,6 +326,23 @@ fn a_coordinator_that_ended_is_named() {
 }
 
 #[test]
+fn addresses_and_hosts_are_looked_at_first() {
+    let muster = Muster::new();
+    let start = ["coordinator", "start"];
+    for (flags, words) in [
+        (&["--listen", "foo"][..], &["'foo'", "--listen", "HOST:PORT", "for example"]),
+        (&["--listen", "none", "--http", "0.0.0.0:80000"], &["80000", "--http", "HOST:PORT", "65535"]),
+        (
+            &["--listen", "none", "--advertise", "foo:99"],
+            &["'foo:99'", "--advertise", "without a port", "--listen"],
+        ),
+    ] {
+        refused(&muster, &[&start[..], flags].concat(), 2, words);
+    }
+    refused(&muster, &["up", "--http", "foo"], 2, &["--http", "HOST:PORT"]);
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let muster = Muster::new();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();

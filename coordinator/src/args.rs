@@ -3,7 +3,7 @@
 use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
-use muster_proto::link::{AccessFolder, FileError};
+use muster_proto::link::{AccessFolder, FileError, is_host};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 pub struct CoordinatorArgs {
     /// Address for other machines (TLS, token in the join string), or "none"
-    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:7077")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:7077", value_parser = parse_address)]
     pub listen: String,
 
     /// Host that the join string names, when others reach this machine under another name
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = parse_host)]
     pub advertise: Option<String>,
 
     /// Unix socket for this machine [default: in the user's state folder]
@@ -27,7 +27,7 @@ pub struct CoordinatorArgs {
     pub state: Option<PathBuf>,
 
     /// Address of /metrics and /healthz, or "none"
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078", value_parser = parse_address)]
     pub http: String,
 
     /// Folder of built plugins to register; may be given several times
@@ -86,6 +86,28 @@ fn parse_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// `HOST:PORT` to listen on, or `none`.
+///
+/// # Errors
+/// Says what the form is.
+pub fn parse_address(text: &str) -> Result<String, String> {
+    let is_address =
+        text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
+    if is_address || text == "none" {
+        return Ok(text.to_owned());
+    }
+    Err("not HOST:PORT with a port up to 65535 (IPv6 in brackets), for example 127.0.0.1:7077, nor none"
+        .to_owned())
+}
+
+fn parse_host(text: &str) -> Result<String, String> {
+    if is_host(text) {
+        return Ok(text.to_owned());
+    }
+    Err("not a host: give a name or an address (IPv6 in brackets) without a port; the port is that of --listen"
+        .to_owned())
+}
+
 /// How long a lease may be.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(3_600);
@@ -102,6 +124,22 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_have_a_port_and_hosts_have_none() {
+        for good in ["none", "0.0.0.0:7077", "node-1.example:0", "[::]:65535"] {
+            assert_eq!(parse_address(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "foo", ":7077", "::1:7077", "foo:", "foo:80000", "foo:-1", "foo:http"] {
+            assert!(parse_address(bad).is_err_and(|error| error.contains("127.0.0.1:7077")), "{bad}");
+        }
+        for good in ["node-1.example", "10.1.2.3", "[::1]"] {
+            assert_eq!(parse_host(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "foo:99", "::1", "[::1]:99", "a b"] {
+            assert!(parse_host(bad).is_err_and(|error| error.contains("without a port")), "{bad}");
+        }
+    }
 
     #[test]
     fn leases_need_a_unit_and_a_sane_length() {

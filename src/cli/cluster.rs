@@ -3,6 +3,7 @@
 use super::job::ViewArgs;
 use super::quantity;
 use clap::{Args, Subcommand};
+use muster_coordinator::args::parse_address;
 use std::path::PathBuf;
 
 /// Which cluster a command talks to.
@@ -38,7 +39,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
     /// Address of the coordinator's /metrics and /healthz, or "none"; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     pub http: String,
     /// Print one JSON object
     #[arg(long)]

@@ -26,7 +26,7 @@ pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use pages::serve_pages;
 pub use private_file::random_bytes;
 pub use process::Process;
-pub use target::{Pin, Target, Token};
+pub use target::{Pin, Target, Token, is_host};
 
 use std::time::Duration;
 

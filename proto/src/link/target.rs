@@ -146,8 +146,14 @@ impl Token {
 fn parse_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|&port| port != 0)?;
+    is_host(host).then_some((host, port))
+}
+
+/// Whether a text is what an address may have before its port: a name, an IPv4 address, or an IPv6 one in brackets.
+#[must_use]
+pub fn is_host(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good = match bracketed {
+    match bracketed {
         Some(inner) => {
             // A scope (`%eth0`) is part of an address, but not of what the parser takes.
             inner.split('%').next().is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
@@ -156,8 +162,7 @@ fn parse_address(text: &str) -> Option<(&str, u16)> {
             !host.is_empty()
                 && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         }
-    };
-    good.then_some((host, port))
+    }
 }
 
 fn decode(text: &str) -> Option<[u8; 32]> {
