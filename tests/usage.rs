@@ -217,6 +217,34 @@ fn inputs_that_cannot_be_read_are_named() {
     muster.assert_no_process_left();
 }
 
+#[test]
+fn a_folder_that_is_no_plugin_is_named() {
+    let muster = Muster::new();
+    std::fs::create_dir_all(muster.path("data/null")).unwrap();
+    let in_data = |arguments: &[&str]| {
+        let mut command = muster.command(arguments);
+        command.current_dir(muster.path("data"));
+        Started::new(command).finish()
+    };
+    let no_project = "is not a plugin's folder: it has neither Cargo.toml nor C or C++ sources";
+    let commands =
+        [&["run"][..], &["submit"], &["plugin", "info"], &["plugin", "check"], &["plugin", "build"]];
+    let all_say = || {
+        for command in commands {
+            for folder in [".", "..", "null", "./null"] {
+                in_data(&[command, &[folder]].concat()).fails(4, &[&format!("error: {folder} {no_project}")]);
+            }
+        }
+    };
+    all_say();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    all_say();
+    // A name that the cluster knows is that plugin also where a folder has the same name.
+    muster.run(&["plugin", "push", &plugin("null")]).ok();
+    in_data(&["run", "null", "-n", "1"]).ok();
+    muster.run(&["down"]).ok();
+}
+
 /// A wrong input is not found out after a long build.
 #[test]
 fn inputs_are_looked_at_before_the_plugin_is_built() {

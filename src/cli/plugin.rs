@@ -33,9 +33,10 @@ pub enum PluginCommand {
         #[arg(default_value = ".", hide_default_value = true)]
         folder: PathBuf,
     },
-    /// Check a plugin file: its format, its manifest, and that it loads; no task is run
+    /// Check a plugin: its format, its manifest, and that it loads; no task is run
     Check {
-        /// The plugin file, or a plugin's folder
+        /// A plugin file, or a plugin's source folder (built first)
+        #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
         /// How long loading may take
         #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "10s")]
@@ -47,7 +48,7 @@ pub enum PluginCommand {
     },
     /// Show a plugin's facts and parameters
     Info {
-        /// A plugin file or folder, or the name, name@version or digest of a registered plugin
+        /// A plugin file or source folder (built first), or the name, name@version or digest of a registered plugin
         plugin: String,
         #[command(flatten)]
         view: ViewArgs,

@@ -1,11 +1,11 @@
 //! `muster plugin`.
 
-use super::push::{find, push};
+use super::push::{find_known, push};
 use crate::cli::{PluginCommand, ViewArgs};
-use crate::cluster::{clients, session};
+use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::plugin::{Located, PluginFailure, PluginFile, Project, Searched, build, locate, scaffold};
+use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold};
 use crate::summary::{Column, bytes, hex, list, pairs};
 use crate::terminal::{self, note};
 use muster_plugin_host::{Manifest, Problem};
@@ -35,8 +35,7 @@ pub async fn plugin(command: PluginCommand) -> Outcome {
 
 async fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let is_project = path.is_dir() && Project::detect(path).is_some();
-    let path = if is_project { build(path, &mut interrupt).await? } else { path.to_owned() };
+    let path = if path.is_dir() { build(path, &mut interrupt).await? } else { path.to_owned() };
     let tried = async {
         let file = PluginFile::inspect(&path)?;
         file.try_out_within(timeout).await.map(|()| file)
@@ -66,9 +65,14 @@ async fn check(path: &Path, timeout: Duration, json: bool) -> Outcome {
 
 async fn info(text: &str, view: &ViewArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let (manifest, info) = match locate(text, &mut interrupt).await? {
-        Located::Here(file) => (file.manifest().clone(), v1_info(&file)),
-        Located::Registered(query) => interrupt.or(registered(query, view)).await?,
+    let located = locate(text, &mut interrupt).await?;
+    let (manifest, info) = match &located {
+        Located::Here(file) => (file.manifest().clone(), v1_info(file)),
+        Located::Registered(query) => {
+            let session =
+                async { session(&view.cluster).await.map_err(|failure| located.without_cluster(failure)) };
+            interrupt.or(async { registered(&session.await?, query).await }).await?
+        }
     };
     if view.json {
         return super::printed(terminal::print_json(&facts(&manifest, &info)?));
@@ -76,10 +80,8 @@ async fn info(text: &str, view: &ViewArgs) -> Outcome {
     super::printed(terminal::print(table(&manifest, &info)))
 }
 
-async fn registered(query: String, view: &ViewArgs) -> Outcome<(Manifest, v1::PluginInfo)> {
-    let session = session(&view.cluster).await?;
-    let found = find(&session.link, &query).await?;
-    let found = found.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
+async fn registered(session: &Session, query: &str) -> Outcome<(Manifest, v1::PluginInfo)> {
+    let found = find_known(&session.link, query).await?;
     Ok((super::push::manifest(&found)?, found))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
-use crate::plugin::PluginFile;
+use crate::plugin::{PluginFailure, PluginFile, Searched};
 use crate::summary::hex;
 use muster_plugin_host::Manifest;
 use muster_proto::FRAME_BYTES;
@@ -41,6 +41,12 @@ pub async fn find(link: &Link, query: &str) -> Result<Option<v1::PluginInfo>, Fa
         Err(status) if status.code() == Code::NotFound => Ok(None),
         Err(status) => Err(Failure::from_status("looking for the plugin", &status)),
     }
+}
+
+/// The same, for a plugin that must be there.
+pub async fn find_known(link: &Link, query: &str) -> Result<v1::PluginInfo, Failure> {
+    let found = find(link, query).await?;
+    Ok(found.ok_or_else(|| PluginFailure::not_found(query.to_owned(), Searched::FilesAndCluster))?)
 }
 
 /// The manifest that a coordinator has for a plugin.

@@ -1,6 +1,6 @@
 //! `muster run`: one job from start to end, on a cluster that is up or on one of its own.
 
-use super::push::{find, manifest, push};
+use super::push::{find_known, manifest, push};
 use super::worker::up_workers;
 use crate::cli::{JobArgs, Model, RunArgs};
 use crate::cluster::{Choice, Private, Session, choose, private_slots};
@@ -99,13 +99,11 @@ async fn prepare(
     let (manifest, plugin) = match (located, choice) {
         (Located::Here(file), _) => (file.manifest().clone(), Plugin::File(file)),
         (Located::Registered(query), Choice::Private) => {
-            let searched = Searched::FilesWithoutCluster;
-            return Err(PluginFailure::NotFound { query, searched }.into());
+            return Err(PluginFailure::not_found(query, Searched::FilesWithoutCluster).into());
         }
         (Located::Registered(query), Choice::Existing { name, target }) => {
             let session = Session { link: connect(target).await?, name: name.clone() };
-            let info = find(&session.link, &query).await?;
-            let info = info.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
+            let info = find_known(&session.link, &query).await?;
             (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default(), session))
         }
     };

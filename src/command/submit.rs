@@ -1,13 +1,13 @@
 //! `muster submit`: gives a job and all its inputs to a cluster, prints its number and returns.
 
-use super::push::{find, manifest, push};
+use super::push::{find_known, manifest, push};
 use crate::cli::SubmitArgs;
 use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
 use crate::job::{Plan, feed, inputs, submit as submit_job};
-use crate::plugin::{Located, PluginFailure, Searched, locate};
+use crate::plugin::{Located, locate};
 use crate::terminal::{self, note};
 use muster_proto::v1;
 
@@ -17,13 +17,12 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
     // What is quickly seen to be wrong is said before a plugin is built.
     let inputs = inputs(&args.job)?;
     let located = locate(&args.job.plugin, &mut interrupt).await?;
-    let session = session(&args.job.cluster).await?;
+    let session = session(&args.job.cluster).await.map_err(|failure| located.without_cluster(failure))?;
     note(format_args!("cluster: {}", session.name));
     let (manifest, file, known) = match located {
         Located::Here(file) => (file.manifest().clone(), Some(file), None),
         Located::Registered(query) => {
-            let info = find(&session.link, &query).await?;
-            let info = info.ok_or(PluginFailure::NotFound { query, searched: Searched::FilesAndCluster })?;
+            let info = find_known(&session.link, &query).await?;
             (manifest(&info)?, None, info.plugin)
         }
     };

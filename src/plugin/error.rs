@@ -32,6 +32,14 @@ pub enum PluginFailure {
     Write { path: PathBuf, error: std::io::Error },
 }
 
+impl PluginFailure {
+    /// Nobody knows this name; where a folder has it, that folder was meant.
+    pub fn not_found(query: String, searched: Searched) -> Self {
+        let path = PathBuf::from(&query);
+        if path.is_dir() { Self::NotAProject { path } } else { Self::NotFound { query, searched } }
+    }
+}
+
 /// Where a plugin was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Searched {

@@ -3,6 +3,7 @@
 use super::build::{Project, build};
 use super::error::{PluginFailure, Searched};
 use super::file::PluginFile;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::terminal::note;
 use std::path::Path;
@@ -16,6 +17,18 @@ pub enum Located {
     Registered(String),
 }
 
+impl Located {
+    /// Why there is no cluster to ask for it; where a folder has the name, that folder was meant.
+    pub fn without_cluster(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Registered(query) if failure.exit == Exit::Connection && Path::new(query).is_dir() => {
+                PluginFailure::NotAProject { path: query.into() }.into()
+            }
+            Self::Registered(_) | Self::Here(_) => failure,
+        }
+    }
+}
+
 /// Finds a plugin: a source folder is built, a file is inspected, the rest is for the cluster to know.
 pub async fn locate(text: &str, interrupt: &mut Interrupt) -> Result<Located, PluginFailure> {
     let path = Path::new(text);
@@ -24,7 +37,7 @@ pub async fn locate(text: &str, interrupt: &mut Interrupt) -> Result<Located, Pl
         note(format_args!("building {text}"));
         return PluginFile::inspect(&build(path, interrupt).await?).map(|file| Located::Here(Box::new(file)));
     }
-    let is_path = text.contains('/') || text.ends_with(".so");
+    let is_path = text.contains('/') || text.ends_with(".so") || matches!(text, "." | "..");
     if is_folder && is_path {
         return Err(PluginFailure::NotAProject { path: path.to_owned() });
     }
