@@ -202,6 +202,20 @@ fn the_plugin_says_what_fits_it() {
 }
 
 #[test]
+fn only_files_are_cut() {
+    let muster = Muster::new();
+    let lines = muster.write("lines", "a\n");
+    for command in ["run", "submit"] {
+        for (others, named) in
+            [(&[][..], "--files"), (&["-n", "3"], "--tasks"), (&["--lines", &lines], "--lines")]
+        {
+            let flags = [&[command, "x", "--chunk", "4MiB"], others].concat();
+            refused(&muster, &flags, 2, &[named]);
+        }
+    }
+}
+
+#[test]
 fn inputs_that_cannot_be_read_are_named() {
     let muster = Muster::new();
     let wordcount = plugin("wordcount");

@@ -26,7 +26,8 @@ pub struct JobArgs {
     #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
     pub files: Vec<String>,
     /// Cut files at line ends into tasks of at most this size; a line that is longer is a task by itself
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "files", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, allow_hyphen_values = true)]
+    #[arg(requires = "files", conflicts_with_all = ["lines", "tasks"])]
     pub chunk: Option<u64>,
     /// Combine all outputs into one, when the plugin can
     #[arg(long)]
