@@ -37,19 +37,19 @@ pub enum Command {
     /// Give a job to a cluster and return; prints the job's number
     Submit(Box<SubmitArgs>),
     /// List, watch, cancel and read jobs
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Job(JobCommand),
     /// List, drain and start workers
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Worker(WorkerCommand),
     /// Start a coordinator
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Coordinator(CoordinatorCommand),
     /// Write, build, check and share plugins
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Plugin(PluginCommand),
     /// Measure muster itself
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Bench(BenchCommand),
     /// Print the completion script of a shell
     Completions {

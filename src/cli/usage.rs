@@ -99,6 +99,10 @@ mod tests {
             &["run", "x", "novalue"],
             &["job", "wait", "--timeout", "10"],
             &["job"],
+            &["worker"],
+            &["coordinator"],
+            &["plugin"],
+            &["bench"],
             &[],
         ] {
             let text = wrong(words);
@@ -106,6 +110,17 @@ mod tests {
             assert!(text.starts_with("error: "), "{words:?}: {text}");
         }
         assert!(wrong(&["run", "x", "-n", "0"]).contains("at least 1"));
+        for (group, commands) in [
+            (&["job"][..], "ls, info, wait, cancel, results"),
+            (&["worker"], "ls, drain, start"),
+            (&["coordinator"], "start"),
+            (&["plugin"], "new, build, check, info, push, ls, rm"),
+            (&["bench"], "overhead"),
+            (&[], "run, up, down, submit, job"),
+        ] {
+            let text = wrong(group);
+            assert!(text.contains("requires a subcommand") && text.contains(commands), "{group:?}: {text}");
+        }
         assert!(
             wrong(&["run", "x", "-n", "-4"]).contains("whole number"),
             "{}",
