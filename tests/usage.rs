@@ -259,6 +259,17 @@ fn a_folder_that_is_no_plugin_is_named() {
     muster.run(&["down"]).ok();
 }
 
+#[test]
+fn a_folder_without_plugin_files_is_named() {
+    let muster = Muster::new();
+    std::fs::create_dir(muster.path("empty")).unwrap();
+    let words = ["no plugin file (*.so) in empty"];
+    let quiet = ["--listen", "none", "--http", "none"];
+    muster.run(&[&["coordinator", "start", "--plugins", "empty"], &quiet[..]].concat()).fails(4, &words);
+    muster.run(&["up", "-w", "1", "--plugins", "empty"]).fails(5, &words).says_no_more();
+    muster.assert_no_process_left();
+}
+
 /// A wrong input is not found out after a long build.
 #[test]
 fn inputs_are_looked_at_before_the_plugin_is_built() {

@@ -58,7 +58,7 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A folder of plugins cannot be read.
+    /// A folder of plugins cannot be read, or holds none.
     #[error("plugins: {0}")]
     Plugins(#[from] FolderError),
     /// The writer's thread does not start.

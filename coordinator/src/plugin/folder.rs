@@ -18,6 +18,12 @@ pub enum FolderError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The folder has no plugin files, so it is hardly the one that was meant.
+    #[error("no plugin file (*.so) in {path}; name a folder of built plugins")]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is not a plugin.
     #[error("{path}: {source}")]
     File {
@@ -31,7 +37,7 @@ pub enum FolderError {
 /// Every `*.so` file of a folder, in the order of their names: the plugin with its bytes, or what is wrong.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be read, or holds no such file.
 #[expect(clippy::type_complexity, reason = "a list of results says what it is")]
 pub fn read_folder(
     folder: &Path,
@@ -44,6 +50,9 @@ pub fn read_folder(
         if path.extension().is_some_and(|extension| extension == "so") {
             paths.push(path);
         }
+    }
+    if paths.is_empty() {
+        return Err(FolderError::Empty { path: folder.to_owned() });
     }
     paths.sort();
     Ok(paths.into_iter().map(|path| read_plugin(path, added_unix_ns)).collect())
