@@ -150,11 +150,11 @@ impl Failure {
     }
 
     fn about(what: &str, status: &tonic::Status, list: &str) -> Self {
-        let failure = Self::from_status(what, status);
         if status.code() == tonic::Code::NotFound {
-            return Self { exit: Exit::Job, ..failure }.hint(list);
+            // What is not there is all that there is to say.
+            return Self::new(Exit::Job, status.message()).hint(list);
         }
-        failure
+        Self::from_status(what, status)
     }
 }
 

@@ -112,9 +112,10 @@ fn announce(running: &Running) {
 
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
-        let exit = match &error {
-            WorkerError::Join(_) | WorkerError::Flag { .. } => Exit::Usage,
-            WorkerError::Link(link) if link.is_permission() => Exit::Permission,
+        let exit = match error {
+            WorkerError::Join(error) => return error.into(),
+            WorkerError::NoCoordinator | WorkerError::Flag { .. } => Exit::Usage,
+            WorkerError::Link(ref link) if link.is_permission() => Exit::Permission,
             WorkerError::Link(_) | WorkerError::Refused { .. } | WorkerError::Http { .. } => Exit::Connection,
             WorkerError::Cache(_) => Exit::Storage,
             WorkerError::System { .. } => Exit::Limit,

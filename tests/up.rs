@@ -38,7 +38,9 @@ fn a_job_goes_from_submit_to_its_results() {
 fn a_job_that_is_not_there_is_named_alike_by_all_commands() {
     with_cluster(|muster| {
         for command in ["info", "wait", "cancel", "results"] {
-            for (job, words) in [("99", "there is no such job"), ("last", "no job was submitted yet")] {
+            for (job, words) in
+                [("99", "there is no such job"), ("last", "error: no job was submitted yet\n")]
+            {
                 muster.run(&["job", command, job]).fails(3, &[words, "hint: list jobs: muster job ls"]);
             }
         }

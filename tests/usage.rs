@@ -357,6 +357,17 @@ fn a_cluster_that_is_not_there_is_named() {
     refused(&muster, &["run", "./primes"], 4, &["no plugin", "./primes", "the path of a plugin file"]);
     refused(&muster, &["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"], 2, &["damaged"]);
     refused(&muster, &["worker", "start", "--join", "nobody"], 2, &["nobody", "join string"]);
+    refused(&muster, &["worker", "start"], 2, &["--join", "MUSTER_JOIN", "--connect unix:PATH"]);
+    refused(
+        &muster,
+        &["worker", "start", "--connect", "/no.sock"],
+        2,
+        &["hint: a coordinator's socket is given as unix:/no.sock"],
+    );
+    let file = muster.write("file", "");
+    for command in [&["up"][..], &["coordinator", "start", "--listen", "none"]] {
+        muster.run(&[command, &["--state", &file]].concat()).fails(9, &[&file, "folder"]);
+    }
 }
 
 /// What is left of a join string when its coordinator has ended.

@@ -31,7 +31,10 @@ fn failure(text: &str, arguments: &[OsString]) -> Failure {
     for line in text.lines() {
         let trimmed = line.trim();
         if let Some(tip) = trimmed.strip_prefix("tip: ") {
-            tips.push(tip.to_owned());
+            // No value of ours looks like a flag.
+            if !tip.starts_with("to pass '") {
+                tips.push(tip.to_owned());
+            }
         } else if trimmed.is_empty() || !in_message {
             in_message &= message.is_empty();
         } else {
@@ -136,6 +139,7 @@ mod tests {
             (&["job", "info", "abc"], "muster job info --help"),
             (&["worker", "drain"], "muster worker drain --help"),
             (&["job"], "muster job --help"),
+            (&["run", "x", "--detach"], "muster run --help"),
             (&[], "muster --help"),
         ] {
             let text = wrong(words);

@@ -41,7 +41,13 @@ impl From<LinkError> for Failure {
 
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
-        Self::caused(Exit::Usage, &error)
+        let failure = Self::caused(Exit::Usage, &error);
+        match &error {
+            JoinError::Unknown { text } if text.starts_with(['/', '.']) => {
+                failure.hint(format_args!("a coordinator's socket is given as unix:{text}"))
+            }
+            _ => failure,
+        }
     }
 }
 

@@ -54,11 +54,8 @@ async fn ls(limit: u32, view: &ViewArgs) -> Outcome {
 
 fn row(status: &v1::JobStatus) -> Vec<String> {
     let plugin = status.spec.as_ref().and_then(|spec| spec.plugin.as_ref());
-    let rate = if status.wall_s > 0.0 {
-        short((status.ok + status.failed) as f64 / status.wall_s)
-    } else {
-        "-".into()
-    };
+    let begun = |text: String| if status.wall_s > 0.0 { text } else { "-".into() };
+    let done = (status.ok + status.failed) as f64;
     vec![
         status.job.to_string(),
         state_name(status.state()).to_owned(),
@@ -66,8 +63,8 @@ fn row(status: &v1::JobStatus) -> Vec<String> {
         number(status.tasks),
         number(status.ok),
         number(status.failed),
-        seconds(status.wall_s),
-        rate,
+        begun(seconds(status.wall_s)),
+        begun(short(done / status.wall_s)),
         ago(status.submitted_s),
         status.reason.clone(),
     ]
@@ -210,5 +207,17 @@ fn no_output(status: &v1::JobStatus) -> Outcome {
             note(format_args!("note: job {job} has no output yet: it is {}", state_name(status.state())));
             Ok(Exit::Ok)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_has_not_begun_has_no_time() {
+        let times = |wall_s: f64| row(&v1::JobStatus { wall_s, ok: 3, ..Default::default() })[6..8].to_vec();
+        assert_eq!(times(0.0), ["-", "-"]);
+        assert!(times(1.5).iter().all(|text| text != "-"), "{:?}", times(1.5));
     }
 }

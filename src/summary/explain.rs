@@ -42,7 +42,7 @@ pub fn before(facts: &Before<'_>) -> String {
 
 /// Where the time went: the phases of a task, and what the slots did.
 pub fn where_time_went(status: &v1::JobStatus) -> String {
-    let phase = |message: Option<&v1::Sketch>| {
+    let phase = |message: Option<&v1::Sketch>, what: &str| {
         let sketch = sketch(message);
         match sketch.mean() {
             Some(mean) => {
@@ -50,9 +50,9 @@ pub fn where_time_went(status: &v1::JobStatus) -> String {
                 let p99 = sketch
                     .supported_quantile(0.99)
                     .map(|time| format!(", p99 {}", seconds(time.0 as f64 / 1e9)));
-                mean + &p99.unwrap_or_default()
+                mean + &p99.unwrap_or_default() + what
             }
-            None => "not seen".to_owned(),
+            None => "not seen: no sample in a job this short".to_owned(),
         }
     };
     let busy = busy_share(status);
@@ -60,10 +60,10 @@ pub fn where_time_went(status: &v1::JobStatus) -> String {
         share.map_or_else(|| "not known".to_owned(), |s| format!("{:.1} % of the slots' time", s * 100.0))
     };
     pairs(&[
-        ("queue", format!("{} from submitted to leased", phase(status.queue.as_ref()))),
-        ("dispatch", format!("{} from leased to started", phase(status.dispatch.as_ref()))),
-        ("run", format!("{}; {}", phase(status.run.as_ref()), share(busy))),
-        ("report", format!("{} from done to sent", phase(status.report.as_ref()))),
+        ("queue", phase(status.queue.as_ref(), " from submitted to leased")),
+        ("dispatch", phase(status.dispatch.as_ref(), " from leased to started")),
+        ("run", format!("{}; {}", phase(status.run.as_ref(), ""), share(busy))),
+        ("report", phase(status.report.as_ref(), " from done to sent")),
         ("idle", share(busy.map(|busy| 1.0 - busy))),
         (
             "leases",
@@ -144,6 +144,7 @@ mod tests {
     #[test]
     fn it_fits_the_width() {
         let text = where_time_went(&status(1000, 99, 100));
+        assert!(text.contains("not seen: no sample in a job this short\n"), "{text}");
         let width = crate::terminal::columns();
         assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
     }

@@ -182,7 +182,9 @@ impl Report {
             ("tasks", self.tasks_row()),
         ];
         if self.wall_s > 0.0 {
-            rows.push(("time", format!("{}, {} tasks/s", seconds(self.wall_s), short(self.tasks_per_s))));
+            let ran = self.ok + self.failed > 0;
+            let rate = if ran { format!(", {} tasks/s", short(self.tasks_per_s)) } else { String::new() };
+            rows.push(("time", seconds(self.wall_s) + &rate));
         }
         if let Some(mean) = self.run_s.mean {
             rows.push(("a task", self.run_row(mean)));
@@ -491,7 +493,9 @@ mod tests {
         ] {
             let report = Report { workers: 0, ok, failed: 0, ended, wall_s: 0.0, ..report() };
             assert!(!report.table().contains("\ntime"), "{}", report.table());
-            assert!(row(&report, "ran on").contains(&format!(" {words} (")), "{}", report.table());
+            let timed = Report { wall_s: 0.5, ..report };
+            assert_eq!(row(&timed, "time").contains("tasks/s"), ok > 0, "{}", timed.table());
+            assert!(row(&timed, "ran on").contains(&format!(" {words} (")), "{}", timed.table());
         }
     }
 }

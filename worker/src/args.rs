@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct WorkerArgs {
     /// The join string that the coordinator printed, or a file that holds it
     #[arg(long, value_name = "STRING|FILE", env = "MUSTER_JOIN", hide_env_values = true)]
-    #[arg(required_unless_present = "connect", conflicts_with = "connect")]
+    #[arg(conflicts_with = "connect")]
     pub join: Option<String>,
     /// The coordinator's socket on this machine
     #[arg(long, value_name = "unix:PATH")]
@@ -42,7 +42,8 @@ impl WorkerArgs {
     /// # Errors
     /// A join string, address or name that cannot be used.
     pub fn into_config(self) -> Result<Config, WorkerError> {
-        let target = Target::parse(self.join.or(self.connect).unwrap_or_default().trim())?;
+        let place = self.join.or(self.connect).ok_or(WorkerError::NoCoordinator)?;
+        let target = Target::parse(place.trim())?;
         let http = match (self.http.as_deref(), self.private) {
             (Some("none"), _) | (None, true) => None,
             (None, false) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
@@ -96,6 +97,8 @@ mod tests {
             (&["--connect", "unix:/x", "--http", "here"], "--http here"),
             (&["--join", "muster1:nonsense"], "join string"),
             (&[], "--join"),
+            (&[], "MUSTER_JOIN"),
+            (&[], "--connect unix:PATH"),
         ] {
             let error = parse(args).unwrap_err();
             assert!(error.contains(word), "{error}");

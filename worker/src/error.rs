@@ -8,6 +8,11 @@ use std::net::SocketAddr;
 /// Why a worker ended.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    /// Nothing says where the coordinator is.
+    #[error(
+        "which coordinator? give its join string with --join (or MUSTER_JOIN), or its socket with --connect unix:PATH"
+    )]
+    NoCoordinator,
     /// What was given to join with cannot be used.
     #[error(transparent)]
     Join(#[from] JoinError),

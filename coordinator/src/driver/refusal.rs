@@ -23,7 +23,7 @@ pub enum Refusal {
     )]
     Forgotten(JobId),
     /// There is no job at all.
-    #[error("job is 0 (the newest): no job was submitted yet")]
+    #[error("no job was submitted yet")]
     NoJobs,
     /// No such plugin.
     #[error("plugin {} is not registered here; push it first (muster plugin push)", shown(.0))]
@@ -71,7 +71,7 @@ pub enum Refusal {
         why: &'static str,
     },
     /// No such worker.
-    #[error("worker {} is not attached; see `muster worker ls`", shown(.0))]
+    #[error("worker {} is not attached", shown(.0))]
     NoWorker(String),
     /// Several workers have the name.
     #[error("workers {numbers} are called {}; give a number", shown(.name))]

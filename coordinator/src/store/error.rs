@@ -24,6 +24,12 @@ pub enum StoreError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Something else has the folder's name.
+    #[error("state folder {path} is not a folder; name another one")]
+    NotAFolder {
+        /// What it is called.
+        path: PathBuf,
+    },
     /// The folder belongs to a running coordinator.
     #[error(
         "state folder {path} is in use by another coordinator; stop that one first, or name another folder"

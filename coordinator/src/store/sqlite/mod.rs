@@ -34,6 +34,9 @@ impl SqliteStore {
     /// # Errors
     /// When another coordinator has the folder, a later build wrote it, or it cannot be used.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(StoreError::NotAFolder { path: folder.to_owned() });
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
