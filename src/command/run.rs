@@ -75,7 +75,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     });
     let facts =
         Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted.is_some() };
-    report(args, &ended, facts)
+    report(args, &ended, facts, lasts)
 }
 
 /// A job that was checked as far as it can be without a cluster.
@@ -270,7 +270,7 @@ async fn explain_before(
     Ok(())
 }
 
-fn report(args: &RunArgs, ended: &Ended, facts: Facts) -> Outcome {
+fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool) -> Outcome {
     let status = &ended.status;
     let report = Report::new(status, facts);
     if ended.unread {
@@ -282,7 +282,7 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts) -> Outcome {
         note(format_args!("cancelled by {signal}{kept}"));
     }
     if args.explain {
-        note(where_time_went(status));
+        note(where_time_went(status, is_shared));
     }
     if args.json {
         super::printed(terminal::print_json(&report))?;

@@ -8,6 +8,8 @@ use muster_proto::v1;
 
 /// Slots busier than this have nothing left to give.
 const BUSY_ENOUGH: f64 = 0.9;
+/// A job that had its slots for less of the time than this waited for others.
+const HAD_FEW: f64 = 0.5;
 /// Tasks shorter than this are mostly overhead.
 const TINY_NS: f64 = 1_000.0;
 /// In a job shorter than this, start and end show.
@@ -40,8 +42,8 @@ pub fn before(facts: &Before<'_>) -> String {
     ])
 }
 
-/// Where the time went: the phases of a task, and what the slots did.
-pub fn where_time_went(status: &v1::JobStatus) -> String {
+/// Where the time went: the phases of a task, and what the slots did. `is_shared`: other jobs may have had them, too.
+pub fn where_time_went(status: &v1::JobStatus, is_shared: bool) -> String {
     let phase = |message: Option<&v1::Sketch>, what: &str| {
         let sketch = sketch(message);
         match sketch.mean() {
@@ -57,14 +59,21 @@ pub fn where_time_went(status: &v1::JobStatus) -> String {
     };
     let busy = busy_share(status);
     let share = |share: Option<f64>| {
-        share.map_or_else(|| "not known".to_owned(), |s| format!("{:.1} % of the slots' time", s * 100.0))
+        share
+            .map_or_else(|| "not known".to_owned(), |s| format!("{:.1} % of the slot time it had", s * 100.0))
     };
+    let rest = if is_shared { "other jobs', or its start and end" } else { "its start and end" };
+    let had = had_share(status).map_or_else(
+        || "not known".to_owned(),
+        |had| format!("{:.1} % of its slots' wall time; the rest was {rest}", had * 100.0),
+    );
     pairs(&[
         ("queue", phase(status.queue.as_ref(), " from submitted to leased")),
         ("dispatch", phase(status.dispatch.as_ref(), " from leased to started")),
         ("run", format!("{}; {}", phase(status.run.as_ref(), ""), share(busy))),
         ("report", phase(status.report.as_ref(), " from done to sent")),
         ("idle", share(busy.map(|busy| 1.0 - busy))),
+        ("had", had),
         (
             "leases",
             format!(
@@ -74,12 +83,18 @@ pub fn where_time_went(status: &v1::JobStatus) -> String {
                 number(status.lease_tasks_max)
             ),
         ),
-        ("try", help_most(status).to_owned()),
+        ("try", help_most(status, is_shared).to_owned()),
     ])
 }
 
-/// The one flag that is most likely to help.
-pub fn help_most(status: &v1::JobStatus) -> &'static str {
+/// The share of its slots' wall time in which the job had tasks there.
+fn had_share(status: &v1::JobStatus) -> Option<f64> {
+    let wall_ns = status.wall_s * 1e9 * f64::from(status.slots);
+    (wall_ns > 0.0 && status.slot_ns > 0).then(|| (status.slot_ns as f64 / wall_ns).min(1.0))
+}
+
+/// What is most likely to help.
+fn help_most(status: &v1::JobStatus, is_shared: bool) -> &'static str {
     let done = (status.ok + status.failed).max(1);
     let slots = u64::from(status.slots);
     let task_ns = status.busy_ns as f64 / done as f64;
@@ -88,7 +103,14 @@ pub fn help_most(status: &v1::JobStatus) -> &'static str {
     if status.executor_exits > 0 && thread {
         return "--model process: executors died, and then a crash takes one task with it";
     }
+    let waited = had_share(status).is_some_and(|had| had < HAD_FEW) && status.wall_s >= SHORT_JOB_S;
+    if is_shared && waited && !inputs {
+        return "--priority or --weight, or more workers: other jobs had the slots most of the time";
+    }
     let busy = busy_share(status).unwrap_or(0.0);
+    if busy >= BUSY_ENOUGH && !is_shared {
+        return "a cluster of several machines (muster coordinator start): the slots were busy nearly all the time";
+    }
     if busy >= BUSY_ENOUGH {
         return "more workers (worker start --join, on other machines): the slots were busy nearly all the time";
     }
@@ -134,16 +156,30 @@ mod tests {
 
     #[test]
     fn advice_follows_from_the_numbers() {
-        assert!(help_most(&status(1000, 99, 100)).starts_with("more workers"));
-        assert!(help_most(&status(3, 50, 100)).starts_with("-n"));
-        assert!(help_most(&status(1_000_000, 50_000_000, 100_000_000)).contains("larger"));
+        assert!(help_most(&status(1000, 99, 100), true).starts_with("more workers"));
+        assert!(!help_most(&status(1000, 99, 100), false).contains("worker start"));
+        assert!(help_most(&status(3, 50, 100), true).starts_with("-n"));
+        assert!(help_most(&status(1_000_000, 50_000_000, 100_000_000), true).contains("larger"));
         let crashed = v1::JobStatus { executor_exits: 1, ..status(1000, 99, 100) };
-        assert!(help_most(&crashed).starts_with("--model process"));
+        assert!(help_most(&crashed, true).starts_with("--model process"));
+    }
+
+    #[test]
+    fn what_other_jobs_had_is_told_from_what_was_idle() {
+        let behind = v1::JobStatus { wall_s: 2.0, ..status(1000, 399_000_000, 400_000_000) };
+        // Lines are broken anywhere.
+        let text = where_time_went(&behind, true).split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in
+            ["99.8 % of the slot time it had", "10.0 % of its slots' wall time", "other jobs'", "--priority"]
+        {
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        assert!(!where_time_went(&behind, false).contains("other jobs"));
     }
 
     #[test]
     fn it_fits_the_width() {
-        let text = where_time_went(&status(1000, 99, 100));
+        let text = where_time_went(&status(1000, 99, 100), true);
         assert!(text.contains("not seen: no sample in a job this short\n"), "{text}");
         let width = crate::terminal::columns();
         assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");

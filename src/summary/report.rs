@@ -50,7 +50,7 @@ pub struct Report {
     queue_s: Times,
     dispatch_s: Times,
     report_s: Times,
-    /// Share of the slots' time that tasks ran.
+    /// Share of the slot time that the job had in which tasks ran; what other jobs had is not in it.
     busy_share: Option<f64>,
     leases: u64,
     lease_tasks: LeaseTasks,
@@ -189,7 +189,7 @@ impl Report {
         if let Some(mean) = self.run_s.mean {
             rows.push(("a task", self.run_row(mean)));
         }
-        let busy = self.busy_share.map(|share| format!("{:.1} % busy", share * 100.0));
+        let busy = self.busy_share.map(|share| format!("{:.1} % busy while it had them", share * 100.0));
         let memory = self.peak_pss_bytes.map(|peak| format!("peak memory {}", bytes(peak)));
         let slots: Vec<String> = busy.into_iter().chain(memory).collect();
         if !slots.is_empty() {
