@@ -239,6 +239,11 @@ fn a_reduction_that_fails_says_why() {
     }
     muster.run(&["run", &bad_total, "-n", "3", "--reduce"]).ok();
     assert_eq!(muster.run(&["job", "results"]).ok().text(), "3\n");
+    for flag in ["--from", "--tail"] {
+        let refused =
+            muster.run(&["job", "results", "last", flag, "1"]).fails(2, &[flag, "one combined output"]);
+        assert!(refused.says_no_more().stdout.is_empty());
+    }
     muster.run(&["run", &plugin(&muster), "mode=broken", "-n", "3", "--reduce"]).exits(1);
     muster.run(&["job", "results"]).fails(1, &["no output: all of its 3 tasks failed"]);
     muster.run(&["down"]).ok();

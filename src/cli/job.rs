@@ -172,7 +172,7 @@ pub enum JobCommand {
         /// The job's number, or `last`
         #[arg(default_value = "last", hide_default_value = true)]
         job: JobRef,
-        /// First index
+        /// First index (default: 0)
         #[arg(
             long,
             value_name = "INDEX",

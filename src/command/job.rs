@@ -146,6 +146,7 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let session = session(cluster).await?;
     let status = get(&session, JobRef(request.job)).await?;
     request.job = status.job;
+    check_has_parts(&request, &status)?;
     check_not_gone(&request, &status)?;
     let (job, spec) = (status.job, status.spec.clone().unwrap_or_default());
     let (reference, reduced) = (spec.plugin.unwrap_or_default(), spec.reduce);
@@ -176,6 +177,19 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
         },
         _ = interrupt.next() => Ok(Exit::Interrupted),
     }
+}
+
+/// One combined output has no indexes to choose from.
+fn check_has_parts(request: &v1::ResultsRequest, status: &v1::JobStatus) -> Result<(), Failure> {
+    let flag = match request {
+        _ if !status.spec.as_ref().is_some_and(|spec| spec.reduce) => return Ok(()),
+        v1::ResultsRequest { last: 1.., .. } => "--tail",
+        v1::ResultsRequest { from: 1.., .. } => "--from",
+        _ => return Ok(()),
+    };
+    let job = status.job;
+    Err(Failure::usage(format_args!("{flag} chooses among results, and job {job} has one combined output"))
+        .hint(format_args!("leave it out: muster job results {job}")))
 }
 
 /// Results that `run` wrote are not kept a second time.
