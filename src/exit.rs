@@ -65,7 +65,8 @@ Exit codes:
   4  plugin                   130  Ctrl-C, SIGTERM, SIGHUP: cancelled
 
 Environment:
-  MUSTER_CLUSTER     the cluster that commands use: NAME, join string, file, unix:PATH or private
+  MUSTER_CLUSTER     the cluster to use: NAME, join string, file, unix:PATH; private only for run
+  MUSTER_JOIN        the join string of `muster worker start`, or the file that holds it
   MUSTER_STATE_HOME  where access files and the state of `muster up` live (default: XDG state folder)
   MUSTER_CACHE       where workers keep plugins (default: XDG cache folder)";
 

@@ -527,9 +527,22 @@ fn help_is_not_an_error() {
         (&["--help"], "jobs and results are kept for the next `up`"),
         (&["run", "--help"], "a folder that exists, or a path that ends in /"),
         (&["run", "--help"], "a line that is longer is a task by itself"),
+        (&["--help"], "MUSTER_JOIN"),
+        (&["job", "info", "--help"], "[default: last]"),
+        (&["job", "wait", "--help"], "[default: last]"),
+        (&["job", "cancel", "--help"], "[default: last]"),
+        (&["job", "results", "--help"], "[default: last]"),
+        (&["plugin", "build", "--help"], "[default: .]"),
+        (&["run", "--help"], "Workers of the private cluster (default: 1)"),
+        (&["coordinator", "start", "--help"], "keeps its tasks [default: 10s]"),
+        (&["run", "--help"], "unix:PATH, or `private`"),
     ] {
         let text = help(arguments);
         assert!(text.contains(words), "{words:?} is not in {text}");
+    }
+    for command in [&["submit"][..], &["job", "ls"], &["worker", "ls"], &["plugin", "push"]] {
+        let text = help(&[command, &["--help"]].concat());
+        assert!(text.contains("or unix:PATH") && !text.contains("`private`"), "{text}");
     }
     assert!(help(&["--version"]).starts_with("muster "));
     for shell in ["bash", "zsh", "fish"] {

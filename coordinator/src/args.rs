@@ -38,7 +38,7 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = parse_name)]
     pub name: String,
 
-    /// How long a silent worker keeps its tasks, for example 10s
+    /// How long a silent worker keeps its tasks [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_lease, allow_hyphen_values = true)]
     pub lease: Option<Duration>,
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Which cluster a command talks to.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArg {
-    /// The cluster: its name, a join string or the file that holds it, unix:PATH, or `private`
+    /// The cluster: its name, a join string or the file that holds it, or unix:PATH
     #[arg(long, value_name = "CLUSTER", env = "MUSTER_CLUSTER")]
     pub cluster: Option<String>,
 }

@@ -83,7 +83,7 @@ pub enum Model {
 pub struct RunArgs {
     #[command(flatten)]
     pub job: JobArgs,
-    /// Workers of the private cluster
+    /// Workers of the private cluster (default: 1)
     #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true)]
     pub workers: Option<u32>,
     /// Where outputs go: FILE gets a JSON line per task, DIR (a folder that exists, or a path that ends in /)
@@ -142,16 +142,16 @@ pub enum JobCommand {
     },
     /// Show one job
     Info {
-        /// The job's number, or `last`
-        #[arg(default_value = "last", hide_default_value = true)]
+        /// The job's number, or `last` for the newest
+        #[arg(default_value = "last")]
         job: JobRef,
         #[command(flatten)]
         view: ViewArgs,
     },
     /// Wait until a job has ended; exits as `run` would
     Wait {
-        /// The job's number, or `last`
-        #[arg(default_value = "last", hide_default_value = true)]
+        /// The job's number, or `last` for the newest
+        #[arg(default_value = "last")]
         job: JobRef,
         /// Give up after this long (exit 7); the job goes on
         #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
@@ -161,16 +161,16 @@ pub enum JobCommand {
     },
     /// Stop a job; its results so far are kept
     Cancel {
-        /// The job's number, or `last`
-        #[arg(default_value = "last", hide_default_value = true)]
+        /// The job's number, or `last` for the newest
+        #[arg(default_value = "last")]
         job: JobRef,
         #[command(flatten)]
         view: ViewArgs,
     },
     /// Print a job's results in index order as JSON lines; follows a running job
     Results {
-        /// The job's number, or `last`
-        #[arg(default_value = "last", hide_default_value = true)]
+        /// The job's number, or `last` for the newest
+        #[arg(default_value = "last")]
         job: JobRef,
         /// First index (default: 0)
         #[arg(

@@ -26,9 +26,14 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Only `run` starts a cluster for itself.
+const RUN_CLUSTER: &str =
+    "The cluster: its name, a join string or the file that holds it, unix:PATH, or `private`";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a job and wait for it; without a cluster on a private one
+    #[command(mut_arg("cluster", |cluster| cluster.help(RUN_CLUSTER)))]
     Run(Box<RunArgs>),
     /// Start a cluster on this machine in the background; jobs that were not finished go on
     Up(UpArgs),

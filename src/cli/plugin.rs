@@ -29,8 +29,8 @@ pub enum PluginCommand {
     },
     /// Build a plugin's folder; prints the path of the plugin file
     Build {
-        /// The folder
-        #[arg(default_value = ".", hide_default_value = true)]
+        /// The plugin's source folder
+        #[arg(default_value = ".")]
         folder: PathBuf,
     },
     /// Check a plugin: its format, its manifest, and that it loads; no task is run

@@ -78,7 +78,7 @@ pub fn choose(told: &ClusterArg) -> Result<Choice, Failure> {
     match told.cluster.as_deref().map(str::trim) {
         Some("private") => Ok(Choice::Private),
         Some("") => Err(Failure::usage("--cluster (or MUSTER_CLUSTER) is empty")
-            .hint("give a name, a join string, unix:PATH or private")),
+            .hint("give a name, a join string or unix:PATH, or leave it out")),
         Some(text) => named(text),
         None => running(),
     }
