@@ -30,6 +30,9 @@ fn a_job_runs_on_a_worker_that_joined_with_the_string() {
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let detached =
         there.run(&["worker", "start", "--join", &file, "--name", "far", "--slots", "2", "--detach"]).ok();
+    let log = format!("worker-{}.log", detached.text().trim());
+    assert!(detached.stderr.contains(&log), "{log} is not in {}", detached.stderr);
+    assert!(there.files().iter().any(|path| path.ends_with(&log)), "{:?}", there.files());
     let worker: u32 = detached.text().trim().parse().unwrap();
     let report = client
         .run(&["run", &plugin("primes"), "limit=200000", "--reduce", "--json", "--cluster", &join])

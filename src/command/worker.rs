@@ -143,12 +143,18 @@ async fn detach(args: &WorkerStartArgs) -> Outcome {
     let folder = state.join("logs");
     crate::cluster::private_folder(&folder)
         .map_err(|error| Failure::io(Exit::Storage, "make folder", &folder, &error))?;
-    let log = folder.join(format!("worker-{}.log", std::process::id()));
+    let starting = folder.join(format!("worker-start-{}.log", std::process::id()));
     let arguments: Vec<OsString> =
         std::env::args_os().skip(1).filter(|argument| argument != "--detach").collect();
-    let _ = std::fs::remove_file(&log);
-    let mut child = Child::start(&arguments, Start::Detached, Some(&log))?;
-    if let Err(failure) = attached(&link, &mut child, &log).await {
+    let _ = std::fs::remove_file(&starting);
+    let mut child = Child::start(&arguments, Start::Detached, Some(&starting))?;
+    // Its log is found by the number that is printed.
+    let log = folder.join(format!("worker-{}.log", child.id()));
+    let outcome = match std::fs::rename(&starting, &log) {
+        Ok(()) => attached(&link, &mut child, &log).await,
+        Err(error) => Err(Failure::io(Exit::Storage, "write", &log, &error)),
+    };
+    if let Err(failure) = outcome {
         child.signal(libc::SIGTERM);
         child.end(STOP_GRACE);
         return Err(failure);

@@ -26,6 +26,8 @@ pub enum PluginFailure {
         "{name:?} cannot be a plugin's name: small letters, digits, - and _, at most 63, and a letter first"
     )]
     BadName { name: String },
+    #[error("{name:?} is the name of a crate that a Rust plugin is built with: choose another")]
+    TakenName { name: String },
     #[error("{} exists already", path.display())]
     Exists { path: PathBuf },
     #[error("cannot write {}: {}", path.display(), crate::exit::reason(error))]
@@ -90,7 +92,7 @@ impl From<PluginFailure> for Failure {
             }
             PluginFailure::NotTried { .. } => failure(Exit::Limit),
             PluginFailure::BuildInterrupted { .. } => failure(Exit::Interrupted),
-            PluginFailure::BadName { .. } => failure(Exit::Usage),
+            PluginFailure::BadName { .. } | PluginFailure::TakenName { .. } => failure(Exit::Usage),
             PluginFailure::Exists { .. } => failure(Exit::Usage).hint("choose another name or folder"),
             PluginFailure::Write { path, error } => Self::io(Exit::Storage, "write", path, error),
         }

@@ -1,7 +1,7 @@
 //! `muster plugin new`: a folder that builds and runs anywhere, because it carries the SDK with it.
 
 use super::error::PluginFailure;
-use super::sources::{write, write_headers, write_sdk};
+use super::sources::{SDK_CRATES, write, write_headers, write_sdk};
 use crate::cli::Language;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ pub fn scaffold(folder: &Path, language: Language) -> Result<PathBuf, PluginFail
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !is_name(&name) {
         return Err(PluginFailure::BadName { name });
+    }
+    if language == Language::Rust && SDK_CRATES.contains(&name.as_str()) {
+        return Err(PluginFailure::TakenName { name });
     }
     let is_empty = |path: &Path| path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     if folder.symlink_metadata().is_ok() && !is_empty(folder) {
@@ -72,6 +75,11 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in SDK_CRATES {
+            let refused = scaffold(&dir.path().join(name), Language::Rust);
+            assert!(matches!(refused, Err(PluginFailure::TakenName { .. })), "{name}");
+        }
         for name in ["", "..", "Pi", "1st", "a b", "-a", &"x".repeat(64)] {
             assert!(
                 matches!(scaffold(Path::new(name), Language::C), Err(PluginFailure::BadName { .. })),

@@ -6,6 +6,9 @@ use std::path::Path;
 /// Path below the SDK folder, and text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_sources.rs"));
 
+/// The crates that come with a Rust plugin: cargo takes no second one of the same name.
+pub const SDK_CRATES: [&str; 2] = ["muster-sdk", "muster-plugin-abi"];
+
 const SDK_MANIFEST: &str = r#"[package]
 name = "muster-sdk"
 version = "@VERSION@"
@@ -68,6 +71,13 @@ mod tests {
         let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         for name in ["sdk/src/lib.rs", "abi/src/lib.rs", "abi/include/muster_plugin.h"] {
             assert!(names.contains(&name), "{name} is missing in {names:?}");
+        }
+    }
+
+    #[test]
+    fn the_crates_have_their_names() {
+        for (name, manifest) in SDK_CRATES.iter().zip([SDK_MANIFEST, ABI_MANIFEST]) {
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{manifest}");
         }
     }
 
