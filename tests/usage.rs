@@ -266,7 +266,7 @@ fn a_folder_without_plugin_files_is_named() {
     let words = ["no plugin file (*.so) in empty"];
     let quiet = ["--listen", "none", "--http", "none"];
     muster.run(&[&["coordinator", "start", "--plugins", "empty"], &quiet[..]].concat()).fails(4, &words);
-    muster.run(&["up", "-w", "1", "--plugins", "empty"]).fails(5, &words).says_no_more();
+    muster.run(&["up", "-w", "1", "--plugins", "empty"]).fails(4, &words).says_no_more();
     muster.assert_no_process_left();
 }
 
@@ -284,6 +284,19 @@ fn inputs_are_looked_at_before_the_plugin_is_built() {
                 .fails(3, &["missing: No such file"])
                 .says_no_more();
         }
+    }
+    for (arguments, code, word) in [
+        (&["run", "--out", "/no/such/x"][..], 3, "/no/such/x"),
+        (&["run", "--cluster", "private", "--state", "/proc/x"], 9, "/proc/x"),
+        (&["run", "--cluster", "private", "-p", "64", "-t", "64"], 2, "64x64"),
+        (&["run", "--cluster", "unix:/no.sock"], 5, "/no.sock"),
+        (&["submit", "--cluster", "unix:/no.sock"], 5, "/no.sock"),
+        (&["submit", "--model", "thread", "-p", "2"], 2, "-p"),
+    ] {
+        muster
+            .run(&[&[arguments[0], folder, "-n", "1"], &arguments[1..]].concat())
+            .fails(code, &[word])
+            .says_no_more();
     }
     muster.run(&["run", folder, "-n", "1", "-w", "2"]).fails(2, &["-w", "default"]).says_no_more();
     muster.run(&["down"]).ok();

@@ -161,7 +161,7 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
             muster_plugin_host::OutputKind::Bytes
         }
     };
-    let sink = Sink::open(Some(&Target::new(out)), kind, &reference.name, Names::default())?;
+    let sink = Sink::new(Some(Target::new(out).open()?), kind, &reference.name, Names::default());
     tokio::select! {
         taken = take(&session.link, request, status.results_from, sink) => match taken {
             Ok(sink) if reduced && sink.reduced().is_none() => no_output(&get(&session, JobRef(job)).await?),

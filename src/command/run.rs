@@ -3,11 +3,11 @@
 use super::push::{find_known, manifest, push};
 use super::worker::up_workers;
 use crate::cli::{JobArgs, Model, RunArgs};
-use crate::cluster::{Choice, Private, Session, choose, private_slots};
+use crate::cluster::{Choice, Private, Session, choose, private_folder, private_slots};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
-use crate::job::{Drive, Ended, Plan, Progress, inputs};
+use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan};
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
@@ -23,19 +23,21 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     let target = target(args)?;
     // What is quickly seen to be wrong is said before a plugin is built.
-    let inputs = inputs(&args.job)?;
-    if let (Some(target), Some(inputs)) = (&target, &inputs) {
+    let given = Given::new(&args.job)?;
+    if let (Some(target), Some(inputs)) = (&target, &given.inputs) {
         check_not_an_input(target, inputs)?;
     }
     let choice = choose(&args.job.cluster)?;
-    check_cluster_flags(args, &choice)?;
+    check_cluster_flags(args, &choice, &given.shape)?;
+    let session = interrupt.or(session_of(choice)).await?;
+    let opened = target.as_ref().map(Target::open).transpose()?;
     let located = locate(&args.job.plugin, &mut interrupt).await?;
-    let prepared = interrupt.or(prepare(&args.job, inputs, located, &choice)).await?;
+    let prepared = interrupt.or(prepare(&args.job, given, located, session.as_ref())).await?;
     let Prepared { manifest, plan, .. } = &prepared;
     let names = if matches!(target, Some(Target::Folder(_))) { Names::recorded() } else { Names::default() };
     let output_kind = manifest.output_of(args.job.reduce);
-    let sink = Sink::open(target.as_ref(), output_kind, manifest.name(), names.clone())?;
-    let (mut cluster, reference) = open_cluster(args, &prepared, choice).await?;
+    let sink = Sink::new(opened, output_kind, manifest.name(), names.clone());
+    let (mut cluster, reference) = open_cluster(args, &prepared, session).await?;
     let link = cluster.session().link.clone();
     let name = cluster.session().name.clone();
     let wants_results = target.is_some() || args.job.reduce;
@@ -87,27 +89,26 @@ struct Prepared {
 
 enum Plugin {
     File(Box<PluginFile>),
-    Known(v1::PluginRef, Session),
+    Known(v1::PluginRef),
 }
 
 async fn prepare(
     args: &JobArgs,
-    inputs: Option<Source>,
+    given: Given,
     located: Located,
-    choice: &Choice,
+    session: Option<&Session>,
 ) -> Result<Prepared, Failure> {
-    let (manifest, plugin) = match (located, choice) {
+    let (manifest, plugin) = match (located, session) {
         (Located::Here(file), _) => (file.manifest().clone(), Plugin::File(file)),
-        (Located::Registered(query), Choice::Private) => {
+        (Located::Registered(query), None) => {
             return Err(PluginFailure::not_found(query, Searched::FilesWithoutCluster).into());
         }
-        (Located::Registered(query), Choice::Existing { name, target }) => {
-            let session = Session { link: connect(target).await?, name: name.clone() };
+        (Located::Registered(query), Some(session)) => {
             let info = find_known(&session.link, &query).await?;
-            (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default(), session))
+            (manifest(&info)?, Plugin::Known(info.plugin.unwrap_or_default()))
         }
     };
-    let plan = Plan::new(args, &manifest, inputs)?;
+    let plan = Plan::new(args, &manifest, given)?;
     if let Plugin::File(file) = &plugin {
         file.try_out().await?;
     }
@@ -164,15 +165,12 @@ impl Cluster {
 async fn open_cluster(
     args: &RunArgs,
     prepared: &Prepared,
-    choice: Choice,
+    session: Option<Session>,
 ) -> Result<(Cluster, v1::PluginRef), Failure> {
-    let cluster = match (&prepared.plugin, choice) {
-        (Plugin::Known(_, session), _) => Cluster::Existing(session.clone()),
-        (Plugin::File(_), Choice::Existing { name, target }) => {
-            Cluster::Existing(Session { link: connect(&target).await?, name })
-        }
-        (Plugin::File(_), Choice::Private) => {
-            let workers = args.workers.unwrap_or(1);
+    let cluster = match session {
+        Some(session) => Cluster::Existing(session),
+        None => {
+            let workers = private_workers(args);
             let slots = private_slots(&prepared.plan.shape, workers)?;
             Cluster::Private(Box::new(Private::start(workers, slots, args.state.as_deref()).await?))
         }
@@ -182,7 +180,7 @@ async fn open_cluster(
         Cluster::Existing(session) => note(format_args!("cluster: {}", session.name)),
     }
     let reference = match &prepared.plugin {
-        Plugin::Known(reference, _) => reference.clone(),
+        Plugin::Known(reference) => reference.clone(),
         Plugin::File(file) => {
             push(&cluster.session().link, file).await?;
             file.reference()
@@ -230,8 +228,25 @@ fn is_picture(path: &Path) -> bool {
     matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "gif" | "bmp" | "webp"))
 }
 
-fn check_cluster_flags(args: &RunArgs, choice: &Choice) -> Result<(), Failure> {
-    let Choice::Existing { name, .. } = choice else { return Ok(()) };
+fn private_workers(args: &RunArgs) -> u32 {
+    args.workers.unwrap_or(1)
+}
+
+/// The link to a cluster that runs already.
+async fn session_of(choice: Choice) -> Result<Option<Session>, Failure> {
+    match choice {
+        Choice::Private => Ok(None),
+        Choice::Existing { name, target } => Ok(Some(Session { link: connect(&target).await?, name })),
+    }
+}
+
+fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Result<(), Failure> {
+    let Choice::Existing { name, .. } = choice else {
+        private_slots(shape, private_workers(args))?;
+        let Some(state) = &args.state else { return Ok(()) };
+        return private_folder(state)
+            .map_err(|error| Failure::io(Exit::Storage, "make folder", state, &error));
+    };
     let flag = match (args.workers, &args.state) {
         (Some(_), _) => "-w",
         (None, Some(_)) => "--state",

@@ -6,7 +6,7 @@ use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Plan, feed, inputs, submit as submit_job};
+use crate::job::{Given, Plan, feed, submit as submit_job};
 use crate::plugin::{Located, locate};
 use crate::terminal::{self, note};
 use muster_proto::v1;
@@ -15,9 +15,9 @@ use muster_proto::v1;
 pub async fn submit(args: &SubmitArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     // What is quickly seen to be wrong is said before a plugin is built.
-    let inputs = inputs(&args.job)?;
+    let given = Given::new(&args.job)?;
+    let session = interrupt.or(session(&args.job.cluster)).await?;
     let located = locate(&args.job.plugin, &mut interrupt).await?;
-    let session = session(&args.job.cluster).await.map_err(|failure| located.without_cluster(failure))?;
     note(format_args!("cluster: {}", session.name));
     let (manifest, file, known) = match located {
         Located::Here(file) => (file.manifest().clone(), Some(file), None),
@@ -26,7 +26,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
             (manifest(&info)?, None, info.plugin)
         }
     };
-    let plan = Plan::new(&args.job, &manifest, inputs)?;
+    let plan = Plan::new(&args.job, &manifest, given)?;
     let reference = match &file {
         Some(file) => {
             interrupt.or(async { Ok(file.try_out().await?) }).await?;

@@ -10,7 +10,7 @@ mod watch;
 
 pub use drive::{Drive, Ended, submit};
 pub use feed::feed;
-pub use plan::{Plan, inputs};
+pub use plan::{Given, Plan};
 pub use progress::{Progress, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use take::take;

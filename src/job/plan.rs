@@ -7,6 +7,21 @@ use crate::input::{FileList, LineSource, Source};
 use muster_plugin_host::{InputKind, Manifest, ParamError, from_pairs};
 use muster_proto::v1;
 
+/// What the flags say by themselves: that is known before a plugin is built.
+#[derive(Debug)]
+pub struct Given {
+    /// The inputs, found readable.
+    pub inputs: Option<Source>,
+    pub shape: ShapePlan,
+}
+
+impl Given {
+    /// Checks all that needs neither a plugin nor a cluster.
+    pub fn new(args: &JobArgs) -> Result<Self, Failure> {
+        Ok(Self { inputs: inputs(args)?, shape: ShapePlan::new(&args.shape)? })
+    }
+}
+
 /// A checked job.
 #[derive(Debug)]
 pub struct Plan {
@@ -22,10 +37,10 @@ impl From<ParamError> for Failure {
 }
 
 impl Plan {
-    /// Checks everything that can be checked before a cluster is asked. `inputs` are those of [`inputs`].
-    pub fn new(args: &JobArgs, manifest: &Manifest, inputs: Option<Source>) -> Result<Self, Failure> {
+    /// Checks everything that can be checked before a job is submitted.
+    pub fn new(args: &JobArgs, manifest: &Manifest, given: Given) -> Result<Self, Failure> {
+        let Given { inputs, shape } = given;
         let params = from_pairs(manifest, &args.params)?;
-        let shape = ShapePlan::new(&args.shape)?;
         if args.reduce && !manifest.reduce() {
             return Err(Failure::usage(format_args!("plugin {} cannot combine results", manifest.name()))
                 .hint("leave out --reduce, or implement Reduce in the plugin"));
@@ -57,8 +72,7 @@ impl Plan {
     }
 }
 
-/// The inputs that the flags name, found readable: that is known before a plugin is built.
-pub fn inputs(args: &JobArgs) -> Result<Option<Source>, Failure> {
+fn inputs(args: &JobArgs) -> Result<Option<Source>, Failure> {
     if let Some(path) = &args.lines {
         return Ok(Some(Source::Lines(LineSource::open(path)?)));
     }

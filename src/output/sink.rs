@@ -3,7 +3,7 @@
 use super::file::OutFile;
 use super::folder::Folder;
 use super::render::{error_line, extension, file, line};
-use super::target::Target;
+use super::target::Opened;
 use crate::exit::{Exit, Failure};
 use crate::input::Names;
 use muster_plugin_host::OutputKind;
@@ -62,24 +62,17 @@ impl From<SinkError> for Failure {
 }
 
 impl Sink {
-    /// Opens the target; without one only a reduced output is kept.
-    pub fn open(
-        target: Option<&Target>,
-        kind: OutputKind,
-        plugin: &str,
-        names: Names,
-    ) -> Result<Self, Failure> {
-        let place = match target {
+    /// Writes to what was opened; without it only a reduced output is kept.
+    pub fn new(opened: Option<Opened>, kind: OutputKind, plugin: &str, names: Names) -> Self {
+        let place = match opened {
             None => Place::Nowhere,
-            Some(target) => match (target, target.open()?) {
-                (Target::File(_), Some(opened)) => Place::File(opened),
-                (Target::Folder(path), _) => {
-                    Place::Folder(Folder::new(path.clone(), format!("{plugin}.{}", extension(kind)), names))
-                }
-                (Target::Stdout | Target::File(_), _) => Place::Stdout,
-            },
+            Some(Opened::Stdout) => Place::Stdout,
+            Some(Opened::File(file)) => Place::File(file),
+            Some(Opened::Folder(path)) => {
+                Place::Folder(Folder::new(path, format!("{plugin}.{}", extension(kind)), names))
+            }
         };
-        Ok(Self { kind, place, lines: Vec::new(), reduced: None, has_outputs: false })
+        Self { kind, place, lines: Vec::new(), reduced: None, has_outputs: false }
     }
 
     /// Writes what one message holds: all of it, or nothing of it stays in a file.
@@ -186,6 +179,7 @@ fn write_stdout(bytes: &[u8]) -> Result<(), SinkError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::Target;
     use super::*;
 
     fn reply(packed: v1::Packed, failures: &[u64]) -> v1::ResultsReply {
@@ -202,7 +196,7 @@ mod tests {
     fn written(packed: v1::Packed, failures: &[u64]) -> Result<String, SinkError> {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::File(folder.path().join("out"));
-        let mut sink = Sink::open(Some(&target), OutputKind::Text, "p", Names::default()).unwrap();
+        let mut sink = Sink::new(Some(target.open().unwrap()), OutputKind::Text, "p", Names::default());
         sink.take(&reply(packed, failures))?;
         Ok(std::fs::read_to_string(folder.path().join("out")).unwrap())
     }
@@ -229,7 +223,7 @@ mod tests {
     fn a_folder_gets_a_file_per_task() {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::new(folder.path());
-        let mut sink = Sink::open(Some(&target), OutputKind::Text, "p", Names::default()).unwrap();
+        let mut sink = Sink::new(Some(target.open().unwrap()), OutputKind::Text, "p", Names::default());
         sink.take(&reply(packed(0, &[1, 1, 0], b"ab"), &[12])).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(
@@ -237,7 +231,7 @@ mod tests {
             ("a".into(), "b".into(), "bad\n".into())
         );
         // The same tasks of another job: what each of them left before goes.
-        let mut sink = Sink::open(Some(&target), OutputKind::Text, "p", Names::default()).unwrap();
+        let mut sink = Sink::new(Some(target.open().unwrap()), OutputKind::Text, "p", Names::default());
         sink.take(&reply(packed(0, &[0, 1, 1], b"bc"), &[10])).unwrap();
         let mut names: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

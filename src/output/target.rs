@@ -6,6 +6,14 @@ use std::fs::{File, Metadata};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
+/// A place that was found to be writable.
+#[derive(Debug)]
+pub enum Opened {
+    Stdout,
+    File(OutFile),
+    Folder(PathBuf),
+}
+
 /// Where outputs go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -52,16 +60,17 @@ impl Target {
     }
 
     /// Makes sure that it can be written before anything runs.
-    pub fn open(&self) -> Result<Option<OutFile>, Failure> {
+    pub fn open(&self) -> Result<Opened, Failure> {
         match self {
-            Self::Stdout => Ok(None),
-            Self::File(path) => OutFile::open(path).map(Some),
+            Self::Stdout => Ok(Opened::Stdout),
+            Self::File(path) => OutFile::open(path).map(Opened::File),
             Self::Folder(path) => {
                 let made = std::fs::create_dir_all(path).and_then(|()| {
                     let probe = path.join(format!(".muster-{}", std::process::id()));
                     std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe))
                 });
-                made.map(|()| None).map_err(|error| Failure::io(Exit::Job, "write to folder", path, &error))
+                made.map(|()| Opened::Folder(path.clone()))
+                    .map_err(|error| Failure::io(Exit::Job, "write to folder", path, &error))
             }
         }
     }
