@@ -115,3 +115,21 @@ fn a_task_that_overwrites_shared_memory_costs_itself_and_no_other() {
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
 }
+
+/// A child that a task forked and forgot to end is no second executor: it claims no tasks and sends no results.
+#[test]
+fn a_forked_child_that_returns_does_no_harm() {
+    let muster = Muster::new();
+    let plugin = compiled(&muster, include_str!("fixtures/plugins/fork.c"));
+    let shapes: [&[&str]; 3] =
+        [&["-t", "2"], &["--model", "process"], &["-p", "2", "-t", "2", "--oversubscribe"]];
+    for shape in shapes {
+        let done =
+            muster.run(&[&["run", &plugin, "every=20", "-n", "2000", "--out", "-"], shape].concat()).ok();
+        for (index, line) in (0..2_000).zip(done.json_lines()) {
+            assert_eq!(line, json!({"index": index, "output": index}), "{shape:?}");
+        }
+        assert_eq!(done.json_lines().len(), 2_000, "{shape:?}");
+    }
+    muster.assert_no_process_left();
+}

@@ -119,6 +119,28 @@ fn a_run_that_was_killed_leaves_its_results_to_others() {
 }
 
 #[test]
+fn a_run_whose_coordinator_is_lost_says_how_to_go_on() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let mut run = muster.start(&["run", &plugin("sleep"), "ms=2", "-n", "500", "--out", "-"]);
+    run.wait_for_lines(1);
+    let processes = muster.processes();
+    let coordinator = processes.iter().find(|(_, line)| line.contains("coordinator start")).unwrap().0;
+    muster.signal(coordinator, libc::SIGKILL);
+    let lost = run.finish();
+    let written = lost.text().lines().count() as u64;
+    lost.fails(5, &["job 1 goes on as soon as its coordinator does: muster job wait 1"]);
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    muster.run(&["job", "wait", "1"]).ok();
+    let from = muster.run(&["job", "info", "--json"]).ok().json()["results_from"].as_u64().unwrap();
+    assert!(from <= written, "{from} were dropped, and {written} were written");
+    let rest = muster.run(&["job", "results", "1", "--from", &from.to_string()]).ok().json_lines();
+    assert_eq!(rest.len() as u64, 500 - from);
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+}
+
+#[test]
 fn workers_are_listed_and_drained() {
     with_cluster(|muster| {
         let workers = muster.run(&["worker", "ls", "--json"]).ok().json();

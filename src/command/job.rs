@@ -162,6 +162,7 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
         }
     };
     let sink = Sink::new(Some(Target::new(out).open()?), kind, &reference.name, Names::default());
+    let from = if request.last > 0 { u64::MAX } else { request.from };
     tokio::select! {
         taken = take(&session.link, request, status.results_from, sink) => match taken {
             Ok(sink) if reduced && sink.reduced().is_none() => no_output(&get(&session, JobRef(job)).await?),
@@ -170,10 +171,11 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
                 Ok(Exit::Ok)
             }
             Err(error) if error.is_unread() => Ok(Exit::Ok),
-            Err(error) => {
+            Err(error) if error.below > from => {
                 let rest = format!("the rest: muster job results {} --from {}", status.job, error.below);
                 Err(Failure::from(error.cause).hint_if_none(rest))
             }
+            Err(error) => Err(error.cause.into()),
         },
         _ = interrupt.next() => Ok(Exit::Interrupted),
     }

@@ -5,7 +5,7 @@ use crate::cli::{PluginCommand, ViewArgs};
 use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold};
+use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold, without_cluster};
 use crate::summary::{Column, bytes, hex, list, pairs};
 use crate::terminal::{self, note};
 use muster_plugin_host::{Manifest, Problem};
@@ -70,7 +70,7 @@ async fn info(text: &str, view: &ViewArgs) -> Outcome {
         Located::Here(file) => (file.manifest().clone(), v1_info(file)),
         Located::Registered(query) => {
             let session =
-                async { session(&view.cluster).await.map_err(|failure| located.without_cluster(failure)) };
+                async { session(&view.cluster).await.map_err(|failure| without_cluster(query, failure)) };
             interrupt.or(async { registered(&session.await?, query).await }).await?
         }
     };

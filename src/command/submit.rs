@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
 use crate::job::{Given, Plan, feed, submit as submit_job};
-use crate::plugin::{Located, locate};
+use crate::plugin::{Located, locate, without_cluster};
 use crate::terminal::{self, note};
 use muster_proto::v1;
 
@@ -16,7 +16,10 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     // What is quickly seen to be wrong is said before a plugin is built.
     let given = Given::new(&args.job)?;
-    let session = interrupt.or(session(&args.job.cluster)).await?;
+    let session = interrupt
+        .or(session(&args.job.cluster))
+        .await
+        .map_err(|failure| without_cluster(&args.job.plugin, failure))?;
     let located = locate(&args.job.plugin, &mut interrupt).await?;
     note(format_args!("cluster: {}", session.name));
     let (manifest, file, known) = match located {

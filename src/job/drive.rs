@@ -41,8 +41,18 @@ pub struct Ended {
 
 impl Drive {
     /// Runs the job. The first interrupt cancels it and keeps what is there; the second one ends this at once.
-    pub async fn run(self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
-        let job = submit(&self.link, self.spec).await?;
+    pub async fn run(mut self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
+        let job = submit(&self.link, std::mem::take(&mut self.spec)).await?;
+        let lasts = self.lasts;
+        self.follow(job, interrupt).await.map_err(|failure| match failure.exit {
+            Exit::Connection if lasts => failure.hint(format_args!(
+                "job {job} goes on as soon as its coordinator does: muster job wait {job}; muster job results {job}"
+            )),
+            _ => failure,
+        })
+    }
+
+    async fn follow(self, job: u64, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
         let mut bar = self.progress;
         let progress = bar.handle();
         let feeding = async {
@@ -139,7 +149,12 @@ impl Course {
                     }
                     Err(error) => {
                         self.unwritten = Some(error.below);
-                        return Ok(self.fails(Some(error.cause.into())));
+                        let failure = Failure::from(error.cause);
+                        // Nobody is there who could be asked to cancel the job.
+                        if failure.exit == Exit::Connection {
+                            return Err(failure);
+                        }
+                        return Ok(self.fails(Some(failure)));
                     }
                 }
             }

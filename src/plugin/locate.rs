@@ -17,16 +17,13 @@ pub enum Located {
     Registered(String),
 }
 
-impl Located {
-    /// Why there is no cluster to ask for it; where a folder has the name, that folder was meant.
-    pub fn without_cluster(&self, failure: Failure) -> Failure {
-        match self {
-            Self::Registered(query) if failure.exit == Exit::Connection && Path::new(query).is_dir() => {
-                PluginFailure::NotAProject { path: query.into() }.into()
-            }
-            Self::Registered(_) | Self::Here(_) => failure,
-        }
+/// Why there is no cluster to ask for a plugin; where a folder has the name, that folder was meant.
+pub fn without_cluster(text: &str, failure: Failure) -> Failure {
+    let path = Path::new(text);
+    if failure.exit == Exit::Connection && path.is_dir() && Project::detect(path).is_none() {
+        return PluginFailure::NotAProject { path: path.to_owned() }.into();
     }
+    failure
 }
 
 /// Finds a plugin: a source folder is built, a file is inspected, the rest is for the cluster to know.

@@ -10,4 +10,4 @@ mod sources;
 pub use build::{Project, build};
 pub use error::{PluginFailure, Searched};
 pub use file::PluginFile;
-pub use locate::{Located, locate};
+pub use locate::{Located, locate, without_cluster};

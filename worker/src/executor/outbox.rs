@@ -13,12 +13,14 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Outbox {
     socket: Mutex<OwnedFd>,
+    /// Whose socket it is: a child that a plugin forked must not write there.
+    process: u32,
 }
 
 impl Outbox {
     pub fn new(socket: OwnedFd) -> Self {
         socket::widen(socket.as_fd(), SEND_BUFFER_BYTES);
-        Self { socket: Mutex::new(socket) }
+        Self { socket: Mutex::new(socket), process: std::process::id() }
     }
 
     /// Sends a message.
@@ -28,6 +30,9 @@ impl Outbox {
 
     /// Sends a frame given in parts. Without an agent there is nothing left to do: the process ends.
     pub fn send_parts(&self, parts: &[&[u8]]) {
+        if std::process::id() != self.process {
+            end(1);
+        }
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         for part in parts {
             let mut rest = *part;

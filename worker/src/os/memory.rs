@@ -88,6 +88,13 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
+    /// Children that this process forks do not have it: one that goes on as if it were its parent ends by SIGSEGV.
+    pub fn hide_from_children(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping.
+        check(unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTFORK) })?;
+        Ok(())
+    }
+
     /// The address of its first byte, aligned to a page.
     #[must_use]
     pub const fn start(&self) -> NonNull<u8> {

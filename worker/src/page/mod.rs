@@ -103,6 +103,8 @@ impl JobPage {
             return Err(PageError::NotAPage { len });
         }
         let mapping = Mapping::new(fd.as_fd(), len as usize, Access::ReadWrite)?;
+        // A child of a plugin that returns from its task instead of ending would claim tasks a second time.
+        mapping.hide_from_children()?;
         let mut page = Self { fd, mapping, slots: 0 };
         let header = &page.fixed().header;
         if header.magic.load(Relaxed) != MAGIC {
