@@ -169,7 +169,8 @@ fn after_a_new_coordinator_nothing_of_the_old_one_is_reported() {
     let report = coordinator.reports_until(&mut session, |report| settled(report) == 300);
     assert_eq!(report.epoch, 2);
     let exits: Vec<&str> = report.exits.iter().map(|exit| exit.detail.as_str()).collect();
-    assert!(matches!(exits[..], [why] if why.contains("connected anew")), "the job is not over: {exits:?}");
+    // An executor that had done all its tasks by then stays, and none ends.
+    assert!(exits.iter().all(|why| why.contains("connected anew")), "the job is not over: {exits:?}");
     assert!(results(&report).into_iter().map(|(index, _)| index).eq(0..300), "each task once");
 }
 
