@@ -83,7 +83,6 @@ fn says_in_one_line_what_is_wrong() {
     let nowhere = folder.path().join("nowhere");
     for (flags, code, words) in [
         (vec!["--http", "none", "--listen", &taken], 5, "in use"),
-        (vec!["--http", "none", "--listen", "nonsense"], 5, "nonsense"),
         (vec!["--listen", "none", "--http", &taken], 5, "metrics"),
         (vec!["--http", "none", "--listen", "none", "--plugins", nowhere.to_str().unwrap()], 4, "nowhere"),
     ] {
@@ -92,7 +91,10 @@ fn says_in_one_line_what_is_wrong() {
         assert!(text.starts_with("error: ") && text.contains(words), "{flags:?}: {text}");
         assert_eq!(text.lines().count(), 1, "{flags:?}: {text}");
     }
-    let (found, text) = Program::start(folder.path(), &["--lease", "10"]).end();
-    assert_eq!(found, Some(2));
-    assert!(text.contains("has no unit"), "{text}");
+    for (flag, value, words) in [("--lease", "10", "has no unit"), ("--listen", "nonsense", "not HOST:PORT")]
+    {
+        let (found, text) = Program::start(folder.path(), &[flag, value]).end();
+        assert_eq!(found, Some(2));
+        assert!(text.contains(words) && text.contains(flag) && text.contains(value), "{text}");
+    }
 }
