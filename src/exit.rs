@@ -152,8 +152,9 @@ impl Failure {
 
     fn about(what: &str, status: &tonic::Status, list: &str) -> Self {
         if status.code() == tonic::Code::NotFound {
-            // What is not there is all that there is to say.
-            return Self::new(Exit::Job, status.message()).hint(list);
+            // What is not there is all that there is to say; who asked knows the name of the field.
+            let text = status.message();
+            return Self::new(Exit::Job, text.strip_prefix("job: ").unwrap_or(text)).hint(list);
         }
         Self::from_status(what, status)
     }

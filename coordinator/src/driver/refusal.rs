@@ -23,7 +23,7 @@ pub enum Refusal {
     )]
     Forgotten(JobId),
     /// There is no job at all.
-    #[error("no job was submitted yet")]
+    #[error("job: no job was submitted yet")]
     NoJobs,
     /// No such plugin.
     #[error("plugin {} is not registered here; push it first (muster plugin push)", shown(.0))]
