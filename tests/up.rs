@@ -94,6 +94,9 @@ fn a_full_disk_loses_no_result() {
         let gone = muster.run(&["job", "results"]);
         let from = written.len().to_string();
         gone.fails(3, &[&format!("below index {from}"), &format!("muster job results 1 --from {from}")]);
+        let over = ["job", "results", "last", "--from", &from, "--out", "written"];
+        muster.run(&over).fails(3, &["written is not empty", ">> written"]);
+        assert_eq!(muster.read("written"), text.as_bytes());
         let rest = muster.run(&["job", "results", "last", "--from", &from]).ok().json_lines();
         let all: Vec<u64> = written.into_iter().chain(rest.iter().map(index)).collect();
         assert!(all.windows(2).all(|two| two[0] < two[1]), "{all:?}");
@@ -113,6 +116,7 @@ fn a_run_that_was_killed_leaves_its_results_to_others() {
         muster.run(&["job", "wait"]).ok();
         let from = muster.run(&["job", "info", "--json"]).ok().json()["results_from"].as_u64().unwrap();
         assert!(from <= written, "{from} were dropped, and {written} were written");
+        assert_eq!(muster.run(&["job", "results", "--tail", "2"]).ok().json_lines().len(), 2);
         let rest = muster.run(&["job", "results", "last", "--from", &from.to_string()]).ok().json_lines();
         assert_eq!(rest.len() as u64, 1_000 - from);
     });

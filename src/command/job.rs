@@ -148,6 +148,10 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     request.job = status.job;
     check_has_parts(&request, &status)?;
     check_not_gone(&request, &status)?;
+    if request.last > 0 {
+        // The last ones are asked for, whatever was written before.
+        request.from = status.results_from;
+    }
     let (job, spec) = (status.job, status.spec.clone().unwrap_or_default());
     let (reference, reduced) = (spec.plugin.unwrap_or_default(), spec.reduce);
     // The plugin may have been removed since: its outputs are bytes then.
@@ -161,7 +165,9 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
             muster_plugin_host::OutputKind::Bytes
         }
     };
-    let sink = Sink::new(Some(Target::new(out).open()?), kind, &reference.name, Names::default());
+    let target = Target::new(out);
+    check_not_lost(&request, &target)?;
+    let sink = Sink::new(Some(target.open()?), kind, &reference.name, Names::default());
     let from = if request.last > 0 { u64::MAX } else { request.from };
     tokio::select! {
         taken = take(&session.link, request, status.results_from, sink) => match taken {
@@ -224,6 +230,20 @@ fn no_output(status: &v1::JobStatus) -> Outcome {
             Ok(Exit::Ok)
         }
     }
+}
+
+/// The rest of the results must not take the place of those before it.
+fn check_not_lost(request: &v1::ResultsRequest, target: &Target) -> Result<(), Failure> {
+    let is_rest = request.last == 0 && request.from > 0 && matches!(target, Target::File(_));
+    if !is_rest || target.existing().is_none_or(|file| file.len() == 0) {
+        return Ok(());
+    }
+    let out = target.name();
+    Err(Failure::new(
+        Exit::Job,
+        format_args!("{out} is not empty, and results from --from on would replace it"),
+    )
+    .hint(format_args!("append them: leave --out away and write >> {out}")))
 }
 
 #[cfg(test)]

@@ -43,10 +43,11 @@ impl Drive {
     /// Runs the job. The first interrupt cancels it and keeps what is there; the second one ends this at once.
     pub async fn run(mut self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
         let job = submit(&self.link, std::mem::take(&mut self.spec)).await?;
+        let results = if self.sink.is_some() { format!("; muster job results {job}") } else { String::new() };
         let lasts = self.lasts;
         self.follow(job, interrupt).await.map_err(|failure| match failure.exit {
             Exit::Connection if lasts => failure.hint(format_args!(
-                "job {job} goes on as soon as its coordinator does: muster job wait {job}; muster job results {job}"
+                "job {job} goes on as soon as its coordinator does: muster job wait {job}{results}"
             )),
             _ => failure,
         })
