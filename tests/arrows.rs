@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-coordinator", &["muster-core", "muster-proto"]),
     ("muster-worker", &["muster-core", "muster-plugin-host", "muster-proto"]),
     ("muster-proto", &["muster-core"]),
+    ("muster-sim", &["muster-core"]),
     ("muster-plugin-host", &["muster-plugin-abi"]),
     ("muster-sdk", &["muster-plugin-abi"]),
     ("muster-core", &[]),
