@@ -17,6 +17,7 @@ pub mod id;
 pub mod range;
 pub mod time;
 
+pub mod claim;
 pub mod exposition;
 pub mod page;
 pub mod reduce;

@@ -6,30 +6,17 @@ use super::outbox::Outbox;
 use crate::frame::Gather;
 use crate::os::check;
 use crate::os::monotonic_ns;
+use muster_core::claim::HOLD_MAX;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Results wait at most about this long for others to travel with, while there is more to claim. Every frame
-/// takes cores away from tasks for about half a millisecond, over agent and coordinator together, because it
-/// finds their caches cold (measured beside sieves of 32 KiB: 2.4 % of a core at 50 frames a second).
-const HOLD_NS_MAX: u64 = 100_000_000;
-/// They wait no less than this.
-const HOLD_NS_MIN: u64 = 2_000_000;
-/// And otherwise this part of the time that what is unclaimed will take: near the end of the work, and while
-/// leases are still short, the coordinator hears soon how far the threads are.
-const HOLD_AHEAD: u64 = 4;
 /// How often the control thread looks for results that wait too long, while there are any. Rarer than threads
 /// look themselves: it only matters when a task takes much longer than those before it.
 pub(super) const LOOK_MS: u64 = 100;
 /// A frame is sent when it has about this many bytes.
 pub(super) const FRAME_BYTES: usize = 256 << 10;
-
-/// How long results wait for others when the unclaimed tasks will take `ahead_ns`.
-pub(super) fn hold_ns(ahead_ns: u64) -> u64 {
-    (ahead_ns / HOLD_AHEAD).clamp(HOLD_NS_MIN, HOLD_NS_MAX)
-}
 
 /// The results that one thread holds.
 #[derive(Debug)]
@@ -93,7 +80,7 @@ impl Holdings {
         let now = monotonic_ns();
         for held in &self.threads {
             let Ok(mut held) = held.try_lock() else { continue };
-            if held.has_waited(now, HOLD_NS_MAX) {
+            if held.has_waited(now, HOLD_MAX.0) {
                 self.send(&mut held, outbox);
             }
         }

@@ -2,7 +2,6 @@
 //! of plain threads. The first thread listens to the agent; it never runs a task. An executor ends with its
 //! agent, whatever happens.
 
-mod claim;
 mod combine;
 mod control;
 mod flush;

@@ -1,6 +1,5 @@
 //! Runs the tasks of a claim, through the loader, and gathers what comes of them.
 
-use super::claim::CLAIM_TASKS_MAX;
 use super::combine::combine;
 use super::flush::FRAME_BYTES;
 use super::job::Shared;
@@ -9,6 +8,7 @@ use crate::arena::{ArenaReader, RunInputs};
 use crate::frame::{EntryUse, Failure};
 use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
+use muster_core::claim::CLAIM_TASKS_MAX;
 use muster_core::page::{Claim, SlotRecord};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;

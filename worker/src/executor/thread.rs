@@ -1,13 +1,13 @@
 //! One task thread: claims from the page, runs, gathers results, sends them, sleeps when there is nothing.
 
-use super::claim::{Pace, whole_leaves};
-use super::flush::{Held, hold_ns};
+use super::flush::Held;
 use super::job::Shared;
 use super::pending::Pending;
 use super::runner::Runner;
 use crate::frame::EntryUse;
 use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
+use muster_core::claim::{CLAIM, HOLD_MAX, Pace, hold_ns, whole_leaves};
 use muster_core::page::{Claim, SlotRecord};
 use muster_core::time::Span;
 use std::sync::MutexGuard;
@@ -24,7 +24,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
         record,
         cursor: 0,
         pending: Pending::new(record),
-        pace: Pace::new(),
+        pace: Pace::new(CLAIM),
         ahead_ns: 0,
         runner: Runner::new(shared, ordinal, record),
     };
@@ -123,7 +123,7 @@ impl TaskThread<'_> {
 
     /// `busy_ns`: what the last claim took. Results of a claim that was long itself do not wait for others.
     fn send_or_hold(&mut self, busy_ns: u64) {
-        let hold_ns = hold_ns(self.ahead_ns);
+        let hold_ns = hold_ns(self.ahead_ns, HOLD_MAX);
         let mut held = self.holdings();
         if busy_ns >= hold_ns || held.is_full() || held.has_waited(monotonic_ns(), hold_ns) {
             self.shared.holdings.send(&mut held, &self.shared.outbox);
