@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod id;
+pub mod quantity;
 pub mod range;
 pub mod time;
 
