@@ -9,3 +9,4 @@
 
 pub mod random;
 pub mod scenario;
+pub mod time_model;
