@@ -7,6 +7,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cluster;
+pub mod digest;
+pub mod measure;
+pub mod outcome;
+pub mod queue;
 pub mod random;
 pub mod scenario;
+mod scheduling;
 pub mod time_model;

@@ -1,0 +1,217 @@
+//! What the threads of executors do: claim, run, hold results, hand them in.
+
+use super::message::Event;
+use super::page::{Page, Taken};
+use super::thread::{Claimed, Results, State};
+use super::{Cluster, scaled};
+use crate::time_model::sample;
+use muster_core::agent::{ExitCause, Input};
+use muster_core::claim::{hold_ns, whole_leaves};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::range::IndexRange;
+use muster_core::time::{Span, Time};
+
+impl Cluster {
+    /// Idle threads of a page that may claim do so, in order.
+    pub(super) fn wake(&mut self, page: u32) {
+        let Page { first_thread, threads, allowed, worker, .. } = *self.pages.get(page);
+        if self.machines.get(worker).paused_until > self.now {
+            return;
+        }
+        for thread in first_thread..first_thread + threads.min(allowed) {
+            if self.threads.get(thread).state == State::Idle && !self.claim(thread) {
+                break;
+            }
+        }
+    }
+
+    /// A thread takes tasks and runs them; `false`: there are none.
+    fn claim(&mut self, number: u32) -> bool {
+        let thread = self.threads.get(number);
+        let page = self.pages.get(thread.page);
+        let total = page.unclaimed();
+        if total == 0 {
+            return false;
+        }
+        let slots = page.allowed.clamp(1, page.threads);
+        let wanted = thread.pace.tasks(total, slots);
+        let leaf = page.leaf.unwrap_or(0);
+        let taken = page.claim(thread.cursor, |start, unclaimed| {
+            let wanted = wanted.min(unclaimed);
+            if leaf == 0 { wanted } else { whole_leaves(start, wanted, leaf) }
+        });
+        let Some(taken) = taken else { return false };
+        let Taken { entry, lease, range, whole, drained } = taken;
+        let (worker, job) = (page.worker, page.job);
+        let left = total.saturating_sub(if whole { 1 } else { range.len() });
+        let ahead_ns = thread.pace.time_of(left, slots);
+        if drained {
+            self.backlog.push_back(Input::Drained { job: JobId(u64::from(job)), entry: entry as usize });
+        }
+        let poisoned = self.first_poisoned(job, range);
+        let run = poisoned.map_or(range, |index| IndexRange::new(range.start, index));
+        let busy = if whole { Span::ZERO } else { self.time_of(worker, job, run) };
+        let waited = self.now.since(self.submitted(job));
+        self.measures.queue_wait.record_many(waited, range.len());
+        self.measures.series.busy(self.now, 1);
+        let now = self.now;
+        let thread = self.threads.get_mut(number);
+        thread.version = thread.version.wrapping_add(1);
+        thread.cursor = entry;
+        thread.ahead_ns = ahead_ns;
+        thread.state = State::Running;
+        thread.running = Claimed { lease, range, busy };
+        thread.began = now;
+        thread.ends = now + busy;
+        let (version, ends) = (thread.version, thread.ends);
+        let overdue = (!thread.held.is_empty()).then_some(thread.held_since + self.scenario.scheduling.hold);
+        match poisoned {
+            Some(_) => self.queue.push(ends, Event::Crash { thread: number, version }),
+            None => self.queue.push(ends, Event::Ran { thread: number, version }),
+        }
+        if let Some(overdue) = overdue.filter(|&overdue| overdue < ends) {
+            self.queue.push(overdue.max(now), Event::Overdue { thread: number, version });
+        }
+        true
+    }
+
+    /// The thread time of tasks on a worker.
+    pub(super) fn time_of(&self, worker: u32, job: u32, range: IndexRange) -> Span {
+        let slowness = self.machines.get(worker).slowness;
+        let stream = self.streams[job as usize];
+        let spec = &self.scenario.jobs[job as usize];
+        let total = (range.start..range.end).map(|index| sample(&spec.time, stream, index).0).sum();
+        if slowness == 1.0 {
+            return Span(total);
+        }
+        scaled(Span(total), spec.io + (1.0 - spec.io) * slowness)
+    }
+
+    /// A thread has run what it claimed.
+    pub(super) fn ran(&mut self, number: u32, version: u32) {
+        let thread = self.threads.get_mut(number);
+        if thread.version != version || thread.state != State::Running {
+            return;
+        }
+        let worker = self.pages.get(thread.page).worker;
+        let paused = self.machines.get(worker).paused_until;
+        if paused > self.now {
+            self.queue.push(paused, Event::Ran { thread: number, version });
+            return;
+        }
+        let Claimed { lease, range, busy } = thread.running;
+        let tasks = range.len();
+        thread.state = State::Idle;
+        thread.pace.record(u32::try_from(tasks).unwrap_or(u32::MAX), busy.0);
+        let hold = hold_ns(thread.ahead_ns, self.scenario.scheduling.hold);
+        if thread.held.is_empty() {
+            thread.held_since = self.now;
+        }
+        thread.hold(Results { lease, range, busy });
+        let waited = self.now.since(thread.held_since).0;
+        self.measures.attempts += tasks;
+        self.measures.busy += busy;
+        self.measures.run.record_many(Span(busy.0 / tasks.max(1)), tasks);
+        self.measures.series.busy(self.now, -1);
+        if busy.0 >= hold || waited >= hold {
+            self.flush(number, worker);
+        }
+        let thread = self.threads.get(number);
+        let page = self.pages.get(thread.page);
+        let may = number - page.first_thread < page.allowed && thread.state == State::Idle;
+        if !(may && self.claim(number)) {
+            self.flush(number, worker);
+        }
+        self.drain_backlog(worker);
+    }
+
+    /// A thread has held results for long enough.
+    pub(super) fn overdue(&mut self, number: u32, version: u32) {
+        let thread = self.threads.get(number);
+        if thread.version == version && !thread.held.is_empty() {
+            let worker = self.pages.get(thread.page).worker;
+            let paused = self.machines.get(worker).paused_until;
+            if paused > self.now {
+                self.queue.push(paused, Event::Overdue { thread: number, version });
+            } else {
+                self.flush(number, worker);
+            }
+        }
+    }
+
+    /// Hands in what a thread holds.
+    fn flush(&mut self, number: u32, worker: u32) {
+        let held = std::mem::take(&mut self.threads.get_mut(number).held);
+        for &Results { lease, range, busy } in &held {
+            self.hear(worker, Input::Done { lease, range }, busy);
+        }
+        // The memory is used again, unless handing in has ended the thread.
+        let thread = self.threads.get_mut(number);
+        if thread.held.is_empty() {
+            thread.held = held;
+            thread.held.clear();
+        }
+    }
+
+    /// What a thread runs and holds is lost.
+    pub(super) fn abort(&mut self, number: u32) {
+        let thread = self.threads.get_mut(number);
+        let held: u64 = thread.held.iter().map(|results| results.range.len()).sum();
+        let held_busy = thread.held.iter().fold(Span::ZERO, |sum, results| sum + results.busy);
+        self.measures.lost += held;
+        self.measures.wasted += held_busy;
+        thread.held.clear();
+        thread.version = thread.version.wrapping_add(1);
+        if thread.state == State::Running {
+            thread.state = State::Idle;
+            self.measures.lost += 1;
+            self.measures.wasted += self.now.since(thread.began);
+            self.measures.busy += self.now.since(thread.began);
+            self.measures.series.busy(self.now, -1);
+        }
+    }
+
+    /// The executor of a thread dies while the thread runs the task at `index`.
+    pub(super) fn crash_executor(&mut self, worker: u32, executor: ExecutorId, culprit: u32, index: u64) {
+        let page = self.threads.get(culprit).page;
+        let seats = self.pages.get(page).seats();
+        let mut held: Vec<(LeaseId, IndexRange)> = Vec::new();
+        let mut running: Vec<(LeaseId, u64)> = Vec::new();
+        for number in seats {
+            let thread = self.threads.get(number);
+            if thread.executor != executor {
+                continue;
+            }
+            held.extend(thread.held.iter().map(|results| (results.lease, results.range)));
+            if thread.state == State::Running {
+                let Claimed { lease, range, .. } = thread.running;
+                held.push((lease, range));
+                let at = if number == culprit { index } else { self.task_at(number) };
+                running.push((lease, at));
+            }
+            self.abort(number);
+            self.threads.seat(number, ExecutorId(0), State::Absent);
+        }
+        let cause = ExitCause::Signal;
+        self.tell_agent(worker, Input::ExecutorExited { executor, cause, held, running });
+    }
+
+    /// The task that a thread is running.
+    pub(super) fn task_at(&self, number: u32) -> u64 {
+        let thread = self.threads.get(number);
+        let Claimed { range, .. } = thread.running;
+        let page = self.pages.get(thread.page);
+        let mut at = thread.began;
+        for index in range.start..range.end {
+            at = at + self.time_of(page.worker, page.job, IndexRange::from_count(index, 1));
+            if at > self.now {
+                return index;
+            }
+        }
+        range.end - 1
+    }
+
+    pub(super) fn submitted(&self, job: u32) -> Time {
+        self.coordinator.jobs()[job as usize].submitted.unwrap_or(self.now)
+    }
+}

@@ -1,0 +1,177 @@
+//! What is measured on the way: sums, histograms, and how busy the cluster was over time. Memory does not grow with
+//! the number of tasks.
+
+use muster_core::sketch::Sketch;
+use muster_core::time::{Span, Time};
+
+/// Points of a series; when there are more, neighbours are merged.
+pub const POINTS_MAX: usize = 512;
+/// The first distance between points.
+const STEP_FIRST: Span = Span::from_micros(100);
+
+/// Sums and histograms of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Measures {
+    /// Attempts that ran to their end.
+    pub attempts: u64,
+    /// Attempts whose work was lost: in a crash, or because nobody wanted their result any more.
+    pub lost: u64,
+    /// Thread time spent on tasks.
+    pub busy: Span,
+    /// Thread time of what was lost.
+    pub wasted: Span,
+    /// From a job's submission to the start of a task; of tasks claimed together, each counts with the start of the
+    /// first.
+    pub queue_wait: Sketch,
+    /// Thread time of tasks; of tasks claimed together, each counts with their mean.
+    pub run: Sketch,
+    /// Messages to workers, and to the coordinator.
+    pub messages: [u64; 2],
+    /// Their bytes.
+    pub bytes: [u64; 2],
+    /// Time that the coordinator spent on messages.
+    pub coordinating: Span,
+    /// Results and other messages that the scheduler dropped, in tasks.
+    pub dropped: u64,
+    /// Results that agents refused, in tasks.
+    pub refused: u64,
+    /// Faults that struck, by kind.
+    pub faults: std::collections::BTreeMap<&'static str, u64>,
+    /// Workers that were given up.
+    pub workers_lost: u64,
+    /// How the cluster was doing over time.
+    pub series: Series,
+}
+
+/// How a cluster was doing, at even distances in time.
+#[derive(Clone, Debug)]
+pub struct Series {
+    step: Span,
+    points: Vec<Point>,
+    open: Point,
+    next: Time,
+    busy_threads: u64,
+    counted: Time,
+}
+
+/// What one step of a series holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// Thread time spent on tasks in this step, in nanoseconds.
+    pub busy_ns: u64,
+    /// Tasks that nobody had at its end.
+    pub queued: u64,
+    /// Tasks committed until its end.
+    pub committed: u64,
+    /// Workers there at its end.
+    pub workers: u64,
+    /// Slots of those.
+    pub slots: u64,
+    /// Time that the coordinator spent on messages in this step, in nanoseconds.
+    pub coordinating_ns: u64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            step: STEP_FIRST,
+            points: Vec::new(),
+            open: Point::default(),
+            next: Time::ZERO + STEP_FIRST,
+            busy_threads: 0,
+            counted: Time::ZERO,
+        }
+    }
+}
+
+impl Series {
+    /// The distance between points.
+    #[must_use]
+    pub const fn step(&self) -> Span {
+        self.step
+    }
+
+    /// The points; the last one may cover less than a step.
+    #[must_use]
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Whether the step that is being filled has ended.
+    #[inline]
+    pub fn is_due(&self, now: Time) -> bool {
+        now >= self.next
+    }
+
+    /// Threads that run tasks, more or fewer.
+    #[inline]
+    pub fn busy(&mut self, now: Time, more: i64) {
+        self.count(now);
+        self.busy_threads = self.busy_threads.saturating_add_signed(more);
+    }
+
+    /// The coordinator spends time on a message.
+    #[inline]
+    pub fn coordinate(&mut self, span: Span) {
+        self.open.coordinating_ns += span.0;
+    }
+
+    fn count(&mut self, now: Time) {
+        self.open.busy_ns += self.busy_threads.saturating_mul(now.since(self.counted).0);
+        self.counted = self.counted.max(now);
+    }
+
+    /// Ends all steps that ended until `now`; `state` is how things stand.
+    pub fn advance(&mut self, now: Time, state: Point) {
+        while self.next <= now {
+            self.count(self.next);
+            self.close(state);
+        }
+    }
+
+    /// Ends the last step.
+    pub fn finish(&mut self, now: Time, state: Point) {
+        self.advance(now, state);
+        self.count(now);
+        if self.open.busy_ns > 0 || self.points.is_empty() {
+            self.close(state);
+        }
+    }
+
+    fn close(&mut self, state: Point) {
+        let Point { busy_ns, coordinating_ns, .. } = self.open;
+        self.points.push(Point { busy_ns, coordinating_ns, ..state });
+        self.open = Point::default();
+        if self.points.len() == POINTS_MAX {
+            self.step = Span(self.step.0 * 2);
+            let halves = self.points.chunks(2).map(|pair| {
+                let last = pair[pair.len() - 1];
+                let busy_ns = pair.iter().map(|point| point.busy_ns).sum();
+                let coordinating_ns = pair.iter().map(|point| point.coordinating_ns).sum();
+                Point { busy_ns, coordinating_ns, ..last }
+            });
+            self.points = halves.collect();
+        }
+        self.next = Time(self.points.len() as u64 * self.step.0) + self.step;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_thread_time_by_step_and_merges() {
+        let mut series = Series::default();
+        series.busy(Time::ZERO, 3);
+        let end = Time(STEP_FIRST.0 * 1_500 + 7);
+        series.advance(end, Point { queued: 5, ..Point::default() });
+        series.busy(end, -3);
+        series.finish(end, Point::default());
+        assert_eq!(series.step(), Span(STEP_FIRST.0 * 4));
+        assert_eq!(series.points().iter().map(|point| point.busy_ns).sum::<u64>(), 3 * end.0);
+        assert_eq!(series.points().len(), 376);
+        assert!(series.points()[..375].iter().all(|point| point.busy_ns == 3 * STEP_FIRST.0 * 4));
+        assert_eq!(series.points()[10].queued, 5);
+    }
+}
