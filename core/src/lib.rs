@@ -25,5 +25,7 @@ pub mod reduce;
 pub mod shape;
 pub mod sketch;
 
+mod small_map;
+
 pub mod agent;
 pub mod scheduler;

@@ -1,5 +1,6 @@
 //! Ranges of task indexes and sets of them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::fmt;
 
@@ -57,19 +58,30 @@ impl fmt::Display for IndexRange {
 }
 
 /// A set of task indexes as disjoint ranges that do not touch. One range, by far the usual case, needs no
-/// allocation.
+/// allocation and little room: every lease has such a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RangeSet {
-    shape: Shape,
-    len: u64,
-}
+pub struct RangeSet(Shape);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
     /// At most one range.
     One(IndexRange),
-    /// Two ranges or more: start -> end.
-    Many(BTreeMap<u64, u64>),
+    /// Two ranges or more.
+    Many(Box<Ranges>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ranges {
+    /// start -> end.
+    map: BTreeMap<u64, u64>,
+    /// Indexes of all together.
+    len: u64,
+}
+
+impl Ranges {
+    fn from_one(range: IndexRange) -> Box<Self> {
+        Box::new(Self { map: BTreeMap::from([(range.start, range.end)]), len: range.len() })
+    }
 }
 
 impl Default for Shape {
@@ -80,7 +92,7 @@ impl Default for Shape {
 
 impl From<IndexRange> for RangeSet {
     fn from(range: IndexRange) -> Self {
-        Self { len: range.len(), shape: Shape::One(range) }
+        Self(Shape::One(range))
     }
 }
 
@@ -88,53 +100,62 @@ impl RangeSet {
     /// A set without indexes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { shape: Shape::One(IndexRange { start: 0, end: 0 }), len: 0 }
+        Self(Shape::One(IndexRange { start: 0, end: 0 }))
     }
 
     /// How many indexes it holds.
     #[must_use]
     pub const fn len(&self) -> u64 {
-        self.len
+        match &self.0 {
+            Shape::One(range) => range.len(),
+            Shape::Many(ranges) => ranges.len,
+        }
     }
 
     /// Whether it holds none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The number of ranges it is made of.
     #[must_use]
     pub fn pieces(&self) -> usize {
-        match &self.shape {
+        match &self.0 {
             Shape::One(range) => usize::from(!range.is_empty()),
-            Shape::Many(map) => map.len(),
+            Shape::Many(ranges) => ranges.map.len(),
         }
     }
 
     /// The range with the lowest indexes.
     #[must_use]
     pub fn first(&self) -> Option<IndexRange> {
-        match &self.shape {
+        match &self.0 {
             Shape::One(range) => (!range.is_empty()).then_some(*range),
-            Shape::Many(map) => map.first_key_value().map(|(&start, &end)| IndexRange { start, end }),
+            Shape::Many(ranges) => {
+                ranges.map.first_key_value().map(|(&start, &end)| IndexRange { start, end })
+            }
         }
     }
 
     /// The range with the highest indexes.
     #[must_use]
     pub fn last(&self) -> Option<IndexRange> {
-        match &self.shape {
+        match &self.0 {
             Shape::One(range) => (!range.is_empty()).then_some(*range),
-            Shape::Many(map) => map.last_key_value().map(|(&start, &end)| IndexRange { start, end }),
+            Shape::Many(ranges) => {
+                ranges.map.last_key_value().map(|(&start, &end)| IndexRange { start, end })
+            }
         }
     }
 
     /// Its ranges, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = IndexRange> + '_ {
-        let (one, many) = match &self.shape {
+        let (one, many) = match &self.0 {
             Shape::One(range) => ((!range.is_empty()).then_some(*range), None),
-            Shape::Many(map) => (None, Some(map.iter().map(|(&start, &end)| IndexRange { start, end }))),
+            Shape::Many(ranges) => {
+                (None, Some(ranges.map.iter().map(|(&start, &end)| IndexRange { start, end })))
+            }
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
@@ -151,19 +172,20 @@ impl RangeSet {
         if range.is_empty() {
             return true;
         }
-        match &self.shape {
+        match &self.0 {
             Shape::One(one) => one.start <= range.start && range.end <= one.end,
-            Shape::Many(map) => {
-                map.range(..=range.start).next_back().is_some_and(|(_, &end)| range.end <= end)
+            Shape::Many(ranges) => {
+                ranges.map.range(..=range.start).next_back().is_some_and(|(_, &end)| range.end <= end)
             }
         }
     }
 
     /// The parts of `range` that are in it, lowest first.
     pub fn overlap(&self, range: IndexRange) -> impl Iterator<Item = IndexRange> + '_ {
-        let (one, many) = match &self.shape {
+        let (one, many) = match &self.0 {
             Shape::One(one) => (Some(*one), None),
-            Shape::Many(map) => {
+            Shape::Many(ranges) => {
+                let map = &ranges.map;
                 let from = map.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
                 let to = range.end.max(from);
                 (None, Some(map.range(from..to).map(|(&start, &end)| IndexRange { start, end })))
@@ -180,20 +202,19 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
-        if let Shape::One(one) = &mut self.shape {
+        if let Shape::One(one) = &mut self.0 {
             if one.is_empty() {
                 *one = range;
-                self.len = range.len();
                 return;
             }
             if range.start <= one.end && one.start <= range.end {
                 *one = IndexRange::new(one.start.min(range.start), one.end.max(range.end));
-                self.len = one.len();
                 return;
             }
-            self.shape = Shape::Many(BTreeMap::from([(one.start, one.end)]));
+            self.0 = Shape::Many(Ranges::from_one(*one));
         }
-        let Shape::Many(map) = &mut self.shape else { return };
+        let Shape::Many(ranges) = &mut self.0 else { return };
+        let Ranges { map, len } = &mut **ranges;
         let mut merged = range;
         // Everything that overlaps or touches becomes one range.
         while let Some((&start, &end)) = map.range(..=merged.end).next_back() {
@@ -201,11 +222,11 @@ impl RangeSet {
                 break;
             }
             map.remove(&start);
-            self.len -= end - start;
+            *len -= end - start;
             merged = IndexRange::new(merged.start.min(start), merged.end.max(end));
         }
         map.insert(merged.start, merged.end);
-        self.len += merged.len();
+        *len += merged.len();
         self.settle();
     }
 
@@ -214,43 +235,43 @@ impl RangeSet {
         if range.is_empty() || self.is_empty() {
             return 0;
         }
-        let before = self.len;
-        if let Shape::One(one) = &mut self.shape {
+        if let Shape::One(one) = &mut self.0 {
             let hit = one.intersect(range);
             if hit.is_empty() {
                 return 0;
             }
             if hit.start == one.start {
                 *one = IndexRange::new(hit.end, one.end);
-                self.len = one.len();
-                return before - self.len;
+                return hit.len();
             }
             if hit.end == one.end {
                 *one = IndexRange::new(one.start, hit.start);
-                self.len = one.len();
-                return before - self.len;
+                return hit.len();
             }
-            self.shape = Shape::Many(BTreeMap::from([(one.start, one.end)]));
+            self.0 = Shape::Many(Ranges::from_one(*one));
         }
-        let Shape::Many(map) = &mut self.shape else { return 0 };
+        let Shape::Many(ranges) = &mut self.0 else { return 0 };
+        let Ranges { map, len } = &mut **ranges;
+        let before = *len;
         while let Some((&start, &end)) = map.range(..range.end).next_back() {
             if end <= range.start {
                 break;
             }
             map.remove(&start);
-            self.len -= end - start;
+            *len -= end - start;
             if end > range.end {
                 map.insert(range.end, end);
-                self.len += end - range.end;
+                *len += end - range.end;
             }
             if start < range.start {
                 map.insert(start, range.start);
-                self.len += range.start - start;
+                *len += range.start - start;
                 break;
             }
         }
+        let gone = before - *len;
         self.settle();
-        before - self.len
+        gone
     }
 
     /// Takes up to `count` of the lowest indexes that lie together.
@@ -267,12 +288,12 @@ impl RangeSet {
     }
 
     fn settle(&mut self) {
-        let Shape::Many(map) = &self.shape else { return };
-        match map.len() {
-            0 => self.shape = Shape::default(),
+        let Shape::Many(ranges) = &self.0 else { return };
+        match ranges.map.len() {
+            0 => self.0 = Shape::default(),
             1 => {
-                let (&start, &end) = map.first_key_value().expect("one entry is there");
-                self.shape = Shape::One(IndexRange { start, end });
+                let (&start, &end) = ranges.map.first_key_value().expect("one entry is there");
+                self.0 = Shape::One(IndexRange { start, end });
             }
             _ => {}
         }

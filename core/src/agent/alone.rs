@@ -8,17 +8,39 @@ use super::job::Piece;
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::IndexRange;
 use crate::scheduler::FailureClass;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 /// Parts into which a piece with a culprit is cut.
 const PARTS: u64 = 16;
 /// Crashes of a job with nobody to blame, after which its tasks run alone.
 const UNBLAMED_MAX: u32 = 3;
 
-/// What of a job runs alone.
+/// What of a job runs alone; without memory of its own until something does.
 #[derive(Debug, Default)]
-pub(super) struct Alone {
+pub(super) struct Alone(Option<Box<State>>);
+
+static NOTHING: State =
+    State { leaving: BTreeSet::new(), queue: VecDeque::new(), running: None, unblamed: 0 };
+
+impl Deref for Alone {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Alone {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.get_or_insert_default()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
     /// Executors that had the lost page; nothing runs before they are gone.
     leaving: BTreeSet<ExecutorId>,
     /// What is to run alone, before anything else of the job.
@@ -29,7 +51,7 @@ pub(super) struct Alone {
     unblamed: u32,
 }
 
-impl Alone {
+impl State {
     /// Whether nothing else of the job may run.
     pub(super) fn is_on(&self) -> bool {
         !self.leaving.is_empty() || !self.queue.is_empty() || self.running.is_some()
@@ -76,7 +98,9 @@ impl Agent {
 
     /// An executor ended; `true`: it had a page that was lost, and is to blame for nothing more.
     pub(super) fn has_left(&mut self, id: JobId, executor: ExecutorId) -> bool {
-        self.jobs.get_mut(&id).is_some_and(|job| job.alone.leaving.remove(&executor))
+        self.jobs
+            .get_mut(&id)
+            .is_some_and(|job| !job.alone.leaving.is_empty() && job.alone.leaving.remove(&executor))
     }
 
     /// Whatever is owed, and neither waits nor stands in the page, runs alone, once nothing else can be running.

@@ -5,12 +5,12 @@ use super::Agent;
 impl Agent {
     /// Panics when the agent's own records disagree: a bug in the agent, never in its callers.
     pub fn check_invariants(&self) {
-        for (id, lease) in &self.leases {
+        for (id, lease) in self.leases.iter() {
             let job = self.jobs.get(&lease.job).expect("a lease belongs to a job that is here");
             assert!(!job.closing, "{id} belongs to a job that is over");
             assert!(!lease.outstanding.is_empty(), "{id} owes nothing and is still there");
         }
-        for (id, job) in &self.jobs {
+        for (id, job) in self.jobs.iter() {
             for piece in &job.waiting {
                 assert!(self.leases.contains_key(&piece.lease), "{id}: a piece without a lease waits");
             }

@@ -9,8 +9,8 @@ use crate::range::IndexRange;
 use crate::shape::Shape;
 use crate::time::Time;
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
+use smallvec::{SmallVec, smallvec};
 
 #[derive(Debug)]
 pub(super) struct Job {
@@ -21,9 +21,11 @@ pub(super) struct Job {
     /// It is over; its executors are ending.
     pub(super) closing: bool,
     /// The executor at each place of the shape.
-    pub(super) places: Vec<Option<ExecutorId>>,
-    /// What the page holds.
-    entries: Vec<Option<Piece>>,
+    pub(super) places: SmallVec<[Option<ExecutorId>; 1]>,
+    /// What the page holds, as far as its entries were ever used.
+    entries: SmallVec<[Option<Piece>; 1]>,
+    /// How many of them hold something.
+    published: u32,
     /// What waits for a free entry.
     pub(super) waiting: VecDeque<Piece>,
     /// Threads that may claim, as last said.
@@ -54,8 +56,9 @@ impl Job {
             reusable,
             reduce,
             closing: false,
-            places: vec![None; shape.processes as usize],
-            entries: vec![None; ENTRIES],
+            places: smallvec![None; shape.processes as usize],
+            entries: SmallVec::new(),
+            published: 0,
             waiting: VecDeque::new(),
             allowed: 0,
             failed_starts: 0,
@@ -79,7 +82,7 @@ impl Job {
     /// Whether its threads can find something to claim, as far as is known.
     pub(super) fn has_tasks(&self) -> bool {
         let waits = !self.waiting.is_empty() || self.alone.has_tasks();
-        !self.closing && (waits || self.entries.iter().any(Option::is_some))
+        !self.closing && (waits || self.published > 0)
     }
 
     /// Everything that waits or stands in the page.
@@ -89,16 +92,37 @@ impl Job {
 
     /// Takes a free entry for these tasks, when there is one.
     pub(super) fn put_into_page(&mut self, piece: Piece) -> Option<usize> {
-        let entry = self.entries.iter().position(Option::is_none)?;
+        let entry = self.entries.iter().position(Option::is_none).unwrap_or(self.entries.len());
+        if entry == ENTRIES {
+            return None;
+        }
+        if entry == self.entries.len() {
+            self.entries.push(None);
+        }
         self.entries[entry] = Some(piece);
+        self.published += 1;
         Some(entry)
+    }
+
+    /// Takes an entry's tasks out of the page; `false`: there were none.
+    fn take_from_page(&mut self, entry: usize) -> bool {
+        let taken = self.entries.get_mut(entry).and_then(Option::take).is_some();
+        self.published -= u32::from(taken);
+        taken
     }
 
     /// Its page is new: nothing stands in it, and nobody may claim.
     pub(super) fn empty_page(&mut self) {
-        self.entries.fill(None);
+        self.clear_entries();
         self.suspects.clear();
         self.allowed = 0;
+    }
+}
+
+impl Job {
+    fn clear_entries(&mut self) {
+        self.entries.clear();
+        self.published = 0;
     }
 }
 
@@ -145,7 +169,7 @@ impl Agent {
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
         job.closing = true;
         job.waiting.clear();
-        job.entries.fill(None);
+        job.clear_entries();
         job.suspects.clear();
         job.alone = Alone::default();
         self.drop_leases(id);
@@ -174,7 +198,17 @@ impl Agent {
     /// Takes tasks up for the page.
     pub(super) fn queue(&mut self, id: JobId, lease: LeaseId, range: IndexRange) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.waiting.push_back(Piece { lease, range });
+        let piece = Piece { lease, range };
+        if job.waiting.is_empty()
+            && !job.alone.is_on()
+            && let Some(entry) = job.put_into_page(piece)
+        {
+            self.share_slots();
+            let whole = self.leases.get(&lease).is_some_and(|lease| lease.whole);
+            self.outputs.push_back(Output::Publish { job: id, entry, lease, range, whole });
+            return;
+        }
+        job.waiting.push_back(piece);
         self.publish(id);
     }
 
@@ -200,17 +234,17 @@ impl Agent {
     /// All tasks of an entry were claimed: it is free, and the job goes to the back of the queue for slots.
     pub(super) fn on_drained(&mut self, id: JobId, entry: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.entries.get_mut(entry).and_then(Option::take).is_none() {
+        if !job.take_from_page(entry) {
             return;
         }
-        self.turns.retain(|&turn| turn != id);
+        self.turns.retain(|turn| *turn != id);
         self.publish(id);
     }
 
     /// What is owed and neither waits nor stands in the page was lost there. Whoever lost it may do so again.
     pub(super) fn on_quiet(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
-        if job.entries.iter().any(Option::is_some) || job.places.iter().all(Option::is_none) {
+        if job.published > 0 || job.places.iter().all(Option::is_none) {
             return;
         }
         job.alone.interrupt();

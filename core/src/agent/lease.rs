@@ -5,6 +5,7 @@ use super::io::{Grant, Output};
 use crate::id::{JobId, LeaseId};
 use crate::range::{IndexRange, RangeSet};
 use crate::scheduler::FailureClass;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Tasks that the coordinator waits for.
@@ -12,9 +13,15 @@ use alloc::vec::Vec;
 pub(super) struct Lease {
     pub(super) job: JobId,
     pub(super) outstanding: RangeSet,
+    pub(super) whole: bool,
+    /// What few leases have.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
     /// Tasks that failed; a block's partial result may leave them out.
     failed: RangeSet,
-    pub(super) whole: bool,
     recall: Option<Recall>,
 }
 
@@ -28,6 +35,18 @@ struct Recall {
 }
 
 impl Lease {
+    fn is_recalled(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.recall.is_some())
+    }
+
+    fn recall(&mut self) -> Option<&mut Recall> {
+        self.rare.as_mut()?.recall.as_mut()
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// How many threads its tasks could keep busy.
     pub(super) fn concurrent_tasks(&self) -> u64 {
         if self.whole { 1 } else { self.outstanding.len() }
@@ -41,13 +60,7 @@ impl Agent {
         if !known || range.is_empty() {
             return;
         }
-        let lease = Lease {
-            job: job_id,
-            outstanding: RangeSet::from(range),
-            failed: RangeSet::new(),
-            whole,
-            recall: None,
-        };
+        let lease = Lease { job: job_id, outstanding: RangeSet::from(range), whole, rare: None };
         self.leases.insert(id, lease);
         self.queue(job_id, id, range);
         self.staff_job(job_id);
@@ -63,7 +76,8 @@ impl Agent {
         let pieces: Vec<IndexRange> = lease.outstanding.overlap(range).collect();
         if blocks || lease.whole {
             let there: u64 = pieces.iter().map(|piece| piece.len()).sum();
-            let left_out: u64 = lease.failed.overlap(range).map(IndexRange::len).sum();
+            let failed = lease.rare.as_ref().map(|rare| rare.failed.overlap(range));
+            let left_out: u64 = failed.into_iter().flatten().map(IndexRange::len).sum();
             let entire = !lease.whole || there == lease.outstanding.len();
             let good = there > 0 && there + left_out == range.len() && entire;
             if good {
@@ -103,7 +117,7 @@ impl Agent {
             lease.outstanding.clear();
         } else {
             lease.outstanding.remove(range);
-            lease.failed.insert(range);
+            lease.rare().failed.insert(range);
         }
         self.outputs.push_back(Output::ReportFailed { lease: id, index, class });
         self.clear_suspects(id, range);
@@ -118,7 +132,7 @@ impl Agent {
             self.outputs.push_back(Output::Return { lease: id, range: IndexRange::default() });
             return;
         };
-        if lease.whole || lease.recall.is_some() {
+        if lease.whole || lease.is_recalled() {
             self.outputs.push_back(Output::Return { lease: id, range: IndexRange::default() });
             return;
         }
@@ -137,7 +151,7 @@ impl Agent {
         entries.sort_unstable();
         let recall =
             Recall { left, returned: count - left, entries: entries.into_iter().map(|(_, at)| at).collect() };
-        lease.recall = Some(recall);
+        lease.rare().recall = Some(recall);
         for range in returned.into_iter().filter(|range| !range.is_empty()) {
             self.give_back(id, range);
         }
@@ -151,7 +165,7 @@ impl Agent {
             return;
         };
         if !range.is_empty() {
-            if let Some(recall) = self.leases.get_mut(&lease).and_then(|lease| lease.recall.as_mut()) {
+            if let Some(recall) = self.leases.get_mut(&lease).and_then(Lease::recall) {
                 recall.left = recall.left.saturating_sub(range.len());
                 recall.returned += range.len();
             }
@@ -163,14 +177,15 @@ impl Agent {
 
     fn continue_recall(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
-        let Some(recall) = &mut lease.recall else { return };
+        let job = lease.job;
+        let Some(recall) = lease.recall() else { return };
         match (recall.left > 0).then(|| recall.entries.pop()).flatten() {
             Some(entry) => {
-                self.outputs.push_back(Output::Reclaim { job: lease.job, entry, count: recall.left });
+                self.outputs.push_back(Output::Reclaim { job, entry, count: recall.left });
             }
             None => {
                 let found_none = recall.returned == 0;
-                lease.recall = None;
+                lease.rare().recall = None;
                 if found_none {
                     self.outputs.push_back(Output::Return { lease: id, range: IndexRange::default() });
                 }
@@ -191,7 +206,7 @@ impl Agent {
     /// Ends a lease that nothing is owed of.
     pub(super) fn finish_lease(&mut self, id: LeaseId) {
         let over =
-            self.leases.get(&id).is_some_and(|lease| lease.outstanding.is_empty() && lease.recall.is_none());
+            self.leases.get(&id).is_some_and(|lease| lease.outstanding.is_empty() && !lease.is_recalled());
         if over {
             if let Some(lease) = self.leases.remove(&id)
                 && let Some(job) = self.jobs.get_mut(&lease.job)

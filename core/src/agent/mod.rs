@@ -15,11 +15,13 @@ mod share;
 pub use io::{ExitCause, Grant, Input, Output, PluginKey};
 
 use crate::id::{ExecutorId, JobId, LeaseId};
+use crate::small_map::SmallMap;
 use crate::time::{Span, Time};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use executor::Executor;
 use job::Job;
 use lease::Lease;
+use smallvec::SmallVec;
 
 /// How long an executor may take to stop after its job was cancelled before it is killed.
 pub const CANCEL_GRACE: Span = Span::from_millis(2_000);
@@ -32,12 +34,12 @@ const FAILED_STARTS_MAX: u32 = 3;
 #[derive(Debug)]
 pub struct Agent {
     slots: u32,
-    jobs: BTreeMap<JobId, Job>,
-    leases: BTreeMap<LeaseId, Lease>,
-    executors: BTreeMap<ExecutorId, Executor>,
+    jobs: SmallMap<JobId, Job, 1>,
+    leases: SmallMap<LeaseId, Lease, 2>,
+    executors: SmallMap<ExecutorId, Executor, 1>,
     next_executor: ExecutorId,
     /// Jobs with tasks to claim, in the order in which they get slots.
-    turns: VecDeque<JobId>,
+    turns: SmallVec<[JobId; 2]>,
     outputs: VecDeque<Output>,
 }
 
@@ -47,11 +49,11 @@ impl Agent {
     pub fn new(slots: u32) -> Self {
         Self {
             slots: slots.max(1),
-            jobs: BTreeMap::new(),
-            leases: BTreeMap::new(),
-            executors: BTreeMap::new(),
+            jobs: SmallMap::default(),
+            leases: SmallMap::default(),
+            executors: SmallMap::default(),
             next_executor: ExecutorId(1),
-            turns: VecDeque::new(),
+            turns: SmallVec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -84,6 +86,13 @@ impl Agent {
     /// What to do next. Outputs keep their order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Exchanges the memory that outputs wait in for another's; both must be empty. Whoever drives many agents lends
+    /// each the same.
+    pub fn swap_outputs(&mut self, other: &mut VecDeque<Output>) {
+        debug_assert!(self.outputs.is_empty() && other.is_empty(), "outputs are neither lost nor mixed");
+        core::mem::swap(&mut self.outputs, other);
     }
 
     /// When [`Agent::handle_timeout`] should be called at the latest, and what for.

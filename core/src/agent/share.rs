@@ -13,9 +13,9 @@ impl Agent {
     pub(super) fn share_slots(&mut self) {
         let jobs = &self.jobs;
         self.turns.retain(|id| jobs.get(id).is_some_and(Job::has_tasks));
-        for (&id, job) in &self.jobs {
+        for (&id, job) in self.jobs.iter() {
             if job.has_tasks() && !self.turns.contains(&id) {
-                self.turns.push_back(id);
+                self.turns.push(id);
             }
         }
         let sharing = self.turns.len() as u32;

@@ -81,7 +81,10 @@ impl Scheduler {
         };
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
-        let newly = job.workers.insert(worker);
+        let newly = view.jobs.binary_search(&id).is_err();
+        if newly {
+            job.workers.insert(worker);
+        }
         let shape = job.spec.shape.resolve(slots as u32);
         if newly {
             let leaf = job.reduction.as_ref().map(|reduction| reduction.leaf);
@@ -110,7 +113,7 @@ impl Scheduler {
         let id = self.leases.insert(lease);
         self.fleet.update(worker, &self.config, |worker| {
             worker.leases.push(id);
-            worker.jobs.insert(job);
+            worker.learn(job);
         });
         self.fleet.load(worker, &self.config, Change::More(units), task_ps);
         self.outputs

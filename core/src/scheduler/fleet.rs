@@ -3,8 +3,9 @@
 use super::config::Config;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::time::{Span, Time};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The part of a lease's length that a silent worker has left to be heard.
 const LAST_CHANCE_SHARE: u64 = 10;
@@ -18,9 +19,9 @@ pub(super) struct Worker {
     pub(super) heard: Time,
     /// It was silent for a lease's length: when it is given up unless it is heard.
     pub(super) last_chance: Option<Time>,
-    pub(super) leases: Vec<LeaseId>,
-    /// Jobs it was told about.
-    pub(super) jobs: BTreeSet<JobId>,
+    pub(super) leases: SmallVec<[LeaseId; 2]>,
+    /// Jobs it was told about, in order.
+    pub(super) jobs: SmallVec<[JobId; 2]>,
     /// Tasks it has and did not finish.
     pub(super) tasks: u64,
     /// The time they will take on one slot, by the estimates of their leases.
@@ -29,6 +30,22 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// It was told about a job; `false`: it knew.
+    pub(super) fn learn(&mut self, job: JobId) -> bool {
+        match self.jobs.binary_search(&job) {
+            Ok(_) => false,
+            Err(at) => {
+                self.jobs.insert(at, job);
+                true
+            }
+        }
+    }
+
+    /// It was told that a job is over.
+    pub(super) fn unlearn(&mut self, job: JobId) {
+        self.jobs.retain(|other| *other != job);
+    }
+
     /// Tasks it has beyond those that can run now.
     pub(super) fn waiting(&self) -> u64 {
         self.tasks.saturating_sub(self.slots)
@@ -44,7 +61,7 @@ impl Worker {
 /// All workers, with those that can take more in order: the least loaded first, then by id.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: Workers,
     hungry: BTreeSet<(u64, WorkerId)>,
     slots: u64,
     /// Workers that have more tasks than slots.
@@ -60,22 +77,22 @@ impl Fleet {
             drained: false,
             heard: now,
             last_chance: None,
-            leases: Vec::new(),
-            jobs: BTreeSet::new(),
+            leases: SmallVec::new(),
+            jobs: SmallVec::new(),
             tasks: 0,
             load_ps: 0,
             hungry_key: None,
         };
-        self.slots += slots;
-        if let Some(before) = self.workers.insert(id, worker) {
+        if self.remove(id).is_some() {
             debug_assert!(false, "a worker's id is used once");
-            self.slots -= before.slots;
         }
+        self.slots += slots;
+        self.workers.insert(id, worker);
         self.update(id, config, |_| {});
     }
 
     pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
-        let worker = self.workers.remove(&id)?;
+        let worker = self.workers.remove(id)?;
         self.slots -= worker.slots;
         self.waiting -= usize::from(worker.waiting() > 0);
         if let Some(key) = worker.hungry_key {
@@ -85,11 +102,11 @@ impl Fleet {
     }
 
     pub(super) fn get(&self, id: WorkerId) -> Option<&Worker> {
-        self.workers.get(&id)
+        self.workers.get(id)
     }
 
     pub(super) fn hear(&mut self, id: WorkerId, now: Time) -> bool {
-        let Some(worker) = self.workers.get_mut(&id) else { return false };
+        let Some(worker) = self.workers.get_mut(id) else { return false };
         worker.heard = worker.heard.max(now);
         worker.last_chance = None;
         true
@@ -98,30 +115,26 @@ impl Fleet {
     /// Workers that have been silent for too long. One that was just found so gets a last chance: what it said may
     /// wait to be read, because this machine or process stood still.
     pub(super) fn take_silent(&mut self, now: Time, lease: Span) -> Vec<WorkerId> {
-        let mut silent = Vec::new();
-        for (&id, worker) in &mut self.workers {
-            match worker.last_chance {
-                Some(end) if end <= now => silent.push(id),
-                None if worker.heard + lease <= now => {
-                    worker.last_chance = Some(now + Span(lease.0 / LAST_CHANCE_SHARE));
-                }
-                Some(_) | None => {}
+        for worker in self.workers.values_mut() {
+            if worker.last_chance.is_none() && worker.heard + lease <= now {
+                worker.last_chance = Some(now + Span(lease.0 / LAST_CHANCE_SHARE));
             }
         }
-        silent
+        let is_silent = |worker: &Worker| worker.last_chance.is_some_and(|end| end <= now);
+        self.workers.iter().filter(|(_, worker)| is_silent(worker)).map(|(id, _)| id).collect()
     }
 
     /// When some worker may have been silent for too long.
     pub(super) fn next_silent(&self, lease: Span) -> Option<Time> {
-        self.workers.values().map(|worker| worker.last_chance.unwrap_or(worker.heard + lease)).min()
+        self.workers.iter().map(|(_, worker)| worker.last_chance.unwrap_or(worker.heard + lease)).min()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
-        self.workers.iter().map(|(&id, worker)| (id, worker))
+        self.workers.iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.workers.len()
+        self.workers.len
     }
 
     /// Whether some worker has more tasks than slots.
@@ -136,7 +149,7 @@ impl Fleet {
 
     /// Changes a worker and files it anew.
     pub(super) fn update(&mut self, id: WorkerId, config: &Config, change: impl FnOnce(&mut Worker)) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(worker) = self.workers.get_mut(id) else { return };
         let waited = worker.waiting() > 0;
         change(worker);
         self.waiting = self.waiting + usize::from(worker.waiting() > 0) - usize::from(waited);
@@ -185,17 +198,97 @@ impl Fleet {
     /// A worker that has a free slot.
     pub(super) fn idle(&self) -> Option<WorkerId> {
         let (_, id) = *self.hungry.first()?;
-        let worker = self.workers.get(&id)?;
+        let worker = self.workers.get(id)?;
         (worker.tasks < worker.slots).then_some(id)
     }
 
     pub(super) fn check_invariants(&self, config: &Config) {
-        assert_eq!(self.slots, self.workers.values().map(|worker| worker.slots).sum::<u64>());
-        let waiting = self.workers.values().filter(|worker| worker.waiting() > 0).count();
+        assert_eq!(self.slots, self.workers.iter().map(|(_, worker)| worker.slots).sum::<u64>());
+        let waiting = self.workers.iter().filter(|(_, worker)| worker.waiting() > 0).count();
         assert_eq!(self.waiting, waiting, "the number of workers with waiting tasks is stale");
         let hungry: BTreeSet<_> =
-            self.workers.iter().filter_map(|(&id, worker)| Some((worker.key(config)?, id))).collect();
+            self.workers.iter().filter_map(|(id, worker)| Some((worker.key(config)?, id))).collect();
         assert_eq!(hungry, self.hungry, "the order of hungry workers is stale");
+    }
+}
+
+/// Workers by id. Ids rise as workers come and few of a short stretch of them are gone, so their places stand in
+/// the order of the ids, and finding one is a look into a table.
+#[derive(Debug, Default)]
+struct Workers {
+    /// The id of the first place.
+    first: u64,
+    /// Where in `there` the worker of each id is.
+    places: VecDeque<u32>,
+    there: Vec<Option<Worker>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+/// The place of a worker that is gone.
+const GONE: u32 = u32::MAX;
+
+impl Workers {
+    #[inline]
+    fn place(&self, id: WorkerId) -> Option<usize> {
+        let at = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        self.places.get(at).filter(|&&place| place != GONE).map(|&place| place as usize)
+    }
+
+    #[inline]
+    fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.there[self.place(id)?].as_ref()
+    }
+
+    #[inline]
+    fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        let place = self.place(id)?;
+        self.there[place].as_mut()
+    }
+
+    fn insert(&mut self, id: WorkerId, worker: Worker) {
+        if self.places.is_empty() {
+            self.first = id.0;
+        }
+        // Ids rise, but nothing breaks when they do not.
+        while id.0 < self.first {
+            self.places.push_front(GONE);
+            self.first -= 1;
+        }
+        let at = (id.0 - self.first) as usize;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, GONE);
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.there.push(None);
+            (self.there.len() - 1) as u32
+        });
+        self.there[place as usize] = Some(worker);
+        self.places[at] = place;
+        self.len += 1;
+    }
+
+    fn remove(&mut self, id: WorkerId) -> Option<Worker> {
+        let place = self.place(id)?;
+        let worker = self.there[place].take()?;
+        self.free.push(place as u32);
+        self.places[(id.0 - self.first) as usize] = GONE;
+        self.len -= 1;
+        while self.places.front() == Some(&GONE) {
+            self.places.pop_front();
+            self.first += 1;
+        }
+        Some(worker)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        let there = self.places.iter().zip(self.first..).filter(|&(&place, _)| place != GONE);
+        there.filter_map(|(&place, id)| Some((WorkerId(id), self.there[place as usize].as_ref()?)))
+    }
+
+    /// All workers, in no order that means anything.
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+        self.there.iter_mut().flatten()
     }
 }
 

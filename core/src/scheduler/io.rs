@@ -115,7 +115,7 @@ impl FailureClass {
 /// becomes an [`Output::Dropped`] and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A worker attached. Its id was never used before in this epoch.
+    /// A worker attached. Its id was never used before in this epoch; ids rise by one.
     Joined {
         /// The new worker.
         worker: WorkerId,

@@ -261,7 +261,7 @@ impl Scheduler {
         for &worker in &job.workers {
             self.void_leases(worker, id);
             self.fleet.update(worker, &self.config, |worker| {
-                worker.jobs.remove(&id);
+                worker.unlearn(id);
             });
             self.outputs.push_back(Output::Close { worker, job: id, cancel });
             self.check_drained(worker);

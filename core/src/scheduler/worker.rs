@@ -18,8 +18,7 @@ impl Scheduler {
 
     pub(super) fn on_left(&mut self, worker: WorkerId) {
         let Some(view) = self.fleet.get(worker) else { return };
-        let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) =
-            (view.leases.clone(), view.jobs.iter().copied().collect());
+        let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) = (view.leases.to_vec(), view.jobs.to_vec());
         for lease in leases {
             self.put_back_lease(lease);
         }
@@ -58,7 +57,7 @@ impl Scheduler {
             job.banned.insert(worker);
         }
         self.fleet.update(worker, &self.config, |worker| {
-            worker.jobs.remove(&id);
+            worker.unlearn(id);
         });
         self.outputs.push_back(Output::Close { worker, job: id, cancel: true });
         self.check_drained(worker);

@@ -4,6 +4,7 @@ use crate::scenario::{Scenario, WorkerGroup};
 use muster_core::agent::Agent;
 use muster_core::id::WorkerId;
 use muster_core::time::Time;
+use smallvec::SmallVec;
 
 /// A session that does not stand.
 pub(super) const NO_SESSION: WorkerId = WorkerId(0);
@@ -27,7 +28,7 @@ pub(super) struct Machine {
     /// When the agent is called at the latest; the event for it is in the queue.
     pub agent_due: Time,
     /// Job and page.
-    pub pages: Vec<(u32, u32)>,
+    pub pages: SmallVec<[(u32, u32); 1]>,
     /// Rises with every crash.
     pub life: u32,
     /// Rises with every connection: which heartbeats are wanted.
@@ -69,7 +70,7 @@ impl Machines {
             cut_until: [Time::ZERO; 2],
             arrival: [Time::ZERO; 2],
             agent_due: Time(u64::MAX),
-            pages: Vec::new(),
+            pages: SmallVec::new(),
             life: 0,
             beats: 0,
             leaving: false,

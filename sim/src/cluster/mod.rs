@@ -60,6 +60,8 @@ pub struct Cluster {
     measures: Measures,
     /// What arose while an agent was told something, and is told to it next.
     backlog: VecDeque<agent::Input>,
+    /// The memory for what an agent says, lent to each in turn.
+    said: VecDeque<agent::Output>,
     checked: bool,
     /// The random numbers of each job.
     streams: Vec<Stream>,
@@ -90,6 +92,7 @@ impl Cluster {
             faults: Faults::default(),
             measures: Measures::default(),
             backlog: VecDeque::new(),
+            said: VecDeque::new(),
             checked: false,
             streams: (0..scenario.jobs.len() as u64).map(|job| Stream::new(seed).split(job)).collect(),
             leaves: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use muster_core::id::LeaseId;
 use muster_core::page::{Claim, LeaseEntry, LeaseFacts};
 use muster_core::range::IndexRange;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// A job's page on one worker.
@@ -17,8 +18,8 @@ pub(super) struct Page {
     pub allowed: u32,
     /// Tasks per leaf of a reduction.
     pub leaf: Option<u64>,
-    entries: Vec<LeaseEntry>,
-    leases: Vec<Published>,
+    entries: SmallVec<[LeaseEntry; 1]>,
+    leases: SmallVec<[Published; 1]>,
 }
 
 /// What was published in an entry.
@@ -57,8 +58,6 @@ impl Page {
 
     pub(super) fn publish(&mut self, entry: usize, lease: LeaseId, range: IndexRange, whole: bool) {
         if entry >= self.entries.len() {
-            self.entries.reserve_exact(entry + 1 - self.entries.len());
-            self.leases.reserve_exact(entry + 1 - self.leases.len());
             self.entries.resize_with(entry + 1, LeaseEntry::default);
             self.leases.resize(entry + 1, Published::default());
         }

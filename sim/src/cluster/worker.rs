@@ -52,6 +52,7 @@ impl Cluster {
             _ => 1,
         };
         self.agent_inputs += 1;
+        self.machines.agent(worker).swap_outputs(&mut self.said);
         self.machines.agent(worker).handle(self.now, input);
         self.act_on_agent(worker, busy, total);
         while let Some(input) = self.backlog.pop_front() {
@@ -59,6 +60,7 @@ impl Cluster {
             self.machines.agent(worker).handle(self.now, input);
             self.act_on_agent(worker, Span::ZERO, 1);
         }
+        self.machines.agent(worker).swap_outputs(&mut self.said);
         self.note_agent_due(worker);
         if self.checked {
             self.machines.agent(worker).check_invariants();
@@ -214,7 +216,7 @@ impl Cluster {
             self.abort(thread);
         }
         self.threads.release(removed.seats());
-        self.machines.get_mut(worker).pages.retain(|&(_, other)| other != page);
+        self.machines.get_mut(worker).pages.retain(|(_, other)| *other != page);
     }
 
     /// An executor gets a job: its threads are there at once or after a while.
