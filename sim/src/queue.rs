@@ -5,9 +5,10 @@
 //! their link. They come in the order of their time already, so each such delay has a lane, a plain queue; only the
 //! rest needs the heap.
 
+use dary_heap::QuaternaryHeap;
 use muster_core::time::{Span, Time};
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 /// A lane of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +18,37 @@ pub struct LaneId(u32);
 #[derive(Debug)]
 pub struct Queue<E> {
     lanes: Vec<VecDeque<Entry<E>>>,
-    heap: BinaryHeap<Entry<E>>,
+    /// The key of the first event of each lane.
+    fronts: Vec<Key>,
+    heap: QuaternaryHeap<Entry<E>>,
     next: u64,
+}
+
+/// Time and number in one: the order of events.
+type Key = u128;
+
+/// Later than every event.
+const NONE: Key = Key::MAX;
+
+const fn key(at: Time, number: u64) -> Key {
+    (at.0 as u128) << 64 | number as u128
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry<E> {
-    at: Time,
-    number: u64,
+    key: Key,
     event: E,
 }
 
 impl<E> Entry<E> {
-    const fn key(&self) -> (Time, u64) {
-        (self.at, self.number)
+    const fn at(&self) -> Time {
+        Time((self.key >> 64) as u64)
     }
 }
 
 impl<E> PartialEq for Entry<E> {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
@@ -46,18 +58,34 @@ impl<E> PartialOrd for Entry<E> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+
+    fn lt(&self, other: &Self) -> bool {
+        other.key < self.key
+    }
+
+    fn le(&self, other: &Self) -> bool {
+        other.key <= self.key
+    }
+
+    fn gt(&self, other: &Self) -> bool {
+        other.key > self.key
+    }
+
+    fn ge(&self, other: &Self) -> bool {
+        other.key >= self.key
+    }
 }
 
-/// The earliest is the greatest, because the heap of the standard library gives the greatest first.
+/// The earliest is the greatest, because the heap gives the greatest first.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.key().cmp(&self.key())
+        other.key.cmp(&self.key)
     }
 }
 
 impl<E: Copy> Default for Queue<E> {
     fn default() -> Self {
-        Self { lanes: Vec::new(), heap: BinaryHeap::new(), next: 0 }
+        Self { lanes: Vec::new(), fronts: Vec::new(), heap: QuaternaryHeap::new(), next: 0 }
     }
 }
 
@@ -65,44 +93,52 @@ impl<E: Copy> Queue<E> {
     /// A new lane.
     pub fn add_lane(&mut self) -> LaneId {
         self.lanes.push(VecDeque::new());
+        self.fronts.push(NONE);
         LaneId((self.lanes.len() - 1) as u32)
     }
 
     /// Puts an event in.
     pub fn push(&mut self, at: Time, event: E) {
-        let number = self.number();
-        self.heap.push(Entry { at, number, event });
+        let key = key(at, self.number());
+        self.heap.push(Entry { key, event });
     }
 
     /// Puts an event into a lane, or into the heap when it is earlier than the last one in that lane.
     pub fn push_in(&mut self, lane: LaneId, at: Time, event: E) {
-        let number = self.number();
-        let entry = Entry { at, number, event };
-        let lane = &mut self.lanes[lane.0 as usize];
-        if lane.back().is_none_or(|last| last.at <= at) {
-            lane.push_back(entry);
-        } else {
-            self.heap.push(entry);
+        let key = key(at, self.number());
+        let entry = Entry { key, event };
+        let place = lane.0 as usize;
+        let lane = &mut self.lanes[place];
+        match lane.back() {
+            None => {
+                lane.push_back(entry);
+                self.fronts[place] = key;
+            }
+            Some(last) if last.at() <= at => lane.push_back(entry),
+            Some(_) => self.heap.push(entry),
         }
     }
 
     /// Takes the next event out.
     pub fn pop(&mut self) -> Option<(Time, E)> {
-        let mut first = self.heap.peek().map(Entry::key);
+        let mut first = self.heap.peek().map_or(NONE, |entry| entry.key);
         let mut from = None;
-        for (at, lane) in self.lanes.iter().enumerate() {
-            if let Some(entry) = lane.front()
-                && first.is_none_or(|key| entry.key() < key)
-            {
-                first = Some(entry.key());
+        for (at, &front) in self.fronts.iter().enumerate() {
+            if front < first {
+                first = front;
                 from = Some(at);
             }
         }
         let entry = match from {
-            Some(lane) => self.lanes[lane].pop_front(),
+            Some(at) => {
+                let lane = &mut self.lanes[at];
+                let entry = lane.pop_front();
+                self.fronts[at] = lane.front().map_or(NONE, |entry| entry.key);
+                entry
+            }
             None => self.heap.pop(),
         }?;
-        Some((entry.at, entry.event))
+        Some((entry.at(), entry.event))
     }
 
     /// Events that wait.

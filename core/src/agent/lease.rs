@@ -73,6 +73,11 @@ impl Agent {
         };
         let job = lease.job;
         let blocks = self.jobs.get(&job).is_some_and(|job| job.reduce);
+        if !blocks && !lease.whole && !range.is_empty() && lease.outstanding.covers(range) {
+            lease.outstanding.remove(range);
+            self.outputs.push_back(Output::Forward { lease: id, range });
+            return self.after_results(id, job, range);
+        }
         let pieces: Vec<IndexRange> = lease.outstanding.overlap(range).collect();
         if blocks || lease.whole {
             let there: u64 = pieces.iter().map(|piece| piece.len()).sum();
@@ -101,6 +106,10 @@ impl Agent {
                 self.outputs.push_back(Output::Refuse { lease: id, range: IndexRange::new(at, range.end) });
             }
         }
+        self.after_results(id, job, range);
+    }
+
+    fn after_results(&mut self, id: LeaseId, job: JobId, range: IndexRange) {
         self.clear_suspects(id, range);
         self.finish_lease(id);
         self.go_on_alone(job);
@@ -120,9 +129,7 @@ impl Agent {
             lease.rare().failed.insert(range);
         }
         self.outputs.push_back(Output::ReportFailed { lease: id, index, class });
-        self.clear_suspects(id, range);
-        self.finish_lease(id);
-        self.go_on_alone(job);
+        self.after_results(id, job, range);
     }
 
     /// Gives unstarted tasks back, the highest indexes first: what was never put into the page, then what

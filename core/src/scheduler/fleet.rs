@@ -5,6 +5,7 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::time::{Span, Time};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Bound;
 use smallvec::SmallVec;
 
 /// The part of a lease's length that a silent worker has left to be heard.
@@ -62,7 +63,7 @@ impl Worker {
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     workers: Workers,
-    hungry: BTreeSet<(u64, WorkerId)>,
+    hungry: Hungry,
     slots: u64,
     /// Workers that have more tasks than slots.
     waiting: usize,
@@ -96,7 +97,7 @@ impl Fleet {
         self.slots -= worker.slots;
         self.waiting -= usize::from(worker.waiting() > 0);
         if let Some(key) = worker.hungry_key {
-            self.hungry.remove(&(key, id));
+            self.hungry.remove((key, id));
         }
         Some(worker)
     }
@@ -158,7 +159,7 @@ impl Fleet {
             return;
         }
         if let Some(old) = worker.hungry_key {
-            self.hungry.remove(&(old, id));
+            self.hungry.remove((old, id));
         }
         if let Some(new) = key {
             self.hungry.insert((new, id));
@@ -186,18 +187,14 @@ impl Fleet {
     /// The first worker that can take more, in order, behind `after`.
     pub(super) fn next_hungry(&self, after: Option<(u64, WorkerId)>) -> Option<(u64, WorkerId)> {
         match after {
-            None => self.hungry.first().copied(),
-            Some(place) => self
-                .hungry
-                .range((core::ops::Bound::Excluded(place), core::ops::Bound::Unbounded))
-                .next()
-                .copied(),
+            None => self.hungry.first(),
+            Some(place) => self.hungry.behind(place),
         }
     }
 
     /// A worker that has a free slot.
     pub(super) fn idle(&self) -> Option<WorkerId> {
-        let (_, id) = *self.hungry.first()?;
+        let (_, id) = self.hungry.first()?;
         let worker = self.workers.get(id)?;
         (worker.tasks < worker.slots).then_some(id)
     }
@@ -208,7 +205,46 @@ impl Fleet {
         assert_eq!(self.waiting, waiting, "the number of workers with waiting tasks is stale");
         let hungry: BTreeSet<_> =
             self.workers.iter().filter_map(|(id, worker)| Some((worker.key(config)?, id))).collect();
-        assert_eq!(hungry, self.hungry, "the order of hungry workers is stale");
+        assert_eq!(hungry, self.hungry.all(), "the order of hungry workers is stale");
+    }
+}
+
+/// Workers that can take more, in order. Most of the time one worker has just finished something and gets the next
+/// lease at once: that one needs no tree.
+#[derive(Debug, Default)]
+struct Hungry {
+    one: Option<(u64, WorkerId)>,
+    rest: BTreeSet<(u64, WorkerId)>,
+}
+
+impl Hungry {
+    fn insert(&mut self, place: (u64, WorkerId)) {
+        if self.one.is_none() {
+            self.one = Some(place);
+        } else {
+            self.rest.insert(place);
+        }
+    }
+
+    fn remove(&mut self, place: (u64, WorkerId)) {
+        if self.one == Some(place) {
+            self.one = None;
+        } else {
+            self.rest.remove(&place);
+        }
+    }
+
+    fn first(&self) -> Option<(u64, WorkerId)> {
+        self.one.into_iter().chain(self.rest.first().copied()).min()
+    }
+
+    fn behind(&self, place: (u64, WorkerId)) -> Option<(u64, WorkerId)> {
+        let next = self.rest.range((Bound::Excluded(place), Bound::Unbounded)).next().copied();
+        self.one.filter(|one| *one > place).into_iter().chain(next).min()
+    }
+
+    fn all(&self) -> BTreeSet<(u64, WorkerId)> {
+        self.rest.iter().copied().chain(self.one).collect()
     }
 }
 
