@@ -141,6 +141,11 @@ impl<E: Copy> Queue<E> {
         Some((entry.at(), entry.event))
     }
 
+    /// The first event of the heap.
+    pub fn head(&self) -> Option<E> {
+        self.heap.peek().map(|entry| entry.event)
+    }
+
     /// Events that wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -35,7 +35,7 @@ const FAILED_STARTS_MAX: u32 = 3;
 pub struct Agent {
     slots: u32,
     jobs: SmallMap<JobId, Job, 1>,
-    leases: SmallMap<LeaseId, Lease, 2>,
+    leases: SmallMap<LeaseId, Lease, 1>,
     executors: SmallMap<ExecutorId, Executor, 1>,
     next_executor: ExecutorId,
     /// Jobs with tasks to claim, in the order in which they get slots.

@@ -177,6 +177,13 @@ impl Scheduler {
         })
     }
 
+    /// What a message of a worker about a lease will need, for a caller that can have memory brought closer before
+    /// the message is there. Nothing can be seen in it.
+    #[must_use]
+    pub fn memory_of(&self, worker: WorkerId, lease: LeaseId) -> (Option<&impl Sized>, Option<&impl Sized>) {
+        (self.fleet.get(worker), self.leases.get(lease))
+    }
+
     /// Tasks that a worker has and did not finish.
     #[must_use]
     pub fn worker_tasks(&self, worker: WorkerId) -> Option<u64> {

@@ -67,7 +67,7 @@ impl Cluster {
         let overdue = (!thread.held.is_empty()).then_some(thread.held_since + self.scenario.scheduling.hold);
         match poisoned {
             Some(_) => self.queue.push(ends, Event::Crash { thread: number, version }),
-            None => self.queue.push(ends, Event::Ran { thread: number, version }),
+            None => self.queue.push(ends, Event::Ran { worker, thread: number, version }),
         }
         if let Some(overdue) = overdue.filter(|&overdue| overdue < ends) {
             self.queue.push(overdue.max(now), Event::Overdue { thread: number, version });
@@ -96,7 +96,7 @@ impl Cluster {
         let worker = self.pages.get(thread.page).worker;
         let paused = self.machines.get(worker).paused_until;
         if paused > self.now {
-            self.queue.push(paused, Event::Ran { thread: number, version });
+            self.queue.push(paused, Event::Ran { worker, thread: number, version });
             return;
         }
         let Claimed { lease, range, busy } = thread.running;

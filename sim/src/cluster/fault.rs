@@ -260,7 +260,7 @@ impl Cluster {
                     let (ends, version) = (thread.ends, thread.version);
                     let event = match self.first_poisoned(job, self.threads.get(number).running.range) {
                         Some(_) => Event::Crash { thread: number, version },
-                        None => Event::Ran { thread: number, version },
+                        None => Event::Ran { worker, thread: number, version },
                     };
                     self.queue.push(ends, event);
                 }

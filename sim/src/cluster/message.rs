@@ -23,7 +23,7 @@ pub(super) enum Event {
     /// A message with bytes has passed a limited link.
     Passed { pipe: u32, version: u32 },
     /// A thread has run its claim.
-    Ran { thread: u32, version: u32 },
+    Ran { worker: u32, thread: u32, version: u32 },
     /// A thread has held results for as long as it may.
     Overdue { thread: u32, version: u32 },
     /// A thread runs into a task that ends its executor.

@@ -17,6 +17,7 @@ mod worker;
 use crate::digest::Digest;
 use crate::measure::{Measures, Point};
 use crate::outcome::{JobReport, Report};
+use crate::prefetch::prefetch;
 use crate::queue::Queue;
 use crate::random::Stream;
 use crate::scenario::Scenario;
@@ -148,6 +149,7 @@ impl Cluster {
             let state = self.state();
             self.measures.series.advance(at, state);
         }
+        self.look_ahead();
         self.now = at;
         self.events += 1;
         self.digest.add(at.0);
@@ -158,7 +160,7 @@ impl Cluster {
             Event::Up { message } => self.arrive_up(message),
             Event::Read { message } => self.read(message),
             Event::Passed { pipe, version } => self.passed(pipe, version),
-            Event::Ran { thread, version } => self.ran(thread, version),
+            Event::Ran { thread, version, .. } => self.ran(thread, version),
             Event::Overdue { thread, version } => self.overdue(thread, version),
             Event::Crash { thread, version } => self.poisoned(thread, version),
             Event::Wake { page, worker } => self.wake_up(page, worker),
@@ -172,6 +174,16 @@ impl Cluster {
         }
         if self.checked {
             self.coordinator.scheduler.check_invariants();
+        }
+    }
+
+    /// Has everything about the worker of the next event that is not near in time brought closer.
+    fn look_ahead(&self) {
+        if let Some(Event::Ran { worker, thread, .. }) = self.queue.head() {
+            prefetch(self.threads.get(thread));
+            prefetch(self.machines.get(worker));
+            prefetch(&self.machines.agents[worker as usize]);
+            prefetch(self.pages.get(self.threads.page_of(thread)));
         }
     }
 

@@ -94,6 +94,8 @@ impl Thread {
 #[derive(Debug)]
 pub(super) struct Threads {
     places: Vec<Thread>,
+    /// The page of each, side by side: looked up before the thread itself is there.
+    pages: Vec<u32>,
     /// First numbers of blocks that nobody uses, with their length.
     free: Vec<(u32, u32)>,
     claim: Span,
@@ -101,7 +103,7 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) fn new(claim: Span) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), claim }
+        Self { places: Vec::new(), pages: Vec::new(), free: Vec::new(), claim }
     }
 
     /// A block of threads for a page.
@@ -111,10 +113,13 @@ impl Threads {
             None => {
                 let first = self.places.len() as u32;
                 self.places.extend((0..count).map(|_| Thread::new(self.claim)));
+                self.pages.resize(self.places.len(), page);
                 first
             }
         };
-        for thread in &mut self.places[first as usize..(first + count) as usize] {
+        let block = first as usize..(first + count) as usize;
+        self.pages[block.clone()].fill(page);
+        for thread in &mut self.places[block] {
             thread.page = page;
         }
         first
@@ -126,6 +131,10 @@ impl Threads {
             *thread = Thread { version, ..Thread::new(self.claim) };
         }
         self.free.push((seats.start, seats.end - seats.start));
+    }
+
+    pub(super) fn page_of(&self, thread: u32) -> u32 {
+        self.pages[thread as usize]
     }
 
     pub(super) fn get(&self, thread: u32) -> &Thread {

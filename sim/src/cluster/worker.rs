@@ -6,6 +6,7 @@ use super::network::{MESSAGE_BYTES, Way};
 use super::page::Page;
 use super::thread::State;
 use super::{Cluster, scaled};
+use crate::prefetch::prefetch;
 use muster_core::agent::{ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::range::IndexRange;
