@@ -132,9 +132,15 @@ impl Cluster {
         let follows = follows || self.last_from == (worker, self.now);
         self.last_from = (worker, self.now);
         let results = match what {
-            FromWorker::Done { lease, range, .. } => self.machines.agents[worker as usize]
-                .job_of(lease)
-                .map_or(0, |job| range.len().saturating_mul(self.scenario.jobs[job.0 as usize].result_bytes)),
+            FromWorker::Done { lease, range, .. } => {
+                let (at_worker, at_lease) = self.coordinator.scheduler.memory_of(session, lease);
+                at_worker.into_iter().for_each(prefetch);
+                at_lease.into_iter().for_each(prefetch);
+                let job = self.machines.agents[worker as usize].job_of(lease);
+                job.map_or(0, |job| {
+                    range.len().saturating_mul(self.scenario.jobs[job.0 as usize].result_bytes)
+                })
+            }
             _ => 0,
         };
         let bytes = results + if follows { 0 } else { MESSAGE_BYTES };
