@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
-    fn wrong(result: Result<impl core::fmt::Debug, QuantityError>) -> String {
+    fn wrong(result: Result<impl fmt::Debug, QuantityError>) -> String {
         result.unwrap_err().to_string()
     }
 
