@@ -1,6 +1,26 @@
 //! What is to be simulated or emulated: workers, links, jobs, faults, policy. Checked once, when it is read; the
 //! types here hold nothing that cannot be run.
 
+mod cluster;
+mod error;
+mod faults;
+mod field;
+mod jobs;
+mod keys;
+mod nearest;
+mod overrides;
+mod policy;
+mod read;
+mod times;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Place, ScenarioError};
+pub use overrides::Override;
+pub use policy::check_policy;
+
 use muster_core::scheduler::JobSpec;
 use muster_core::time::Span;
 
@@ -178,7 +198,7 @@ pub enum TaskTime {
         /// The part of the tasks that take the other, 0..1.
         share: f64,
     },
-    /// Drawn with replacement from recorded times, at least one.
+    /// Drawn with replacement from recorded times, at least one, in order of their length.
     Recorded(std::sync::Arc<[Span]>),
 }
 
@@ -260,7 +280,7 @@ pub enum FaultKind {
     Straggler {
         /// Which.
         target: Target,
-        /// Tasks take so many times as long; above 1.
+        /// Tasks take so many times as long; at least 1.
         factor: f64,
     },
     /// Tasks end their executor whenever they run.

@@ -1,0 +1,124 @@
+//! Why a scenario cannot be run: one line each, with the place, the value and what to do.
+
+use super::nearest::suggestion;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    Line {
+        /// The file as it was named.
+        file: Arc<str>,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// On the command line.
+    Set {
+        /// The key of the override.
+        key: Arc<str>,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { file, line } => write!(f, "{file}:{line}"),
+            Self::Set { key } => write!(f, "--set {key}"),
+        }
+    }
+}
+
+/// Why a scenario cannot be read or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// A file cannot be opened or read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file is larger than any that a person or a recorder writes.
+    #[error("{}: is too large: at most {limit_bytes} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Not TOML.
+    #[error("{place}: not TOML: {reason}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// In the words of the TOML parser.
+        reason: String,
+    },
+    /// A key that means nothing where it stands.
+    #[error("{place}: unknown key {key:?} in {section}: {}", key_hint(key, *home, known))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// The table it is in.
+        section: &'static str,
+        /// The table where there is such a key.
+        home: Option<&'static str>,
+        /// The keys that this table has.
+        known: Vec<&'static str>,
+    },
+    /// A key that must be there.
+    #[error("{place}: {section} has no {key}: add {example}")]
+    Missing {
+        /// Where the table starts.
+        place: Place,
+        /// The key.
+        key: &'static str,
+        /// The table.
+        section: &'static str,
+        /// How it could read.
+        example: &'static str,
+    },
+    /// A value that cannot be run.
+    #[error("{place}: {key} = {value}{} {problem}", in_table(section))]
+    Value {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// The value as it was written.
+        value: String,
+        /// The table.
+        section: &'static str,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A table or list where there should be another kind of thing, or things that do not fit together.
+    #[error("{place}: {subject} {problem}")]
+    Structure {
+        /// Where.
+        place: Place,
+        /// What.
+        subject: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+}
+
+/// What stands outside of tables needs no more words.
+fn in_table(section: &str) -> String {
+    if section == super::keys::TOP.title { String::new() } else { format!(" in {section}") }
+}
+
+fn key_hint(key: &str, home: Option<&str>, known: &[&'static str]) -> String {
+    match home {
+        Some(home) => format!("it belongs in {home}"),
+        None => suggestion(key, "its keys are", known.iter().copied()),
+    }
+}
