@@ -11,6 +11,7 @@ mod nearest;
 mod overrides;
 mod policy;
 mod read;
+mod sweep;
 mod times;
 mod tree;
 
@@ -20,6 +21,7 @@ mod tests;
 pub use error::{Place, ScenarioError};
 pub use overrides::Override;
 pub use policy::check_policy;
+pub use sweep::{SWEEP_POINTS_MAX, SWEEP_VALUES_MAX, Sweep, SweepError, points};
 
 use muster_core::scheduler::JobSpec;
 use muster_core::time::Span;

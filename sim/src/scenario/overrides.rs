@@ -1,7 +1,7 @@
 //! Changes from the command line: `--set key=value`, and the points of a sweep.
 
 use super::error::{Place, ScenarioError};
-use super::keys::{self, Section};
+use super::keys::{self, Kind, Section};
 use super::nearest::{names_hint, suggestion};
 use super::tree::{Entry, Node, Value};
 use std::str::FromStr;
@@ -54,6 +54,15 @@ pub(super) fn apply(root: &mut Node, change: &Override) -> Result<(), ScenarioEr
         [_, ..] => change.in_table(root, &path),
         [] => Ok(()),
     }
+}
+
+/// What the values of a key are; none when its last part is no key of any table.
+pub(super) fn kind_of(key: &str) -> Option<Kind> {
+    let alias = ALIASES.iter().find(|(short, _)| *short == key).map(|(_, long)| long[1]);
+    let last = alias.unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
+    let in_params = key.split('.').any(|part| part == "params");
+    let mut keys = keys::SECTIONS.iter().flat_map(|section| section.keys);
+    keys.find(|(known, _)| *known == last && !in_params).map(|found| found.1)
 }
 
 /// The tables of which there are lists.
