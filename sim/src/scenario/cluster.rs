@@ -12,8 +12,6 @@ pub(super) const WORKERS_MAX: u32 = 10_000_000;
 const SLOTS_TOTAL_MAX: u64 = 100_000_000;
 /// Slots and cores of one worker, as of a real one.
 pub(super) const SLOTS_MAX: u32 = 4_096;
-/// Tables in one list.
-const TABLES_MAX: usize = 10_000;
 const SPEED: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 /// Measured for real workers: spawning an executor and loading its plugin takes 0.84 ms.
 const DEFAULT_EXECUTOR_START: Span = Span::from_millis(1);
@@ -22,13 +20,6 @@ const DEFAULT_PLUGIN_LOAD: Span = Span::ZERO;
 
 /// The names of the entries of a list: those they were given, or those of their places. No two are the same.
 pub(super) fn names(tables: &[Table<'_>]) -> Result<Vec<String>, ScenarioError> {
-    if let Some(table) = tables.get(TABLES_MAX) {
-        return Err(ScenarioError::Structure {
-            place: table.place.clone(),
-            subject: table.section.title.to_owned(),
-            problem: format!("is there too often: at most {TABLES_MAX} times"),
-        });
-    }
     let mut names = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
         let name = match table.get("name") {

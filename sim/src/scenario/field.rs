@@ -9,6 +9,9 @@ use muster_core::time::Span;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+/// Tables in one list.
+const TABLES_MAX: usize = 10_000;
+
 /// A table of which every key is known.
 pub(super) struct Table<'a> {
     pub section: &'static Section,
@@ -78,6 +81,11 @@ impl<'a> Table<'a> {
                 problem,
             });
         };
+        if let Some(item) = items.get(TABLES_MAX) {
+            let problem = format!("is there too often: at most {TABLES_MAX} times");
+            let (place, subject) = (item.place.clone(), section.title.to_owned());
+            return Err(ScenarioError::Structure { place, subject, problem });
+        }
         items.iter().map(|item| Table::open(item, section, key)).collect()
     }
 

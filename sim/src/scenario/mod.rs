@@ -16,6 +16,8 @@ mod times;
 mod tree;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::{Place, ScenarioError};
@@ -25,6 +27,9 @@ pub use sweep::{SWEEP_POINTS_MAX, SWEEP_VALUES_MAX, Sweep, SweepError, points};
 
 use muster_core::scheduler::JobSpec;
 use muster_core::time::Span;
+
+/// The JSON schema of scenario files, for editors: every key with its meaning, limits and default.
+pub const SCHEMA: &str = include_str!("../../scenario.schema.json");
 
 /// A cluster, what it is to do, and what goes wrong.
 #[derive(Clone, Debug, PartialEq)]
