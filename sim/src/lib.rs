@@ -4,9 +4,16 @@
 //! Nothing here reads a clock or starts a thread for one simulation, and everything random follows from the
 //! seed: the same scenario and seed give the same events to the last one.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cluster;
+pub mod digest;
+pub mod measure;
+pub mod outcome;
+mod prefetch;
+pub mod queue;
 pub mod random;
 pub mod scenario;
+mod scheduling;
 pub mod time_model;
