@@ -9,7 +9,7 @@ use divan::counter::ItemsCount;
 use muster_core::id::{JobId, LogPos, WorkerId};
 use muster_core::page::{LeaseEntry, LeaseFacts};
 use muster_core::range::{IndexRange, RangeSet};
-use muster_core::scheduler::{Chunking, Config, Grant, Input, JobSpec, Output, Scheduler};
+use muster_core::scheduler::{Chunking, Config, Grant, Input, JobSpec, Output, PolicySpec, Scheduler};
 use muster_core::time::{Span, Time};
 use std::collections::VecDeque;
 
@@ -49,8 +49,8 @@ fn run(config: Config, workers: u64, tasks: u64, task: Span) {
 #[divan::bench(args = [10, 1_000, 10_000], sample_count = 10)]
 fn single_tasks(bencher: Bencher<'_, '_>, workers: u64) {
     let tasks = 100_000;
-    let config =
-        Config { chunking: Chunking::Fixed(1), credit_tasks: 1, credit: Span::ZERO, ..Config::default() };
+    let policy = PolicySpec { chunking: Chunking::Fixed(1), ..PolicySpec::default() };
+    let config = Config { policy, credit_tasks: 1, credit: Span::ZERO, ..Config::default() };
     bencher
         .counter(ItemsCount::new(tasks))
         .bench(|| run(config.clone(), workers, tasks, Span::from_millis(1)));

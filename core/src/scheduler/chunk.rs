@@ -1,6 +1,5 @@
 //! How many tasks the next lease gets, and how long tasks take.
 
-use super::config::Chunking;
 use crate::page::LEASE_TASKS_MAX;
 use crate::time::Span;
 
@@ -40,41 +39,75 @@ impl Pace {
 }
 
 /// What the length of a lease depends on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlook {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
     /// Tasks of the job that nobody has.
-    pub(super) ready: u64,
+    pub ready: u64,
     /// Tasks of the job that ended.
-    pub(super) ended: u64,
+    pub ended: u64,
     /// Measured picoseconds per task.
-    pub(super) task_ps: Option<u64>,
+    pub task_ps: Option<u64>,
     /// Mean bytes of input per task.
-    pub(super) task_bytes: u64,
+    pub task_bytes: u64,
     /// Bytes one lease may carry.
-    pub(super) bytes_max: u64,
+    pub bytes_max: u64,
     /// Slots of the worker.
-    pub(super) slots: u64,
+    pub slots: u64,
     /// Slots of all workers.
-    pub(super) all_slots: u64,
+    pub all_slots: u64,
     /// The lease is a multiple of this.
-    pub(super) leaf: u64,
+    pub leaf: u64,
 }
 
-/// The length of the next lease: at least one task, at most what is ready.
-pub(super) fn lease_tasks(chunking: Chunking, outlook: &Outlook) -> u64 {
-    let wanted = match chunking {
-        Chunking::Fixed(tasks) => tasks,
-        Chunking::Adaptive { target } => {
-            let slots = outlook.slots;
-            let by_time = match outlook.task_ps {
-                Some(task_ps) => target.0.saturating_mul(1000).saturating_mul(slots) / task_ps,
-                None => UNKNOWN_TASKS_PER_SLOT.saturating_mul(slots),
-            };
-            let fair_half = outlook.ready.saturating_mul(slots).div_ceil(2 * outlook.all_slots.max(1));
-            let shown = GROWTH_MAX.saturating_mul(outlook.ended).max(UNKNOWN_TASKS_PER_SLOT);
-            by_time.min(fair_half).min(shown.saturating_mul(slots))
+/// The chunks of a job that were cut at the same time and not leased out yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// How many there are.
+    pub chunks: u64,
+    /// Tasks of each.
+    pub tasks: u64,
+}
+
+/// Guided self-scheduling: each slot of the worker takes its part of what the one before left, a P-th, rounded up.
+pub(super) fn guided(outlook: &Outlook) -> u64 {
+    let mut left = outlook.ready;
+    for _ in 0..outlook.slots {
+        left -= left.div_ceil(outlook.all_slots.max(1));
+        if left == 0 {
+            break;
         }
+    }
+    outlook.ready - left
+}
+
+/// Factoring: when a batch is used up, half of what is left is cut into one chunk per slot of all workers; a worker
+/// takes a chunk for each of its slots, as far as the batch goes.
+pub(super) fn factoring(outlook: &Outlook, batch: &mut Batch) -> u64 {
+    if batch.chunks == 0 {
+        let slots = outlook.all_slots.max(1);
+        *batch = Batch { chunks: slots, tasks: outlook.ready.div_ceil(slots.saturating_mul(2)) };
+    }
+    let chunks = outlook.slots.min(batch.chunks);
+    batch.chunks -= chunks;
+    chunks.saturating_mul(batch.tasks)
+}
+
+/// As many tasks as last for `target` on every slot of the worker, at most half of its part of what is left, and at
+/// most a multiple of what the job has shown.
+pub(super) fn adaptive(target: Span, outlook: &Outlook) -> u64 {
+    let slots = outlook.slots;
+    let by_time = match outlook.task_ps {
+        Some(task_ps) => target.0.saturating_mul(1000).saturating_mul(slots) / task_ps,
+        None => UNKNOWN_TASKS_PER_SLOT.saturating_mul(slots),
     };
+    let fair_half = outlook.ready.saturating_mul(slots).div_ceil(2 * outlook.all_slots.max(1));
+    let shown = GROWTH_MAX.saturating_mul(outlook.ended).max(UNKNOWN_TASKS_PER_SLOT);
+    by_time.min(fair_half).min(shown.saturating_mul(slots))
+}
+
+/// The length of a lease for which `wanted` tasks would be right: whole leaves, at least one task, at most what is
+/// ready and what one lease may have.
+pub(super) fn within_limits(wanted: u64, outlook: &Outlook) -> u64 {
     let carried = outlook.bytes_max.checked_div(outlook.task_bytes).unwrap_or(u64::MAX);
     let tasks = wanted.min(carried).clamp(1, LEASE_TASKS_MAX);
     // Whole leaves: a leaf that is cut has several partial results.
@@ -97,8 +130,28 @@ pub(super) fn estimate_ps(task_ps: Option<u64>, tasks: u64, slots: u64, credit: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
-    const ADAPTIVE: Chunking = Chunking::Adaptive { target: Span::from_millis(100) };
+    fn adaptive_tasks(outlook: &Outlook) -> u64 {
+        within_limits(adaptive(Span::from_millis(100), outlook), outlook)
+    }
+
+    /// The lengths of all leases of a job on workers of one slot, or as many as told.
+    fn lengths(
+        tasks: u64,
+        slots: u64,
+        all_slots: u64,
+        chunking: impl Fn(&Outlook, &mut Batch) -> u64,
+    ) -> Vec<u64> {
+        let (mut ready, mut batch, mut lengths) = (tasks, Batch::default(), Vec::new());
+        while ready > 0 {
+            let outlook = Outlook { ready, slots, all_slots, ..outlook(Span::from_micros(10)) };
+            let length = within_limits(chunking(&outlook, &mut batch), &outlook);
+            lengths.push(length);
+            ready -= length;
+        }
+        lengths
+    }
 
     fn outlook(task: Span) -> Outlook {
         Outlook {
@@ -116,41 +169,52 @@ mod tests {
     /// The lengths that issue 1 asks for: a lease lasts 100 ms on each slot.
     #[test]
     fn follows_the_task_time() {
-        assert_eq!(lease_tasks(ADAPTIVE, &outlook(Span::from_micros(1))), 200_000);
-        assert_eq!(lease_tasks(ADAPTIVE, &outlook(Span::from_millis(1))), 200);
-        assert_eq!(lease_tasks(ADAPTIVE, &outlook(Span::from_millis(1_000))), 1);
-        assert_eq!(lease_tasks(ADAPTIVE, &outlook(Span(1))), LEASE_TASKS_MAX);
+        assert_eq!(adaptive_tasks(&outlook(Span::from_micros(1))), 200_000);
+        assert_eq!(adaptive_tasks(&outlook(Span::from_millis(1))), 200);
+        assert_eq!(adaptive_tasks(&outlook(Span::from_millis(1_000))), 1);
+        assert_eq!(adaptive_tasks(&outlook(Span(1))), LEASE_TASKS_MAX);
     }
 
     #[test]
     fn halves_toward_the_end() {
-        let mut ready = 1_000;
-        let mut lengths = alloc::vec::Vec::new();
-        while ready > 0 {
-            let tasks = lease_tasks(ADAPTIVE, &Outlook { ready, slots: 1, ..outlook(Span::from_micros(10)) });
-            lengths.push(tasks);
-            ready -= tasks;
-        }
+        let lengths = lengths(1_000, 1, 4, |outlook, _| adaptive(Span::from_millis(100), outlook));
         assert_eq!(&lengths[..4], [125, 110, 96, 84]);
         assert!(lengths.windows(2).all(|pair| pair[0] >= pair[1]));
         assert_eq!(*lengths.last().unwrap(), 1);
     }
 
+    /// 100 tasks on 5 slots.
+    #[test]
+    fn guided_takes_a_part_of_what_is_left() {
+        let expected = [20, 16, 13, 11, 8, 7, 5, 4, 4, 3, 2, 2, 1, 1, 1, 1, 1];
+        assert_eq!(lengths(100, 1, 5, |outlook, _| guided(outlook)), expected);
+        // A worker of two slots takes what two workers of one slot would have taken.
+        assert_eq!(lengths(100, 2, 5, |outlook, _| guided(outlook))[..3], [36, 24, 15]);
+    }
+
+    /// 100 tasks on 4 slots.
+    #[test]
+    fn factoring_halves_in_batches() {
+        let expected: Vec<u64> = [13, 6, 3, 2, 1].into_iter().flat_map(|tasks| [tasks; 4]).collect();
+        assert_eq!(lengths(100, 1, 4, factoring), expected);
+        assert_eq!(lengths(100, 3, 4, factoring)[..4], [39, 13, 18, 6], "a batch has four chunks");
+    }
+
     #[test]
     fn grows_only_as_fast_as_tasks_end() {
         let fresh = Outlook { ended: 0, task_ps: None, ..outlook(Span(1)) };
-        assert_eq!(lease_tasks(ADAPTIVE, &fresh), 2 * UNKNOWN_TASKS_PER_SLOT);
+        assert_eq!(adaptive_tasks(&fresh), 2 * UNKNOWN_TASKS_PER_SLOT);
         let early = Outlook { ended: 4_096, ..outlook(Span(1)) };
-        assert_eq!(lease_tasks(ADAPTIVE, &early), 2 * GROWTH_MAX * 4_096);
+        assert_eq!(adaptive_tasks(&early), 2 * GROWTH_MAX * 4_096);
     }
 
     #[test]
     fn carries_bounded_input_and_whole_leaves() {
         let heavy = Outlook { task_bytes: 1 << 20, ..outlook(Span::from_micros(1)) };
-        assert_eq!(lease_tasks(ADAPTIVE, &heavy), 4);
+        assert_eq!(adaptive_tasks(&heavy), 4);
         let leaves = Outlook { leaf: 64, ..outlook(Span::from_millis(1)) };
-        assert_eq!(lease_tasks(ADAPTIVE, &leaves), 256);
-        assert_eq!(lease_tasks(Chunking::Fixed(1), &Outlook { ready: 3, leaf: 64, ..leaves }), 3);
+        assert_eq!(adaptive_tasks(&leaves), 256);
+        assert_eq!(within_limits(1, &Outlook { ready: 3, leaf: 64, ..leaves }), 3);
     }
 
     #[test]

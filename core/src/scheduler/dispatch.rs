@@ -6,6 +6,7 @@ use super::fleet::Change;
 use super::io::{Grant, GrantKind, Output};
 use super::job::Job;
 use super::lease::{Lease, Work};
+use super::policy::Rank;
 use super::reduction::Combination;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::range::RangeSet;
@@ -38,16 +39,19 @@ impl Scheduler {
             && (job.spec.oversubscribe || job.spec.shape.resolve(slots).slots() <= slots)
     }
 
-    /// The job whose turn it is on this worker: highest priority, then least served for its weight, then
-    /// oldest.
+    /// The job whose turn it is on this worker, of those that fit there.
     fn choose_job(&self, worker: WorkerId) -> Option<JobId> {
         let slots = self.fleet.get(worker)?.slots as u32;
-        self.ready
-            .iter()
-            .filter_map(|&id| Some((id, self.jobs.get(&id)?)))
-            .filter(|(_, job)| self.fits(job, worker, slots))
-            .min_by_key(|(id, job)| (core::cmp::Reverse(job.spec.priority), job.served_ns, *id))
-            .map(|(id, _)| id)
+        let mut best: Option<(Rank, JobId)> = None;
+        for &id in &self.ready {
+            let Some(job) = self.jobs.get(&id).filter(|job| self.fits(job, worker, slots)) else { continue };
+            let rank = self.policy.rank(self.turn, &job.candidate(id));
+            // They come oldest first.
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, id));
+            }
+        }
+        best.map(|(_, id)| id)
     }
 
     fn lease_out(&mut self, worker: WorkerId, id: JobId) {
@@ -64,7 +68,9 @@ impl Scheduler {
             all_slots,
             leaf: job.leaf(),
         };
-        let wanted = chunk::lease_tasks(self.config.chunking, &outlook);
+        self.turn += 1;
+        let wanted = self.policy.lease_tasks(&outlook, &mut job.batch);
+        let wanted = chunk::within_limits(wanted, &outlook);
         let (attempt, work) = if let Some((attempt, range)) = job.ready.take(wanted, job.leaf()) {
             job.leased += range.len();
             (attempt, Work::Run { outstanding: RangeSet::from(range) })

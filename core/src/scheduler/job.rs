@@ -1,10 +1,11 @@
 //! A job: which of its tasks may run, apart from who runs them.
 
-use super::chunk::Pace;
+use super::chunk::{Batch, Pace};
 use super::config::Config;
 use super::io::JobSpec;
+use super::policy::Candidate;
 use super::reduction::Reduction;
-use crate::id::WorkerId;
+use crate::id::{JobId, WorkerId};
 use crate::range::{IndexRange, RangeSet};
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,8 @@ pub(super) struct Job {
     /// Attempts charged to tasks that have not ended.
     pub(super) charged: BTreeMap<u64, u32>,
     pub(super) pace: Pace,
+    /// Chunks that the policy cut in advance.
+    pub(super) batch: Batch,
     /// Weighted thread time it was given, in nanoseconds: the job with the least goes next.
     pub(super) served_ns: u64,
     /// Workers that know of it.
@@ -49,11 +52,23 @@ impl Job {
             failed: RangeSet::new(),
             charged: BTreeMap::new(),
             pace: Pace::default(),
+            batch: Batch::default(),
             served_ns: 0,
             workers: BTreeSet::new(),
             banned: BTreeSet::new(),
             reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, config)),
             spec,
+        }
+    }
+
+    /// What a policy is told of it.
+    pub(super) fn candidate(&self, id: JobId) -> Candidate {
+        Candidate {
+            id,
+            priority: self.spec.priority,
+            weight: self.spec.weight.max(1),
+            served_ns: self.served_ns,
+            ready: self.ready.len(),
         }
     }
 

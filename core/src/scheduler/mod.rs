@@ -17,18 +17,22 @@ mod invariants;
 mod io;
 mod job;
 mod lease;
+mod policy;
 mod reduction;
 mod report;
 mod worker;
 
-pub use config::{Chunking, Config};
+pub use chunk::{Batch, Outlook};
+pub use config::Config;
 pub use io::{
     DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
 };
+pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Rank, Speculation};
 
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
 use crate::range::IndexRange;
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use fleet::Fleet;
 use job::Job;
@@ -39,6 +43,7 @@ use report::Results;
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
+    policy: Box<dyn Policy>,
     jobs: BTreeMap<JobId, Job>,
     /// Jobs that have something to lease out.
     ready: BTreeSet<JobId>,
@@ -52,6 +57,8 @@ pub struct Scheduler {
     balanced: bool,
     /// What the job served last had been given: newcomers start there.
     served_ns: u64,
+    /// Leases given so far.
+    turn: u64,
 }
 
 /// What a job looks like from outside.
@@ -79,8 +86,16 @@ impl Scheduler {
     /// A scheduler without jobs and workers. `next_pos` is the first free place in the log.
     #[must_use]
     pub fn new(config: Config, next_pos: LogPos) -> Self {
+        let policy = config.policy.build(config.seed);
+        Self::with_policy(config, next_pos, policy)
+    }
+
+    /// A scheduler that chooses as `policy` says; what `config` says of policies counts for nothing.
+    #[must_use]
+    pub fn with_policy(config: Config, next_pos: LogPos, policy: Box<dyn Policy>) -> Self {
         Self {
             config,
+            policy,
             jobs: BTreeMap::new(),
             ready: BTreeSet::new(),
             fleet: Fleet::default(),
@@ -90,6 +105,7 @@ impl Scheduler {
             next_check: None,
             balanced: true,
             served_ns: 0,
+            turn: 0,
         }
     }
 
