@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::terminal::{self, note};
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
+use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{Access, AccessFolder, Process, Target};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::io::IsTerminal as _;
@@ -151,10 +152,11 @@ pub struct InProcess {
 
 impl InProcess {
     /// Starts it behind a socket; with `state` it keeps what it is told.
-    pub async fn start(socket: &Path, state: Option<&Path>) -> Result<Self, Failure> {
+    pub async fn start(socket: &Path, state: Option<&Path>, policy: PolicySpec) -> Result<Self, Failure> {
         log("error");
         let runtime = coordinator_runtime()?;
-        let config = Config { state: state.map(Path::to_owned), ..Config::private(socket.to_owned()) };
+        let config =
+            Config { state: state.map(Path::to_owned), policy, ..Config::private(socket.to_owned()) };
         let started = runtime.spawn(Coordinator::start(config)).await;
         let ended =
             |error| Failure::new(Exit::Storage, format_args!("the coordinator ended at its start: {error}"));

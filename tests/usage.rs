@@ -144,6 +144,17 @@ fn durations_and_sizes_need_a_unit() {
     {
         refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
     }
+    for command in [&["run", &null][..], &["up"], &["coordinator", "start"]] {
+        for (value, words) in [
+            ("fiar", ["\"fiar\"", "did you mean fair?"]),
+            ("shortest", ["\"shortest\"", "fixed:N, guided, factoring or adaptive[:TIME]; speculation"]),
+            ("fifo+random", ["fifo and random", "same kind"]),
+            ("fixed:0", ["\"fixed:0\"", "from 1 to 16777215"]),
+            ("adaptive:9", ["\"adaptive:9\"", "1ms to 60s"]),
+        ] {
+            refused(&muster, &[command, &["--policy", value]].concat(), 2, &words);
+        }
+    }
     for (name, shown) in [("../x", "`../x`"), ("", "``"), ("a/b", "`a/b`"), ("a\nb", "`a\\nb`")] {
         refused(
             &muster,

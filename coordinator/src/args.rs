@@ -3,9 +3,14 @@
 use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
+use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{AccessFolder, FileError, is_host};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What `--policy` takes, for the help of every command that has it.
+pub const POLICY_HELP: &str = "How jobs and the lengths of leases are chosen: words joined by +, of fifo, fair, priority, random; \
+     fixed:N, guided, factoring, adaptive[:TIME]; speculation [default: fair+adaptive]";
 
 /// The flags as they were given.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,6 +51,10 @@ pub struct CoordinatorArgs {
     /// forgotten, and a job with more than this fails
     #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true)]
     pub results_memory: Option<u64>,
+
+    /// How the scheduler chooses
+    #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
+    pub policy: Option<PolicySpec>,
 }
 
 impl CoordinatorArgs {
@@ -77,6 +86,7 @@ impl CoordinatorArgs {
             lease: self.lease.unwrap_or(LEASE),
             feed_wait: FEED_WAIT,
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
+            policy: self.policy.unwrap_or_default(),
         })
     }
 }

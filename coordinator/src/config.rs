@@ -1,5 +1,6 @@
 //! What a coordinator is started with.
 
+use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Config {
     /// Results that jobs may leave in memory when there is no state folder: then the oldest ended jobs are forgotten,
     /// and a job that has more by itself fails.
     pub results_memory_bytes: u64,
+    /// How the scheduler chooses.
+    pub policy: PolicySpec,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             lease: LEASE,
             feed_wait: FEED_WAIT,
             results_memory_bytes: RESULTS_MEMORY_BYTES,
+            policy: PolicySpec::default(),
         }
     }
 }

@@ -193,6 +193,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         epoch: epoch.0,
         durable,
         http_address: http_addr.map(|address| address.to_string()).unwrap_or_default(),
+        policy: config.policy.to_string(),
     };
     let services = Services {
         worker_link: WorkerLinkService::new(shared.clone()),
@@ -232,6 +233,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         scheduler: scheduler::Config {
             lease,
+            policy: config.policy.clone(),
             combine_bytes_max: 2 * PARTIAL_MAX_BYTES as u64,
             ..scheduler::Config::default()
         },

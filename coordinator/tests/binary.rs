@@ -59,14 +59,16 @@ fn signal(program: &Program, signal: i32) {
 #[tokio::test]
 async fn starts_tells_how_to_join_and_ends_on_a_signal() {
     let folder = tempfile::tempdir().unwrap();
-    for (epoch, number) in [(1, libc::SIGTERM), (2, libc::SIGINT)] {
-        let mut program = Program::start(folder.path(), &["--http", "none", "--listen", "127.0.0.1:0"]);
+    for (epoch, number, policy) in [(1, libc::SIGTERM, "fair+guided"), (2, libc::SIGINT, "fifo+adaptive")] {
+        let flags = ["--http", "none", "--listen", "127.0.0.1:0", "--policy", policy];
+        let mut program = Program::start(folder.path(), &flags);
         let target = Target::parse(&program.line()).unwrap();
         assert!(matches!(target, Target::Tls { .. }));
         for target in [target, Target::Unix(folder.path().join("socket"))] {
             let mut cluster = ClusterClient::new(connect(&target).await.unwrap());
             let info = cluster.info(InfoRequest { protocol: 1 }).await.unwrap().into_inner();
             assert_eq!((info.epoch, info.durable, info.pid), (epoch, true, program.child.id()));
+            assert_eq!(info.policy, policy);
         }
         signal(&program, number);
         let (code, text) = program.end();
@@ -91,8 +93,11 @@ fn says_in_one_line_what_is_wrong() {
         assert!(text.starts_with("error: ") && text.contains(words), "{flags:?}: {text}");
         assert_eq!(text.lines().count(), 1, "{flags:?}: {text}");
     }
-    for (flag, value, words) in [("--lease", "10", "has no unit"), ("--listen", "nonsense", "not HOST:PORT")]
-    {
+    for (flag, value, words) in [
+        ("--lease", "10", "has no unit"),
+        ("--listen", "nonsense", "not HOST:PORT"),
+        ("--policy", "guided+fiar", "did you mean fair?"),
+    ] {
         let (found, text) = Program::start(folder.path(), &[flag, value]).end();
         assert_eq!(found, Some(2));
         assert!(text.contains(words) && text.contains(flag) && text.contains(value), "{text}");

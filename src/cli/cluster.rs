@@ -3,7 +3,8 @@
 use super::job::ViewArgs;
 use super::quantity;
 use clap::{Args, Subcommand};
-use muster_coordinator::args::parse_address;
+use muster_coordinator::args::{POLICY_HELP, parse_address};
+use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
 
 /// Which cluster a command talks to.
@@ -41,6 +42,8 @@ pub struct UpArgs {
     /// Address of the coordinator's /metrics and /healthz, or "none"; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     pub http: String,
+    #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
+    pub policy: Option<PolicySpec>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

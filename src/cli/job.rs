@@ -3,6 +3,8 @@
 use super::cluster::ClusterArg;
 use super::quantity;
 use clap::{Args, Subcommand, ValueEnum};
+use muster_coordinator::args::POLICY_HELP;
+use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,6 +102,8 @@ pub struct RunArgs {
     /// Keep the private cluster's jobs and results in this folder
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    #[arg(long, value_name = "POLICY", help = format!("Of the private cluster: {POLICY_HELP}"), allow_hyphen_values = true)]
+    pub policy: Option<PolicySpec>,
 }
 
 #[derive(Debug, Args)]

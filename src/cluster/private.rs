@@ -9,6 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::job::ShapePlan;
 use crate::service::InProcess;
 use crate::summary::workers_of_slots;
+use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{Target, connect};
 use std::ffi::OsString;
 use std::path::Path;
@@ -45,10 +46,15 @@ pub fn private_slots(shape: &ShapePlan, workers: u32) -> Result<u32, Failure> {
 
 impl Private {
     /// Starts a coordinator and `workers` workers of `slots` slots. With `state` its jobs and results outlive it.
-    pub async fn start(workers: u32, slots: u32, state: Option<&Path>) -> Result<Self, Failure> {
+    pub async fn start(
+        workers: u32,
+        slots: u32,
+        state: Option<&Path>,
+        policy: PolicySpec,
+    ) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
-        let coordinator = Some(InProcess::start(&socket, state).await?);
+        let coordinator = Some(InProcess::start(&socket, state, policy).await?);
         let orphans = Orphans::adopt();
         let mut processes =
             Processes { workers: Vec::new(), coordinator, orphans, folder, grace: STOP_GRACE };

@@ -10,6 +10,7 @@ use crate::job::worker_slots;
 use crate::plugin::{PluginFile, Project, build};
 use crate::summary::{bytes, number, pairs, seconds, shape};
 use crate::terminal::{self, note};
+use muster_core::scheduler::PolicySpec;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -57,7 +58,7 @@ async fn measure(
 ) -> Result<Overhead, Failure> {
     note("start: from nothing to the first result");
     let began = Instant::now();
-    let cluster = Private::start(args.workers, slots, None).await?;
+    let cluster = Private::start(args.workers, slots, None, PolicySpec::default()).await?;
     let measured = measure_on(&cluster, args, began, null, spin).await;
     cluster.stop().await;
     measured

@@ -1,7 +1,7 @@
 //! `muster run`: one job from start to end, on a cluster that is up or on one of its own.
 
 use super::push::{find_known, manifest, push};
-use super::worker::up_workers;
+use super::worker::{policy, up_workers};
 use crate::cli::{JobArgs, Model, RunArgs};
 use crate::cluster::{Choice, Private, Session, choose, private_folder, private_slots};
 use crate::exit::{Exit, Failure, Outcome};
@@ -172,7 +172,8 @@ async fn open_cluster(
         None => {
             let workers = private_workers(args);
             let slots = private_slots(&prepared.plan.shape, workers)?;
-            Cluster::Private(Box::new(Private::start(workers, slots, args.state.as_deref()).await?))
+            let policy = args.policy.clone().unwrap_or_default();
+            Cluster::Private(Box::new(Private::start(workers, slots, args.state.as_deref(), policy).await?))
         }
     };
     match &cluster {
@@ -247,10 +248,11 @@ fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Re
         return private_folder(state)
             .map_err(|error| Failure::io(Exit::Storage, "make folder", state, &error));
     };
-    let flag = match (args.workers, &args.state) {
-        (Some(_), _) => "-w",
-        (None, Some(_)) => "--state",
-        (None, None) => return Ok(()),
+    let flag = match (args.workers, &args.state, &args.policy) {
+        (Some(_), _, _) => "-w",
+        (None, Some(_), _) => "--state",
+        (None, None, Some(_)) => "--policy",
+        (None, None, None) => return Ok(()),
     };
     Err(Failure::usage(format_args!("{flag} is for a private cluster, and cluster {name} is in use"))
         .hint("leave it out, or use --cluster private"))
@@ -271,6 +273,7 @@ async fn explain_before(
         return Ok(());
     }
     let facts = Before {
+        policy: policy(&cluster.session().link).await?,
         plugin,
         cluster: &cluster.session().name,
         workers,

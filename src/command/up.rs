@@ -1,6 +1,6 @@
 //! `muster up` and `muster down`: a cluster on this machine in the background.
 
-use super::worker::{up_workers, workers};
+use super::worker::{policy, up_workers, workers};
 use crate::cli::{DownArgs, UpArgs};
 use crate::cluster::{Child, Record, Start, clients, gone, is_alive, private_folder, signal, socket_path};
 use crate::exit::{Exit, Failure, Outcome};
@@ -81,6 +81,12 @@ async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
             counted(args.workers, "worker", "workers")
         ));
     }
+    if let Some(asked) = &args.policy {
+        let there = policy(link).await?;
+        if there != asked.to_string() {
+            note(format_args!("note: its policy stays {there}; for {asked} stop it first: muster down"));
+        }
+    }
     describe(args, count, slots, pid, false)
 }
 
@@ -129,6 +135,9 @@ impl Started {
         }
         for folder in &args.plugins {
             arguments.extend(["--plugins".into(), folder.into()]);
+        }
+        if let Some(policy) = &args.policy {
+            arguments.extend(["--policy".into(), policy.to_string().into()]);
         }
         arguments.extend(["--listen".into(), "none".into(), "--http".into(), args.http.clone().into()]);
         let log = logs.join("coordinator.log");

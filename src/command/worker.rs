@@ -5,6 +5,7 @@ use crate::cluster::{Child, Start, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::summary::{Column, bytes, list, number};
 use crate::terminal::{self, note};
+use muster_proto::PROTOCOL_VERSION;
 use muster_proto::link::{AccessFolder, Link, connect_worker};
 use muster_proto::v1::{self, WorkerState};
 use std::ffi::OsString;
@@ -26,6 +27,14 @@ pub async fn up_workers(link: &Link) -> Result<(u32, u32), Failure> {
     let workers = workers(link, false).await?;
     let up = workers.iter().filter(|worker| worker.state() == WorkerState::Up);
     Ok(up.fold((0, 0), |(count, slots), worker| (count + 1, slots + worker.slots)))
+}
+
+/// How a cluster's scheduler chooses, in the words of `--policy`.
+pub async fn policy(link: &Link) -> Result<String, Failure> {
+    let reply = clients::cluster(link).info(v1::InfoRequest { protocol: PROTOCOL_VERSION }).await;
+    reply
+        .map(|reply| reply.into_inner().policy)
+        .map_err(|status| Failure::from_status("asking for the policy", &status))
 }
 
 /// The workers of a cluster; `all`: also those that left.

@@ -24,6 +24,7 @@ pub struct Before<'a> {
     pub shape: Shape,
     pub slots: u32,
     pub tasks: Option<u64>,
+    pub policy: String,
 }
 
 /// What will run where.
@@ -39,6 +40,7 @@ pub fn before(facts: &Before<'_>) -> String {
         ("slots", format!("{slots} in all")),
         ("tasks", facts.tasks.map_or_else(|| "as inputs come".to_owned(), number)),
         ("leases", leases.to_owned()),
+        ("policy", facts.policy.clone()),
     ])
 }
 

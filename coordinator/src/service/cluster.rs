@@ -18,6 +18,8 @@ pub struct About {
     pub durable: bool,
     /// Where its metrics are; empty for nowhere.
     pub http_address: String,
+    /// How its scheduler chooses, in words.
+    pub policy: String,
 }
 
 /// Serves what concerns the cluster as a whole.
@@ -58,6 +60,7 @@ impl Cluster for ClusterService {
             durable: self.about.durable,
             http_address: self.about.http_address.clone(),
             pid: std::process::id(),
+            policy: self.about.policy.clone(),
         }))
     }
 

@@ -640,6 +640,9 @@ pub struct InfoReply {
     pub http_address: ::prost::alloc::string::String,
     #[prost(uint32, tag = "9")]
     pub pid: u32,
+    /// of the scheduler, as for --policy
+    #[prost(string, tag = "10")]
+    pub policy: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerInfo {
