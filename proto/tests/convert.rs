@@ -245,6 +245,7 @@ fn leases_come_back_as_they_were() {
         range: IndexRange::new(100, 103),
         attempt: 2,
         kind: GrantKind::Run,
+        speculative: false,
     };
     let blocks = vec![Block { start: 4, size: 2 }, Block { start: 6, size: 2 }];
     let combine = |finish| Grant {

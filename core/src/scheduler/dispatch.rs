@@ -31,6 +31,7 @@ impl Scheduler {
             }
         }
         self.rebalance();
+        self.speculate();
     }
 
     /// Whether a worker is large enough for a job's executors and can run it as far as is known.
@@ -87,22 +88,24 @@ impl Scheduler {
         };
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
-        let newly = view.jobs.binary_search(&id).is_err();
-        if newly {
-            job.workers.insert(worker);
-        }
-        let shape = job.spec.shape.resolve(slots as u32);
-        if newly {
-            let leaf = job.reduction.as_ref().map(|reduction| reduction.leaf);
-            self.outputs.push_back(Output::Open { worker, job: id, shape, leaf });
-        }
         let lease =
             Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };
-        self.grant(lease, units);
+        self.introduce(worker, id);
+        self.grant(lease, units, false);
         self.settle(id);
     }
 
-    fn grant(&mut self, lease: Lease, units: u64) {
+    /// Tells a worker about a job that it does not know yet.
+    pub(super) fn introduce(&mut self, worker: WorkerId, id: JobId) {
+        let (Some(job), Some(view)) = (self.jobs.get_mut(&id), self.fleet.get(worker)) else { return };
+        if job.workers.insert(worker) {
+            let shape = job.spec.shape.resolve(view.slots as u32);
+            let leaf = job.reduction.as_ref().map(|reduction| reduction.leaf);
+            self.outputs.push_back(Output::Open { worker, job: id, shape, leaf });
+        }
+    }
+
+    pub(super) fn grant(&mut self, lease: Lease, units: u64, speculative: bool) -> LeaseId {
         let (worker, job, attempt, task_ps) = (lease.worker, lease.job, lease.attempt, lease.task_ps);
         let (range, kind) = match &lease.work {
             Work::Run { outstanding } => (outstanding.first().unwrap_or_default(), GrantKind::Run),
@@ -122,8 +125,10 @@ impl Scheduler {
             worker.learn(job);
         });
         self.fleet.load(worker, &self.config, Change::More(units), task_ps);
-        self.outputs
-            .push_back(Output::Grant { worker, grant: Grant { lease: id, job, range, attempt, kind } });
+        self.watch(id);
+        let grant = Grant { lease: id, job, range, attempt, kind, speculative };
+        self.outputs.push_back(Output::Grant { worker, grant });
+        id
     }
 
     /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing is
@@ -153,7 +158,9 @@ impl Scheduler {
                 let Some(lease) = self.leases.get(lease_id) else { continue };
                 let Some(outstanding) = lease.outstanding() else { continue };
                 let Some(job) = self.jobs.get(&lease.job) else { continue };
-                if lease.recalling || job.held || !self.fits(job, thief, slots) {
+                // What has a second lease is running.
+                let paired = self.stragglers.other(lease_id).is_some();
+                if lease.recalling || paired || job.held || !self.fits(job, thief, slots) {
                     continue;
                 }
                 let count = waiting.div_ceil(2).min(outstanding.len());

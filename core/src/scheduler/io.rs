@@ -245,6 +245,8 @@ pub struct Grant {
     pub attempt: u32,
     /// What to do with them.
     pub kind: GrantKind,
+    /// Another worker has these tasks already, and takes too long.
+    pub speculative: bool,
 }
 
 /// Why something a worker sent was dropped.
@@ -258,6 +260,8 @@ pub enum DropReason {
     UnknownWorker,
     /// A job with reduction got something that is not one aligned block.
     NotABlock,
+    /// The task failed for now, and another lease that is in force has it as well.
+    OtherLease,
 }
 
 impl DropReason {
@@ -269,6 +273,7 @@ impl DropReason {
             Self::NotOutstanding => "not_outstanding",
             Self::UnknownWorker => "unknown_worker",
             Self::NotABlock => "not_a_block",
+            Self::OtherLease => "other_lease",
         }
     }
 }
@@ -399,7 +404,7 @@ pub enum Output {
         /// Place in the log.
         pos: LogPos,
     },
-    /// Something a worker sent changed nothing: count it and drop its bytes.
+    /// Something a worker sent ended no task: count it and drop its bytes.
     Dropped {
         /// The worker that sent it.
         worker: WorkerId,

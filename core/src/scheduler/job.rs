@@ -17,7 +17,7 @@ pub(super) struct Job {
     pub(super) sealed: bool,
     pub(super) held: bool,
     pub(super) ready: Ready,
-    /// Tasks that are out on leases.
+    /// Tasks that are out on leases; those on two count once.
     pub(super) leased: u64,
     /// Tasks with a committed result.
     pub(super) committed: u64,
@@ -35,6 +35,8 @@ pub(super) struct Job {
     /// Workers that cannot run it.
     pub(super) banned: BTreeSet<WorkerId>,
     pub(super) reduction: Option<Reduction>,
+    /// Some of its tasks had two leases.
+    pub(super) speculated: bool,
 }
 
 impl Job {
@@ -57,6 +59,7 @@ impl Job {
             workers: BTreeSet::new(),
             banned: BTreeSet::new(),
             reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, config)),
+            speculated: false,
             spec,
         }
     }
@@ -75,6 +78,16 @@ impl Job {
     /// Every task it has got so far has ended.
     pub(super) fn tasks_ended(&self) -> bool {
         self.ready.len() == 0 && self.leased == 0
+    }
+
+    /// Takes tasks back from a lease, for this attempt; those that another lease has as well stay there.
+    pub(super) fn take_back(&mut self, attempt: u32, range: IndexRange, elsewhere: &RangeSet) {
+        let mut alone = RangeSet::from(range);
+        elsewhere.overlap(range).for_each(|shared| {
+            alone.remove(shared);
+        });
+        self.leased -= alone.len();
+        alone.iter().for_each(|range| self.ready.insert(attempt, range));
     }
 
     /// Nothing is left to do, now or later.

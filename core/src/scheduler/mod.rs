@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Which tasks may run (`job`) is kept apart from who runs them (`lease`, `fleet`). A task is at every moment
-//! ready, out on exactly one lease, committed, or failed for good; `check_invariants` says so.
+//! ready, out on one lease (or two, of which one is speculative), committed, or failed for good; `check_invariants`
+//! says so.
 
 mod chunk;
 mod config;
@@ -20,6 +21,7 @@ mod lease;
 mod policy;
 mod reduction;
 mod report;
+mod speculation;
 mod worker;
 
 pub use chunk::{Batch, Outlook};
@@ -31,13 +33,14 @@ pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Ra
 
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
 use crate::range::IndexRange;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use fleet::Fleet;
 use job::Job;
 use lease::{Leases, Work};
 use report::Results;
+use speculation::Stragglers;
 
 /// Decides which worker gets which tasks. One owner drives it; it keeps no clock and no task data.
 #[derive(Debug)]
@@ -59,6 +62,9 @@ pub struct Scheduler {
     served_ns: u64,
     /// Leases given so far.
     turn: u64,
+    stragglers: Stragglers,
+    /// The time of the last input.
+    now: Time,
 }
 
 /// What a job looks like from outside.
@@ -68,7 +74,7 @@ pub struct JobView {
     pub tasks: u64,
     /// Tasks that nobody has.
     pub ready: u64,
-    /// Tasks out on leases.
+    /// Tasks out on leases; those on two count once.
     pub leased: u64,
     /// Tasks with a committed result.
     pub committed: u64,
@@ -94,6 +100,7 @@ impl Scheduler {
     #[must_use]
     pub fn with_policy(config: Config, next_pos: LogPos, policy: Box<dyn Policy>) -> Self {
         Self {
+            stragglers: Stragglers::new(policy.patience(Span::ZERO)),
             config,
             policy,
             jobs: BTreeMap::new(),
@@ -106,6 +113,7 @@ impl Scheduler {
             balanced: true,
             served_ns: 0,
             turn: 0,
+            now: Time::ZERO,
         }
     }
 
@@ -133,6 +141,7 @@ impl Scheduler {
 
     /// Takes an input. Calling with something late, repeated or wrong is harmless.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = now;
         match input {
             Input::Joined { worker, slots } => self.on_joined(now, worker, slots),
             Input::Left { worker, reason: _ } => self.on_left(worker),
@@ -166,11 +175,14 @@ impl Scheduler {
     /// When [`Scheduler::handle_timeout`] should be called at the latest, and what for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        self.next_check.map(|time| (time, "a worker may have fallen silent"))
+        let silence = self.next_check.map(|time| (time, "a worker may have fallen silent"));
+        let straggler = self.next_look().map(|time| (time, "a lease may be out for too long"));
+        silence.into_iter().chain(straggler).min_by_key(|&(time, _)| time)
     }
 
     /// Does what is due; harmless when nothing is.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
         self.check_silence(now);
         self.dispatch();
     }
@@ -280,7 +292,8 @@ impl Scheduler {
     fn end(&mut self, id: JobId, outcome: Outcome) {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.ready.remove(&id);
-        let cancel = outcome != Outcome::Done;
+        // What second leases left running is of no use any more.
+        let cancel = outcome != Outcome::Done || job.speculated;
         for &worker in &job.workers {
             self.void_leases(worker, id);
             self.fleet.update(worker, &self.config, |worker| {

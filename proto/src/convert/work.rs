@@ -185,6 +185,7 @@ impl TryFrom<v1::Grant> for GrantIn {
             range: whole.range(),
             attempt: wire.attempt,
             kind: GrantKind::Combine { blocks, finish },
+            speculative: false,
         };
         Ok(Self { grant, inputs: Some(inputs) })
     }
@@ -203,7 +204,10 @@ fn run_grant(wire: v1::Grant) -> Result<GrantIn, ConvertError> {
         at_most("grants.inputs (bytes of one)", inputs.longest(), INPUT_MAX_BYTES as u32)?;
     }
     let (lease, job) = (LeaseId(wire.lease), JobId(wire.job));
-    Ok(GrantIn { grant: Grant { lease, job, range, attempt: wire.attempt, kind: GrantKind::Run }, inputs })
+    let (attempt, kind) = (wire.attempt, GrantKind::Run);
+    // A worker does the same with every lease.
+    let grant = Grant { lease, job, range, attempt, kind, speculative: false };
+    Ok(GrantIn { grant, inputs })
 }
 
 /// A lease for the wire, with the inputs of its tasks or the partial results of its blocks.
