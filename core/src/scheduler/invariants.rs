@@ -21,8 +21,13 @@ impl Scheduler {
             *tasks.entry(lease.worker).or_default() += lease.units();
             match &lease.work {
                 Work::Run { outstanding } => {
-                    *leased.entry(lease.job).or_default() += outstanding.len();
-                    ranges.entry(lease.job).or_default().extend(outstanding.iter());
+                    // What both leases of a pair have counts with the second.
+                    let mut own = outstanding.clone();
+                    if self.stragglers.other(id).is_some_and(|other| other > id) {
+                        self.held_elsewhere(id).iter().for_each(|shared| _ = own.remove(shared));
+                    }
+                    *leased.entry(lease.job).or_default() += own.len();
+                    ranges.entry(lease.job).or_default().extend(own.iter());
                 }
                 Work::Combine { .. } => *combining.entry(lease.job).or_default() += 1,
             }
@@ -52,6 +57,7 @@ impl Scheduler {
             assert!(job.workers.iter().all(|worker| self.fleet.get(*worker).is_some()));
         }
         self.fleet.check_invariants(&self.config);
+        self.check_pairs();
         assert!(self.next_check.is_some() || self.fleet.len() == 0, "nobody looks for silent workers");
     }
 }

@@ -141,14 +141,24 @@ impl Scheduler {
     ) {
         let range = IndexRange::from_count(index, 1);
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
+        let elsewhere = self.held_elsewhere(id).contains(index);
         let (Some(lease), Some(job)) = (self.leases.get_mut(id), self.jobs.get_mut(&job_id)) else { return };
         let attempt = lease.attempt;
+        let (owner, task_ps) = (lease.worker, lease.task_ps);
         let Work::Run { outstanding } = &mut lease.work else {
             self.on_combine_failed(id, job_id);
             return;
         };
         if outstanding.remove(range) == 0 {
             self.drop_range(worker, Some(job_id), range, DropReason::NotOutstanding);
+            return;
+        }
+        if elsewhere && class.retryable() {
+            // The other lease is its next try; what comes of that one is charged.
+            self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
+            self.drop_range(worker, Some(job_id), range, DropReason::OtherLease);
+            self.finish_lease(id);
+            self.settle(job_id);
             return;
         }
         job.leased -= 1;
@@ -163,7 +173,6 @@ impl Scheduler {
             job.charged.remove(&index);
             job.failed.insert(range);
         }
-        let (owner, task_ps) = (lease.worker, lease.task_ps);
         self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
         let pos = self.log();
         self.outputs.push_back(if again {
@@ -171,6 +180,7 @@ impl Scheduler {
         } else {
             Output::Fail { job: job_id, index, class, charged, pos }
         });
+        self.end_elsewhere(id, range);
         // How long a task runs that its executor did not survive is not known.
         if class != FailureClass::Crashed {
             self.measured(id, job_id, 1, busy);
@@ -197,6 +207,7 @@ impl Scheduler {
 
     pub(super) fn on_returned(&mut self, now: Time, worker: WorkerId, id: LeaseId, range: IndexRange) {
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
+        let elsewhere = self.held_elsewhere(id);
         let (Some(lease), Some(job)) = (self.leases.get_mut(id), self.jobs.get_mut(&job_id)) else { return };
         let (attempt, task_ps) = (lease.attempt, lease.task_ps);
         let Work::Run { outstanding } = &mut lease.work else {
@@ -211,8 +222,7 @@ impl Scheduler {
         let pieces: Vec<IndexRange> = outstanding.overlap(range).collect();
         let back: u64 = pieces.iter().map(|piece| piece.len()).sum();
         outstanding.remove(range);
-        pieces.into_iter().for_each(|piece| job.ready.insert(attempt, piece));
-        job.leased -= back;
+        pieces.into_iter().for_each(|piece| job.take_back(attempt, piece, &elsewhere));
         job.served_ns = job.served_ns.saturating_sub(weighted_ns(back, task_ps, job.spec.weight));
         self.fleet.load(worker, &self.config, Change::Less(back), task_ps);
         if let Some(lease) = self.leases.get_mut(id) {
@@ -246,6 +256,7 @@ impl Scheduler {
         self.fleet.load(lease.worker, &self.config, Change::Less(range.len()), lease.task_ps);
         let pos = self.log();
         self.outputs.push_back(Output::Commit { job: job_id, range, pos });
+        self.end_elsewhere(id, range);
     }
 
     /// Learns how long tasks take, and charges the job's share with what they took instead of the estimate.

@@ -93,6 +93,7 @@ impl Scheduler {
     /// Ends a lease; what was left of it is the caller's to account for. A combination comes back.
     pub(super) fn remove_lease(&mut self, id: LeaseId) -> Option<Combination> {
         let lease = self.leases.remove(id)?;
+        self.unwatch(id, lease.attempt);
         let units = lease.units();
         self.fleet.load(lease.worker, &self.config, Change::Less(units), lease.task_ps);
         let mut moved = None;
@@ -110,16 +111,16 @@ impl Scheduler {
         }
     }
 
-    /// Ends a lease; its unfinished tasks are ready for their next attempt.
+    /// Ends a lease; its unfinished tasks are ready for their next attempt, unless another lease has them.
     pub(super) fn put_back_lease(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get(id) else { return };
         let (job_id, attempt) = (lease.job, lease.attempt);
+        let elsewhere = self.held_elsewhere(id);
         let left: Vec<_> = lease.outstanding().into_iter().flat_map(|tasks| tasks.iter()).collect();
         let combination = self.remove_lease(id);
         let Some(job) = self.jobs.get_mut(&job_id) else { return };
         for range in left {
-            job.leased -= range.len();
-            job.ready.insert(attempt + 1, range);
+            job.take_back(attempt + 1, range, &elsewhere);
         }
         if let (Some(combination), Some(reduction)) = (combination, &mut job.reduction) {
             reduction.leased -= 1;
