@@ -1,7 +1,7 @@
 //! Scheduler and agents together, under random orders, losses, crashes and lies. After each step all
 //! invariants hold; when the faults stop, every task ends, once.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod value;
 mod world;
@@ -14,6 +14,8 @@ use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Loss, 
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use std::collections::{BTreeMap, VecDeque};
 use value::Partial;
 use world::{JOB, World};
@@ -33,6 +35,7 @@ enum Step {
     Restart,
     Join { slots: u32 },
     Wait,
+    Pause,
     Beat,
     Lie { at: usize, lease: u64, range: IndexRange, what: u8 },
     Extend { tasks: u64 },
@@ -59,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => at.clone().prop_map(|at| Step::Kill { at }),
         1 => (1..4u32).prop_map(|slots| Step::Join { slots }),
         1 => Just(Step::Wait),
+        4 => Just(Step::Pause),
         2 => Just(Step::Beat),
         3 => (at, 0..40u64, (0..250u64, 0..30u64), 0..4u8).prop_map(|(at, lease, (start, count), what)| {
             Step::Lie { at, lease, range: IndexRange::from_count(start, count), what }
@@ -113,6 +117,7 @@ fn take(world: &mut World, step: Step) {
             }
         }
         Step::Wait => world.wait(Span::from_millis(4_000)),
+        Step::Pause => world.wait(Span::from_millis(60)),
         Step::Beat => {
             let alive: Vec<WorkerId> = world.alive().map(|worker| worker.id).collect();
             alive.into_iter().for_each(|worker| world.tell(Input::Heartbeat { worker }));
@@ -137,8 +142,14 @@ fn take(world: &mut World, step: Step) {
     }
 }
 
-fn run(spec: JobSpec, workers: u32, slots: u32, steps: Vec<Step>) -> World {
-    run_in(World::new(workers, slots), spec, steps)
+fn policy() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "fair+adaptive",
+        "speculation",
+        "fifo+fixed:3+speculation",
+        "random+guided",
+        "random+factoring+speculation",
+    ])
 }
 
 fn run_in(mut world: World, spec: JobSpec, steps: Vec<Step>) -> World {
@@ -166,28 +177,51 @@ proptest! {
     #[test]
     fn every_task_of_a_closed_job_ends_once(
         tasks in 0..200u64, workers in 1..4u32, slots in 1..4u32, processes in prop::option::of(1..3u32),
-        steps in prop::collection::vec(step(), 0..400),
+        policy in policy(), steps in prop::collection::vec(step(), 0..400),
     ) {
         let shape = match processes {
             Some(processes) => ShapeRequest::Process { processes: Some(processes) },
             None => ShapeRequest::Thread { threads: None },
         };
         let spec = JobSpec { tasks, shape, oversubscribe: true, ..JobSpec::default() };
-        check_ended(&run(spec, workers, slots, steps), Some(tasks));
+        check_ended(&run_in(World::under(workers, slots, policy), spec, steps), Some(tasks));
     }
 
     #[test]
-    fn every_task_of_an_open_job_ends_once(steps in prop::collection::vec(step(), 0..400)) {
-        check_ended(&run(JobSpec { open: true, ..JobSpec::default() }, 2, 2, steps), None);
+    fn every_task_of_an_open_job_ends_once(policy in policy(), steps in prop::collection::vec(step(), 0..400)) {
+        let spec = JobSpec { open: true, ..JobSpec::default() };
+        check_ended(&run_in(World::under(2, 2, policy), spec, steps), None);
     }
 
     #[test]
-    fn a_reduction_ends_with_one_block_or_none(tasks in 0..150u64, steps in prop::collection::vec(step(), 0..400)) {
-        let world = run(JobSpec { tasks, reduce: true, ..JobSpec::default() }, 2, 2, steps);
+    fn a_reduction_ends_with_one_block_or_none(
+        tasks in 0..150u64, policy in policy(), steps in prop::collection::vec(step(), 0..400),
+    ) {
+        let spec = JobSpec { tasks, reduce: true, ..JobSpec::default() };
+        let world = run_in(World::under(2, 2, policy), spec, steps);
+        prop_assert_eq!(world.speculative, 0);
         check_ended(&world, Some(tasks));
         let expected = if world.failed.len() == tasks { vec![] } else { vec![(0, Block::root(tasks).size)] };
         prop_assert_eq!(world.blocks.into_iter().collect::<Vec<_>>(), expected);
     }
+}
+
+/// Random runs with speculation, always the same ones: second leases are given in them, and lost, repeated and late
+/// with all else.
+#[test]
+fn second_leases_are_given_in_random_runs() {
+    let mut runner = TestRunner::deterministic();
+    let (mut second, mut with) = (0, 0);
+    for _ in 0..300 {
+        let steps = prop::collection::vec(step(), 200..600).new_tree(&mut runner).unwrap().current();
+        let spec = JobSpec { tasks: 20, ..JobSpec::default() };
+        let world = run_in(World::under(3, 1, "fixed:1+speculation"), spec, steps);
+        check_ended(&world, Some(20));
+        second += world.speculative;
+        with += u64::from(world.speculative > 0);
+    }
+    println!("{second} second leases in {with} of 300 runs");
+    assert!(second >= 300 && with >= 100, "only {second} second leases in {with} runs");
 }
 
 /// Steps without lies: a worker that contradicts itself may say that a failed task is in a block.

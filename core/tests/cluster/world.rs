@@ -63,6 +63,8 @@ pub struct World {
     pub cut: u64,
     pub ended: BTreeMap<JobId, Outcome>,
     pub dropped: u64,
+    /// Second leases that were given.
+    pub speculative: u64,
     pub reduce: bool,
     pub leaf: Option<u64>,
     config: Config,
@@ -80,7 +82,15 @@ impl World {
     }
 
     pub fn with_leaves(workers: u32, slots: u32, leaves_max: u64) -> Self {
-        let config = Config { leaves_max, combine_bytes_max: COMBINE_BYTES_MAX, ..Config::default() };
+        Self::with_config(workers, slots, Config { leaves_max, ..Config::default() })
+    }
+
+    pub fn under(workers: u32, slots: u32, policy: &str) -> Self {
+        Self::with_config(workers, slots, Config { policy: policy.parse().unwrap(), ..Config::default() })
+    }
+
+    fn with_config(workers: u32, slots: u32, config: Config) -> Self {
+        let config = Config { combine_bytes_max: COMBINE_BYTES_MAX, ..config };
         let mut world = Self {
             now: Time::ZERO,
             scheduler: Scheduler::new(config.clone(), LogPos(1)),
@@ -92,6 +102,7 @@ impl World {
             cut: 0,
             ended: BTreeMap::new(),
             dropped: 0,
+            speculative: 0,
             reduce: false,
             leaf: None,
             config,
@@ -197,6 +208,10 @@ impl World {
     fn act(&mut self, output: Output) {
         if let Output::Open { leaf, .. } = output {
             self.leaf = leaf;
+        }
+        if let Output::Grant { grant, .. } = &output {
+            self.speculative += u64::from(grant.speculative);
+            assert!(!grant.speculative || grant.attempt > 1, "a second lease is no first attempt");
         }
         match output {
             Output::Open { worker, .. }
