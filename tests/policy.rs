@@ -4,7 +4,8 @@
 
 mod fixture;
 
-use fixture::{Muster, plugin};
+use fixture::{Muster, plugin, wait_until};
+use std::time::{Duration, Instant};
 
 /// pi(200,000), as every table of primes has it.
 const PRIMES: u64 = 17_984;
@@ -77,5 +78,30 @@ fn a_cluster_that_is_up_keeps_its_policy() {
     assert!(report.stderr.contains("priority+fixed:7"), "{}", report.stderr);
     assert_eq!(report.json()["leases"], 10);
     muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+}
+
+/// The time after which a silent worker is given up, and what it had goes to others.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// One of two workers stands still in the middle of a job. Its tasks get a second lease long before it is given up.
+#[test]
+fn second_leases_save_a_job_from_a_worker_that_stands_still() {
+    let muster = Muster::new();
+    let (sleep, began) = (plugin("sleep"), Instant::now());
+    let run = ["run", &sleep, "ms=40", "-n", "60", "-w", "2", "-t", "1", "--oversubscribe", "--json"];
+    let job = muster.start(&[&run[..], &["--policy", "fixed:1+speculation", "--out", "lines"]].concat());
+    let is_worker = |line: &String| line.contains("worker start --private") && line.contains("worker-2");
+    let worker = || muster.processes().into_iter().find(|(_, line)| is_worker(line)).map(|(pid, _)| pid);
+    let lines = muster.path("lines");
+    let has_begun = || std::fs::read(&lines).is_ok_and(|lines| lines.contains(&b'\n')) && worker().is_some();
+    assert!(wait_until(has_begun), "{:?}", muster.processes());
+    let worker = worker().unwrap();
+    muster.signal(worker, libc::SIGSTOP);
+    let report = job.finish().ok().json();
+    assert_eq!((&report["ok"], &report["failed"]), (&60.into(), &0.into()), "{report}");
+    assert!(began.elapsed() < LEASE, "it took {:?}", began.elapsed());
+    let lines = String::from_utf8(muster.read("lines")).unwrap();
+    assert_eq!(lines.lines().count(), 60, "each task has one result");
     muster.assert_no_process_left();
 }

@@ -41,6 +41,8 @@ pub const JOBS: &str = "muster_jobs";
 pub const REJECTED_MESSAGES_TOTAL: &str = "muster_rejected_messages_total";
 /// What workers reported too late, twice or for leases that are void, by reason.
 pub const DROPPED_REPORTS_TOTAL: &str = "muster_dropped_reports_total";
+/// Tasks that were leased to a second worker because the first took too long.
+pub const SPECULATIVE_TASKS_TOTAL: &str = "muster_speculative_tasks_total";
 /// This life of the coordinator.
 pub const EPOCH: &str = "muster_epoch";
 /// 1, with the version as a label.
@@ -117,6 +119,10 @@ fn describe() {
     describe_gauge!(JOBS, "Jobs that have not ended.");
     describe_counter!(REJECTED_MESSAGES_TOTAL, "Messages that were refused, by reason.");
     describe_counter!(DROPPED_REPORTS_TOTAL, "Late, repeated or void reports of workers, by reason.");
+    describe_counter!(
+        SPECULATIVE_TASKS_TOTAL,
+        "Tasks leased to a second worker because the first took too long."
+    );
     describe_gauge!(EPOCH, "This life of the coordinator.");
     describe_gauge!(BUILD_INFO, Unit::Count, "1, with the version as a label.");
 }
@@ -149,6 +155,7 @@ fn set(numbers: &Numbers, rejected: &Rejected) {
     for (reason, count) in rejected.counts() {
         counter!(REJECTED_MESSAGES_TOTAL, "reason" => reason).absolute(count);
     }
+    counter!(SPECULATIVE_TASKS_TOTAL).absolute(numbers.speculative_tasks);
     for (reason, count) in &numbers.dropped {
         counter!(DROPPED_REPORTS_TOTAL, "reason" => *reason).absolute(*count);
     }
@@ -182,7 +189,7 @@ mod tests {
 
     #[test]
     fn renders_every_family_once_with_help() {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers { speculative_tasks: 4, ..Numbers::default() };
         let mut plugin = PluginNumbers { ok: 7, ..PluginNumbers::default() };
         plugin.queue.record(Span::from_micros(3));
         plugin.queue.record(Span::from_millis(2_000_000));
@@ -205,6 +212,7 @@ mod tests {
             r#"muster_lease_tasks_bucket{le="16"} 2"#,
             "muster_lease_tasks_sum 9",
             r#"muster_rejected_messages_total{reason="stale"} 1"#,
+            "muster_speculative_tasks_total 4",
             "process_resident_memory_bytes",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");

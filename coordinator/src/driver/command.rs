@@ -150,6 +150,8 @@ pub struct Numbers {
     pub exits: BTreeMap<&'static str, u64>,
     /// What workers sent and was dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Tasks that were leased to a second worker because the first took too long.
+    pub speculative_tasks: u64,
     /// Lengths of leases.
     pub lease_tasks: Sketch,
     /// By plugin.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use muster_core::id::{JobId, WorkerId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::JobView;
+use muster_core::scheduler::{Grant, JobView};
 use muster_core::shape::Shape;
 use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
@@ -246,7 +246,8 @@ impl Job {
     }
 
     /// Counts a lease, and how long its tasks waited when it is their first.
-    pub fn count_leased(&mut self, range: IndexRange, attempt: u32, now: Time) {
+    pub fn count_leased(&mut self, grant: &Grant, now: Time) {
+        let range = grant.range;
         let numbers = &mut self.numbers;
         numbers.leases += 1;
         numbers.lease_tasks_max = numbers.lease_tasks_max.max(range.len());
@@ -255,8 +256,9 @@ impl Job {
             shortest => shortest.min(range.len()),
         };
         numbers.first_grant.get_or_insert(now);
-        if attempt > 1 {
-            numbers.retried += range.len();
+        if grant.attempt > 1 {
+            // A second lease is no other try: the first goes on.
+            numbers.retried += if grant.speculative { 0 } else { range.len() };
             return;
         }
         let mut at = range.start;

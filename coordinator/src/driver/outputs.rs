@@ -108,7 +108,10 @@ impl Driver {
         let Some(job) = self.jobs.get_mut(&grant.job) else { return };
         let (wire, rest) = match &grant.kind {
             GrantKind::Run => {
-                job.count_leased(grant.range, grant.attempt, now);
+                job.count_leased(grant, now);
+                if grant.speculative {
+                    self.totals.speculative_tasks += grant.range.len();
+                }
                 self.totals.lease_tasks.record(Span(grant.range.len()));
                 run_grant(job, grant)
             }
