@@ -67,7 +67,7 @@ fn orders(bencher: Bencher<'_, '_>, order: &str) {
 }
 
 /// One job, all of whose leases are as long as the policy says.
-#[divan::bench(args = ["fixed:100", "guided", "factoring", "adaptive"], sample_count = 10)]
+#[divan::bench(args = ["fixed:100", "fixed:100+speculation", "guided", "factoring", "adaptive"], sample_count = 10)]
 fn chunkings(bencher: Bencher<'_, '_>, chunking: &str) {
     measure(bencher, chunking, 1, 1_000_000);
 }

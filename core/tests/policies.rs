@@ -85,7 +85,7 @@ impl Site {
         // Who comes at the same time as a job comes before it.
         (0..self.workers.len()).for_each(|at| run.after(self.workers[at].joins, Event::Join(at)));
         (0..self.jobs.len()).for_each(|at| run.after(self.jobs[at].at, Event::Submit(at)));
-        run.to_the_end();
+        run.until_all_ended();
         run.ends.into_values().map(|end| end.0 as f64 / 1e6).collect()
     }
 
@@ -107,7 +107,7 @@ impl Run<'_> {
         self.events.insert((self.now + span, self.sequence), event);
     }
 
-    fn to_the_end(&mut self) {
+    fn until_all_ended(&mut self) {
         while self.ends.len() < self.site.jobs.len() {
             let next = self.events.first_key_value().map(|(&(time, _), _)| time);
             if let Some((time, _)) = self.scheduler.poll_timeout().filter(|&(time, _)| Some(time) < next) {

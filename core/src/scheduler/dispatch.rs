@@ -43,9 +43,14 @@ impl Scheduler {
     /// The job whose turn it is on this worker, of those that fit there.
     fn choose_job(&self, worker: WorkerId) -> Option<JobId> {
         let slots = self.fleet.get(worker)?.slots as u32;
+        let is_only = self.ready.len() == 1;
         let mut best: Option<(Rank, JobId)> = None;
         for &id in &self.ready {
             let Some(job) = self.jobs.get(&id).filter(|job| self.fits(job, worker, slots)) else { continue };
+            // The usual case needs no comparison.
+            if is_only {
+                return Some(id);
+            }
             let rank = self.policy.rank(self.turn, &job.candidate(id));
             // They come oldest first.
             if best.is_none_or(|(least, _)| rank < least) {
@@ -90,19 +95,9 @@ impl Scheduler {
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
         let lease =
             Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };
-        self.introduce(worker, id);
+        self.outputs.extend(job.introduce(id, worker, slots as u32));
         self.grant(lease, units, false);
         self.settle(id);
-    }
-
-    /// Tells a worker about a job that it does not know yet.
-    pub(super) fn introduce(&mut self, worker: WorkerId, id: JobId) {
-        let (Some(job), Some(view)) = (self.jobs.get_mut(&id), self.fleet.get(worker)) else { return };
-        if job.workers.insert(worker) {
-            let shape = job.spec.shape.resolve(view.slots as u32);
-            let leaf = job.reduction.as_ref().map(|reduction| reduction.leaf);
-            self.outputs.push_back(Output::Open { worker, job: id, shape, leaf });
-        }
     }
 
     pub(super) fn grant(&mut self, lease: Lease, units: u64, speculative: bool) -> LeaseId {

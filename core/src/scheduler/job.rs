@@ -2,7 +2,7 @@
 
 use super::chunk::{Batch, Pace};
 use super::config::Config;
-use super::io::JobSpec;
+use super::io::{JobSpec, Output};
 use super::policy::Candidate;
 use super::reduction::Reduction;
 use crate::id::{JobId, WorkerId};
@@ -78,6 +78,19 @@ impl Job {
     /// Every task it has got so far has ended.
     pub(super) fn tasks_ended(&self) -> bool {
         self.ready.len() == 0 && self.leased == 0
+    }
+
+    /// What a worker of so many slots is told before its first lease, if it does not know the job yet.
+    pub(super) fn introduce(&mut self, id: JobId, worker: WorkerId, slots: u32) -> Option<Output> {
+        self.workers.insert(worker).then(|| {
+            let shape = self.spec.shape.resolve(slots);
+            Output::Open {
+                worker,
+                job: id,
+                shape,
+                leaf: self.reduction.as_ref().map(|reduction| reduction.leaf),
+            }
+        })
     }
 
     /// Takes tasks back from a lease, for this attempt; those that another lease has as well stay there.

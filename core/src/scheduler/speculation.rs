@@ -139,7 +139,7 @@ impl Scheduler {
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), range.len(), slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(range.len(), task_ps, job.spec.weight));
         job.speculated = true;
-        self.introduce(worker, job_id);
+        self.outputs.extend(job.introduce(job_id, worker, slots as u32));
         let work = Work::Run { outstanding: RangeSet::from(range) };
         let second = Lease { job: job_id, worker, attempt, work, task_ps, recalling: false, place };
         let second = self.grant(second, range.len(), true);
