@@ -14,7 +14,7 @@ fn reference(workers: u32, tasks: u64) -> Scenario {
         seed: 42,
         until: Span(u64::MAX / 8),
         scheduling: Scheduling {
-            policy: "fifo+fixed:1".to_owned(),
+            policy: "fifo+fixed:1".parse().unwrap(),
             lease: Span::from_millis(10_000),
             credit_tasks: 1,
             credit: Span::ZERO,

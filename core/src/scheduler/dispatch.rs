@@ -95,7 +95,9 @@ impl Scheduler {
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
         let lease =
             Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };
-        self.outputs.extend(job.introduce(id, worker, slots as u32));
+        if !view.knows(id) {
+            self.outputs.extend(job.introduce(id, worker, slots as u32));
+        }
         self.grant(lease, units, false);
         self.settle(id);
     }
@@ -114,9 +116,11 @@ impl Scheduler {
                 (block.range(), GrantKind::Combine { blocks, finish: *finish })
             }
         };
+        let recallable = u32::from(lease.is_recallable());
         let id = self.leases.insert(lease);
         self.fleet.update(worker, &self.config, |worker| {
             worker.leases.push(id);
+            worker.recallable += recallable;
             worker.learn(job);
         });
         self.fleet.load(worker, &self.config, Change::More(units), task_ps);
@@ -129,7 +133,7 @@ impl Scheduler {
     /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing is
     /// ready.
     fn rebalance(&mut self) {
-        if self.balanced || !self.ready.is_empty() || !self.fleet.has_waiting() {
+        if self.balanced || !self.ready.is_empty() || !self.fleet.is_stocked() {
             return;
         }
         let Some(thief) = self.fleet.idle() else { return };
@@ -143,10 +147,15 @@ impl Scheduler {
     /// The lease whose unstarted tasks are worth the most elsewhere, and how many of them to ask for.
     fn best_recall(&self, thief: WorkerId) -> Option<(LeaseId, u64)> {
         let slots = self.fleet.get(thief)?.slots as u32;
+        // No task is worth more than one of the job with the longest.
+        let dearest = self.jobs.values().map(|job| job.pace.task_ps().unwrap_or(u64::MAX)).max()?;
         let mut best: Option<(u64, LeaseId, u64)> = None;
-        for (id, worker) in self.fleet.iter() {
-            let waiting = worker.waiting();
-            if waiting == 0 || id == thief {
+        for (id, worker) in self.fleet.stocked() {
+            let half = worker.waiting().div_ceil(2);
+            if best.is_some_and(|(most, ..)| half.saturating_mul(dearest) <= most) {
+                break;
+            }
+            if id == thief {
                 continue;
             }
             for &lease_id in &worker.leases {
@@ -158,7 +167,7 @@ impl Scheduler {
                 if lease.recalling || paired || job.held || !self.fits(job, thief, slots) {
                     continue;
                 }
-                let count = waiting.div_ceil(2).min(outstanding.len());
+                let count = half.min(outstanding.len());
                 let measured = job.pace.task_ps();
                 let gain_ps = count.saturating_mul(measured.unwrap_or(lease.task_ps));
                 if measured.is_some() && gain_ps < self.config.recall_gain.0.saturating_mul(1000) {
@@ -200,8 +209,20 @@ impl Scheduler {
         let Some(tail) = lease.tail() else { return };
         let leaf = self.jobs.get(&lease.job).map_or(1, Job::leaf);
         let whole = if leaf > 1 { count.div_ceil(leaf) * leaf + tail.end % leaf } else { count };
-        lease.recalling = true;
-        self.outputs.push_back(Output::Recall { worker: lease.worker, lease: id, count: whole });
+        let worker = lease.worker;
+        self.set_recalling(id, true);
+        self.outputs.push_back(Output::Recall { worker, lease: id, count: whole });
+    }
+
+    /// A lease is being called back, or may be again.
+    pub(super) fn set_recalling(&mut self, id: LeaseId, recalling: bool) {
+        let Some(lease) = self.leases.get_mut(id).filter(|lease| lease.recalling != recalling) else {
+            return;
+        };
+        lease.recalling = recalling;
+        self.fleet.update(lease.worker, &self.config, |worker| {
+            worker.recallable = if recalling { worker.recallable - 1 } else { worker.recallable + 1 };
+        });
     }
 }
 

@@ -25,7 +25,9 @@ pub(super) struct Worker {
     pub(super) jobs: SmallVec<[JobId; 2]>,
     /// Tasks it has and did not finish.
     pub(super) tasks: u64,
-    /// The time they will take on one slot, by the estimates of their leases.
+    /// Its leases whose unstarted tasks may be called back.
+    pub(super) recallable: u32,
+    /// The time its tasks will take on one slot, by the estimates of their leases.
     load_ps: u64,
     hungry_key: Option<u64>,
 }
@@ -42,6 +44,11 @@ impl Worker {
         }
     }
 
+    /// Whether it was told about a job.
+    pub(super) fn knows(&self, job: JobId) -> bool {
+        self.jobs.binary_search(&job).is_ok()
+    }
+
     /// It was told that a job is over.
     pub(super) fn unlearn(&mut self, job: JobId) {
         self.jobs.retain(|other| *other != job);
@@ -50,6 +57,11 @@ impl Worker {
     /// Tasks it has beyond those that can run now.
     pub(super) fn waiting(&self) -> u64 {
         self.tasks.saturating_sub(self.slots)
+    }
+
+    /// Tasks that may be called back from it, or none.
+    fn stock(&self) -> u64 {
+        if self.recallable > 0 { self.waiting() } else { 0 }
     }
 
     fn key(&self, config: &Config) -> Option<u64> {
@@ -65,8 +77,8 @@ pub(super) struct Fleet {
     workers: Workers,
     hungry: Hungry,
     slots: u64,
-    /// Workers that have more tasks than slots.
-    waiting: usize,
+    /// Workers that something may be called back from, by how many of their tasks wait.
+    stocked: BTreeSet<(u64, WorkerId)>,
 }
 
 impl Fleet {
@@ -81,6 +93,7 @@ impl Fleet {
             leases: SmallVec::new(),
             jobs: SmallVec::new(),
             tasks: 0,
+            recallable: 0,
             load_ps: 0,
             hungry_key: None,
         };
@@ -95,7 +108,7 @@ impl Fleet {
     pub(super) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
         let worker = self.workers.remove(id)?;
         self.slots -= worker.slots;
-        self.waiting -= usize::from(worker.waiting() > 0);
+        self.stocked.remove(&(worker.stock(), id));
         if let Some(key) = worker.hungry_key {
             self.hungry.remove((key, id));
         }
@@ -138,9 +151,14 @@ impl Fleet {
         self.workers.len
     }
 
-    /// Whether some worker has more tasks than slots.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.waiting > 0
+    /// Whether something may be called back from some worker.
+    pub(super) fn is_stocked(&self) -> bool {
+        !self.stocked.is_empty()
+    }
+
+    /// The workers that something may be called back from, those with the most waiting tasks first.
+    pub(super) fn stocked(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.stocked.iter().rev().filter_map(|&(_, id)| Some((id, self.workers.get(id)?)))
     }
 
     /// Slots of all workers.
@@ -151,9 +169,17 @@ impl Fleet {
     /// Changes a worker and files it anew.
     pub(super) fn update(&mut self, id: WorkerId, config: &Config, change: impl FnOnce(&mut Worker)) {
         let Some(worker) = self.workers.get_mut(id) else { return };
-        let waited = worker.waiting() > 0;
+        let before = worker.stock();
         change(worker);
-        self.waiting = self.waiting + usize::from(worker.waiting() > 0) - usize::from(waited);
+        let stock = worker.stock();
+        if stock != before {
+            if before > 0 {
+                self.stocked.remove(&(before, id));
+            }
+            if stock > 0 {
+                self.stocked.insert((stock, id));
+            }
+        }
         let key = worker.key(config);
         if key == worker.hungry_key {
             return;
@@ -201,8 +227,13 @@ impl Fleet {
 
     pub(super) fn check_invariants(&self, config: &Config) {
         assert_eq!(self.slots, self.workers.iter().map(|(_, worker)| worker.slots).sum::<u64>());
-        let waiting = self.workers.iter().filter(|(_, worker)| worker.waiting() > 0).count();
-        assert_eq!(self.waiting, waiting, "the number of workers with waiting tasks is stale");
+        let stocked: BTreeSet<_> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.stock() > 0)
+            .map(|(id, worker)| (worker.stock(), id))
+            .collect();
+        assert_eq!(stocked, self.stocked, "the order of workers to call back from is stale");
         let hungry: BTreeSet<_> =
             self.workers.iter().filter_map(|(id, worker)| Some((worker.key(config)?, id))).collect();
         assert_eq!(hungry, self.hungry.all(), "the order of hungry workers is stale");

@@ -33,6 +33,9 @@ impl Scheduler {
             }
         }
         for (id, worker) in self.fleet.iter() {
+            let recallable = worker.leases.iter().filter_map(|id| self.leases.get(*id));
+            let recallable = recallable.filter(|lease| lease.is_recallable()).count();
+            assert_eq!(worker.recallable as usize, recallable, "{id}: leases to call back from");
             assert_eq!(worker.tasks, tasks.get(&id).copied().unwrap_or(0), "{id}: tasks out on leases");
             assert!(worker.jobs.iter().all(|job| self.jobs[job].workers.contains(&id)));
         }

@@ -38,6 +38,11 @@ impl Lease {
         }
     }
 
+    /// Whether its unstarted tasks may be called back now.
+    pub(super) fn is_recallable(&self) -> bool {
+        !self.recalling && self.outstanding().is_some()
+    }
+
     pub(super) fn outstanding(&self) -> Option<&RangeSet> {
         match &self.work {
             Work::Run { outstanding } => Some(outstanding),

@@ -225,10 +225,8 @@ impl Scheduler {
         pieces.into_iter().for_each(|piece| job.take_back(attempt, piece, &elsewhere));
         job.served_ns = job.served_ns.saturating_sub(weighted_ns(back, task_ps, job.spec.weight));
         self.fleet.load(worker, &self.config, Change::Less(back), task_ps);
-        if let Some(lease) = self.leases.get_mut(id) {
-            // Nothing came back: asking the same lease again would find nothing either.
-            lease.recalling = back == 0;
-        }
+        // Nothing came back: asking the same lease again would find nothing either.
+        self.set_recalling(id, back == 0);
         self.finish_lease(id);
         self.settle(job_id);
     }

@@ -99,6 +99,7 @@ impl Scheduler {
         let mut moved = None;
         self.fleet.update(lease.worker, &self.config, |worker| {
             worker.leases.swap_remove(lease.place);
+            worker.recallable -= u32::from(lease.is_recallable());
             moved = worker.leases.get(lease.place).copied();
         });
         if let Some(other) = moved.and_then(|moved| self.leases.get_mut(moved)) {

@@ -9,7 +9,6 @@ mod jobs;
 mod keys;
 mod nearest;
 mod overrides;
-mod policy;
 mod read;
 mod sweep;
 mod times;
@@ -22,10 +21,9 @@ mod tests;
 
 pub use error::{Place, ScenarioError};
 pub use overrides::Override;
-pub use policy::check_policy;
 pub use sweep::{SWEEP_POINTS_MAX, SWEEP_VALUES_MAX, Sweep, SweepError, points};
 
-use muster_core::scheduler::JobSpec;
+use muster_core::scheduler::{JobSpec, PolicySpec};
 use muster_core::time::Span;
 
 /// The JSON schema of scenario files, for editors: every key with its meaning, limits and default.
@@ -57,8 +55,8 @@ pub struct Scenario {
 /// How tasks are handed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduling {
-    /// The policy in the words of `--policy`, checked.
-    pub policy: String,
+    /// Whose turn it is, how leases are cut, and whether tasks get a second one.
+    pub policy: PolicySpec,
     /// How long a lease holds without a sign of life.
     pub lease: Span,
     /// Tasks per slot that a worker may always have.

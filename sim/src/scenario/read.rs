@@ -4,10 +4,9 @@ use super::error::ScenarioError;
 use super::field::Table;
 use super::keys;
 use super::overrides::{self, Override};
-use super::policy::check_policy;
 use super::tree::Node;
 use super::{Coordinator, Scenario, Scheduling, cluster, faults, jobs};
-use muster_core::scheduler::Config;
+use muster_core::scheduler::{Config, PolicySpec};
 use muster_core::time::Span;
 use std::io::Read;
 use std::path::Path;
@@ -20,7 +19,6 @@ const SEED_MAX: u64 = i64::MAX as u64;
 const DEFAULT_SEED: u64 = 1;
 const DEFAULT_UNTIL: Span = Span(30 * 86_400 * 1_000_000_000);
 /// What the scheduler does when it is told nothing.
-const DEFAULT_POLICY: &str = "fair+adaptive";
 const DEFAULT_CLAIM: Span = Span::from_millis(1);
 const DEFAULT_HOLD: Span = Span::from_millis(100);
 /// Tasks and work that a slot may have waiting, at the most.
@@ -97,13 +95,10 @@ fn scheduling(top: &Table<'_>) -> Result<Scheduling, ScenarioError> {
     })
 }
 
-fn policy(top: &Table<'_>) -> Result<String, ScenarioError> {
-    let Some(field) = top.get("policy") else { return Ok(DEFAULT_POLICY.to_owned()) };
+fn policy(top: &Table<'_>) -> Result<PolicySpec, ScenarioError> {
+    let Some(field) = top.get("policy") else { return Ok(PolicySpec::default()) };
     let text = field.text()?;
-    match check_policy(&text) {
-        Ok(()) => Ok(text),
-        Err(problem) => Err(field.wrong(problem)),
-    }
+    text.parse().map_err(|error| field.wrong(format!("cannot be used: {error}")))
 }
 
 fn coordinator(top: &Table<'_>) -> Result<Coordinator, ScenarioError> {

@@ -1,4 +1,5 @@
 use super::*;
+use muster_core::scheduler::PolicySpec;
 use std::path::Path;
 
 const WORKERS: &str = "[[workers]]\ncount = 4\nslots = 2\n";
@@ -31,7 +32,7 @@ fn every_key_is_read() {
     assert_eq!((scenario.name.as_str(), scenario.seed), ("everything", 7));
     assert_eq!(scenario.until, Span::from_millis(86_400_000));
     let scheduling = Scheduling {
-        policy: "priority+adaptive:50ms+speculation".to_owned(),
+        policy: "priority+adaptive:50ms+speculation".parse().unwrap(),
         lease: Span::from_millis(20_000),
         credit_tasks: 3,
         credit: Span::from_millis(200),
@@ -125,7 +126,7 @@ fn what_is_left_out_has_defaults() {
     assert_eq!(scenario.until, Span(30 * 86_400 * 1_000_000_000));
     let config = muster_core::scheduler::Config::default();
     assert_eq!((scenario.scheduling.lease, scenario.scheduling.credit), (config.lease, config.credit));
-    assert_eq!(scenario.scheduling.policy, "fair+adaptive");
+    assert_eq!(scenario.scheduling.policy, PolicySpec::default());
     assert_eq!((scenario.workers[0].name.as_str(), scenario.workers[0].cores), ("workers", 2));
     assert_eq!((scenario.workers[0].speed, scenario.workers[0].link), (1.0, None));
     assert_eq!((scenario.jobs[0].name.as_str(), scenario.jobs[0].spec.max_attempts), ("job", 3));
@@ -187,7 +188,11 @@ fn unknown_keys_are_named_with_what_was_meant() {
 #[test]
 fn top_level_values_are_checked() {
     let cases = [
-        ("policy = \"fiffo\"", "policy = \"fiffo\" has the unknown word \"fiffo\": did you mean \"fifo\"?"),
+        (
+            "policy = \"fiffo\"",
+            "policy = \"fiffo\" cannot be used: no policy has the word \"fiffo\", did you mean fifo? Words, joined by +: \
+             fifo, fair, priority or random; fixed:N, guided, factoring or adaptive[:TIME]; speculation",
+        ),
         ("policy = 5", "policy = 5 is not text: write it in quotes, \"5\""),
         ("policy = \"\"", "policy = \"\" is empty: write something, or leave it out"),
         (
@@ -477,7 +482,7 @@ fn overrides_reach_every_kind_of_key() {
     assert_eq!(set("links.lan.latency=5ms").links[0].latency, Span::from_millis(5));
     assert_eq!(set("coordinator.commit=1ms").coordinator.commit, Span::from_millis(1));
     assert_eq!(set("seed=9").seed, 9);
-    assert_eq!(set("policy=fair").scheduling.policy, "fair");
+    assert_eq!(set("policy=fifo").scheduling.policy, "fifo".parse().unwrap());
     assert_eq!(set("name=5").name, "5");
     assert_eq!(set("jobs.0.time.exp=2s").jobs[0].time, TaskTime::Exp { mean: Span::from_millis(2_000) });
     assert_eq!(
