@@ -198,11 +198,10 @@ impl Cluster {
         if self.is_held_up(Way::Up, worker, Event::Up { message }) {
             return;
         }
-        let cost = self.cost(follows, bytes);
-        if cost == Span::ZERO {
+        let done = self.coordinate(self.cost(follows, bytes));
+        if done == self.now {
             return self.read(message);
         }
-        let done = self.coordinate(cost);
         self.queue.push_in(self.network.reading, done, Event::Read { message });
     }
 
@@ -355,8 +354,7 @@ impl Cluster {
     fn send_message(&mut self, worker: u32, session: WorkerId, what: ToWorker, bytes: u64) {
         let follows = self.coordinator.last_to == (worker, self.now);
         self.coordinator.last_to = (worker, self.now);
-        let cost = self.cost(follows, bytes);
-        let from = if cost == Span::ZERO { self.now } else { self.coordinate(cost) };
+        let from = self.coordinate(self.cost(follows, bytes));
         self.send_down(from, Down { worker, session, follows, bytes, what });
     }
 

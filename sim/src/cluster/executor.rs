@@ -65,6 +65,18 @@ impl Cluster {
         thread.ends = now + busy;
         let (version, ends) = (thread.version, thread.ends);
         let overdue = (!thread.held.is_empty()).then_some(thread.held_since + self.scenario.scheduling.hold);
+        if self.shares_cores(worker, job) {
+            let io = self.scenario.jobs[job as usize].io;
+            let waiting = scaled(busy, io);
+            let thread = self.threads.get_mut(number);
+            thread.computing = Span(busy.0 - waiting.0);
+            if waiting == Span::ZERO {
+                self.compute(number);
+            } else {
+                self.queue.push(now + waiting, Event::Waited { thread: number, version });
+            }
+            return true;
+        }
         match poisoned {
             Some(_) => self.queue.push(ends, Event::Crash { thread: number, version }),
             None => self.queue.push(ends, Event::Ran { worker, thread: number, version }),
@@ -73,6 +85,20 @@ impl Cluster {
             self.queue.push(overdue.max(now), Event::Overdue { thread: number, version });
         }
         true
+    }
+
+    /// A thread that shares cores has waited for what its tasks wait for.
+    pub(super) fn waited(&mut self, number: u32, version: u32) {
+        let thread = self.threads.get(number);
+        if thread.version != version || thread.state != State::Running {
+            return;
+        }
+        let paused = self.machines.get(self.pages.get(thread.page).worker).paused_until;
+        if paused > self.now {
+            self.queue.push(paused, Event::Waited { thread: number, version });
+        } else {
+            self.compute(number);
+        }
     }
 
     /// The thread time of tasks on a worker.
@@ -162,8 +188,14 @@ impl Cluster {
         self.measures.wasted += held_busy;
         thread.held.clear();
         thread.version = thread.version.wrapping_add(1);
-        if thread.state == State::Running {
+        if thread.is_busy() {
+            let was_computing = thread.state == State::Computing;
             thread.state = State::Idle;
+            let page = thread.page;
+            if was_computing {
+                self.stop_computing(self.pages.get(page).worker);
+            }
+            let thread = self.threads.get(number);
             self.measures.lost += 1;
             self.measures.wasted += self.now.since(thread.began);
             self.measures.busy += self.now.since(thread.began);
@@ -183,7 +215,7 @@ impl Cluster {
                 continue;
             }
             held.extend(thread.held.iter().map(|results| (results.lease, results.range)));
-            if thread.state == State::Running {
+            if thread.is_busy() {
                 let Claimed { lease, range, .. } = thread.running;
                 held.push((lease, range));
                 let at = if number == culprit { index } else { self.task_at(number) };

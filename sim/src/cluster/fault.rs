@@ -230,7 +230,7 @@ impl Cluster {
         let running: Vec<u32> = pages
             .iter()
             .flat_map(|&(_, page)| self.pages.get(page).seats())
-            .filter(|&thread| self.threads.get(thread).state == State::Running)
+            .filter(|&thread| self.threads.get(thread).is_busy())
             .collect();
         if running.is_empty() {
             return;
@@ -251,10 +251,11 @@ impl Cluster {
         let pages: Vec<u32> = machine.pages.iter().map(|&(_, page)| page).collect();
         for page in pages {
             let (job, seats) = (self.pages.get(page).job, self.pages.get(page).seats());
-            let waits = self.scenario.jobs[job as usize].io >= 1.0;
+            // What waits for something else than a core goes on; shared cores stand still by themselves.
+            let goes_on = self.scenario.jobs[job as usize].io >= 1.0 || self.shares_cores(worker, job);
             for number in seats {
                 let thread = self.threads.get_mut(number);
-                if thread.state == State::Running && !waits {
+                if thread.state == State::Running && !goes_on {
                     thread.version = thread.version.wrapping_add(1);
                     thread.ends = thread.ends + longer;
                     let (ends, version) = (thread.ends, thread.version);
@@ -267,6 +268,7 @@ impl Cluster {
             }
             self.queue.push(until, Event::Wake { page, worker });
         }
+        self.freeze_cores(worker, until);
     }
 
     fn cut(&mut self, worker: u32, direction: Direction, length: Span) {

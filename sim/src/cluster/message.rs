@@ -28,6 +28,10 @@ pub(super) enum Event {
     Overdue { thread: u32, version: u32 },
     /// A thread runs into a task that ends its executor.
     Crash { thread: u32, version: u32 },
+    /// A thread has waited long enough and computes now.
+    Waited { thread: u32, version: u32 },
+    /// A worker's computing threads share its cores: one of them is done.
+    Computed { worker: u32, version: u32 },
     /// A worker that stood still goes on.
     Wake { page: u32, worker: u32 },
     /// An executor is ready for its job.

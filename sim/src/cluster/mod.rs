@@ -4,6 +4,7 @@
 //! One thread runs one simulation. State lies in arrays by number; an event is a few words.
 
 mod coordinator;
+mod cores;
 mod executor;
 mod fault;
 mod machine;
@@ -22,6 +23,7 @@ use crate::queue::Queue;
 use crate::random::Stream;
 use crate::scenario::Scenario;
 use coordinator::Coordinator;
+use cores::Cores;
 use fault::Faults;
 use machine::Machines;
 use message::{Down, Event, Post, Up};
@@ -64,6 +66,8 @@ pub struct Cluster {
     /// The memory for what an agent says, lent to each in turn.
     said: VecDeque<agent::Output>,
     checked: bool,
+    /// The cores of workers that have more threads than cores, once they are used.
+    cores: BTreeMap<u32, Cores>,
     /// The random numbers of each job.
     streams: Vec<Stream>,
     /// What workers were told about a job's reduction when it was opened.
@@ -96,6 +100,7 @@ impl Cluster {
             said: VecDeque::new(),
             checked: false,
             streams: (0..scenario.jobs.len() as u64).map(|job| Stream::new(seed).split(job)).collect(),
+            cores: BTreeMap::new(),
             leaves: BTreeMap::new(),
             last_from: (u32::MAX, Time::ZERO),
             agent_inputs: 0,
@@ -163,6 +168,8 @@ impl Cluster {
             Event::Ran { thread, version, .. } => self.ran(thread, version),
             Event::Overdue { thread, version } => self.overdue(thread, version),
             Event::Crash { thread, version } => self.poisoned(thread, version),
+            Event::Waited { thread, version } => self.waited(thread, version),
+            Event::Computed { worker, version } => self.computed(worker, version),
             Event::Wake { page, worker } => self.wake_up(page, worker),
             Event::Ready { worker, life, executor } => self.ready(worker, life, executor),
             Event::AgentDue { worker } => self.agent_due(worker),

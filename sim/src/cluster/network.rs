@@ -1,5 +1,6 @@
-//! How long messages take. Latency and jitter per link; bandwidth shared max-min fair; the order of the messages of
-//! one connection is kept, as TCP does.
+//! How long messages take. Latency and jitter per link; bandwidth shared max-min fair. Connections are TCP's: what is
+//! lost or overtaken comes later, and what was sent after it waits, so the messages of one connection keep their order.
+//! Messages that arrive twice do so, which TCP would prevent: nothing may depend on that.
 
 use super::message::{Down, Event, Up};
 use super::pipe::Pipes;
@@ -10,6 +11,9 @@ use muster_core::time::{Span, Time};
 
 /// Bytes of a message beside inputs and results, roughly what its protobuf, gRPC and TCP heads take.
 pub(super) const MESSAGE_BYTES: u64 = 150;
+
+/// A packet that was lost is sent again after this long at the earliest: the least that Linux waits (TCP_RTO_MIN).
+const RETRANSMISSION_MIN: Span = Span::from_millis(200);
 
 /// To workers, or to the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,20 +139,18 @@ impl Cluster {
         self.network.drawn += 4;
         let [late, lost, twice, overtaken] =
             [0, 1, 2, 3].map(|number| stream.unit(self.network.drawn + number));
+        let mut at = from + delay.span() + Span((late * jitter.0 as f64) as u64);
         if lost < unreliable.drop {
             *self.measures.faults.entry("drop").or_default() += 1;
-            self.discard(event);
-            return;
+            at = at + RETRANSMISSION_MIN.max(Span(3 * delay.span().0));
         }
-        let mut at = from + delay.span() + Span((late * jitter.0 as f64) as u64);
         if overtaken < unreliable.reorder {
             *self.measures.faults.entry("reorder").or_default() += 1;
-            at = at + Span(2 * delay.span().0 + jitter.0 + 1);
-        } else {
-            let arrival = &mut self.machines.get_mut(worker).arrival[way as usize];
-            at = at.max(*arrival);
-            *arrival = at;
+            at = at + Span(delay.span().0 + jitter.0 + 1);
         }
+        let arrival = &mut self.machines.get_mut(worker).arrival[way as usize];
+        at = at.max(*arrival);
+        *arrival = at;
         self.queue.push(at, event);
         if twice < unreliable.duplicate {
             *self.measures.faults.entry("duplicate").or_default() += 1;
@@ -158,14 +160,6 @@ impl Cluster {
                 other => other,
             };
             self.queue.push(at + Span(1), again);
-        }
-    }
-
-    fn discard(&mut self, event: Event) {
-        match event {
-            Event::Down { message } => drop(self.down.take(message)),
-            Event::Up { message } => drop(self.up.take(message)),
-            _ => {}
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Thread {
     pub running: Claimed,
     pub began: Time,
     pub ends: Time,
+    /// What of its claim needs a core, when cores are shared.
+    pub computing: Span,
     /// Finished results that wait for others.
     pub held: Vec<Results>,
     pub held_since: Time,
@@ -37,8 +39,10 @@ pub(super) enum State {
     Starting,
     /// It has nothing to do.
     Idle,
-    /// It runs what it claimed.
+    /// It runs what it claimed, on a core of its own or waiting for something else than a core.
     Running,
+    /// It runs what it claimed and shares cores with others.
+    Computing,
 }
 
 /// Tasks that a thread took.
@@ -71,9 +75,20 @@ impl Thread {
             running: Claimed::default(),
             began: Time::ZERO,
             ends: Time::ZERO,
+            computing: Span::ZERO,
             held: Vec::new(),
             held_since: Time::ZERO,
         }
+    }
+
+    /// Whether it runs something.
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self.state, State::Running | State::Computing)
+    }
+
+    /// Whether it still computes what it computed at this version.
+    pub(super) fn is_computing(&self, version: u32) -> bool {
+        self.state == State::Computing && self.version == version
     }
 
     /// Adds results to those that wait; neighbours of the same lease are joined.

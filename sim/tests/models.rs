@@ -1,0 +1,174 @@
+//! What is modelled gives what theory says: cores, links, losses.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use muster_sim::cluster::Cluster;
+use muster_sim::outcome::Report;
+use muster_sim::scenario::Scenario;
+use std::path::Path;
+
+/// A scenario in which nothing costs time but what the text says.
+fn scenario(text: &str) -> Scenario {
+    let text = text.replace("[[workers]]", "[[workers]]\nexecutor_start = \"0s\"\nplugin_load = \"0s\"");
+    Scenario::parse(&text, "test.toml", Path::new(""), &[]).unwrap()
+}
+
+fn run_with(text: &str, seed: u64) -> Report {
+    let report = Cluster::new(scenario(text), seed).checked().run(|| false);
+    assert_eq!(report.unfinished(), 0, "{report:?}");
+    report
+}
+
+fn makespan(text: &str) -> f64 {
+    run_with(text, 1).makespan.as_secs_f64()
+}
+
+#[track_caller]
+fn near(found: f64, expected: f64, tolerance: f64) {
+    assert!((found - expected).abs() <= tolerance, "{found} instead of {expected}");
+}
+
+const ONE_BY_ONE: &str = "policy = \"fifo+fixed:1\"\ncredit_tasks = 1\ncredit = \"0s\"\n";
+
+#[test]
+fn equal_tasks_take_whole_rounds_and_two_trips_each() {
+    let text = "[[links]]\nname = \"lan\"\nlatency = \"5ms\"\n[[workers]]\ncount = 4\nslots = 3\nlink = \"lan\"\n\
+                [[jobs]]\ntasks = 120\ntime = { const = \"100ms\" }\n";
+    near(makespan(&format!("{ONE_BY_ONE}{text}")), 10.0 * 0.110, 1e-9);
+}
+
+#[test]
+fn waiting_tasks_need_no_round_trips() {
+    let text = "[[links]]\nname = \"lan\"\nlatency = \"5ms\"\n[[workers]]\ncount = 4\nlink = \"lan\"\n\
+                [[jobs]]\ntasks = 400\ntime = { const = \"10ms\" }\n";
+    // A tenth of the time of what goes one by one is lost; leases ahead lose only the first and last trip.
+    near(makespan(&format!("{ONE_BY_ONE}{text}")), 100.0 * 0.020, 1e-9);
+    near(makespan(text), 1.010, 0.025);
+}
+
+#[test]
+fn threads_share_cores() {
+    let workers = "[[workers]]\ncount = 1\nslots = 4\ncores = 2\n";
+    let job =
+        |rest: &str| format!("{ONE_BY_ONE}{workers}[[jobs]]\ntasks = 4\ntime = {{ const = \"1s\" }}\n{rest}");
+    near(makespan(&job("")), 2.0, 1e-6);
+    near(makespan(&job("io = 1.0\n")), 1.0, 1e-6);
+    near(makespan(&job("io = 0.5\n")), 1.5, 1e-6);
+}
+
+#[test]
+fn a_faster_core_helps_only_what_computes() {
+    let workers = "[[workers]]\ncount = 1\nspeed = 2.0\n";
+    let job = |io: f64| {
+        format!("{ONE_BY_ONE}{workers}[[jobs]]\ntasks = 10\ntime = {{ const = \"1s\" }}\nio = {io:?}\n")
+    };
+    near(makespan(&job(0.0)), 5.0, 1e-6);
+    near(makespan(&job(0.5)), 7.5, 1e-6);
+}
+
+#[test]
+fn workers_of_a_link_share_its_bandwidth() {
+    let rest = "[[workers]]\ncount = 2\nlink = \"lan\"\n\
+                [[jobs]]\ntasks = 2\ntime = { const = \"1s\" }\ninput_bytes = \"1MB\"\n";
+    let link =
+        |limits: &str| format!("{ONE_BY_ONE}[[links]]\nname = \"lan\"\nlatency = \"0s\"\n{limits}\n{rest}");
+    near(makespan(&link("bandwidth = \"1MB/s\"")), 3.0, 0.002);
+    near(makespan(&link("worker_bandwidth = \"250kB/s\"")), 5.0, 0.005);
+    near(makespan(&link("bandwidth = \"1MB/s\"\nworker_bandwidth = \"750kB/s\"")), 3.0, 0.002);
+}
+
+/// One link gives its worker 100 kB/s; what the coordinator can send beyond that goes to the other: 900 kB/s.
+#[test]
+fn the_coordinators_bandwidth_is_shared_max_min_fair() {
+    let text = format!(
+        "{ONE_BY_ONE}[coordinator]\nbandwidth = \"1MB/s\"\n\
+         [[links]]\nname = \"slow\"\nlatency = \"0s\"\nworker_bandwidth = \"100kB/s\"\n\
+         [[links]]\nname = \"fast\"\nlatency = \"0s\"\n\
+         [[workers]]\nname = \"a\"\ncount = 1\nlink = \"slow\"\n[[workers]]\nname = \"b\"\ncount = 1\nlink = \"fast\"\n\
+         [[jobs]]\ntasks = 11\ntime = {{ const = \"1us\" }}\ninput_bytes = \"900kB\"\n"
+    );
+    // In 9 s the slow one gets one input and the fast one nine; the eleventh then has the link for itself.
+    near(makespan(&text), 9.9, 0.05);
+}
+
+#[test]
+fn messages_queue_at_the_coordinator() {
+    let text = format!(
+        "{ONE_BY_ONE}[coordinator]\nper_message = \"1ms\"\n[[workers]]\ncount = 1000\n\
+         [[jobs]]\ntasks = 10000\ntime = {{ const = \"1s\" }}\n"
+    );
+    let report = Cluster::new(scenario(&text), 1).run(|| false);
+    assert_eq!(report.committed(), 10_000);
+    // Two messages a task, one after the other: the coordinator is the limit, not the workers.
+    near(report.makespan.as_secs_f64(), 21.0, 1.2);
+    assert!(report.coordinator_load() > 0.93, "{}", report.coordinator_load());
+    near(report.saturates_at().unwrap(), 500.0, 30.0);
+}
+
+/// The longest of n exponential times has the mean 1 + 1/2 + ... + 1/n.
+#[test]
+fn the_longest_of_many_exponential_tasks() {
+    let text =
+        format!("{ONE_BY_ONE}[[workers]]\ncount = 50\n[[jobs]]\ntasks = 50\ntime = {{ exp = \"1s\" }}\n");
+    let runs = 1_000;
+    let sum: f64 =
+        (0..runs).map(|seed| Cluster::new(scenario(&text), seed).run(|| false).makespan.as_secs_f64()).sum();
+    let expected: f64 = (1..=50).map(|n| 1.0 / f64::from(n)).sum();
+    // The standard deviation of the longest is about pi / sqrt(6) = 1.28; four standard errors.
+    near(sum / runs as f64, expected, 4.0 * 1.28 / (runs as f64).sqrt());
+}
+
+const SMALL: &str = "[[links]]\nname = \"lan\"\nlatency = \"2ms\"\njitter = \"1ms\"\n\
+                     [[workers]]\ncount = 8\nslots = 2\nlink = \"lan\"\n\
+                     [[jobs]]\ntasks = 2000\ntime = { exp = \"20ms\" }\n";
+
+#[test]
+fn everything_is_committed_once_whatever_goes_wrong() {
+    for (fault, expected) in [
+        ("kind = \"worker_crash\"\nevery = \"10s\"\nrestart = \"500ms\"\n", "worker_crash"),
+        ("kind = \"executor_crash\"\nevery = \"2s\"\n", "executor_crash"),
+        ("kind = \"coordinator_crash\"\nat = \"1s\"\nrestart = \"1s\"\n", "coordinator_crash"),
+        ("kind = \"pause\"\nat = \"1s\"\nlength = \"15s\"\ncount = 3\n", "pause"),
+        ("kind = \"partition\"\nat = \"1s\"\nlength = \"20s\"\ncount = 3\n", "partition"),
+        (
+            "kind = \"partition\"\nat = \"1s\"\nlength = \"20s\"\ncount = 3\ndirection = \"to_workers\"\n",
+            "partition",
+        ),
+        ("kind = \"straggler\"\nat = \"1s\"\nfactor = 10.0\ncount = 1\n", "straggler"),
+        ("kind = \"leave\"\nat = \"1s\"\ncount = 4\n", "leave"),
+        ("kind = \"join\"\nat = \"1s\"\ncount = 4\nworkers = \"workers\"\n", "join"),
+        ("kind = \"clock_drift\"\nat = \"1s\"\nppm = 100\n", "clock_drift"),
+    ] {
+        let report = run_with(&format!("{SMALL}[[faults]]\n{fault}"), 3);
+        assert_eq!(report.committed(), 2_000, "{fault}");
+        assert!(report.measures.faults[expected] > 0, "{fault} never struck");
+    }
+}
+
+#[test]
+fn unreliable_links_lose_nothing() {
+    let text =
+        SMALL.replace("jitter = \"1ms\"", "jitter = \"1ms\"\ndrop = 0.01\nduplicate = 0.02\nreorder = 0.02");
+    let report = run_with(&text, 5);
+    for kind in ["drop", "duplicate", "reorder"] {
+        assert!(report.measures.faults[kind] > 0, "{kind} never happened");
+    }
+    assert_eq!(report.committed(), 2_000);
+}
+
+#[test]
+fn poisoned_tasks_fail_and_the_others_do_not() {
+    let report = run_with(&format!("{SMALL}[[faults]]\nkind = \"poison\"\nshare = 0.002\n"), 4);
+    let failed: u64 = report.jobs.iter().map(|job| job.failed).sum();
+    assert!((1..30).contains(&failed), "{failed}");
+    assert_eq!(report.committed() + failed, 2_000);
+}
+
+#[test]
+fn the_same_seed_goes_the_same_way() {
+    let faults = "[[faults]]\nkind = \"worker_crash\"\nevery = \"2s\"\nrestart = \"1s\"\n";
+    let text = format!("{SMALL}{faults}");
+    let digest = |seed| run_with(&text, seed).digest;
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}
