@@ -20,7 +20,7 @@ pub const TASK_TIME_MAX: Span = Span(u64::MAX / 4);
 /// - uniform: `min + (max - min) u`.
 /// - exp: `-ln(1 - u) mean`.
 /// - lognormal: `median exp(sigma z)` with `z = sqrt(-2 ln(1 - u)) cos(2 pi v)` and v the second number there.
-/// - pareto: `min (1 - u)^(-1 / shape)`.
+/// - pareto: `min (1 - u)^(-1 / shape)`, as `min exp(-ln(1 - u) / shape)`.
 /// - bimodal: the long time when `u >= 1 - share`.
 /// - recorded: the time at place `floor(u n)` of n.
 #[inline]
@@ -39,7 +39,7 @@ pub fn sample(time: &TaskTime, stream: Stream, index: u64) -> Span {
             truncated(median.0 as f64 * libm::exp(sigma * normal))
         }
         TaskTime::Pareto { min, shape } => {
-            truncated(min.0 as f64 * libm::pow(1.0 - stream.unit(index), -1.0 / shape))
+            truncated(min.0 as f64 * libm::exp(-libm::log(1.0 - stream.unit(index)) / shape))
         }
         TaskTime::Bimodal { short, long, share } => {
             if stream.unit(index) >= 1.0 - share {
