@@ -1,5 +1,6 @@
 //! Why a scenario cannot be run: one line each, with the place, the value and what to do.
 
+use super::keys::TOP;
 use super::nearest::suggestion;
 use std::fmt;
 use std::path::PathBuf;
@@ -113,11 +114,12 @@ pub enum ScenarioError {
 
 /// What stands outside of tables needs no more words.
 fn in_table(section: &str) -> String {
-    if section == super::keys::TOP.title { String::new() } else { format!(" in {section}") }
+    if section == TOP.title { String::new() } else { format!(" in {section}") }
 }
 
 fn key_hint(key: &str, home: Option<&str>, known: &[&'static str]) -> String {
     match home {
+        Some(home) if home == TOP.title => "it belongs at the top, before the first [table]".to_owned(),
         Some(home) => format!("it belongs in {home}"),
         None => suggestion(key, "its keys are", known.iter().copied()),
     }

@@ -3,7 +3,7 @@
 use super::error::{Place, ScenarioError};
 use super::keys::{Kind, SECTIONS, Section};
 use super::nearest::{names_hint, nearest, suggestion};
-use super::tree::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value, shortened};
 use muster_core::quantity::{self, QuantityError};
 use muster_core::time::Span;
 use std::fmt::Display;
@@ -128,7 +128,7 @@ fn unknown_key(entry: &Entry, section: &'static Section) -> ScenarioError {
     };
     ScenarioError::UnknownKey {
         place: entry.place.clone(),
-        key: entry.key.clone(),
+        key: shortened(&entry.key),
         section: section.title,
         home,
         known,
@@ -159,11 +159,13 @@ impl<'a> Field<'a> {
     pub(super) fn text(&self) -> Result<String, ScenarioError> {
         let text = match (&self.node.value, &self.node.place) {
             (Value::Text(text), _) => text.clone(),
-            (_, Place::Set { .. }) => self.node.scalar().ok_or_else(|| self.wrong("is not text"))?,
+            (_, Place::Set { .. }) => {
+                self.node.scalar().ok_or_else(|| self.wrong("is not text: write it in quotes"))?
+            }
             (Value::Whole(text, _) | Value::Number(text, _), _) => {
                 return Err(self.wrong(format!("is not text: write it in quotes, {text:?}")));
             }
-            _ => return Err(self.wrong("is not text")),
+            _ => return Err(self.wrong("is not text: write it in quotes")),
         };
         const TEXT_CHARS_MAX: usize = 4096;
         if text.trim().is_empty() {
@@ -238,7 +240,7 @@ impl<'a> Field<'a> {
                 return Err(self.wrong(format!("is not a whole number: write {:.0}", number.round())));
             }
             Value::Number(_, number) => *number as i128,
-            _ => return Err(self.not_a_number("whole number")),
+            _ => return Err(self.not_a_number("whole number", "10")),
         };
         let (min, max): (i128, i128) = ((*range.start()).into(), (*range.end()).into());
         if number < min && number < 0 && min >= 0 {
@@ -257,14 +259,14 @@ impl<'a> Field<'a> {
         T::try_from(number).map_err(|_| self.wrong("is out of range"))
     }
 
-    fn not_a_number(&self, what: &str) -> ScenarioError {
+    fn not_a_number(&self, what: &str, example: &str) -> ScenarioError {
         let written = match &self.node.value {
             Value::Text(text) => Some(text.trim()).filter(|text| text.parse::<f64>().is_ok()),
             _ => None,
         };
         match written {
             Some(text) => self.wrong(format!("is text: write it without quotes, {text}")),
-            None => self.wrong(format!("is not a {what}")),
+            None => self.wrong(format!("is not a {what}: write it as in {example}")),
         }
     }
 
@@ -273,7 +275,7 @@ impl<'a> Field<'a> {
         let number = match &self.node.value {
             Value::Whole(_, number) => *number as f64,
             Value::Number(_, number) => *number,
-            _ => return Err(self.not_a_number("number")),
+            _ => return Err(self.not_a_number("number", "0.5")),
         };
         if !number.is_finite() {
             return Err(self.wrong("is not a finite number"));

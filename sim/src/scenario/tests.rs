@@ -179,6 +179,11 @@ fn unknown_keys_are_named_with_what_was_meant() {
         "3: unknown key \"latancy\" in [[links]]: did you mean \"latency\"?",
     );
     refused(
+        "[coordinator]\nseed = 1\n",
+        "",
+        "2: unknown key \"seed\" in [coordinator]: it belongs at the top, before the first [table]",
+    );
+    refused(
         "",
         "[coordinator]\nfoo = 1\n",
         "8: unknown key \"foo\" in [coordinator]: its keys are per_message, per_byte, commit, bandwidth",
@@ -505,14 +510,14 @@ fn overrides_create_what_is_not_there_yet_and_are_checked_alike() {
     assert_eq!((scenario.coordinator.bandwidth, scenario.workers[0].speed), (Some(1_000_000_000), 2.0));
     let cases = [
         ("workers=0", "count = 0 in [[workers]] is too small: at least 1"),
-        ("seed=x", "seed = \"x\" is not a whole number"),
+        ("seed=x", "seed = \"x\" is not a whole number: write it as in 10"),
         ("sed=7", "unknown key \"sed\" in the scenario: did you mean \"seed\"?"),
         ("until=5", "until = 5 has no unit: write \"5s\""),
         ("workers.cuont=5", "\"cuont\" is neither a key of [[workers]] (did you mean \"count\"?) nor a name"),
         ("workers.x.count=5", "\"x\" is no name in [[workers]]: there are workers"),
         ("workers.workers=5", "workers.workers is a table: say which key, as in workers.workers.count"),
         ("workers.5.count=5", "workers.5 is not there: workers has the places 0 to 0"),
-        ("workers.count.x=5", "count = {...} in [[workers]] is not a whole number"),
+        ("workers.count.x=5", "count = {...} in [[workers]] is not a whole number: write it as in 10"),
         ("jobs=5", "jobs is a list: say which key, as in jobs.tasks"),
         ("latency=5ms", "[[links]] is not in the scenario: there is nothing to change"),
         ("jobs.0.time.pareto.shape=2", "pareto of [[jobs]] has no min: add min = \"1s\""),

@@ -3,7 +3,7 @@
 use super::error::{Place, ScenarioError};
 use super::field::{Field, Table};
 use super::read::read_text;
-use super::tree::Value;
+use super::tree::{Value, shortened};
 use super::{TaskTime, keys};
 use muster_core::quantity::{self, QuantityError};
 use muster_core::time::Span;
@@ -194,7 +194,5 @@ fn seconds(cell: &str) -> Result<Span, String> {
 }
 
 fn shown(text: &str) -> String {
-    const SHOWN_CHARS_MAX: usize = 60;
-    let short: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-    format!("{short:?}")
+    format!("{:?}", shortened(text))
 }

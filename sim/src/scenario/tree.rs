@@ -36,7 +36,7 @@ pub(super) struct Entry {
 impl Node {
     /// Reads a whole file.
     pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Self, ScenarioError> {
-        let lines = Lines { text, file };
+        let lines = Lines::new(text, file);
         match DeTable::parse(text) {
             Ok(table) => Ok(Self {
                 place: lines.place(0),
@@ -61,7 +61,6 @@ impl Node {
 
     /// The value in messages.
     pub(super) fn shown(&self) -> String {
-        const SHOWN_CHARS_MAX: usize = 60;
         let text = match &self.value {
             Value::Text(text) => format!("{text:?}"),
             Value::Whole(text, _) | Value::Number(text, _) => text.clone(),
@@ -69,10 +68,7 @@ impl Node {
             Value::List(_) => "[...]".to_owned(),
             Value::Table(_) => "{...}".to_owned(),
         };
-        if text.chars().count() <= SHOWN_CHARS_MAX {
-            return text;
-        }
-        text.chars().take(SHOWN_CHARS_MAX).chain("...".chars()).collect()
+        shortened(&text)
     }
 
     /// The value without quotes, when it is a single one.
@@ -93,16 +89,29 @@ impl Node {
     }
 }
 
-/// Where lines start.
+/// What was written, or its start when that is long.
+pub(super) fn shortened(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 60;
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Where lines end.
 struct Lines<'a> {
-    text: &'a str,
+    ends: Vec<usize>,
     file: &'a Arc<str>,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn new(text: &str, file: &'a Arc<str>) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Self { ends, file }
+    }
+
     fn place(&self, offset: usize) -> Place {
-        let before = self.text.as_bytes().iter().take(offset);
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.ends.partition_point(|end| *end < offset);
         Place::Line { file: Arc::clone(self.file), line }
     }
 }
