@@ -82,6 +82,13 @@ impl World {
         self.pump();
     }
 
+    /// Lets some time go by.
+    fn wait(&mut self, span: Span) {
+        self.now = self.now + span;
+        self.scheduler.handle_timeout(self.now);
+        self.pump();
+    }
+
     fn pump(&mut self) {
         self.outputs.extend(std::iter::from_fn(|| self.scheduler.poll_output()));
         self.scheduler.check_invariants();
@@ -266,9 +273,7 @@ fn a_failure_for_good_ends_both_leases() {
 fn there_is_no_second_lease_unless_the_policy_says_so() {
     let quiet = |policy, spec| {
         let (mut world, _) = World::with_straggler(policy, spec);
-        world.now = world.now + Span::from_millis(5_000);
-        world.scheduler.handle_timeout(world.now);
-        world.pump();
+        world.wait(Span::from_millis(5_000));
         assert!(world.take_grants().is_empty());
         assert_eq!(world.scheduler.poll_timeout().unwrap().1, "a worker may have fallen silent");
     };
@@ -283,11 +288,53 @@ fn what_was_not_measured_is_not_late() {
     let mut world = World::new("fixed:1+speculation", tasks(2));
     let grants = world.take_grants();
     world.tell(Input::Joined { worker: WorkerId(3), slots: 1 });
-    world.now = world.now + Span::from_millis(5_000);
-    world.scheduler.handle_timeout(world.now);
-    world.pump();
+    world.wait(Span::from_millis(5_000));
     assert!(world.take_grants().is_empty());
     // Now it is known, and the other is late by far.
     world.done(QUICK, &grants[1].1);
     assert_eq!(world.take_grants()[0].1.range, IndexRange::new(0, 1));
+}
+
+/// Tasks that nobody has started are called back, not leased a second time.
+#[test]
+fn a_lease_of_more_tasks_than_may_run_is_left_to_recalls() {
+    let mut world = World::new("fixed:4+speculation", tasks(8));
+    let grants = world.take_grants();
+    let lease = grants[0].1.lease;
+    world.wait(Span(4 * TASK.0));
+    world.outputs.clear();
+    world.done(QUICK, &grants[1].1);
+    assert_eq!(world.take_said(), ["commit 4..8", "recall 2 from worker 1"]);
+    world.wait(Span(20 * TASK.0));
+    assert!(world.take_grants().is_empty());
+    world.tell(Input::Returned { worker: SLOW, lease, range: IndexRange::new(1, 4) });
+    let said = world.take_said();
+    assert_eq!(said, ["grant 1..4 to worker 2, attempt 1"]);
+}
+
+#[test]
+fn a_job_that_is_held_gets_no_second_lease() {
+    let (mut world, slow) = World::with_straggler("fixed:1+speculation", tasks(2));
+    world.tell(Input::Hold { job: JOB, held: true });
+    world.wait(Span(20 * TASK.0));
+    assert!(world.take_grants().is_empty());
+    world.tell(Input::Hold { job: JOB, held: false });
+    assert_eq!(world.take_grants()[0].1.range, slow.range);
+}
+
+#[test]
+fn the_lease_that_is_late_for_the_longest_time_comes_first() {
+    let mut world = World::new("fixed:1+speculation", tasks(5));
+    let first = world.take_grants();
+    world.wait(TASK);
+    first.iter().for_each(|(worker, grant)| world.done(*worker, grant));
+    let late = world.take_grants();
+    world.wait(Span::from_millis(10));
+    world.tell(Input::Joined { worker: WorkerId(3), slots: 1 });
+    let later = world.take_grants();
+    assert_eq!((late.len(), later.len()), (2, 1));
+    world.done(QUICK, &late[1].1);
+    world.wait(Span(20 * TASK.0));
+    let second = world.take_grants();
+    assert_eq!((second.len(), second[0].1.range), (1, late[0].1.range));
 }

@@ -117,7 +117,7 @@ fn take(world: &mut World, step: Step) {
             }
         }
         Step::Wait => world.wait(Span::from_millis(4_000)),
-        Step::Pause => world.wait(Span::from_millis(60)),
+        Step::Pause => world.wait(Span::from_millis(120)),
         Step::Beat => {
             let alive: Vec<WorkerId> = world.alive().map(|worker| worker.id).collect();
             alive.into_iter().for_each(|worker| world.tell(Input::Heartbeat { worker }));

@@ -80,7 +80,7 @@ impl Default for Chunking {
 
 impl Default for Speculation {
     fn default() -> Self {
-        Self { factor: 2, wait_min: Span::from_millis(50) }
+        Self { factor: 2, wait_min: Span::from_millis(100) }
     }
 }
 
