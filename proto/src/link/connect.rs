@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use rustls::Error as RustlsError;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -61,7 +62,7 @@ impl Interceptor for Bearer {
 /// # Errors
 /// What is wrong, after [`CONNECT_TIMEOUT`] at the latest.
 pub async fn connect(target: &Target) -> Result<Link, LinkError> {
-    connect_as(Role::Client, target).await
+    connect_as(Role::Client, target, Ok).await
 }
 
 /// Connects as [`connect`] does, for a process that will run what the coordinator sends: one of root trusts
@@ -70,22 +71,51 @@ pub async fn connect(target: &Target) -> Result<Link, LinkError> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_worker(target: &Target) -> Result<Link, LinkError> {
-    connect_as(Role::Worker, target).await
+    connect_worker_through(target, Ok).await
 }
 
-async fn connect_as(role: Role, target: &Target) -> Result<Link, LinkError> {
+/// Connects as [`connect_worker`] does, with something between HTTP/2 and the connection, which `wrap` makes.
+///
+/// # Errors
+/// As [`connect`], and those of `wrap`.
+pub async fn connect_worker_through<C>(
+    target: &Target,
+    wrap: impl FnOnce(Connection) -> io::Result<C>,
+) -> Result<Link, LinkError>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    connect_as(Role::Worker, target, wrap).await
+}
+
+async fn connect_as<C>(
+    role: Role,
+    target: &Target,
+    wrap: impl FnOnce(Connection) -> io::Result<C>,
+) -> Result<Link, LinkError>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     // Boxed: the handshakes' state would be part of every caller's future.
-    match timeout(CONNECT_TIMEOUT, Box::pin(open(role, target))).await {
+    match timeout(CONNECT_TIMEOUT, Box::pin(open(role, target, wrap))).await {
         Ok(link) => link,
         Err(_) => Err(LinkError::Timeout { target: target.to_string(), seconds: CONNECT_TIMEOUT.as_secs() }),
     }
 }
 
-async fn open(role: Role, target: &Target) -> Result<Link, LinkError> {
+async fn open<C>(
+    role: Role,
+    target: &Target,
+    wrap: impl FnOnce(Connection) -> io::Result<C>,
+) -> Result<Link, LinkError>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (connection, bearer) = match target {
         Target::Unix(path) => (open_unix(role, target, path).await?, Bearer::default()),
         Target::Tls { address, pin, token } => (open_tls(target, address, *pin).await?, Bearer::new(token)),
     };
+    let connection = wrap(connection).map_err(|error| refused(target, error))?;
     let link = InterceptedService::new(channel(target, connection).await?, bearer);
     greet(target, link.clone()).await?;
     Ok(link)
@@ -115,7 +145,10 @@ async fn open_tls(target: &Target, address: &str, pin: Pin) -> Result<Connection
 }
 
 /// HTTP/2 over the connection. The connector gives it away once, so a lost link stays lost.
-async fn channel(target: &Target, connection: Connection) -> Result<Channel, LinkError> {
+async fn channel<C>(target: &Target, connection: C) -> Result<Channel, LinkError>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut once = Some(TokioIo::new(connection));
     let connector = service_fn(move |_| {
         ready(once.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the link was lost")))

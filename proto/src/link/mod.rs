@@ -18,7 +18,7 @@ mod target;
 
 pub use access::{Access, AccessFolder};
 pub use ca::Authority;
-pub use connect::{Bearer, Link, connect, connect_worker};
+pub use connect::{Bearer, Link, connect, connect_worker, connect_worker_through};
 pub use connection::{Connection, Peer};
 pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
 pub use guard::Guard;

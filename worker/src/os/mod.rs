@@ -1,10 +1,11 @@
-//! The few Linux calls that the standard library has no safe name for: memfd and mapping, futex, pidfd,
+//! The few Linux calls that the standard library has no safe name for: memfd and mapping, futex, pidfd, timerfd,
 //! descriptors over sockets. Nothing else in the worker calls libc for these.
 
 pub mod futex;
 pub mod memory;
 pub mod process;
 pub mod socket;
+pub mod timer;
 
 use std::io;
 
