@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::cpus::usable_cpus;
+use crate::emulation::EmulationArgs;
 use crate::error::WorkerError;
 use clap::Args;
 use muster_proto::link::Target;
@@ -34,13 +35,16 @@ pub struct WorkerArgs {
     /// Belong to a private cluster: end when its coordinator is gone
     #[arg(long, hide = true)]
     pub private: bool,
+    /// How it is to seem
+    #[command(flatten)]
+    pub emulation: EmulationArgs,
 }
 
 impl WorkerArgs {
     /// The settings they ask for.
     ///
     /// # Errors
-    /// A join string, address or name that cannot be used.
+    /// A join string, address, name or emulation that cannot be used.
     pub fn into_config(self) -> Result<Config, WorkerError> {
         let place = self.join.or(self.connect).ok_or(WorkerError::NoCoordinator)?;
         let target = Target::parse(place.trim())?;
@@ -60,6 +64,7 @@ impl WorkerArgs {
             cache: self.cache.unwrap_or_else(Config::default_cache),
             http,
             private: self.private,
+            emulation: self.emulation.into_emulation()?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What a worker is told when it starts.
 
+use crate::emulation::Emulation;
 use muster_proto::link::Target;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// The worker belongs to a private cluster: it ends when its coordinator is gone.
     pub private: bool,
+    /// How it is to seem: slower, farther away, cut off.
+    pub emulation: Emulation,
 }
 
 impl Config {

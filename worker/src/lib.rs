@@ -21,6 +21,7 @@ mod spawner;
 
 mod agent;
 mod cache;
+pub mod emulation;
 mod http;
 mod metrics;
 mod process;

@@ -149,6 +149,7 @@ impl Driver {
             reduce_leaf: job.open.reduce_leaf.unwrap_or(0),
             result_bytes_max: job.open.result_max_bytes,
             max_attempts: job.open.max_attempts,
+            extra_millionths: self.config.emulation.speed.extra_millionths(),
         });
         executor.send(open.encode(), descriptors);
     }

@@ -211,7 +211,8 @@ impl Driver {
 
     fn connect(&self) {
         let (target, hello) = (self.config.target.clone(), self.hello.clone());
-        tokio::spawn(keep_connecting(target, hello, self.config.private, self.events.clone()));
+        let emulation = self.config.emulation.clone();
+        tokio::spawn(keep_connecting(target, emulation, hello, self.config.private, self.events.clone()));
     }
 
     fn on_connected(&mut self, new: Session, session: &mut Option<Session>) {
@@ -372,7 +373,7 @@ impl Driver {
             drop(outgoing);
             // The coordinator ends the stream when it has read the message.
             let read = async { while let Ok(Some(_)) = incoming.message().await {} };
-            let _ = timeout(GOODBYE_WAIT, read).await;
+            let _ = timeout(GOODBYE_WAIT + self.config.emulation.round_trip(), read).await;
         }
     }
 

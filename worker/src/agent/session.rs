@@ -1,11 +1,12 @@
 //! The link to the coordinator: opened, greeted, and opened again when it is lost.
 
 use super::event::{Event, Events};
+use crate::emulation::{Emulation, relay};
 use crate::error::WorkerError;
 use muster_core::id::Epoch;
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::{ConvertError, Welcome};
-use muster_proto::link::{Link, LinkError, Target, connect_worker};
+use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{FromWorker, ToWorker, WorkerHello, from_worker, to_worker};
 use std::time::Duration;
@@ -77,11 +78,17 @@ impl From<SessionError> for WorkerError {
 
 /// Connects, again and again with growing pauses, and hands the session or the final refusal to the driver.
 /// `once`: the first failure is final.
-pub(super) async fn keep_connecting(target: Target, hello: WorkerHello, once: bool, events: Events) {
+pub(super) async fn keep_connecting(
+    target: Target,
+    emulation: Emulation,
+    hello: WorkerHello,
+    once: bool,
+    events: Events,
+) {
     let mut pause = BACKOFF_MIN;
     let mut told = false;
     loop {
-        let error = match open(&target, hello.clone()).await {
+        let error = match open(&target, &emulation, hello.clone()).await {
             Ok(session) => return events.send(Event::Connected(Box::new(session))).await,
             Err(error) if once || error.is_final() => {
                 return events.send(Event::Refused(error.into())).await;
@@ -97,8 +104,12 @@ pub(super) async fn keep_connecting(target: Target, hello: WorkerHello, once: bo
     }
 }
 
-async fn open(target: &Target, hello: WorkerHello) -> Result<Session, SessionError> {
-    let link = connect_worker(target).await?;
+async fn open(target: &Target, emulation: &Emulation, hello: WorkerHello) -> Result<Session, SessionError> {
+    let link = if emulation.has_link() {
+        connect_worker_through(target, |connection| relay(connection, emulation)).await?
+    } else {
+        connect_worker(target).await?
+    };
     let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
     // There is room: the queue is new.
     let _ = outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Hello(hello)) });

@@ -5,6 +5,7 @@ use super::flush::FRAME_BYTES;
 use super::job::Shared;
 use super::tree::Tree;
 use crate::arena::{ArenaReader, RunInputs};
+use crate::emulation::Slowness;
 use crate::frame::{EntryUse, Failure};
 use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
@@ -29,6 +30,7 @@ pub(super) struct Runner<'a> {
     pub slot: Slot<'a>,
     arena: ArenaReader,
     out: OutBuffer,
+    slowness: Slowness,
 }
 
 /// What a piece of a claim came to.
@@ -50,7 +52,8 @@ impl<'a> Runner<'a> {
         slot.set_result_limit(shared.result_bytes_max());
         let out = OutBuffer { soft_max: RESULTS_BYTES_SOFT_MAX, ..OutBuffer::new() };
         let arena = ArenaReader::new(Arc::clone(&shared.arena));
-        Self { shared, ordinal: ordinal as usize, slot, arena, out }
+        let slowness = Slowness::new(shared.open.extra_millionths);
+        Self { shared, ordinal: ordinal as usize, slot, arena, out, slowness }
     }
 
     /// Runs a claim that began at `begun_ns`; says how long the plugin took.
@@ -67,7 +70,7 @@ impl<'a> Runner<'a> {
             let sample = at == claim.range.start;
             let end = if sample { at + 1 } else { claim.range.end };
             let step = self.step(claim, IndexRange::new(at, end), 0);
-            let now = monotonic_ns();
+            let now = self.slowed(from_ns);
             let mut held = self.shared.holdings.lock(self.ordinal);
             let done = match &step {
                 Step::Done(done) | Step::Failed(done, _) => *done,
@@ -92,6 +95,12 @@ impl<'a> Runner<'a> {
             from_ns = now;
         }
         monotonic_ns().saturating_sub(begun_ns)
+    }
+
+    /// The time after work that began at `from_ns`, once a slow worker would have done it.
+    fn slowed(&mut self, from_ns: u64) -> u64 {
+        let page = &self.shared.page;
+        self.slowness.stretch(from_ns, || page.is_cancelled())
     }
 
     /// Calls the plugin once for a part of a claim, the first task of which was tried `before` times here.
@@ -170,14 +179,14 @@ impl<'a> Runner<'a> {
                     self.shared.holdings.lock(self.ordinal).gather.retried += 1;
                 }
             }
-            let now = monotonic_ns();
+            let now = self.slowed(from_ns);
             if first {
                 self.shared.holdings.lock(self.ordinal).gather.run.record(Span(now - from_ns));
             }
             (from_ns, first) = (now, false);
         }
         let (partials, failures) = tree.finish(self);
-        let ended_ns = monotonic_ns();
+        let ended_ns = self.slowed(from_ns);
         let busy = ended_ns.saturating_sub(begun_ns);
         let tasks = claim.range.len().max(1);
         let mut held = self.shared.holdings.lock(self.ordinal);
@@ -203,7 +212,7 @@ impl<'a> Runner<'a> {
             Ok(bytes) => combine(self, bytes, facts.kind),
             Err(error) => Err(transient(format!("partial results cannot be read: {error}"))),
         };
-        let ended_ns = monotonic_ns();
+        let ended_ns = self.slowed(begun_ns);
         let busy = ended_ns.saturating_sub(begun_ns);
         let mut held = self.shared.holdings.lock(self.ordinal);
         match result {

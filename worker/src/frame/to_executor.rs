@@ -43,6 +43,8 @@ pub struct OpenJob {
     pub result_bytes_max: u64,
     /// Attempts at one task.
     pub max_attempts: u32,
+    /// What tasks are to take longer, in millionths of their time.
+    pub extra_millionths: u64,
 }
 
 const LOAD: u8 = 1;
@@ -71,6 +73,7 @@ impl ToExecutor {
                 frame.u64(open.reduce_leaf);
                 frame.u64(open.result_bytes_max);
                 frame.u32(open.max_attempts);
+                frame.u64(open.extra_millionths);
             }
             Self::Close { job } => {
                 frame.u8(CLOSE);
@@ -96,6 +99,7 @@ impl ToExecutor {
                 reduce_leaf: fields.u64("reduce_leaf")?,
                 result_bytes_max: fields.u64("result_bytes_max")?,
                 max_attempts: fields.u32("max_attempts")?,
+                extra_millionths: fields.u64("extra_millionths")?,
             }),
             CLOSE => Self::Close { job: fields.u64("job")? },
             STOP => Self::Stop,
