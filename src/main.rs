@@ -1,38 +1,7 @@
-//! The `muster` command: the only place that knows coordinator, worker and plugins alike.
-//!
-//! It parses, asks, shows and starts processes. It never schedules and never loads a plugin: those happen in the
-//! coordinator and in executors, also when they are this binary again.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
-mod cli;
-mod exit;
-mod terminal;
-
-mod bench;
-mod cluster;
-mod command;
-mod input;
-mod interrupt;
-mod job;
-mod output;
-mod plugin;
-mod service;
-mod summary;
+//! The binary of the `muster` command; see the library beside it.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    muster_worker::run_if_executor();
-    let outcome = match cli::parse(std::env::args_os()) {
-        Ok(Some(cli)) => command::execute(cli),
-        Ok(None) => Ok(exit::Exit::Ok),
-        Err(failure) => Err(failure),
-    };
-    let exit = outcome.unwrap_or_else(|failure| {
-        if failure.exit != exit::Exit::Ok {
-            terminal::note(&failure);
-        }
-        failure.exit
-    });
-    ExitCode::from(exit as u8)
+    muster::main()
 }
