@@ -6,11 +6,9 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::terminal::{self, note};
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
-use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{Access, AccessFolder, Process, Target};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -151,12 +149,10 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// Starts it behind a socket; with `state` it keeps what it is told.
-    pub async fn start(socket: &Path, state: Option<&Path>, policy: PolicySpec) -> Result<Self, Failure> {
+    /// Starts it.
+    pub async fn start(config: Config) -> Result<Self, Failure> {
         log("error");
         let runtime = coordinator_runtime()?;
-        let config =
-            Config { state: state.map(Path::to_owned), policy, ..Config::private(socket.to_owned()) };
         let started = runtime.spawn(Coordinator::start(config)).await;
         let ended =
             |error| Failure::new(Exit::Storage, format_args!("the coordinator ended at its start: {error}"));

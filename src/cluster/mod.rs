@@ -6,6 +6,7 @@ mod folder;
 mod orphans;
 mod private;
 mod process;
+mod processes;
 mod record;
 
 pub use choose::{Choice, Session, choose, is_alive, session};

@@ -4,22 +4,21 @@
 use super::choose::Session;
 use super::folder::TempFolder;
 use super::orphans::Orphans;
-use super::process::{Child, Start, readable};
+use super::process::{Child, Start};
+use super::processes::{Processes, has_ended};
 use crate::exit::{Exit, Failure};
 use crate::job::ShapePlan;
 use crate::service::InProcess;
 use crate::summary::workers_of_slots;
+use muster_coordinator::Config;
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{Target, connect};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a worker may take to end before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
-/// How long ended orphans may hold their place.
-const REAP_PAUSE: Duration = Duration::from_millis(250);
 
 /// A running private cluster. Must be started on the main thread: its workers die with the thread that
 /// started them.
@@ -27,15 +26,6 @@ pub struct Private {
     session: Session,
     slots: u32,
     processes: Processes,
-}
-
-/// What runs, and is ended when this is dropped.
-struct Processes {
-    workers: Vec<Child>,
-    coordinator: Option<InProcess>,
-    orphans: Orphans,
-    folder: TempFolder,
-    grace: Duration,
 }
 
 /// The slots of each worker of a private cluster.
@@ -54,7 +44,8 @@ impl Private {
     ) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
-        let coordinator = Some(InProcess::start(&socket, state, policy).await?);
+        let config = Config { state: state.map(Path::to_owned), policy, ..Config::private(socket.clone()) };
+        let coordinator = Some(InProcess::start(config).await?);
         let orphans = Orphans::adopt();
         let mut processes =
             Processes { workers: Vec::new(), coordinator, orphans, folder, grace: STOP_GRACE };
@@ -90,7 +81,7 @@ impl Private {
 
     /// The process ids of its workers.
     pub fn worker_ids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.processes.workers.iter().map(Child::id)
+        self.processes.worker_ids()
     }
 
     /// What it is, in a few words.
@@ -113,36 +104,16 @@ impl Private {
         };
         tokio::select! {
             () = ended => {}
-            () = self.reap_orphans() => {}
+            () = self.processes.reap_orphans() => {}
         }
         all_ended(workers.len(), workers.iter().find_map(Child::killed_by))
     }
 
-    /// Never comes back.
-    async fn reap_orphans(&self) {
-        let Ok(mut child_ended) = signal(SignalKind::child()) else { return std::future::pending().await };
-        loop {
-            child_ended.recv().await;
-            self.processes.orphans.reap(|pid| self.worker_ids().any(|worker| worker == pid));
-            // Many may end at the same time.
-            tokio::time::sleep(REAP_PAUSE).await;
-        }
-    }
-
     /// Ends it: first our own link, so that nobody waits for it, then the workers, then the coordinator.
     pub async fn stop(self) {
-        let Self { session, mut processes, .. } = self;
+        let Self { session, processes, .. } = self;
         drop(session);
-        processes.signal_workers();
-        for worker in &processes.workers {
-            // What takes longer is killed below.
-            let _ = tokio::time::timeout(processes.grace, has_ended(worker)).await;
-        }
-        processes.end_workers();
-        processes.orphans.end();
-        if let Some(coordinator) = processes.coordinator.take() {
-            coordinator.stop().await;
-        }
+        processes.stop().await;
     }
 }
 
@@ -156,37 +127,5 @@ fn all_ended(workers: usize, signal: Option<i32>) -> Failure {
             .hint("when nobody sent it, the system did because memory ran out; its log (dmesg) tells"),
         Some(signal) => failure(&format!(": signal {signal}")),
         None => failure("").hint("why is said above"),
-    }
-}
-
-/// Comes back when a worker has ended.
-async fn has_ended(worker: &Child) {
-    if let Ok(process) = worker.descriptor() {
-        readable(process).await;
-    }
-}
-
-impl Processes {
-    fn signal_workers(&mut self) {
-        let signal = if self.grace.is_zero() { libc::SIGKILL } else { libc::SIGTERM };
-        self.workers.iter_mut().for_each(|worker| worker.signal(signal));
-    }
-
-    fn end_workers(&mut self) {
-        self.workers.drain(..).for_each(|mut worker| worker.end(self.grace));
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        if !self.workers.is_empty() {
-            self.signal_workers();
-            self.end_workers();
-            self.orphans.end();
-        }
-        if let Some(coordinator) = self.coordinator.take() {
-            coordinator.abandon();
-        }
-        debug_assert!(self.folder.path().exists(), "the folder goes last");
     }
 }

@@ -3,7 +3,7 @@
 use super::{Cut, Emulation, LinkModel, Speed, Start};
 use crate::error::WorkerError;
 use clap::Args;
-use muster_core::quantity::{duration, size};
+use muster_core::quantity;
 use std::time::Duration;
 
 /// The longest latency with its jitter: a link must open within its time limit.
@@ -135,13 +135,12 @@ fn wrong(flag: &'static str, value: &str, wanted: &str) -> WorkerError {
 }
 
 fn latency(text: &str) -> Result<Duration, String> {
-    let latency = duration(text)?;
+    let latency = quantity::duration(text).map(Duration::from).map_err(|error| error.to_string())?;
     if latency <= LATENCY_MAX { Ok(latency) } else { Err("must be at most 2s".to_owned()) }
 }
 
 fn bandwidth(text: &str) -> Result<u64, String> {
-    let per_second = text.strip_suffix("/s").ok_or("SIZE/s is wanted, for example 10MB/s")?;
-    let bytes = size(per_second)?;
+    let bytes = quantity::rate(text).map_err(|error| error.to_string())?;
     if bytes >= BANDWIDTH_MIN { Ok(bytes) } else { Err("must be at least 1kB/s".to_owned()) }
 }
 

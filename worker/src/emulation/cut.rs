@@ -55,7 +55,8 @@ impl FromStr for Cut {
         };
         let (at, length) =
             times.split_once('+').ok_or("AT+LENGTH is wanted, for example 500ms+2s:to-worker".to_owned())?;
-        let time = |text: &str| duration(text).map_err(|error| format!("{text:?} {error}"));
+        let time =
+            |text: &str| duration(text).map(Duration::from).map_err(|error| format!("{text:?} {error}"));
         let (at, length) = (time(at)?, time(length)?);
         if length.is_zero() {
             return Err("the length is zero".to_owned());
