@@ -11,6 +11,7 @@ mod terminal;
 mod bench;
 mod cluster;
 mod command;
+pub mod emulation;
 mod input;
 pub mod interrupt;
 mod job;

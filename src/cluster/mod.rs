@@ -10,7 +10,9 @@ mod processes;
 mod record;
 
 pub use choose::{Choice, Session, choose, is_alive, session};
-pub use folder::{private_folder, socket_path};
+pub use folder::{TempFolder, private_folder, socket_path};
+pub use orphans::Orphans;
 pub use private::{Private, private_slots};
-pub use process::{Child, Start, gone, signal};
+pub use process::{Child, Start, gone, send, signal};
+pub use processes::Processes;
 pub use record::Record;

@@ -27,10 +27,20 @@ pub struct Child(std::process::Child);
 impl Child {
     /// Starts this binary again. Its output goes to `log`, or to our stderr.
     pub fn start(arguments: &[OsString], start: Start, log: Option<&Path>) -> Result<Self, Failure> {
+        Self::start_program(Path::new("/proc/self/exe"), arguments, start, log)
+    }
+
+    /// The same with another `muster`.
+    pub fn start_program(
+        program: &Path,
+        arguments: &[OsString],
+        start: Start,
+        log: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let failed = |error: &io::Error| {
             Failure::new(Exit::Storage, format_args!("cannot start a process of muster: {}", reason(error)))
         };
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(program);
         command.arg0("muster").args(arguments).stdin(Stdio::null());
         match log {
             Some(path) => {

@@ -10,6 +10,7 @@ mod submit;
 mod up;
 mod worker;
 
+pub use push::push;
 pub use worker::up_workers;
 
 use crate::cli::{BenchCommand, Cli, Command};

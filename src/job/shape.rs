@@ -38,6 +38,11 @@ impl ShapePlan {
         Ok(Self { request, oversubscribe: args.oversubscribe })
     }
 
+    /// A shape that was put together elsewhere.
+    pub const fn of(request: ShapeRequest, oversubscribe: bool) -> Self {
+        Self { request, oversubscribe }
+    }
+
     /// The executors on a worker with this many slots.
     pub fn on(&self, slots: u32) -> Shape {
         self.request.resolve(slots)

@@ -1,0 +1,306 @@
+//! Emulated clusters: real processes on this machine that seem to be farther away, slower, cut off, or that die.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, plugin};
+use muster::emulation::{
+    Direction, Event, Experiment, Fault, Job, LinkModel, Repeated, Run, Speed, Worker, run,
+};
+use muster::exit::{Exit, Failure};
+use muster::interrupt::Interrupt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One emulation at a time: each takes all processes below this one for its own, and the times of two would mix.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs an experiment with the built `muster`, and checks that nothing is left of it.
+fn outcome(muster: &Muster, experiment: Experiment) -> Result<Repeated, Failure> {
+    let program = Some(env!("CARGO_BIN_EXE_muster").into());
+    let (logs, limit) = (Some(muster.path("logs")), Duration::from_secs(60));
+    let experiment = Experiment { program, logs, limit, ..experiment };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(async {
+        let mut interrupt = Interrupt::listen().unwrap();
+        Box::pin(run(&experiment, &mut interrupt)).await
+    });
+    assert!(children().is_empty(), "processes were left behind: {:?}", children());
+    outcome
+}
+
+fn emulate(muster: &Muster, experiment: Experiment) -> Repeated {
+    outcome(muster, experiment).unwrap_or_else(|failure| {
+        for log in std::fs::read_dir(muster.path("logs")).into_iter().flatten().flatten() {
+            eprintln!("--- {:?}\n{}", log.file_name(), std::fs::read_to_string(log.path()).unwrap());
+        }
+        panic!("{failure}")
+    })
+}
+
+fn once(muster: &Muster, experiment: Experiment) -> Run {
+    emulate(muster, experiment).runs.pop().unwrap()
+}
+
+/// The processes whose parent this one is.
+fn children() -> Vec<String> {
+    let us = std::process::id().to_string();
+    let stats = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    stats
+        .filter(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some(&us)))
+        .collect()
+}
+
+fn link(latency: Duration) -> LinkModel {
+    LinkModel { latency, ..LinkModel::default() }
+}
+
+fn workers(count: usize, latency: Duration) -> Vec<Worker> {
+    (0..count).map(|number| Worker { link: link(latency), ..Worker::new(format!("w{number}"), 1) }).collect()
+}
+
+fn sleeps(muster: &Muster, tasks: u64, ms: u64) -> Job {
+    let params = vec![("ms".to_owned(), ms.to_string())];
+    Job { plugin: plugin("sleep"), params, tasks, out: Some(muster.path("out")), ..Job::default() }
+}
+
+/// Every task has its line, once.
+fn assert_each_result_once(muster: &Muster, run: &Run, tasks: u64) {
+    assert_eq!((run.committed, run.failed), (tasks, 0), "{:?}", run.status);
+    let text = String::from_utf8(muster.read("out")).unwrap();
+    let indexes: Vec<u64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["index"].as_u64().unwrap())
+        .collect();
+    assert!(indexes.iter().copied().eq(0..tasks), "{indexes:?}");
+}
+
+/// A coordinator that takes a silent worker for lost after a second.
+fn impatient() -> muster_coordinator::Config {
+    muster_coordinator::Config { lease: Duration::from_secs(1), ..Default::default() }
+}
+
+fn event(at: Duration, worker: usize, fault: Fault) -> Event {
+    Event { at, worker, fault }
+}
+
+#[test]
+fn a_job_behind_slow_links_takes_what_a_formula_says() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let (latency, work) = (0.02, 10.0 * 0.02);
+    let behind = |latency| {
+        let experiment = Experiment {
+            workers: workers(4, latency),
+            job: sleeps(&muster, 40, 20),
+            has_plugin: true,
+            repeats: 3,
+            ..Experiment::default()
+        };
+        let repeated = emulate(&muster, experiment);
+        repeated.runs.iter().for_each(|run| assert_each_result_once(&muster, run, 40));
+        repeated.makespan()
+    };
+    // Ten tasks of each worker, and what starting executors takes on this machine.
+    let near = behind(Duration::ZERO);
+    assert!((work..1.25 * work).contains(&near.median), "{near:?}");
+    // There and back once; in between the links are hidden by the leases that workers have ahead.
+    let far = behind(20 * MS);
+    let expected = near.median + 2.0 * latency;
+    assert!((far.median / expected - 1.0).abs() < 0.1, "{expected} s expected: {far:?}");
+    assert!(far.min > work + 2.0 * latency, "no faster than that: {far:?}");
+}
+
+#[test]
+fn a_killed_worker_costs_no_result_and_may_come_back() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let events = vec![event(150 * MS, 1, Fault::Kill), event(250 * MS, 1, Fault::Start)];
+    let experiment = Experiment {
+        workers: workers(3, 2 * MS),
+        job: sleeps(&muster, 90, 20),
+        events,
+        ..Experiment::default()
+    };
+    let run = once(&muster, experiment);
+    assert_each_result_once(&muster, &run, 90);
+    assert_eq!(run.lost_workers, 1);
+    assert_eq!(run.by_worker.iter().sum::<u64>(), 90, "{:?}", run.by_worker);
+    // It was killed after about 7 of 30 tasks, and more than that only fit into its second life.
+    assert!(run.by_worker[1] > 10, "{:?}", run.by_worker);
+    eprintln!("late by {} s", run.late_s);
+    assert!(run.late_s < 0.05, "{}", run.late_s);
+}
+
+#[test]
+fn what_a_cut_off_worker_did_counts_once() {
+    let _alone = alone();
+    let muster = Muster::new();
+    for direction in [Direction::Both, Direction::ToCoordinator, Direction::ToWorker] {
+        // Longer than the lease: the worker is lost, and its tasks go to the other one.
+        let events = vec![event(100 * MS, 0, Fault::Cut { length: 1_800 * MS, direction })];
+        let experiment = Experiment {
+            coordinator: impatient(),
+            workers: workers(2, MS),
+            job: sleeps(&muster, 150, 20),
+            events,
+            ..Experiment::default()
+        };
+        let run = once(&muster, experiment);
+        assert_each_result_once(&muster, &run, 150);
+        assert!(run.makespan_s > 150.0 * 0.02 / 2.0, "{direction:?}: {}", run.makespan_s);
+        // What is sent one way is held, whatever goes the other way; the coordinator hears from a worker that does not
+        // hear it.
+        let is_lost = direction != Direction::ToWorker;
+        assert_eq!(run.lost_workers, u64::from(is_lost), "{direction:?}");
+    }
+}
+
+#[test]
+fn a_short_cut_is_only_a_delay() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let cut = Fault::Cut { length: 400 * MS, direction: Direction::Both };
+    let experiment = Experiment {
+        workers: workers(1, MS),
+        job: sleeps(&muster, 20, 20),
+        events: vec![event(10 * MS, 0, cut)],
+        has_plugin: true,
+        ..Experiment::default()
+    };
+    let run = once(&muster, experiment);
+    assert_each_result_once(&muster, &run, 20);
+    assert_eq!(run.lost_workers, 0);
+    // Up to eight tasks are there from the start and run meanwhile, and no others.
+    assert!((0.64..0.85).contains(&run.makespan_s), "{}", run.makespan_s);
+}
+
+#[test]
+fn a_worker_that_stood_still_for_too_long_comes_back() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let events = vec![event(100 * MS, 0, Fault::Stop), event(1_900 * MS, 0, Fault::Continue)];
+    let experiment = Experiment {
+        coordinator: impatient(),
+        workers: workers(2, MS),
+        job: sleeps(&muster, 180, 20),
+        events,
+        ..Experiment::default()
+    };
+    let run = once(&muster, experiment);
+    assert_each_result_once(&muster, &run, 180);
+    assert_eq!(run.lost_workers, 1);
+    // 5 tasks before it was stopped.
+    assert!(run.by_worker[0] > 10, "{:?}", run.by_worker);
+    eprintln!("late by {} s", run.late_s);
+    assert!(run.late_s < 0.05, "{}", run.late_s);
+}
+
+#[test]
+fn a_worker_of_half_speed_does_half_as_much() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let mut workers = workers(2, MS);
+    workers[1].speed = Speed::new(0.5).unwrap();
+    let job = sleeps(&muster, 150, 10);
+    let run = once(&muster, Experiment { workers, job, ..Experiment::default() });
+    assert_each_result_once(&muster, &run, 150);
+    let [full, half] = run.by_worker[..] else { panic!("two workers") };
+    assert!((0.4..0.6).contains(&(half as f64 / full as f64)), "{full} and {half}");
+    // Tasks of no time at all take twice as long, too: they compute, and are slowed in batches.
+    let alone_at = |speed| {
+        let job = Job {
+            plugin: plugin("loop"),
+            params: vec![("iters".to_owned(), "20000".to_owned())],
+            tasks: 20_000,
+            ..Job::default()
+        };
+        let worker = Worker { speed: Speed::new(speed).unwrap(), ..Worker::new("w", 1) };
+        once(&muster, Experiment { workers: vec![worker], job, has_plugin: true, ..Experiment::default() })
+    };
+    let (full, half) = (alone_at(1.0), alone_at(0.5));
+    let factor = half.makespan_s / full.makespan_s;
+    assert!((1.7..2.4).contains(&factor), "{factor}");
+    let busy = half.status.busy_ns as f64 / full.status.busy_ns as f64;
+    assert!((1.7..2.4).contains(&busy), "the wait counts as busy: {busy}");
+}
+
+#[test]
+fn a_plugin_comes_through_the_link() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let job = sleeps(&muster, 2, 1);
+    let bytes = std::fs::metadata(&job.plugin).unwrap().len();
+    // Half a second for the plugin.
+    let link = LinkModel { bandwidth: Some(bytes * 2), ..LinkModel::default() };
+    let workers = vec![Worker { link, ..Worker::new("w", 1) }];
+    let run = once(&muster, Experiment { workers, job, ..Experiment::default() });
+    assert_each_result_once(&muster, &run, 2);
+    assert!((0.5..0.8).contains(&run.makespan_s), "{}", run.makespan_s);
+}
+
+#[test]
+fn without_a_worker_the_run_ends() {
+    let _alone = alone();
+    let muster = Muster::new();
+    let experiment = Experiment {
+        workers: workers(1, MS),
+        job: sleeps(&muster, 100, 20),
+        events: vec![event(100 * MS, 0, Fault::Kill)],
+        ..Experiment::default()
+    };
+    let failure = outcome(&muster, experiment).unwrap_err();
+    assert_eq!(failure.exit, Exit::Connection);
+    assert!(failure.to_string().contains("no worker is left"), "{failure}");
+}
+
+#[test]
+fn a_signal_ends_everything() {
+    let _alone = alone();
+    let muster = Muster::new();
+    // A worker that stands still, so that it cannot hear anything.
+    let experiment = Experiment {
+        workers: workers(2, MS),
+        job: sleeps(&muster, 1_000, 60_000),
+        events: vec![event(Duration::ZERO, 1, Fault::Stop)],
+        ..Experiment::default()
+    };
+    let watching = std::thread::spawn(|| {
+        let stands = || children().iter().any(|stat| stat.rsplit_once(") ").unwrap().1.starts_with('T'));
+        assert!(fixture::wait_until(stands), "no worker was stopped");
+        // SAFETY: kill takes numbers only; the signal is listened for.
+        unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+    });
+    let failure = outcome(&muster, experiment).unwrap_err();
+    watching.join().unwrap();
+    assert_eq!(failure.exit, Exit::Interrupted, "{failure}");
+}
+
+#[test]
+fn flags_that_make_no_sense_are_wrong_usage() {
+    let muster = Muster::new();
+    for (flags, words) in [
+        (&["--emulate-latency", "20"][..], &["--emulate-latency 20", "20ms"][..]),
+        (&["--emulate-latency", "-1ms"], &["--emulate-latency -1ms"]),
+        (&["--emulate-jitter", "1h"], &["--emulate-jitter 1h", "2s"]),
+        (&["--emulate-bandwidth", "fast"], &["--emulate-bandwidth fast", "10MB/s"]),
+        (&["--emulate-seed", "x"], &["--emulate-seed x"]),
+        (&["--emulate-speed", "0"], &["--emulate-speed 0", "0.001 to 1"]),
+        (&["--emulate-speed", "-0.5"], &["--emulate-speed -0.5"]),
+        (&["--emulate-cut", "1s", "--emulate-start", "0"], &["--emulate-cut 1s", "AT+LENGTH"]),
+        (&["--emulate-cut", "1s+1s:sideways", "--emulate-start", "0"], &["sideways", "to-worker"]),
+        (&["--emulate-cut", "1s+1s"], &["--emulate-cut 1s+1s", "--emulate-start"]),
+        (&["--emulate-start", "0"], &["--emulate-start 0", "--emulate-cut"]),
+        (&["--emulate-cut", "1s+1s", "--emulate-start", "soon"], &["--emulate-start soon"]),
+    ] {
+        let start = ["worker", "start", "--connect", "unix:/nowhere"];
+        muster.run(&[&start[..], flags].concat()).fails(2, words).says_no_more();
+    }
+}
