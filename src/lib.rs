@@ -1,6 +1,6 @@
 //! The `muster` command: the only place that knows coordinator, worker and plugins alike.
 //!
-//! It parses, asks, shows and starts processes. It never schedules and never loads a plugin: those happen in the
+//! The binary is [`main`]; [`emulation`] is there for it and for tests. The rest parses, asks, shows and starts processes. It never schedules and never loads a plugin: those happen in the
 //! coordinator and in executors, also when they are this binary again.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

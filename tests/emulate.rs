@@ -282,25 +282,3 @@ fn a_signal_ends_everything() {
     watching.join().unwrap();
     assert_eq!(failure.exit, Exit::Interrupted, "{failure}");
 }
-
-#[test]
-fn flags_that_make_no_sense_are_wrong_usage() {
-    let muster = Muster::new();
-    for (flags, words) in [
-        (&["--emulate-latency", "20"][..], &["--emulate-latency 20", "20ms"][..]),
-        (&["--emulate-latency", "-1ms"], &["--emulate-latency -1ms"]),
-        (&["--emulate-jitter", "1h"], &["--emulate-jitter 1h", "2s"]),
-        (&["--emulate-bandwidth", "fast"], &["--emulate-bandwidth fast", "10MB/s"]),
-        (&["--emulate-seed", "x"], &["--emulate-seed x"]),
-        (&["--emulate-speed", "0"], &["--emulate-speed 0", "0.001 to 1"]),
-        (&["--emulate-speed", "-0.5"], &["--emulate-speed -0.5"]),
-        (&["--emulate-cut", "1s", "--emulate-start", "0"], &["--emulate-cut 1s", "AT+LENGTH"]),
-        (&["--emulate-cut", "1s+1s:sideways", "--emulate-start", "0"], &["sideways", "to-worker"]),
-        (&["--emulate-cut", "1s+1s"], &["--emulate-cut 1s+1s", "--emulate-start"]),
-        (&["--emulate-start", "0"], &["--emulate-start 0", "--emulate-cut"]),
-        (&["--emulate-cut", "1s+1s", "--emulate-start", "soon"], &["--emulate-start soon"]),
-    ] {
-        let start = ["worker", "start", "--connect", "unix:/nowhere"];
-        muster.run(&[&start[..], flags].concat()).fails(2, words).says_no_more();
-    }
-}

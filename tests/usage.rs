@@ -108,6 +108,33 @@ fn counts_are_whole_and_within_their_limits() {
 }
 
 #[test]
+fn an_emulated_worker_needs_times_sizes_and_speeds_that_make_sense() {
+    let muster = Muster::new();
+    for (flags, words) in [
+        (&["--emulate-latency", "20"][..], &["--emulate-latency 20", "20ms"][..]),
+        (&["--emulate-latency", "-1ms"], &["--emulate-latency -1ms"]),
+        (&["--emulate-jitter", "1h"], &["--emulate-jitter 1h", "2s"]),
+        (
+            &["--emulate-latency", "1s", "--emulate-jitter", "1100ms"],
+            &["--emulate-jitter 1100ms", "together"],
+        ),
+        (&["--emulate-bandwidth", "fast"], &["--emulate-bandwidth fast", "10MB/s"]),
+        (&["--emulate-seed", "x"], &["--emulate-seed x"]),
+        (&["--emulate-speed", "0"], &["--emulate-speed 0", "0.001 to 1"]),
+        (&["--emulate-speed", "-0.5"], &["--emulate-speed -0.5"]),
+        (&["--emulate-cut", "1s", "--emulate-start", "0"], &["--emulate-cut 1s", "AT+LENGTH"]),
+        (&["--emulate-cut", "1s+1s:sideways", "--emulate-start", "0"], &["sideways", "to-worker"]),
+        (&["--emulate-cut", "1s+1s"], &["--emulate-cut 1s+1s", "--emulate-start"]),
+        (&["--emulate-start", "0"], &["--emulate-start 0", "--emulate-cut"]),
+        (&["--emulate-cut", "1s+1s", "--emulate-start", "soon"], &["--emulate-start soon"]),
+        (&["--emulate-speed"], &["a value is required", "--emulate-speed"]),
+    ] {
+        let start = ["worker", "start", "--connect", "unix:/nowhere"];
+        refused(&muster, &[&start[..], flags].concat(), 2, words);
+    }
+}
+
+#[test]
 fn shapes_are_bounded() {
     let muster = Muster::new();
     let null = plugin("null");

@@ -3,7 +3,8 @@
 //! The agent ([`run`]) is one task on one thread. It holds the link, puts leases into the job page, starts
 //! executors and forwards what they send; it never loads a plugin, never believes what an executor says
 //! without checking it against the lease, and survives whatever a plugin does. An executor is a child process
-//! made by running the same binary again: its main function calls [`run_if_executor`] first.
+//! made by running the same binary again: its main function calls [`run_if_executor`] first. A worker can seem farther
+//! away, slower or cut off ([`emulation`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod args;
