@@ -11,7 +11,8 @@ pub struct Config {
     pub lease: Span,
     /// Whose turn it is, how leases are cut, and whether tasks get a second lease.
     pub policy: PolicySpec,
-    /// Where the random numbers of the policy come from: the scheduler draws none itself.
+    /// What [`Order::Random`](super::Order::Random) counts its draws from: the core rolls no dice, so with the same
+    /// seed the same run repeats.
     pub seed: u64,
     /// Tasks per slot that a worker may always have, running or waiting.
     pub credit_tasks: u64,

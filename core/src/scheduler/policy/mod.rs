@@ -25,8 +25,9 @@ pub trait Policy: Debug + Send + Sync {
     fn lease_tasks(&self, outlook: &Outlook, batch: &mut Batch) -> u64;
 
     /// How long a lease may be out before its last tasks are leased to a second worker, when by the job's measured
-    /// task time it should take `expected`. Never, unless a policy says otherwise; must then not depend on anything
-    /// but `expected`.
+    /// task time it should take `expected`; `None`, as unless a policy says otherwise: for ever. Must not fall when
+    /// `expected` rises, and be `None` always or never: the scheduler asks for [`Span::ZERO`] first, and wakes no
+    /// sooner than that for a new lease.
     fn patience(&self, expected: Span) -> Option<Span> {
         let _ = expected;
         None
