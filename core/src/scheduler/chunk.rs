@@ -34,7 +34,11 @@ impl Pace {
 
     /// Picoseconds per task: an empty task takes about one nanosecond.
     pub(super) fn task_ps(&self) -> Option<u64> {
-        (self.tasks > 0).then(|| (u128::from(self.busy_ns) * 1000 / u128::from(self.tasks)).max(1) as u64)
+        let mean = |tasks: u64| match self.busy_ns.checked_mul(1000) {
+            Some(busy_ps) => busy_ps / tasks,
+            None => (u128::from(self.busy_ns) * 1000 / u128::from(tasks)) as u64,
+        };
+        (self.tasks > 0).then(|| mean(self.tasks).max(1))
     }
 }
 

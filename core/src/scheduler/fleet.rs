@@ -119,6 +119,11 @@ impl Fleet {
         self.workers.get(id)
     }
 
+    /// The memory of a worker, not looked at.
+    pub(super) fn memory_of(&self, id: WorkerId) -> Option<&impl Sized> {
+        self.workers.there.get(self.workers.place(id)?)
+    }
+
     pub(super) fn hear(&mut self, id: WorkerId, now: Time) -> bool {
         let Some(worker) = self.workers.get_mut(id) else { return false };
         worker.heard = worker.heard.max(now);

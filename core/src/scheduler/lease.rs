@@ -86,6 +86,11 @@ impl Leases {
         self.places.get(at(id)).filter(|place| place.uses == uses(id)).and_then(|place| place.lease.as_ref())
     }
 
+    /// The memory of a lease's place, not looked at.
+    pub(super) fn memory_of(&self, id: LeaseId) -> Option<&impl Sized> {
+        self.places.get(at(id))
+    }
+
     pub(super) fn get_mut(&mut self, id: LeaseId) -> Option<&mut Lease> {
         self.places
             .get_mut(at(id))

@@ -209,7 +209,7 @@ impl Scheduler {
     /// the message is there. Nothing can be seen in it.
     #[must_use]
     pub fn memory_of(&self, worker: WorkerId, lease: LeaseId) -> (Option<&impl Sized>, Option<&impl Sized>) {
-        (self.fleet.get(worker), self.leases.get(lease))
+        (self.fleet.memory_of(worker), self.leases.memory_of(lease))
     }
 
     /// Tasks that a worker has and did not finish.

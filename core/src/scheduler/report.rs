@@ -284,6 +284,9 @@ impl Scheduler {
 
 /// The part of a time that belongs to `part` of `whole` tasks.
 fn share(busy: Span, part: u64, whole: u64) -> Span {
+    if part == whole {
+        return busy;
+    }
     Span((u128::from(busy.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
 }
 

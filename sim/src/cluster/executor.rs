@@ -130,16 +130,21 @@ impl Cluster {
         thread.state = State::Idle;
         thread.pace.record(u32::try_from(tasks).unwrap_or(u32::MAX), busy.0);
         let hold = hold_ns(thread.ahead_ns, self.scenario.scheduling.hold);
-        if thread.held.is_empty() {
-            thread.held_since = self.now;
+        let at_once = thread.held.is_empty() && busy.0 >= hold;
+        if !at_once {
+            if thread.held.is_empty() {
+                thread.held_since = self.now;
+            }
+            thread.hold(Results { lease, range, busy });
         }
-        thread.hold(Results { lease, range, busy });
         let waited = self.now.since(thread.held_since).0;
         self.measures.attempts += tasks;
         self.measures.busy += busy;
         self.measures.run.record_many(Span(busy.0 / tasks.max(1)), tasks);
         self.measures.series.busy(self.now, -1);
-        if busy.0 >= hold || waited >= hold {
+        if at_once {
+            self.hear(worker, Input::Done { lease, range }, busy);
+        } else if busy.0 >= hold || waited >= hold {
             self.flush(number, worker);
         }
         let thread = self.threads.get(number);
@@ -167,6 +172,9 @@ impl Cluster {
 
     /// Hands in what a thread holds.
     fn flush(&mut self, number: u32, worker: u32) {
+        if self.threads.get(number).held.is_empty() {
+            return;
+        }
         let held = std::mem::take(&mut self.threads.get_mut(number).held);
         for &Results { lease, range, busy } in &held {
             self.hear(worker, Input::Done { lease, range }, busy);

@@ -104,8 +104,7 @@ impl Cluster {
         while let Some(output) = self.machines.agent(worker).poll_output() {
             let said = match output {
                 Output::Forward { lease, range } => {
-                    let busy =
-                        Span((u128::from(busy.0) * u128::from(range.len()) / u128::from(total)) as u64);
+                    let busy = share(busy, range.len(), total);
                     FromWorker::Done { lease, range, busy }
                 }
                 Output::ReportFailed { lease, index, class } => {
@@ -324,4 +323,12 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The part of a time that belongs to `part` of `whole` tasks.
+fn share(busy: Span, part: u64, whole: u64) -> Span {
+    if part == whole {
+        return busy;
+    }
+    Span((u128::from(busy.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
 }
