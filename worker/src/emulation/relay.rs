@@ -197,7 +197,7 @@ mod tests {
         let mut read = vec![0; bytes];
         coordinator.read_exact(&mut read).await.unwrap();
         let took_ms = (monotonic_ns() - began) as f64 / 1e6;
-        assert!((101.0..130.0).contains(&took_ms), "{took_ms}");
+        assert!((101.0..250.0).contains(&took_ms), "{took_ms}");
         drop(sending.await.unwrap());
         assert_eq!(coordinator.read(&mut read).await.unwrap(), 0, "the end comes, too");
     }
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_cut_off_comes_when_the_cut_ends_and_the_other_way_is_free() {
         let (mut coordinator, worker) = UnixStream::pair().unwrap();
-        let length = Duration::from_millis(60);
+        let length = Duration::from_millis(200);
         let cut = Cut { at: Duration::ZERO, length, direction: Direction::ToCoordinator };
         let start = Some(Start::At(unix_now()));
         let emulation = Emulation { cuts: vec![cut], start, ..Emulation::default() };
@@ -216,10 +216,10 @@ mod tests {
         let mut read = [0; 4];
         near.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"down");
-        assert!(monotonic_ns() - began < 50_000_000, "only one way is cut");
+        assert!(monotonic_ns() - began < 150_000_000, "only one way is cut");
         coordinator.read_exact(&mut read[..2]).await.unwrap();
         let took_ms = (monotonic_ns() - began) as f64 / 1e6;
-        assert!(&read[..2] == b"up" && (59.0..80.0).contains(&took_ms), "{took_ms}");
+        assert!(&read[..2] == b"up" && (199.0..350.0).contains(&took_ms), "{took_ms}");
     }
 
     #[tokio::test]
