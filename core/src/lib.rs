@@ -25,6 +25,10 @@ pub mod reduce;
 pub mod shape;
 pub mod sketch;
 
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
 mod small_map;
 
 pub mod agent;

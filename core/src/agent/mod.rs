@@ -30,6 +30,21 @@ pub const IDLE_KEEP: Span = Span::from_millis(30_000);
 /// Executors of a job that may end in a row without having become ready; then the job is in trouble.
 const FAILED_STARTS_MAX: u32 = 3;
 
+/// How much an agent keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Jobs, with those that are ending.
+    pub jobs: usize,
+    /// Leases that something is owed of.
+    pub leases: usize,
+    /// Executors, with those that are ending.
+    pub executors: usize,
+    /// Pieces of leases that wait or stand in a page.
+    pub pieces: usize,
+    /// Jobs in the queue for slots.
+    pub turns: usize,
+}
+
 /// Decides what a worker does. One owner drives it.
 #[derive(Debug)]
 pub struct Agent {
@@ -118,6 +133,18 @@ impl Agent {
     #[must_use]
     pub fn executors(&self) -> usize {
         self.executors.len()
+    }
+
+    /// How much it keeps, for whoever watches that nothing is kept for ever.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            jobs: self.jobs.len(),
+            leases: self.leases.len(),
+            executors: self.executors.len(),
+            pieces: self.jobs.values().map(|job| job.pieces().count()).sum(),
+            turns: self.turns.len(),
+        }
     }
 
     /// Tasks that the coordinator waits for.

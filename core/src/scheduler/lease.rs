@@ -107,6 +107,11 @@ impl Leases {
         Some(lease)
     }
 
+    /// Leases, and places for them.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.places.iter().filter(|place| place.lease.is_some()).count(), self.places.len())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
         self.places.iter().enumerate().filter_map(|(at, place)| {
             let lease = place.lease.as_ref()?;

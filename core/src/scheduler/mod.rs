@@ -18,6 +18,8 @@ mod invariants;
 mod io;
 mod job;
 mod lease;
+#[cfg(feature = "mutations")]
+mod mutate;
 mod policy;
 mod reduction;
 mod report;
@@ -32,6 +34,7 @@ pub use io::{
 pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Rank, Speculation};
 
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
+use crate::mutation::Broken;
 use crate::range::IndexRange;
 use crate::time::{Span, Time};
 use alloc::boxed::Box;
@@ -65,6 +68,25 @@ pub struct Scheduler {
     stragglers: Stragglers,
     /// The time of the last input.
     now: Time,
+    /// Guarantees that tests took away: none, and no memory, in other builds.
+    broken: Broken,
+}
+
+/// How much a scheduler keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Jobs that have not ended.
+    pub jobs: usize,
+    /// Workers that are there.
+    pub workers: usize,
+    /// Leases in force.
+    pub leases: usize,
+    /// Places in the table of leases, used or free.
+    pub lease_places: usize,
+    /// Tasks that attempts were charged to.
+    pub charged: usize,
+    /// Partial results that are kept apart.
+    pub blocks: usize,
 }
 
 /// What a job looks like from outside.
@@ -114,6 +136,7 @@ impl Scheduler {
             served_ns: 0,
             turn: 0,
             now: Time::ZERO,
+            broken: Broken::default(),
         }
     }
 
@@ -234,6 +257,20 @@ impl Scheduler {
     #[must_use]
     pub fn queued_tasks(&self) -> u64 {
         self.jobs.values().map(|job| job.ready.len()).sum()
+    }
+
+    /// How much it keeps, for whoever watches that nothing is kept for ever.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        let (leases, lease_places) = self.leases.sizes();
+        Sizes {
+            jobs: self.jobs.len(),
+            workers: self.fleet.len(),
+            leases,
+            lease_places,
+            charged: self.jobs.values().map(|job| job.charged.len()).sum(),
+            blocks: self.jobs.values().filter_map(|job| Some(job.reduction.as_ref()?.blocks().count())).sum(),
+        }
     }
 
     fn on_submit(&mut self, id: JobId, spec: JobSpec) {

@@ -7,6 +7,7 @@ use super::io::{DropReason, FailureClass, Outcome, Output};
 use super::lease::Work;
 use super::reduction::Combination;
 use crate::id::{JobId, LeaseId, WorkerId};
+use crate::mutation::Mutation;
 use crate::range::IndexRange;
 use crate::reduce::Block;
 use crate::time::{Span, Time};
@@ -23,6 +24,8 @@ pub(super) struct Results {
 impl Scheduler {
     pub(super) fn on_done(&mut self, now: Time, worker: WorkerId, id: LeaseId, results: Results) {
         let Results { range, busy, .. } = results;
+        #[cfg(feature = "mutations")]
+        let (worker, id) = self.unfenced(worker, id, range);
         let Some(job) = self.lease_of(now, worker, id, range) else { return };
         match self.leases.get(id).map(|lease| &lease.work) {
             Some(Work::Combine { block, finish }) => {
@@ -53,16 +56,11 @@ impl Scheduler {
                 outstanding.remove(piece);
             }
             for piece in pieces {
-                self.drop_range(
-                    worker,
-                    Some(job),
-                    IndexRange::new(at, piece.start),
-                    DropReason::NotOutstanding,
-                );
+                self.drop_repeated(worker, job, IndexRange::new(at, piece.start));
                 self.commit(id, job, piece);
                 at = piece.end;
             }
-            self.drop_range(worker, Some(job), IndexRange::new(at, range.end), DropReason::NotOutstanding);
+            self.drop_repeated(worker, job, IndexRange::new(at, range.end));
         }
         // What was repeated or made up says nothing about how long tasks take.
         if there > 0 {
@@ -162,7 +160,8 @@ impl Scheduler {
             return;
         }
         job.leased -= 1;
-        let charged = job.charged.get(&index).copied().unwrap_or(0) + 1;
+        let twice = self.broken.strikes(Mutation::AttemptsChargedTwice);
+        let charged = job.charged.get(&index).copied().unwrap_or(0) + 1 + u32::from(twice);
         // Inside a wider leaf the executor has tried again already, unless it was the executor that ended.
         let tried_there = job.leaf() > 1 && class != FailureClass::Crashed;
         let again = class.retryable() && charged < job.spec.max_attempts && !tried_there;
@@ -219,6 +218,9 @@ impl Scheduler {
             self.drop_range(worker, Some(job_id), range, DropReason::NotOutstanding);
             return;
         }
+        if !range.is_empty() && self.broken.strikes(Mutation::LostCallback) {
+            return;
+        }
         let pieces: Vec<IndexRange> = outstanding.overlap(range).collect();
         let back: u64 = pieces.iter().map(|piece| piece.len()).sum();
         outstanding.remove(range);
@@ -251,7 +253,9 @@ impl Scheduler {
         job.leased -= range.len();
         job.committed += range.len();
         forget_charges(&mut job.charged, range);
-        self.fleet.load(lease.worker, &self.config, Change::Less(range.len()), lease.task_ps);
+        if !self.broken.strikes(Mutation::CreditLeak) {
+            self.fleet.load(lease.worker, &self.config, Change::Less(range.len()), lease.task_ps);
+        }
         let pos = self.log();
         self.outputs.push_back(Output::Commit { job: job_id, range, pos });
         self.end_elsewhere(id, range);
@@ -273,6 +277,16 @@ impl Scheduler {
 
     fn is_reduced(&self, job: JobId) -> bool {
         self.jobs.get(&job).is_some_and(|job| job.reduction.is_some())
+    }
+
+    /// Results of tasks that the lease does not have, or has no more.
+    fn drop_repeated(&mut self, worker: WorkerId, job: JobId, range: IndexRange) {
+        if !range.is_empty() && self.broken.strikes(Mutation::NoDuplicateCheck) {
+            let pos = self.log();
+            self.outputs.push_back(Output::Commit { job, range, pos });
+            return;
+        }
+        self.drop_range(worker, Some(job), range, DropReason::NotOutstanding);
     }
 
     fn drop_range(&mut self, worker: WorkerId, job: Option<JobId>, range: IndexRange, reason: DropReason) {

@@ -6,6 +6,7 @@ use super::io::{Outcome, Output};
 use super::lease::Work;
 use super::reduction::Combination;
 use crate::id::{JobId, LeaseId, WorkerId};
+use crate::mutation::Mutation;
 use crate::time::Time;
 use alloc::vec::Vec;
 
@@ -77,6 +78,10 @@ impl Scheduler {
             return;
         }
         for worker in self.fleet.take_silent(now, self.config.lease) {
+            if self.broken.strikes(Mutation::NoHeartbeatTimeout) {
+                self.fleet.hear(worker, now);
+                continue;
+            }
             self.on_left(worker);
             self.outputs.push_back(Output::Lost { worker });
         }

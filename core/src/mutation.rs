@@ -1,0 +1,62 @@
+//! Guarantees that can be taken away on purpose, so that tests of the simulation show that they would notice.
+//!
+//! Only builds with the feature `mutations` can do so, and nothing but those tests has it. In every other build
+//! [`Broken`] is empty and its answer is a constant: the places that ask cost nothing.
+
+/// A guarantee that is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(feature = "mutations"), allow(dead_code))]
+pub enum Mutation {
+    /// A result counts although its lease is not in force: it is taken for whatever lease has the tasks now.
+    NoFencing,
+    /// A result that was given before counts again.
+    NoDuplicateCheck,
+    /// Silent workers keep their leases.
+    NoHeartbeatTimeout,
+    /// What a worker gives back is not heard.
+    LostCallback,
+    /// A failure is charged twice to its task.
+    AttemptsChargedTwice,
+    /// Committed tasks go on counting in their worker's credit.
+    CreditLeak,
+}
+
+/// What is taken away from one state machine, and how often that made a difference.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Broken {
+    #[cfg(feature = "mutations")]
+    mutation: Option<Mutation>,
+    #[cfg(feature = "mutations")]
+    strikes: u64,
+}
+
+#[cfg(feature = "mutations")]
+impl Broken {
+    pub(crate) const fn new(mutation: Mutation) -> Self {
+        Self { mutation: Some(mutation), strikes: 0 }
+    }
+
+    /// Whether this guarantee is taken away. Asked only where it would have made a difference, and counted.
+    pub(crate) fn strikes(&mut self, mutation: Mutation) -> bool {
+        let struck = self.mutation == Some(mutation);
+        self.strikes += u64::from(struck);
+        struck
+    }
+
+    pub(crate) fn is(self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    pub(crate) const fn count(self) -> u64 {
+        self.strikes
+    }
+}
+
+#[cfg(not(feature = "mutations"))]
+impl Broken {
+    #[inline(always)]
+    #[allow(clippy::unused_self)]
+    pub(crate) const fn strikes(&mut self, _mutation: Mutation) -> bool {
+        false
+    }
+}
