@@ -112,6 +112,24 @@ pub enum ScenarioError {
     },
 }
 
+impl ScenarioError {
+    /// The key on the command line that is to blame; none when it is the file.
+    #[must_use]
+    pub fn overridden(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { .. } | Self::TooLarge { .. } => None,
+            Self::Syntax { place, .. }
+            | Self::UnknownKey { place, .. }
+            | Self::Missing { place, .. }
+            | Self::Value { place, .. }
+            | Self::Structure { place, .. } => match place {
+                Place::Set { key } => Some(key),
+                Place::Line { .. } => None,
+            },
+        }
+    }
+}
+
 /// What stands outside of tables needs no more words.
 fn in_table(section: &str) -> String {
     if section == TOP.title { String::new() } else { format!(" in {section}") }

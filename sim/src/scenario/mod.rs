@@ -10,6 +10,7 @@ mod keys;
 mod nearest;
 mod overrides;
 mod read;
+mod source;
 mod sweep;
 mod times;
 mod tree;
@@ -21,6 +22,8 @@ mod tests;
 
 pub use error::{Place, ScenarioError};
 pub use overrides::Override;
+pub use read::SEED_MAX;
+pub use source::Source;
 pub use sweep::{SWEEP_POINTS_MAX, SWEEP_VALUES_MAX, Sweep, SweepError, points};
 
 use muster_core::scheduler::{JobSpec, PolicySpec};

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Scenario files are written by people.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
 /// The largest seed: TOML's whole numbers end here.
-const SEED_MAX: u64 = i64::MAX as u64;
+pub const SEED_MAX: u64 = i64::MAX as u64;
 const DEFAULT_SEED: u64 = 1;
 const DEFAULT_UNTIL: Span = Span(30 * 86_400 * 1_000_000_000);
 /// What the scheduler does when it is told nothing.
