@@ -63,6 +63,16 @@ pub struct Point {
     pub queued: u64,
     /// Tasks committed until its end.
     pub committed: u64,
+    /// Tasks that failed for good until its end.
+    pub failed: u64,
+    /// Attempts that ran to their end until its end.
+    pub attempts: u64,
+    /// Attempts whose work was lost until its end.
+    pub lost: u64,
+    /// Workers that were given up until its end.
+    pub workers_lost: u64,
+    /// Jobs at its end that were submitted and have not ended.
+    pub jobs: u64,
     /// Workers there at its end.
     pub workers: u64,
     /// Slots of those.
@@ -121,6 +131,14 @@ impl Series {
         self.counted = self.counted.max(now);
     }
 
+    /// The time of each point: where its step starts and ends. Nothing happened after `end`.
+    pub fn spans(&self, end: Time) -> impl Iterator<Item = (Time, Time, Point)> + '_ {
+        let starts =
+            self.points.iter().enumerate().map(|(at, point)| (Time(at as u64 * self.step.0), *point));
+        let spans = starts.map(move |(start, point)| (start, end.min(start + self.step), point));
+        spans.filter(|(start, until, _)| start < until)
+    }
+
     /// Ends all steps that ended until `now`; `state` is how things stand.
     pub fn advance(&mut self, now: Time, state: Point) {
         while self.next <= now {
@@ -173,5 +191,7 @@ mod tests {
         assert_eq!(series.points().len(), 376);
         assert!(series.points()[..375].iter().all(|point| point.busy_ns == 3 * STEP_FIRST.0 * 4));
         assert_eq!(series.points()[10].queued, 5);
+        let spans: Vec<_> = series.spans(end).collect();
+        assert_eq!((spans.len(), spans[375].1), (376, end), "the last step ends where the run does");
     }
 }

@@ -145,6 +145,22 @@ impl Coordinator {
         self.committed
     }
 
+    /// Tasks that failed for good.
+    pub(super) fn failed(&self) -> u64 {
+        self.jobs.iter().map(|job| job.failed).sum()
+    }
+
+    /// Tasks that will not run again.
+    pub(super) fn ended(&self) -> u64 {
+        self.committed + self.failed()
+    }
+
+    /// Jobs that were submitted and have not ended.
+    pub(super) fn jobs_live(&self, now: Time) -> u64 {
+        let lives = |job: &&JobState| job.submitted.is_some() && job.ended.is_none_or(|ended| ended > now);
+        self.jobs.iter().filter(lives).count() as u64
+    }
+
     pub(super) const fn fleet(&self) -> (u64, u64) {
         (self.workers, self.slots)
     }

@@ -120,7 +120,12 @@ impl Cluster {
 
     /// Runs until all jobs have ended, nothing can happen any more, or the time is over. `stop` is asked now and
     /// then and ends the run when it says so.
-    pub fn run(mut self, mut stop: impl FnMut() -> bool) -> Report {
+    pub fn run(self, mut stop: impl FnMut() -> bool) -> Report {
+        self.run_watched(|_| stop())
+    }
+
+    /// The same; `stop` is told as well how many tasks have a result or failed for good.
+    pub fn run_watched(mut self, mut stop: impl FnMut(u64) -> bool) -> Report {
         const EVENTS_PER_LOOK: u64 = 1 << 16;
         let until = Time::ZERO + self.scenario.until;
         let mut stopped = false;
@@ -131,7 +136,7 @@ impl Cluster {
                 break;
             }
             self.step(at, event);
-            if self.events.is_multiple_of(EVENTS_PER_LOOK) && stop() {
+            if self.events.is_multiple_of(EVENTS_PER_LOOK) && stop(self.coordinator.ended()) {
                 stopped = true;
                 break;
             }
@@ -199,6 +204,11 @@ impl Cluster {
         Point {
             queued: self.coordinator.scheduler.queued_tasks(),
             committed: self.coordinator.committed(),
+            failed: self.coordinator.failed(),
+            attempts: self.measures.attempts,
+            lost: self.measures.lost,
+            workers_lost: self.measures.workers_lost,
+            jobs: self.coordinator.jobs_live(self.now),
             workers,
             slots,
             ..Point::default()
