@@ -41,6 +41,8 @@ pub struct Measures {
     pub workers_lost: u64,
     /// How the cluster was doing over time.
     pub series: Series,
+    /// Every attempt, when asked for.
+    pub columns: Option<Columns>,
 }
 
 /// How a cluster was doing, at even distances in time.
@@ -171,6 +173,43 @@ impl Series {
             self.points = halves.collect();
         }
         self.next = Time(self.points.len() as u64 * self.step.0) + self.step;
+    }
+}
+
+/// Every attempt that ran to its end, one column per fact; 32 bytes each, so only on request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// The job's place in the scenario.
+    pub job: Vec<u32>,
+    /// The task's index in the job.
+    pub index: Vec<u64>,
+    /// The worker's number, from 0 in the order of the scenario; those that joined later follow.
+    pub worker: Vec<u32>,
+    /// When it began, in nanoseconds from the start of the simulation.
+    pub began_ns: Vec<u64>,
+    /// How long it ran, in nanoseconds.
+    pub ran_ns: Vec<u64>,
+}
+
+impl Columns {
+    /// Attempts in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, job: u32, index: u64, worker: u32, began: Time, ran: Span) {
+        self.job.push(job);
+        self.index.push(index);
+        self.worker.push(worker);
+        self.began_ns.push(began.0);
+        self.ran_ns.push(ran.0);
     }
 }
 

@@ -172,3 +172,21 @@ fn the_same_seed_goes_the_same_way() {
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
 }
+
+/// Attempts of one thread do not overlap, and every task is there.
+#[test]
+fn columns_say_when_and_where_each_task_ran() {
+    let text = SMALL.replace("slots = 2", "slots = 1");
+    let report = Cluster::new(scenario(&text), 7).with_columns().run(|| false);
+    let columns = report.measures.columns.unwrap();
+    let mut seen = vec![false; 2_000];
+    let mut ends = [0; 8];
+    for at in 0..columns.len() {
+        let worker = columns.worker[at] as usize;
+        assert!(columns.began_ns[at] >= ends[worker], "worker {worker} runs two tasks at once");
+        ends[worker] = columns.began_ns[at] + columns.ran_ns[at];
+        assert!(!std::mem::replace(&mut seen[columns.index[at] as usize], true));
+    }
+    assert!(seen.into_iter().all(|seen| seen));
+    assert_eq!(columns.ran_ns.iter().sum::<u64>(), report.measures.busy.0);
+}

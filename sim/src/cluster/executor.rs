@@ -142,6 +142,9 @@ impl Cluster {
         self.measures.busy += busy;
         self.measures.run.record_many(Span(busy.0 / tasks.max(1)), tasks);
         self.measures.series.busy(self.now, -1);
+        if self.measures.columns.is_some() {
+            self.note_tasks(number);
+        }
         if at_once {
             self.hear(worker, Input::Done { lease, range }, busy);
         } else if busy.0 >= hold || waited >= hold {
@@ -154,6 +157,22 @@ impl Cluster {
             self.flush(number, worker);
         }
         self.drain_backlog(worker);
+    }
+
+    /// Writes down the tasks of a claim that was run. Shared cores stretch each of them alike.
+    fn note_tasks(&mut self, number: u32) {
+        let thread = self.threads.get(number);
+        let (Claimed { range, busy, .. }, mut at) = (thread.running, thread.began);
+        let (worker, job) = (self.pages.get(thread.page).worker, self.pages.get(thread.page).job);
+        let alone = self.time_of(worker, job, range);
+        for index in range.start..range.end {
+            let time = self.time_of(worker, job, IndexRange::from_count(index, 1));
+            let ran = if alone == busy { time } else { scaled(time, busy.0 as f64 / alone.0.max(1) as f64) };
+            if let Some(columns) = &mut self.measures.columns {
+                columns.push(job, index, worker, at, ran);
+            }
+            at = at + ran;
+        }
     }
 
     /// A thread has held results for long enough.

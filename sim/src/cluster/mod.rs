@@ -16,7 +16,7 @@ mod thread;
 mod worker;
 
 use crate::digest::Digest;
-use crate::measure::{Measures, Point};
+use crate::measure::{Columns, Measures, Point};
 use crate::outcome::{JobReport, Report};
 use crate::prefetch::prefetch;
 use crate::queue::Queue;
@@ -115,6 +115,13 @@ impl Cluster {
     #[must_use]
     pub const fn checked(mut self) -> Self {
         self.checked = true;
+        self
+    }
+
+    /// Keeps when and where every attempt ran.
+    #[must_use]
+    pub fn with_columns(mut self) -> Self {
+        self.measures.columns = Some(Columns::default());
         self
     }
 
