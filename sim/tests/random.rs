@@ -81,7 +81,7 @@ fn draw(seed: u64) -> String {
             text,
             "[[jobs]]\nname = \"job{number}\"\ntasks = {}\nsubmit_at = \"{}ms\"\ntime = {time}\nmodel = \"{model}\"\nio = {}\n\
              weight = {}\npriority = {}\ninput_bytes = \"{}B\"\nresult_bytes = \"{}B\"\nplugin_bytes = \"{}kB\"",
-            dice.below(600),
+            1 + dice.below(600),
             dice.below(1_000),
             dice.one_of(&["0.0", "0.5", "1.0"]),
             1 + dice.below(4),
@@ -116,9 +116,9 @@ fn draw(seed: u64) -> String {
 
 #[test]
 fn every_task_ends_once() {
-    let seeds: u64 = std::env::var("MUSTER_SEEDS").map_or(150, |seeds| seeds.parse().unwrap());
+    let seeds: u64 = std::env::var("MUSTER_SEEDS").map_or(100, |seeds| seeds.parse().unwrap());
     let mut struck: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..seeds {
+    for seed in std::env::var("MUSTER_FIRST").map_or(0, |first| first.parse().unwrap())..seeds {
         let text = draw(seed);
         let scenario = Scenario::parse(&text, "random.toml", Path::new(""), &[]).unwrap();
         let run = || {
@@ -126,14 +126,16 @@ fn every_task_ends_once() {
             let mut looks = 0;
             Cluster::new(scenario.clone(), seed).checked().run(|| {
                 looks += 1;
-                looks > 60
+                looks > 3
             })
         };
         let report = run();
         assert!(
             !report.stopped && report.unfinished() == 0,
-            "seed {seed} did not end: {:?}\n{text}",
-            report.jobs
+            "seed {seed} did not end in {}: {:?}\n{:?}\n{text}",
+            report.makespan,
+            report.jobs,
+            report.measures.faults
         );
         for job in &report.jobs {
             assert_eq!(job.committed + job.failed, job.tasks, "seed {seed}: {job:?}\n{text}");
@@ -143,6 +145,6 @@ fn every_task_ends_once() {
             assert_eq!(run().digest, report.digest, "seed {seed} went another way");
         }
     }
-    println!("{seeds} scenarios; faults that struck: {struck:?}");
+    eprintln!("{seeds} scenarios; faults that struck: {struck:?}");
     assert!(struck.len() >= 13, "some fault never struck: {struck:?}");
 }

@@ -129,17 +129,18 @@ impl Cluster {
             shared.computing.pop();
             if is_there {
                 shared.count -= 1;
-                done.push(thread);
+                // What happens to one of them may end the others: none computes any more.
+                let ended = self.threads.get_mut(thread);
+                ended.state = State::Running;
+                ended.ends = now;
+                ended.running.busy = now.since(ended.began);
+                done.push((thread, version));
             }
         }
         self.look_at_cores(worker);
-        for number in done {
-            let thread = self.threads.get_mut(number);
-            thread.state = State::Running;
-            thread.ends = now;
-            thread.running.busy = now.since(thread.began);
-            let (version, range, page) = (thread.version, thread.running.range, thread.page);
-            let job = self.pages.get(page).job;
+        for (number, version) in done {
+            let thread = self.threads.get(number);
+            let (range, job) = (thread.running.range, self.pages.get(thread.page).job);
             if self.first_poisoned(job, range).is_some() {
                 self.poisoned(number, version);
             } else {

@@ -211,9 +211,9 @@ impl Cluster {
     fn stop_machine(&mut self, worker: u32) {
         let pages = std::mem::take(&mut self.machines.get_mut(worker).pages);
         for (_, page) in pages {
-            let page = self.pages.remove(page);
-            page.seats().for_each(|thread| self.abort(thread));
-            self.threads.release(page.seats());
+            self.pages.get(page).seats().for_each(|thread| self.abort(thread));
+            let removed = self.pages.remove(page);
+            self.threads.release(removed.seats());
         }
         let group = self.machines.get(worker).group;
         *self.machines.agent(worker) = Agent::new(self.scenario.workers[group as usize].slots);

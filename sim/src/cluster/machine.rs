@@ -15,6 +15,8 @@ pub(super) struct Machine {
     pub group: u32,
     /// Its connection, as the coordinator knows it.
     pub session: WorkerId,
+    /// The last connection over which it was greeted.
+    pub greeted: WorkerId,
     /// It exists: not crashed, not gone.
     pub up: bool,
     /// Tasks take so many times as long as the scenario says.
@@ -64,6 +66,7 @@ impl Machines {
         self.states.push(Machine {
             group: at,
             session: NO_SESSION,
+            greeted: NO_SESSION,
             up: true,
             slowness: 1.0 / group.speed,
             paused_until: Time::ZERO,

@@ -1,5 +1,6 @@
 //! What travels between the coordinator and its workers, and what happens next.
 
+use super::network::Way;
 use muster_core::id::{ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
@@ -18,6 +19,8 @@ pub(super) enum Event {
     Down { message: u32 },
     /// A message reaches the coordinator.
     Up { message: u32 },
+    /// Messages that were held up get through.
+    Release { worker: u32, way: Way },
     /// The coordinator has read a message.
     Read { message: u32 },
     /// A message with bytes has passed a limited link.

@@ -175,6 +175,7 @@ impl Cluster {
             Event::Leave { message } => self.leave(message),
             Event::Down { message } => self.arrive_down(message),
             Event::Up { message } => self.arrive_up(message),
+            Event::Release { worker, way } => self.release(worker, way),
             Event::Read { message } => self.read(message),
             Event::Passed { pipe, version } => self.passed(pipe, version),
             Event::Ran { thread, version, .. } => self.ran(thread, version),

@@ -8,6 +8,7 @@ use super::{Cluster, Purpose};
 use crate::queue::{Delay, LaneId, Queue};
 use crate::scenario::{Link, Scenario, Unreliable};
 use muster_core::time::{Span, Time};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of a message beside inputs and results, roughly what its protobuf, gRPC and TCP heads take.
 pub(super) const MESSAGE_BYTES: u64 = 150;
@@ -16,7 +17,7 @@ pub(super) const MESSAGE_BYTES: u64 = 150;
 const RETRANSMISSION_MIN: Span = Span::from_millis(200);
 
 /// To workers, or to the coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Way {
     Down = 0,
     Up = 1,
@@ -29,6 +30,8 @@ pub(super) struct Network {
     of_group: Vec<u32>,
     links: Vec<Lanes>,
     pub pipes: Pipes,
+    /// Messages that wait for a partition or a pause to end.
+    held: BTreeMap<(u32, Way), VecDeque<Event>>,
     /// Random numbers drawn.
     drawn: u64,
     /// What the coordinator reads and writes, one after the other.
@@ -69,6 +72,7 @@ impl Network {
             of_group,
             links: lanes.collect(),
             pipes: Pipes::new(&links, scenario.coordinator.bandwidth),
+            held: BTreeMap::new(),
             drawn: 0,
             reading: queue.add_lane(),
             leaving: queue.add_lane(),
@@ -163,17 +167,47 @@ impl Cluster {
         }
     }
 
-    /// Whether a message that just arrived has to wait, because the worker is cut off or stands still; it is put
-    /// back then.
+    /// Whether a message that just arrived has to wait, because the worker is cut off or stands still, or because others
+    /// do that arrived before it.
     pub(super) fn is_held_up(&mut self, way: Way, worker: u32, event: Event) -> bool {
-        let machine = self.machines.get(worker);
-        let mut until = machine.cut_until[way as usize];
-        if way == Way::Down {
-            until = until.max(machine.paused_until);
+        let until = self.blocked_until(way, worker);
+        if until <= self.now && self.network.held.is_empty() {
+            return false;
         }
+        let held = &mut self.network.held;
+        if until > self.now || held.contains_key(&(worker, way)) {
+            let queue = held.entry((worker, way)).or_default();
+            if queue.is_empty() {
+                self.queue.push(until.max(self.now), Event::Release { worker, way });
+            }
+            queue.push_back(event);
+            return true;
+        }
+        false
+    }
+
+    /// Messages that were held up arrive, in their order, unless something holds them up again.
+    pub(super) fn release(&mut self, worker: u32, way: Way) {
+        let until = self.blocked_until(way, worker);
         if until > self.now {
-            self.queue.push(until, event);
+            self.queue.push(until, Event::Release { worker, way });
+            return;
         }
-        until > self.now
+        for event in self.network.held.remove(&(worker, way)).unwrap_or_default() {
+            match event {
+                Event::Down { message } => self.arrive_down(message),
+                Event::Up { message } => self.arrive_up(message),
+                _ => {}
+            }
+        }
+    }
+
+    fn blocked_until(&self, way: Way, worker: u32) -> Time {
+        let machine = self.machines.get(worker);
+        let until = machine.cut_until[way as usize];
+        match way {
+            Way::Down => until.max(machine.paused_until),
+            Way::Up => until,
+        }
     }
 }

@@ -25,7 +25,12 @@ impl Cluster {
             return;
         }
         match what {
-            ToWorker::Welcome => self.tell_agent(worker, Input::Attached),
+            ToWorker::Welcome => {
+                // A session begins once.
+                if std::mem::replace(&mut self.machines.get_mut(worker).greeted, session) != session {
+                    self.tell_agent(worker, Input::Attached);
+                }
+            }
             ToWorker::Open { job, shape, leaf } => {
                 self.leaves.insert((worker, job.0 as u32), leaf);
                 let plugin = PluginKey(job.0);
@@ -217,10 +222,8 @@ impl Cluster {
 
     fn forget_page(&mut self, worker: u32, job: JobId) {
         let Some(page) = self.page(worker, job) else { return };
+        self.pages.get(page).seats().for_each(|thread| self.abort(thread));
         let removed = self.pages.remove(page);
-        for thread in removed.seats() {
-            self.abort(thread);
-        }
         self.threads.release(removed.seats());
         self.machines.get_mut(worker).pages.retain(|(_, other)| *other != page);
     }
