@@ -7,13 +7,16 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod chart;
 pub mod cluster;
 pub mod digest;
 pub mod measure;
+pub mod open_metrics;
 pub mod outcome;
 mod prefetch;
 pub mod queue;
 pub mod random;
 pub mod scenario;
 mod scheduling;
+pub mod statistics;
 pub mod time_model;

@@ -1,0 +1,241 @@
+//! Charts as SVG.
+
+use super::{Chart, LINES_MAX, Line, Panel, Point};
+use std::fmt::Write as _;
+
+const WIDTH: f64 = 840.0;
+const LEFT: f64 = 84.0;
+const RIGHT: f64 = 24.0;
+const TITLE: f64 = 58.0;
+const LEGEND_ROW: f64 = 20.0;
+const BOTTOM: f64 = 54.0;
+const GAP: f64 = 22.0;
+/// The mean width of a letter, for what has to fit beside each other.
+const LETTER: f64 = 7.2;
+
+/// Colours that differ also for those who see few: after Okabe and Ito, lighter on dark.
+const LIGHT: [&str; LINES_MAX] =
+    ["#0072b2", "#d55e00", "#009e73", "#aa3377", "#b58900", "#3a6ea5", "#666666", "#7a4b00"];
+const DARK: [&str; LINES_MAX] =
+    ["#56b4e9", "#ff9a56", "#2ed3a7", "#e58fc4", "#f0e442", "#9cc4ee", "#bbbbbb", "#d9a860"];
+
+pub(super) fn svg(chart: &Chart) -> String {
+    let names: Vec<&str> = match &chart.panels[..] {
+        [panel] if panel.lines.len() > 1 => panel.lines.iter().map(|line| line.name.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let (legend, legend_rows) = legend(&names);
+    let top = TITLE + legend_rows as f64 * LEGEND_ROW;
+    let heights: f64 = chart.panels.iter().map(|panel| f64::from(panel.height)).sum();
+    let height = top + heights + GAP * (chart.panels.len().saturating_sub(1)) as f64 + BOTTOM;
+    let mut out = String::new();
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" role=\"img\" aria-labelledby=\"title desc\">\n\
+         <title id=\"title\">{title}</title>\n<desc id=\"desc\">{subtitle}</desc>\n<style>\n{style}</style>\n\
+         <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
+         <text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>\n\
+         <text class=\"soft\" x=\"{LEFT}\" y=\"45\">{subtitle}</text>",
+        title = escape(&chart.title),
+        subtitle = escape(&chart.subtitle),
+        style = style(),
+    );
+    out.push_str(&legend);
+    let mut y = top;
+    for (at, panel) in chart.panels.iter().enumerate() {
+        draw(&mut out, chart, panel, at, y);
+        y += f64::from(panel.height) + GAP;
+    }
+    x_axis(&mut out, chart, y - GAP);
+    out.push_str("</svg>\n");
+    out
+}
+
+fn style() -> String {
+    let base = "text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#222}\
+                .title{font-size:17px;font-weight:600}.soft,.tick{fill:#555}.tick{font-size:12px}\
+                .page{fill:#fff}.grid{stroke:#ddd}.axis{stroke:#777}.line{fill:none;stroke-width:1.8}\
+                .band{stroke:none;opacity:.22}.fill{stroke:none;opacity:.3}.dot{stroke:none}\n";
+    let colours = |colours: [&str; LINES_MAX]| -> String {
+        let rule = |(at, colour): (usize, &str)| {
+            format!(
+                ".line.c{at},.bar.c{at}{{stroke:{colour}}}.band.c{at},.fill.c{at},.dot.c{at}{{fill:{colour}}}"
+            )
+        };
+        colours.into_iter().enumerate().map(rule).collect()
+    };
+    format!(
+        "{base}{}\n@media (prefers-color-scheme: dark){{text{{fill:#eee}}.soft,.tick{{fill:#bbb}}\
+         .page{{fill:#17181c}}.grid{{stroke:#34363d}}.axis{{stroke:#8a8d96}}\n{}}}\n",
+        colours(LIGHT),
+        colours(DARK)
+    )
+}
+
+fn legend(names: &[&str]) -> (String, usize) {
+    let (mut text, mut x, mut row) = (String::new(), LEFT, 0);
+    for (at, name) in names.iter().enumerate() {
+        let width = 34.0 + name.chars().count() as f64 * LETTER;
+        if x + width > WIDTH - RIGHT && x > LEFT {
+            (x, row) = (LEFT, row + 1);
+        }
+        let y = TITLE + 6.0 + f64::from(row) * LEGEND_ROW;
+        let _ = writeln!(
+            text,
+            "<line class=\"line c{colour}\" x1=\"{x:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
+             <text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
+            x + 20.0,
+            y - 4.5,
+            y - 4.5,
+            x + 26.0,
+            escape(name),
+            colour = at % LINES_MAX,
+        );
+        x += width;
+    }
+    (text, if names.is_empty() { 0 } else { row as usize + 1 })
+}
+
+fn draw(out: &mut String, chart: &Chart, panel: &Panel, number: usize, top: f64) {
+    let (height, width) = (f64::from(panel.height), WIDTH - LEFT - RIGHT);
+    let bottom = top + height;
+    for (value, words) in panel.y.scale.ticks((height / 36.0) as usize) {
+        let y = bottom - panel.y.scale.place(value) * height;
+        let _ = writeln!(
+            out,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+             <text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{words}</text>",
+            LEFT + width,
+            LEFT - 8.0,
+            y + 4.0
+        );
+    }
+    let middle = top + height / 2.0;
+    let _ = writeln!(
+        out,
+        "<text text-anchor=\"middle\" transform=\"translate(20 {middle:.1}) rotate(-90)\">{}</text>",
+        escape(&panel.y.label)
+    );
+    for (at, line) in panel.lines.iter().enumerate() {
+        let colour = (at + number) % LINES_MAX;
+        let place = |x: f64, y: f64| {
+            (LEFT + chart.x.scale.place(x) * width, bottom - panel.y.scale.place(y) * height)
+        };
+        draw_line(out, panel, line, colour, bottom, &place);
+    }
+    let _ = writeln!(
+        out,
+        "<path class=\"axis\" fill=\"none\" d=\"M{LEFT} {top:.1}V{bottom:.1}H{:.1}\"/>",
+        LEFT + width
+    );
+}
+
+type Place<'a> = &'a dyn Fn(f64, f64) -> (f64, f64);
+
+fn draw_line(out: &mut String, panel: &Panel, line: &Line, colour: usize, bottom: f64, place: Place<'_>) {
+    let path = |points: &mut dyn Iterator<Item = (f64, f64)>| -> String {
+        points.map(|(x, y)| format!("{x:.1},{y:.1} ")).collect()
+    };
+    let bands: Vec<(&Point, (f64, f64))> =
+        line.points.iter().filter_map(|point| Some((point, point.band?))).collect();
+    let low = bands.iter().map(|(point, (low, _))| place(point.x, *low));
+    let high = bands.iter().rev().map(|(point, (_, high))| place(point.x, *high));
+    if bands.len() > 1 {
+        let area = path(&mut low.chain(high));
+        let _ = writeln!(out, "<polygon class=\"band c{colour}\" points=\"{}\"/>", area.trim_end());
+    }
+    let points = path(&mut line.points.iter().map(|point| place(point.x, point.y)));
+    if panel.filled
+        && let (Some(first), Some(last)) = (line.points.first(), line.points.last())
+    {
+        let (start, end) = (place(first.x, first.y).0, place(last.x, last.y).0);
+        let _ = writeln!(
+            out,
+            "<polygon class=\"fill c{colour}\" points=\"{start:.1},{bottom:.1} {points}{end:.1},{bottom:.1}\"/>"
+        );
+    }
+    let _ = writeln!(out, "<polyline class=\"line c{colour}\" points=\"{}\"/>", points.trim_end());
+    if panel.filled {
+        return;
+    }
+    for point in &line.points {
+        let (x, y) = place(point.x, point.y);
+        if let Some((low, high)) = point.band {
+            let ((_, low), (_, high)) = (place(point.x, low), place(point.x, high));
+            let _ = writeln!(out, "<path class=\"bar c{colour}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>");
+        }
+        let _ = writeln!(out, "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>");
+    }
+}
+
+fn x_axis(out: &mut String, chart: &Chart, bottom: f64) {
+    let width = WIDTH - LEFT - RIGHT;
+    let longest = match &chart.x.scale {
+        super::Scale::Names(names) => names.iter().map(|name| name.chars().count()).max().unwrap_or(1),
+        _ => 9,
+    };
+    for (value, words) in chart.x.scale.ticks((width / (longest as f64 * LETTER + 16.0)) as usize) {
+        let x = LEFT + chart.x.scale.place(value) * width;
+        let _ = writeln!(
+            out,
+            "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v5\"/>\
+             <text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+            bottom + 19.0,
+            escape(&words)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<text text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+        LEFT + width / 2.0,
+        bottom + 42.0,
+        escape(&chart.x.label)
+    );
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Axis, Scale};
+    use super::*;
+
+    #[test]
+    fn several_lines_have_bands_dots_and_a_legend() {
+        let line = |name: &str, y: f64| Line {
+            name: name.to_owned(),
+            points: (1..4).map(|x| Point { x: f64::from(x), y, band: Some((y - 1.0, y + 1.0)) }).collect(),
+        };
+        let chart = Chart {
+            title: "makespan".to_owned(),
+            subtitle: "20 runs each".to_owned(),
+            x: Axis { label: "workers".to_owned(), scale: Scale::up_to(4.0) },
+            panels: vec![Panel {
+                y: Axis { label: "makespan, s".to_owned(), scale: Scale::up_to(8.0) },
+                lines: vec![line("fifo", 4.0), line("<fair>", 6.0)],
+                filled: false,
+                height: 300,
+            }],
+        };
+        let svg = chart.svg();
+        assert_eq!(svg.matches("<polygon class=\"band").count(), 2);
+        assert_eq!(svg.matches("<circle").count(), 6);
+        assert!(svg.contains(">fifo</text>") && svg.contains(">&lt;fair&gt;</text>"), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+}

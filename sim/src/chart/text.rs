@@ -1,0 +1,112 @@
+//! Charts in characters: areas of eighths of blocks above an axis of time.
+
+use super::{Scale, TimeUnit, Timeline};
+
+/// An empty column to a full one.
+const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Room for the numbers beside an axis.
+const GUTTER: usize = 8;
+/// A tick of the time axis wants this much room.
+const TICK_COLUMNS: usize = 12;
+const COLOURS: [&str; 3] = ["\x1b[36m", "\x1b[33m", "\x1b[35m"];
+const PLAIN: &str = "\x1b[0m";
+
+pub(super) fn text(timeline: &Timeline, width: usize, colours: bool) -> String {
+    let columns = width.saturating_sub(GUTTER + 1).max(10);
+    let mut lines = Vec::new();
+    for (at, panel) in timeline.panels.iter().enumerate() {
+        let title = format!("{}{}: {}", " ".repeat(GUTTER + 1), panel.label, panel.remark);
+        lines.push(title.chars().take(width).collect());
+        let scale = Scale::up_to(panel.max);
+        let shares: Vec<f64> =
+            panel.means(timeline.end_s, columns).into_iter().map(|mean| scale.place(mean)).collect();
+        let (before, after) = if colours { (COLOURS[at % COLOURS.len()], PLAIN) } else { ("", "") };
+        let top = significant(panel.max);
+        for row in 0..panel.rows {
+            let words = if row == 0 { top.as_str() } else { "" };
+            let area = area_row(&shares, panel.rows, row);
+            let area = area.trim_end();
+            let coloured = if area.is_empty() { String::new() } else { format!("{before}{area}{after}") };
+            lines.push(format!("{words:>GUTTER$}┤{coloured}"));
+        }
+    }
+    lines.extend(time_axis(timeline.end_s, columns));
+    lines.join("\n")
+}
+
+/// A number with three digits.
+fn significant(value: f64) -> String {
+    let (scale, unit) = match value {
+        value if value >= 1e9 => (1e9, " G"),
+        value if value >= 1e6 => (1e6, " M"),
+        value if value >= 1e4 => (1e3, " k"),
+        _ => (1.0, ""),
+    };
+    let value = value / scale;
+    let decimals = match value {
+        value if value >= 100.0 || value == libm::round(value) => 0,
+        value if value >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}{unit}")
+}
+
+/// One row of characters of an area chart, counted from the top; what is above nothing shows at least a line.
+fn area_row(shares: &[f64], rows: usize, row: usize) -> String {
+    let below = (rows - 1 - row) as f64;
+    let cell = |share: f64| {
+        let eighths = libm::round((share * rows as f64 - below) * 8.0).clamp(0.0, 8.0) as usize;
+        let shown = if below == 0.0 && share > 0.0 { eighths.max(1) } else { eighths };
+        EIGHTHS[shown]
+    };
+    shares.iter().map(|&share| cell(share)).collect()
+}
+
+/// The line below, and the words below that.
+fn time_axis(end_s: f64, columns: usize) -> [String; 2] {
+    let unit = TimeUnit::of(end_s);
+    let scale = Scale::up_to(end_s / unit.seconds);
+    let mut line: Vec<char> = vec!['─'; columns];
+    let mut words: Vec<char> = vec![' '; GUTTER + 1 + columns];
+    let mut free = 0;
+    for (value, tick) in scale.ticks(columns / TICK_COLUMNS) {
+        let at = ((scale.place(value) * columns as f64) as usize).min(columns - 1);
+        line[at] = '┬';
+        let label: Vec<char> = format!("{tick} {}", unit.name).chars().collect();
+        // Centred below its tick where there is room.
+        let start = (at + GUTTER + 1).saturating_sub(label.len() / 2).max(free);
+        if start + label.len() <= words.len() {
+            words[start..start + label.len()].copy_from_slice(&label);
+            free = start + label.len() + 1;
+        }
+    }
+    let line: String = line.into_iter().collect();
+    let words: String = words.into_iter().collect();
+    [format!("{:>GUTTER$}┼{line}", "0"), words.trim_end().to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_as_high_as_its_share() {
+        let rows = |share: f64| -> String {
+            (0..2).map(|row| area_row(&[share], 2, row)).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(rows(0.0), "  ");
+        assert_eq!(rows(0.001), " ▁");
+        assert_eq!(rows(0.25), " ▄");
+        assert_eq!(rows(0.5), " █");
+        assert_eq!(rows(0.75), "▄█");
+        assert_eq!(rows(1.0), "██");
+    }
+
+    #[test]
+    fn ticks_stand_below_their_places() {
+        let [line, words] = time_axis(100.0, 71);
+        assert!(line.starts_with("       0┼┬─"), "{line}");
+        assert!(words.contains("0 s") && words.contains("20 s") && words.contains("80 s"), "{words}");
+        assert!(words.chars().count() <= 80);
+    }
+}

@@ -1,0 +1,123 @@
+//! What happened over time: a picture, and the same in characters.
+
+use super::{Axis, Chart, Line, Panel, Point, Scale, TimeUnit, text};
+
+/// Numbers over the same time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// What it shows.
+    pub title: String,
+    /// Of what.
+    pub subtitle: String,
+    /// The end of the axis in seconds.
+    pub end_s: f64,
+    /// From top to bottom.
+    pub panels: Vec<TimePanel>,
+}
+
+/// One number over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimePanel {
+    /// What it is, with its unit.
+    pub label: String,
+    /// In a few words what there is to see.
+    pub remark: String,
+    /// The top of its axis; its bottom is 0.
+    pub max: f64,
+    /// From, until (seconds), and the value in between, by rising time and without gaps.
+    pub steps: Vec<(f64, f64, f64)>,
+    /// Lines of characters that it takes in a terminal.
+    pub rows: usize,
+}
+
+impl Timeline {
+    /// As a picture.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let unit = TimeUnit::of(self.end_s);
+        let panels = self.panels.iter().map(|panel| Panel {
+            y: Axis { label: panel.label.clone(), scale: Scale::up_to(panel.max) },
+            lines: vec![Line { name: panel.label.clone(), points: panel.corners(unit) }],
+            filled: true,
+            height: 40 + 24 * panel.rows as u32,
+        });
+        let chart = Chart {
+            title: self.title.clone(),
+            subtitle: self.subtitle.clone(),
+            x: Axis {
+                label: format!("virtual time, {}", unit.name),
+                scale: Scale::up_to(self.end_s / unit.seconds),
+            },
+            panels: panels.collect(),
+        };
+        chart.svg()
+    }
+
+    /// In lines of at most `width` characters; with colours where they are seen.
+    #[must_use]
+    pub fn text(&self, width: usize, colours: bool) -> String {
+        text::text(self, width, colours)
+    }
+}
+
+impl TimePanel {
+    fn corners(&self, unit: TimeUnit) -> Vec<Point> {
+        let corner = |time: f64, y| Point { x: time / unit.seconds, y, band: None };
+        self.steps.iter().flat_map(|&(from, until, y)| [corner(from, y), corner(until, y)]).collect()
+    }
+
+    /// The mean over each of so many equal parts of the time up to `end_s`.
+    pub(super) fn means(&self, end_s: f64, parts: usize) -> Vec<f64> {
+        let (mut sums, length) = (vec![0.0; parts], end_s / parts as f64);
+        for &(from, until, value) in &self.steps {
+            let first = ((from / length) as usize).min(parts);
+            for (part, sum) in sums.iter_mut().enumerate().skip(first) {
+                let (start, end) = (part as f64 * length, (part + 1) as f64 * length);
+                if start >= until {
+                    break;
+                }
+                *sum += value * (until.min(end) - from.max(start)).max(0.0);
+            }
+        }
+        sums.into_iter().map(|sum| sum / length).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(steps: Vec<(f64, f64, f64)>) -> TimePanel {
+        TimePanel { label: "busy, %".to_owned(), remark: "mean 50".to_owned(), max: 100.0, steps, rows: 4 }
+    }
+
+    #[test]
+    fn means_weigh_by_time() {
+        let panel = panel(vec![(0.0, 1.0, 100.0), (1.0, 3.0, 0.0), (3.0, 4.0, 50.0)]);
+        assert_eq!(panel.means(4.0, 4), [100.0, 0.0, 0.0, 50.0]);
+        assert_eq!(panel.means(4.0, 2), [50.0, 25.0]);
+        assert_eq!(panel.means(4.0, 8)[..3], [100.0, 100.0, 0.0]);
+    }
+
+    #[test]
+    fn both_forms_have_axes_and_fit() {
+        let timeline = Timeline {
+            title: "A & B".to_owned(),
+            subtitle: "seed 1".to_owned(),
+            end_s: 1_003.0,
+            panels: vec![panel(vec![(0.0, 900.0, 100.0), (900.0, 1_003.0, 20.0)])],
+        };
+        let svg = timeline.svg();
+        for part in
+            ["<svg", "A &amp; B", "virtual time, min", "busy, %", "prefers-color-scheme: dark", "</svg>"]
+        {
+            assert!(svg.contains(part), "{part} is not in {svg}");
+        }
+        for width in [40, 80, 120] {
+            let text = timeline.text(width, false);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert!(text.contains('█') && text.contains("100") && text.contains(" min"), "{text}");
+            assert!(!text.contains('\x1b') && timeline.text(width, true).contains('\x1b'));
+        }
+    }
+}
