@@ -1,7 +1,8 @@
 //! The `muster` command: the only place that knows coordinator, worker and plugins alike.
 //!
-//! The binary is [`main`]; [`emulation`] is there for it and for tests. The rest parses, asks, shows and starts processes. It never schedules and never loads a plugin: those happen in the
-//! coordinator and in executors, also when they are this binary again.
+//! The binary is [`main`]; [`emulation`] is there for it and for tests. The rest parses, asks, shows and starts
+//! processes. It never schedules and never loads a plugin: those happen in the coordinator and in executors, also when
+//! they are this binary again.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
@@ -18,6 +19,7 @@ mod job;
 mod output;
 mod plugin;
 mod service;
+mod simulation;
 mod summary;
 
 use std::process::ExitCode;

@@ -29,6 +29,11 @@ pub fn watched() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Whether colours are seen on stderr and wanted (<https://no-color.org>).
+pub fn colours() -> bool {
+    watched() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
 /// How many columns tables may take.
 pub fn columns() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());

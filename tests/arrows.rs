@@ -9,7 +9,17 @@ use std::process::Command;
 /// Crate -> the crates of this workspace it may depend on. A new arrow needs a line here and in
 /// ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("muster", &["muster-coordinator", "muster-core", "muster-plugin-host", "muster-proto", "muster-worker"]),
+    (
+        "muster",
+        &[
+            "muster-coordinator",
+            "muster-core",
+            "muster-plugin-host",
+            "muster-proto",
+            "muster-sim",
+            "muster-worker",
+        ],
+    ),
     ("muster-coordinator", &["muster-core", "muster-proto"]),
     ("muster-worker", &["muster-core", "muster-plugin-host", "muster-proto"]),
     ("muster-proto", &["muster-core"]),

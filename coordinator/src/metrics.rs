@@ -8,41 +8,53 @@ use crate::driver::Numbers;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use muster_core::agent::ExitCause;
-use muster_core::exposition::{Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
+use muster_core::exposition::{Family, Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
 use muster_core::sketch::Sketch;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Tasks that ended, by plugin and outcome (ok, failed). Counts commits.
-pub const TASKS_TOTAL: &str = "muster_tasks_total";
+pub const TASKS_TOTAL: Family =
+    Family { name: "muster_tasks_total", help: "Tasks that ended, by plugin and outcome." };
 /// Time of tasks in each phase, by plugin; here queue and report, at the workers dispatch, run and report.
-const TASK_PHASE_SECONDS: Histogram = Histogram {
+pub const TASK_PHASE_SECONDS: Histogram = Histogram {
     name: "muster_task_phase_seconds",
     help: "Time of tasks by plugin and phase.",
     bounds: &TIME_BOUNDS_NS,
     per_unit: 1e9,
 };
 /// Tasks that nobody has.
-pub const QUEUE_TASKS: &str = "muster_queue_tasks";
+pub const QUEUE_TASKS: Family = Family { name: "muster_queue_tasks", help: "Tasks that no worker has." };
 /// Workers by state.
-pub const WORKERS: &str = "muster_workers";
+pub const WORKERS: Family = Family {
+    name: "muster_workers",
+    help: "Workers by state; lost and left count since the coordinator started.",
+};
 /// Slots by state.
-pub const SLOTS: &str = "muster_slots";
+pub const SLOTS: Family = Family { name: "muster_slots", help: "Slots of the attached workers by state." };
 /// Executors of all workers.
-pub const EXECUTORS: &str = "muster_executors";
+pub const EXECUTORS: Family = Family { name: "muster_executors", help: "Executors of all workers." };
 /// Executors that ended, by cause.
-pub const EXECUTOR_EXITS_TOTAL: &str = "muster_executor_exits_total";
+pub const EXECUTOR_EXITS_TOTAL: Family =
+    Family { name: "muster_executor_exits_total", help: "Executors that ended, by cause." };
 /// Lengths of leases.
 const LEASE_TASKS: Histogram =
     Histogram { name: "muster_lease_tasks", help: "Tasks of a lease.", bounds: &TASKS_BOUNDS, per_unit: 1.0 };
 /// Jobs that have not ended.
-pub const JOBS: &str = "muster_jobs";
+pub const JOBS: Family = Family { name: "muster_jobs", help: "Jobs that have not ended." };
 /// Messages that were refused, by reason; nothing has changed then.
-pub const REJECTED_MESSAGES_TOTAL: &str = "muster_rejected_messages_total";
+pub const REJECTED_MESSAGES_TOTAL: Family =
+    Family { name: "muster_rejected_messages_total", help: "Messages that were refused, by reason." };
 /// What workers reported too late, twice or for leases that are void, by reason.
-pub const DROPPED_REPORTS_TOTAL: &str = "muster_dropped_reports_total";
+pub const DROPPED_REPORTS_TOTAL: Family = Family {
+    name: "muster_dropped_reports_total",
+    help: "Late, repeated or void reports of workers, by reason.",
+};
 /// Tasks that were leased to a second worker because the first took too long.
-pub const SPECULATIVE_TASKS_TOTAL: &str = "muster_speculative_tasks_total";
+pub const SPECULATIVE_TASKS_TOTAL: Family = Family {
+    name: "muster_speculative_tasks_total",
+    help: "Tasks leased to a second worker because the first took too long.",
+};
 /// This life of the coordinator.
 pub const EPOCH: &str = "muster_epoch";
 /// 1, with the version as a label.
@@ -110,54 +122,52 @@ impl Page {
 }
 
 fn describe() {
-    describe_counter!(TASKS_TOTAL, "Tasks that ended, by plugin and outcome.");
-    describe_gauge!(QUEUE_TASKS, "Tasks that no worker has.");
-    describe_gauge!(WORKERS, "Workers by state; lost and left count since the coordinator started.");
-    describe_gauge!(SLOTS, "Slots of the attached workers by state.");
-    describe_gauge!(EXECUTORS, "Executors of all workers.");
-    describe_counter!(EXECUTOR_EXITS_TOTAL, "Executors that ended, by cause.");
-    describe_gauge!(JOBS, "Jobs that have not ended.");
-    describe_counter!(REJECTED_MESSAGES_TOTAL, "Messages that were refused, by reason.");
-    describe_counter!(DROPPED_REPORTS_TOTAL, "Late, repeated or void reports of workers, by reason.");
-    describe_counter!(
-        SPECULATIVE_TASKS_TOTAL,
-        "Tasks leased to a second worker because the first took too long."
-    );
+    describe_counter!(TASKS_TOTAL.name, TASKS_TOTAL.help);
+    describe_gauge!(QUEUE_TASKS.name, QUEUE_TASKS.help);
+    describe_gauge!(WORKERS.name, WORKERS.help);
+    describe_gauge!(SLOTS.name, SLOTS.help);
+    describe_gauge!(EXECUTORS.name, EXECUTORS.help);
+    describe_counter!(EXECUTOR_EXITS_TOTAL.name, EXECUTOR_EXITS_TOTAL.help);
+    describe_gauge!(JOBS.name, JOBS.help);
+    describe_counter!(REJECTED_MESSAGES_TOTAL.name, REJECTED_MESSAGES_TOTAL.help);
+    describe_counter!(DROPPED_REPORTS_TOTAL.name, DROPPED_REPORTS_TOTAL.help);
+    describe_counter!(SPECULATIVE_TASKS_TOTAL.name, SPECULATIVE_TASKS_TOTAL.help);
     describe_gauge!(EPOCH, "This life of the coordinator.");
     describe_gauge!(BUILD_INFO, Unit::Count, "1, with the version as a label.");
 }
 
 fn set(numbers: &Numbers, rejected: &Rejected) {
     for (plugin, counts) in &numbers.plugins {
-        let count = |outcome| counter!(TASKS_TOTAL, "plugin" => plugin.to_string(), "outcome" => outcome);
+        let count =
+            |outcome| counter!(TASKS_TOTAL.name, "plugin" => plugin.to_string(), "outcome" => outcome);
         count("ok").absolute(counts.ok);
         count("failed").absolute(counts.failed);
     }
-    gauge!(QUEUE_TASKS).set(numbers.queued_tasks as f64);
+    gauge!(QUEUE_TASKS.name).set(numbers.queued_tasks as f64);
     for (state, count) in [
         ("up", numbers.workers_up),
         ("draining", numbers.workers_draining),
         ("lost", numbers.workers_lost),
         ("left", numbers.workers_left),
     ] {
-        gauge!(WORKERS, "state" => state).set(count as f64);
+        gauge!(WORKERS.name, "state" => state).set(count as f64);
     }
-    gauge!(SLOTS, "state" => "busy").set(numbers.slots_busy as f64);
-    gauge!(SLOTS, "state" => "idle").set(numbers.slots.saturating_sub(numbers.slots_busy) as f64);
-    gauge!(EXECUTORS).set(numbers.executors as f64);
-    gauge!(JOBS).set(numbers.jobs_live as f64);
+    gauge!(SLOTS.name, "state" => "busy").set(numbers.slots_busy as f64);
+    gauge!(SLOTS.name, "state" => "idle").set(numbers.slots.saturating_sub(numbers.slots_busy) as f64);
+    gauge!(EXECUTORS.name).set(numbers.executors as f64);
+    gauge!(JOBS.name).set(numbers.jobs_live as f64);
     gauge!(EPOCH).set(numbers.epoch.0 as f64);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     for cause in ExitCause::ALL.map(ExitCause::name) {
         let count = numbers.exits.get(cause).copied().unwrap_or(0);
-        counter!(EXECUTOR_EXITS_TOTAL, "cause" => cause).absolute(count);
+        counter!(EXECUTOR_EXITS_TOTAL.name, "cause" => cause).absolute(count);
     }
     for (reason, count) in rejected.counts() {
-        counter!(REJECTED_MESSAGES_TOTAL, "reason" => reason).absolute(count);
+        counter!(REJECTED_MESSAGES_TOTAL.name, "reason" => reason).absolute(count);
     }
-    counter!(SPECULATIVE_TASKS_TOTAL).absolute(numbers.speculative_tasks);
+    counter!(SPECULATIVE_TASKS_TOTAL.name).absolute(numbers.speculative_tasks);
     for (reason, count) in &numbers.dropped {
-        counter!(DROPPED_REPORTS_TOTAL, "reason" => *reason).absolute(*count);
+        counter!(DROPPED_REPORTS_TOTAL.name, "reason" => *reason).absolute(*count);
     }
 }
 

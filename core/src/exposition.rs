@@ -5,6 +5,15 @@ use crate::sketch::{Sketch, bucket_floor};
 use alloc::string::String;
 use core::fmt::Write;
 
+/// A family of counters or gauges.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// Its HELP text.
+    pub help: &'static str,
+}
+
 /// A family of histograms.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram {

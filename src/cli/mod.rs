@@ -6,12 +6,14 @@ mod cluster;
 mod job;
 mod plugin;
 pub mod quantity;
+mod simulate;
 mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
 pub use job::{JobArgs, JobCommand, JobRef, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs};
 pub use plugin::{Language, PluginCommand};
+pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use usage::parse;
 
 use crate::exit::EXIT_CODES;
@@ -53,6 +55,8 @@ pub enum Command {
     /// Write, build, check and share plugins
     #[command(subcommand, arg_required_else_help = false)]
     Plugin(PluginCommand),
+    /// Run a scenario in virtual time: what a cluster that is not there would do with a job
+    Simulate(Box<SimulateArgs>),
     /// Measure muster itself
     #[command(subcommand, arg_required_else_help = false)]
     Bench(BenchCommand),

@@ -27,7 +27,8 @@ pub fn small(text: &str) -> Result<u32, String> {
     count(text, 4096).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn count(text: &str, max: u64) -> Result<u64, String> {
+/// A whole number from 1 to `max`.
+pub fn count(text: &str, max: u64) -> Result<u64, String> {
     let digits: String = text.chars().filter(|&c| c != '_').collect();
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("not a whole number from 1 to {max}"));

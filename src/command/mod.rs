@@ -6,6 +6,7 @@ mod job;
 mod plugin;
 mod push;
 mod run;
+mod simulate;
 mod submit;
 mod up;
 mod worker;
@@ -28,6 +29,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Worker(command) => worker::worker(command),
         Command::Coordinator(command) => coordinator::coordinator(command),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
+        Command::Simulate(args) => block_on(simulate::simulate(*args)),
         Command::Bench(BenchCommand::Overhead(args)) => block_on(bench::overhead(&args)),
         Command::Completions { shell } => completions(shell),
     }

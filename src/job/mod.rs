@@ -11,7 +11,7 @@ mod watch;
 pub use drive::{Drive, Ended, submit};
 pub use feed::feed;
 pub use plan::{Given, Plan};
-pub use progress::{Progress, short};
+pub use progress::{Progress, progress_bar, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use take::take;
 pub use watch::{is_final, subject, unfinished, wait_until_final};

@@ -27,12 +27,7 @@ pub struct Progress {
 impl Progress {
     /// `total`: the number of tasks, when it is known from the start.
     pub fn new(show: bool, total: Option<u64>) -> Self {
-        let bar = show.then(|| {
-            let length = total.map(|tasks| parts(tasks as f64));
-            let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(style(total.is_some()));
-            bar
-        });
+        let bar = show.then(|| bar(total.map(|tasks| parts(tasks as f64))));
         Self { bar, rate: Rate::default(), total }
     }
 
@@ -101,6 +96,17 @@ impl Handle {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A line that counts to `length`, with words beside it.
+pub fn progress_bar(length: u64) -> ProgressBar {
+    bar(Some(length))
+}
+
+fn bar(length: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(style(length.is_some()));
+    bar
 }
 
 fn style(total: bool) -> ProgressStyle {

@@ -7,7 +7,7 @@ use crate::workload_metrics::WorkloadMetrics;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use muster_core::agent::ExitCause;
-use muster_core::exposition::{Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
+use muster_core::exposition::{Family, Histogram, TASKS_BOUNDS, TIME_BOUNDS_NS, escape};
 use muster_core::id::ExecutorId;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
@@ -15,7 +15,9 @@ use muster_core::time::Span;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const ATTEMPTS: &str = "muster_attempts_total";
+/// Attempts at tasks that ended, by plugin and outcome.
+pub const ATTEMPTS_TOTAL: Family =
+    Family { name: "muster_attempts_total", help: "Attempts at tasks, by plugin and outcome" };
 const PHASE_SECONDS: Histogram = Histogram {
     name: "muster_task_phase_seconds",
     help: "Time of tasks by plugin and phase; run is sampled.",
@@ -214,7 +216,7 @@ impl Metrics {
             let plugin = plugin.clone();
             with_local_recorder(
                 &self.recorder,
-                || counter!(ATTEMPTS, "plugin" => plugin, "outcome" => *outcome),
+                || counter!(ATTEMPTS_TOTAL.name, "plugin" => plugin, "outcome" => *outcome),
             )
         });
         counter.increment(tasks);
@@ -239,7 +241,7 @@ impl IntoMetrics for (Gauge, Gauge, Gauge, Gauge, Gauge, Counter) {
 }
 
 fn describe() {
-    describe_counter!(ATTEMPTS, "Attempts at tasks, by plugin and outcome");
+    describe_counter!(ATTEMPTS_TOTAL.name, ATTEMPTS_TOTAL.help);
     describe_gauge!(SLOTS, "Slots of this worker by state");
     describe_gauge!(EXECUTORS, "Executor processes");
     describe_counter!(EXECUTOR_EXITS, "Executors that ended, by cause");

@@ -1,10 +1,12 @@
 //! Charts computed: where lines, bands and ticks go. Nothing here writes a file or knows a terminal.
 
+mod interval;
 mod scale;
 mod svg;
 mod text;
 mod timeline;
 
+pub use interval::{Interval, intervals};
 pub use scale::{Scale, TimeUnit};
 pub use timeline::{TimePanel, Timeline};
 

@@ -30,7 +30,8 @@ pub(super) fn text(timeline: &Timeline, width: usize, colours: bool) -> String {
             lines.push(format!("{words:>GUTTER$}┤{coloured}"));
         }
     }
-    lines.extend(time_axis(timeline.end_s, columns));
+    let unit = TimeUnit::of(timeline.end_s);
+    lines.extend(time_axis(&Scale::up_to(timeline.end_s / unit.seconds), unit, columns, GUTTER, "0"));
     lines.join("\n")
 }
 
@@ -62,27 +63,32 @@ fn area_row(shares: &[f64], rows: usize, row: usize) -> String {
     shares.iter().map(|&share| cell(share)).collect()
 }
 
-/// The line below, and the words below that.
-fn time_axis(end_s: f64, columns: usize) -> [String; 2] {
-    let unit = TimeUnit::of(end_s);
-    let scale = Scale::up_to(end_s / unit.seconds);
+/// The line below a chart, and the words below that. `zero` stands beside the line, which begins after `gutter`.
+pub(super) fn time_axis(
+    scale: &Scale,
+    unit: TimeUnit,
+    columns: usize,
+    gutter: usize,
+    zero: &str,
+) -> [String; 2] {
     let mut line: Vec<char> = vec!['─'; columns];
-    let mut words: Vec<char> = vec![' '; GUTTER + 1 + columns];
+    let mut words: Vec<char> = vec![' '; gutter + 1 + columns];
     let mut free = 0;
     for (value, tick) in scale.ticks(columns / TICK_COLUMNS) {
-        let at = ((scale.place(value) * columns as f64) as usize).min(columns - 1);
+        let at = libm::round(scale.place(value) * (columns - 1) as f64) as usize;
         line[at] = '┬';
         let label: Vec<char> = format!("{tick} {}", unit.name).chars().collect();
         // Centred below its tick where there is room.
-        let start = (at + GUTTER + 1).saturating_sub(label.len() / 2).max(free);
-        if start + label.len() <= words.len() {
+        let centred = (at + gutter + 1).saturating_sub(label.len() / 2);
+        let start = centred.min(words.len() - label.len().min(words.len()));
+        if start >= free {
             words[start..start + label.len()].copy_from_slice(&label);
             free = start + label.len() + 1;
         }
     }
     let line: String = line.into_iter().collect();
     let words: String = words.into_iter().collect();
-    [format!("{:>GUTTER$}┼{line}", "0"), words.trim_end().to_owned()]
+    [format!("{zero:>gutter$}┼{line}"), words.trim_end().to_owned()]
 }
 
 #[cfg(test)]
@@ -104,9 +110,9 @@ mod tests {
 
     #[test]
     fn ticks_stand_below_their_places() {
-        let [line, words] = time_axis(100.0, 71);
+        let [line, words] = time_axis(&Scale::up_to(100.0), TimeUnit::of(100.0), 71, GUTTER, "0");
         assert!(line.starts_with("       0┼┬─"), "{line}");
-        assert!(words.contains("0 s") && words.contains("20 s") && words.contains("80 s"), "{words}");
+        assert!(words.contains("0 s") && words.contains("20 s") && words.contains("100 s"), "{words}");
         assert!(words.chars().count() <= 80);
     }
 }

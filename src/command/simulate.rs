@@ -1,0 +1,80 @@
+//! `muster simulate`: a scenario in virtual time, once or many times.
+
+use crate::cli::SimulateArgs;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::simulation::Progress;
+use crate::simulation::{Finished, Folder, Plan, Report, Running, apart, not_ended, summary};
+use crate::terminal::{self, note};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Simulates.
+pub async fn simulate(args: SimulateArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    let threads = args.threads.unwrap_or_else(muster_worker::usable_cpus) as usize;
+    let (json, out) = (args.json, args.out.clone());
+    let plan = interrupt.or(apart(move || Plan::new(&args))).await?;
+    let folder = out.as_deref().map(Folder::claim).transpose()?;
+    let plan = Arc::new(plan);
+    note(first_lines(&plan));
+    let mut progress = Progress::new(terminal::watched(), plan.runs() as u64, tasks_of_only_run(&plan));
+    let began = Instant::now();
+    let running = Running::start(Arc::clone(&plan), threads)?;
+    let finished = running.finish(&mut interrupt, &mut progress).await?;
+    let wall_s = began.elapsed().as_secs_f64();
+    let Some(report) = Report::new(&plan, &finished, wall_s) else {
+        let signal = finished.stopped_by.unwrap_or("a signal");
+        return Err(Failure::new(
+            Exit::Interrupted,
+            format_args!("cancelled by {signal} before a run had ended"),
+        ));
+    };
+    // What takes long to write must not hold up who wants to leave.
+    let work = move || show(&plan, &finished, &report, json, folder.as_ref());
+    interrupt.or(apart(work)).await
+}
+
+/// The seed, and the command that does the same again.
+fn first_lines(plan: &Plan) -> String {
+    let first = plan.points[0].seed;
+    let seeds = match plan.replicas as u64 {
+        1 => format!("seed {first}"),
+        replicas => format!("seeds {first} to {}", first + replicas - 1),
+    };
+    format!("{seeds}; the same again: {}", plan.again)
+}
+
+fn tasks_of_only_run(plan: &Plan) -> Option<u64> {
+    plan.is_single().then(|| plan.points[0].scenario.jobs.iter().map(|job| job.spec.tasks).sum())
+}
+
+fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: Option<&Folder>) -> Outcome {
+    note(format_args!("\n{}", summary(plan, finished, report)));
+    if let Some(signal) = finished.stopped_by {
+        let (came, planned) = (report.runs().len(), plan.runs());
+        let how_far = if plan.is_single() {
+            "the numbers are those up to then".to_owned()
+        } else {
+            format!("{came} of {planned} runs had ended")
+        };
+        note(format_args!("cancelled by {signal}; {how_far}"));
+    } else {
+        not_ended(plan, report).into_iter().for_each(note);
+    }
+    if let Some(folder) = folder {
+        folder.write(plan, finished, report)?;
+        note(format_args!("written to {}", folder.path().display()));
+    }
+    if json {
+        super::printed(terminal::print_json(report))?;
+    }
+    let runs = report.runs();
+    Ok(if finished.stopped_by.is_some() {
+        Exit::Interrupted
+    } else if runs.iter().any(|run| !run.ended || run.failed > 0) {
+        Exit::TasksFailed
+    } else {
+        Exit::Ok
+    })
+}

@@ -1,0 +1,202 @@
+//! Charts of runs: utilisation and queue over time, and the makespan against what was swept.
+
+use super::comparison::PointSummary;
+use super::plan::{Plan, Point as Run};
+use muster_core::time::Time;
+use muster_sim::chart::{
+    Axis, Chart, Interval, LINES_MAX, Line, Panel, Point, Scale, TimePanel, TimeUnit, Timeline,
+};
+use muster_sim::measure;
+use muster_sim::outcome::Report;
+
+/// A coordinator that is busy for less of its time needs no panel.
+const LOAD_SHOWN: f64 = 0.01;
+
+/// When the last job ended, or the simulation.
+pub fn end_of(report: &Report) -> Time {
+    report.jobs.iter().filter_map(|job| job.submitted).min().unwrap_or_default() + report.makespan
+}
+
+/// How one run went over time; none when no time passed.
+pub fn timeline(run: &Run, report: &Report) -> Option<Timeline> {
+    let end = end_of(report);
+    let spans: Vec<_> = report.measures.series.spans(end).collect();
+    if spans.is_empty() {
+        return None;
+    }
+    let secs = |time: Time| time.0 as f64 / 1e9;
+    let panel = |label: &str, remark: String, max: f64, rows, value: &dyn Fn(f64, &measure::Point) -> f64| {
+        let step = |(from, until, point): &(Time, Time, measure::Point)| {
+            (secs(*from), secs(*until), value(until.since(*from).0 as f64, point).min(max))
+        };
+        let steps = spans.iter().map(step).collect();
+        TimePanel { label: label.to_owned(), remark, max, steps, rows }
+    };
+    let busy = |length: f64, point: &measure::Point| match point.slots {
+        0 => 0.0,
+        slots => 100.0 * point.busy_ns as f64 / (length * slots as f64),
+    };
+    let most =
+        |number: &dyn Fn(&measure::Point) -> u64| spans.iter().map(|(_, _, point)| number(point)).max();
+    let utilisation = format!("mean {:.1}", report.utilisation() * 100.0);
+    let queued = most(&|point| point.queued).unwrap_or_default();
+    let mut panels = vec![
+        panel("utilisation, % of slots", utilisation, 100.0, 6, &busy),
+        panel(
+            "queue, tasks",
+            format!("at most {}", crate::summary::number(queued)),
+            queued.max(1) as f64,
+            4,
+            &|_, point| point.queued as f64,
+        ),
+    ];
+    if report.coordinator_load() >= LOAD_SHOWN {
+        let remark = format!("mean {:.1}", report.coordinator_load() * 100.0);
+        panels.push(panel("coordinator, % busy", remark, 100.0, 3, &|length, point| {
+            100.0 * point.coordinating_ns as f64 / length
+        }));
+    }
+    let workers = most(&|point| point.workers).unwrap_or_default();
+    if spans.iter().any(|(_, _, point)| point.workers != workers) {
+        let least = spans.iter().map(|(_, _, point)| point.workers).min().unwrap_or_default();
+        let remark = format!("{} to {}", crate::summary::number(least), crate::summary::number(workers));
+        panels.push(panel("workers", remark, workers.max(1) as f64, 3, &|_, point| point.workers as f64));
+    }
+    let policy = &run.scenario.scheduling.policy;
+    Some(Timeline {
+        title: format!("{}: utilisation and queue", run.scenario.name),
+        subtitle: format!("simulated with policy {policy}, seed {}", report.seed),
+        end_s: secs(end),
+        panels,
+    })
+}
+
+/// The makespan against the first thing that was swept, a line for each combination of the rest; none when nothing
+/// was swept.
+pub fn makespans(plan: &Plan, points: &[PointSummary]) -> Option<Chart> {
+    let axis = plan.axes.first()?;
+    let numbers: Option<Vec<Value>> = axis.values.iter().map(|value| Value::parse(value)).collect();
+    let numbers = numbers.filter(|values| values.windows(2).all(|pair| pair[0].unit == pair[1].unit));
+    let (x, place) = x_axis(&axis.key, &axis.values, numbers.as_deref());
+    let longest = points.iter().map(|point| point.makespan_s.max).fold(0.0, f64::max);
+    let unit = TimeUnit::of(longest);
+    let mut lines: Vec<Line> = Vec::new();
+    let mut left_out = false;
+    for point in points {
+        let name = line_name(plan, point);
+        let makespan = &point.makespan_s;
+        let value = point.set.get(&axis.key).and_then(|value| place(value))?;
+        let point = Point {
+            x: value,
+            y: makespan.mean / unit.seconds,
+            band: makespan
+                .low
+                .zip(makespan.high)
+                .map(|(low, high)| (low / unit.seconds, high / unit.seconds)),
+        };
+        match lines.iter().position(|line| line.name == name) {
+            Some(at) => lines[at].points.push(point),
+            None if lines.len() < LINES_MAX => lines.push(Line { name, points: vec![point] }),
+            None => left_out = true,
+        }
+    }
+    for line in &mut lines {
+        line.points.sort_by(|one, other| one.x.total_cmp(&other.x));
+    }
+    let ends = lines.iter().flat_map(|line| &line.points).flat_map(|point| {
+        let (low, high) = point.band.unwrap_or((point.y, point.y));
+        [low, point.y, high]
+    });
+    let scale = Scale::around(ends.collect::<Vec<_>>());
+    let runs = match plan.replicas {
+        1 => "one run each".to_owned(),
+        runs => format!("mean of {runs} runs each with its 95 % interval"),
+    };
+    let rest = if left_out { format!("; the first {LINES_MAX} lines of more") } else { String::new() };
+    Some(Chart {
+        title: format!("{}: makespan by {}", plan.name(), axis.key),
+        subtitle: format!("simulated, {runs}{rest}"),
+        x,
+        panels: vec![Panel {
+            y: Axis { label: format!("makespan, {}", unit.name), scale },
+            lines,
+            filled: false,
+            height: 320,
+        }],
+    })
+}
+
+/// The same in rows of characters.
+pub fn intervals(points: &[PointSummary]) -> Vec<Interval> {
+    points
+        .iter()
+        .map(|point| Interval {
+            name: point_name(point),
+            mean: point.makespan_s.mean,
+            ends: point.makespan_s.low.zip(point.makespan_s.high),
+        })
+        .collect()
+}
+
+/// The values that make a point.
+pub fn point_name(point: &PointSummary) -> String {
+    let pairs: Vec<String> = point.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { point.policy.clone() } else { pairs.join(" ") }
+}
+
+/// All values but the first axis'.
+fn line_name(plan: &Plan, point: &PointSummary) -> String {
+    let rest = plan.axes.iter().skip(1).filter_map(|axis| {
+        let value = point.set.get(&axis.key)?;
+        Some(if axis.key == "policy" { value.clone() } else { format!("{}={value}", axis.key) })
+    });
+    rest.collect::<Vec<_>>().join(", ")
+}
+
+type Place = Box<dyn Fn(&str) -> Option<f64>>;
+
+fn x_axis(key: &str, values: &[String], numbers: Option<&[Value]>) -> (Axis, Place) {
+    let Some(numbers) = numbers else {
+        let names = values.to_vec();
+        let scale = Scale::Names(names.clone());
+        let place = move |value: &str| names.iter().position(|name| name == value).map(|at| at as f64);
+        return (Axis { label: key.to_owned(), scale }, Box::new(place));
+    };
+    let unit = match numbers.first() {
+        Some(Value { unit: Unit::Time, .. }) => {
+            Some(TimeUnit::of(numbers.iter().map(|value| value.number).fold(0.0, f64::max)))
+        }
+        _ => None,
+    };
+    let seconds = unit.map_or(1.0, |unit| unit.seconds);
+    let all: Vec<f64> = numbers.iter().map(|value| value.number / seconds).collect();
+    let label = unit.map_or_else(|| key.to_owned(), |unit| format!("{key}, {}", unit.name));
+    let place = move |value: &str| Value::parse(value).map(|value| value.number / seconds);
+    (Axis { label, scale: Scale::around(all) }, Box::new(place))
+}
+
+/// A value that has a place on an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Value {
+    number: f64,
+    unit: Unit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Unit {
+    None,
+    Time,
+}
+
+impl Value {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_matches(['"', '\'']);
+        let number =
+            text.replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        if let Some(number) = number {
+            return Some(Self { number, unit: Unit::None });
+        }
+        let span = muster_core::quantity::duration(text).ok()?;
+        Some(Self { number: span.0 as f64 / 1e9, unit: Unit::Time })
+    }
+}

@@ -1,0 +1,232 @@
+//! Which runs a command line asks for, checked before the first one starts.
+
+use crate::cli::{RUNS_MAX, SimulateArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use muster_sim::scenario::{Override, SEED_MAX, Scenario, ScenarioError, Source, Sweep, points};
+use std::fmt::Write as _;
+
+/// Every run: each point of the sweeps with each seed, the seeds changing fastest.
+#[derive(Debug)]
+pub struct Plan {
+    source: Source,
+    /// What holds for all points.
+    changes: Vec<Override>,
+    /// The keys that differ between points; the policy comes last.
+    pub axes: Vec<Sweep>,
+    /// At least one.
+    pub points: Vec<Point>,
+    /// Runs of each point.
+    pub replicas: usize,
+    /// The command line that does all of it again.
+    pub again: String,
+}
+
+/// What is run with different seeds.
+#[derive(Debug)]
+pub struct Point {
+    /// Its value of each axis.
+    pub values: Vec<String>,
+    /// What is run.
+    pub scenario: Scenario,
+    /// The first seed.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// Reads and checks everything.
+    pub fn new(args: &SimulateArgs) -> Outcome<Self> {
+        let axes = axes(args)?;
+        check_keys(args, &axes)?;
+        let mut changes = args.set.clone();
+        if let [policy] = &args.policy[..] {
+            changes.push(Override { key: "policy".to_owned(), value: policy.clone() });
+        }
+        if let Some(seed) = args.seed {
+            changes.push(Override { key: "seed".to_owned(), value: seed.to_string() });
+        }
+        let swept = points(&axes).map_err(|error| Failure::usage(format_args!("--sweep: {error}")))?;
+        let replicas = args.replicas as usize;
+        let runs = swept.len().saturating_mul(replicas);
+        if runs > RUNS_MAX {
+            return Err(Failure::usage(format_args!(
+                "{} points with {replicas} replicas each are {runs} runs: at most {RUNS_MAX}",
+                swept.len()
+            ))
+            .hint("use fewer --replicas, or fewer values in --sweep"));
+        }
+        let source = Source::read(&args.scenario).map_err(|error| failure(&error, &axes))?;
+        let all = |point: &Vec<Override>| changes.iter().chain(point).cloned().collect();
+        let overrides: Vec<Vec<Override>> = swept.iter().map(all).collect();
+        let scenarios = source.scenarios(&overrides).map_err(|error| failure(&error, &axes))?;
+        let points: Vec<Point> = swept
+            .into_iter()
+            .zip(scenarios)
+            .map(|(point, scenario)| Point {
+                values: point.into_iter().map(|change| change.value).collect(),
+                seed: scenario.seed,
+                scenario,
+            })
+            .collect();
+        for point in &points {
+            check_seeds(point.seed, replicas)?;
+        }
+        let again = again(args, points[0].seed);
+        Ok(Self { source, changes, axes, points, replicas, again })
+    }
+
+    /// How many runs there are.
+    pub const fn runs(&self) -> usize {
+        self.points.len() * self.replicas
+    }
+
+    /// Whether there is only one run.
+    pub const fn is_single(&self) -> bool {
+        self.runs() == 1
+    }
+
+    /// The point and the seed of a run.
+    pub fn run(&self, index: usize) -> (&Point, u64) {
+        let point = &self.points[index / self.replicas];
+        (point, point.seed + (index % self.replicas) as u64)
+    }
+
+    /// The first scenario's title.
+    pub fn name(&self) -> &str {
+        &self.points[0].scenario.name
+    }
+
+    /// The scenario as a file, with everything in it that was changed for all points.
+    pub fn written(&self) -> Outcome<String> {
+        self.source.written(&self.changes).map_err(|error| failure(&error, &self.axes))
+    }
+}
+
+/// Sweeps, and several policies as one more.
+fn axes(args: &SimulateArgs) -> Outcome<Vec<Sweep>> {
+    let mut axes = args.sweep.clone();
+    if args.policy.len() > 1 {
+        for (at, policy) in args.policy.iter().enumerate() {
+            if args.policy[..at].contains(policy) {
+                return Err(Failure::usage(format_args!("--policy names {policy} twice: name it once")));
+            }
+        }
+        axes.push(Sweep { key: "policy".to_owned(), values: args.policy.clone() });
+    }
+    Ok(axes)
+}
+
+/// One key is said in one place.
+fn check_keys(args: &SimulateArgs, axes: &[Sweep]) -> Outcome<()> {
+    let mut said: Vec<(String, &str)> = args.set.iter().map(|set| ("--set".to_owned(), &*set.key)).collect();
+    for (at, (_, key)) in said.iter().enumerate() {
+        if said[..at].iter().any(|(_, other)| other == key) {
+            return Err(Failure::usage(format_args!("--set {key} is there twice: keep one of them")));
+        }
+    }
+    said.extend(args.sweep.iter().map(|sweep| ("--sweep".to_owned(), &*sweep.key)));
+    said.extend(args.seed.map(|_| ("--seed".to_owned(), "seed")));
+    said.extend((!args.policy.is_empty()).then(|| ("--policy".to_owned(), "policy")));
+    for (at, (flag, key)) in said.iter().enumerate() {
+        if let Some((other, _)) = said[..at].iter().find(|(other, same)| same == key && other != flag) {
+            return Err(Failure::usage(format_args!("{other} and {flag} both say {key}: keep one of them")));
+        }
+    }
+    for (at, axis) in axes.iter().enumerate() {
+        if let Some(value) = axis
+            .values
+            .iter()
+            .enumerate()
+            .find_map(|(at, value)| axis.values[..at].contains(value).then_some(value))
+        {
+            let key = &axis.key;
+            return Err(Failure::usage(format_args!("--sweep {key} has {value} twice: keep one of them")));
+        }
+        if axes[..at].iter().any(|other| other.key == axis.key) {
+            let key = &axis.key;
+            return Err(Failure::usage(format_args!(
+                "{key} is swept twice: put all its values into one --sweep"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_seeds(first: u64, replicas: usize) -> Outcome<()> {
+    if first > SEED_MAX - (replicas as u64 - 1) {
+        return Err(Failure::usage(format_args!(
+            "the seeds of {replicas} replicas from {first} on go beyond {SEED_MAX}: use a smaller --seed"
+        )));
+    }
+    Ok(())
+}
+
+/// A scenario that cannot be run: wrong usage when the command line made it so.
+fn failure(error: &ScenarioError, axes: &[Sweep]) -> Failure {
+    let message = error.to_string();
+    if let Some(key) = error.overridden() {
+        let flag = match axes.iter().any(|axis| axis.key == key) {
+            true if key == "policy" => "--policy",
+            true => "--sweep",
+            false => "--set",
+        };
+        return Failure::usage(message.replacen("--set", flag, 1));
+    }
+    match error {
+        ScenarioError::Unreadable { path, error } => Failure::io(Exit::Job, "read", path, error),
+        _ => Failure::new(Exit::Job, message),
+    }
+}
+
+/// The command that repeats all runs.
+fn again(args: &SimulateArgs, seed: u64) -> String {
+    let mut command = format!("muster simulate {}", quoted(&args.scenario.to_string_lossy()));
+    // Writing to a String cannot fail.
+    let mut add = |flag: &str, value: &str| {
+        let _ = write!(command, " {flag} {}", quoted(value));
+    };
+    if !args.set.iter().any(|set| set.key == "seed") && !args.sweep.iter().any(|sweep| sweep.key == "seed") {
+        add("--seed", &seed.to_string());
+    }
+    args.set.iter().for_each(|set| add("--set", &format!("{}={}", set.key, set.value)));
+    if args.replicas > 1 {
+        add("--replicas", &args.replicas.to_string());
+    }
+    args.sweep.iter().for_each(|sweep| add("--sweep", &format!("{}={}", sweep.key, sweep.values.join(","))));
+    if !args.policy.is_empty() {
+        add("--policy", &args.policy.join(","));
+    }
+    command
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Does something that takes a while on a thread of its own, which ends with the process.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        // Nobody waits any more when a signal came.
+        let _ = sender.send(work());
+    });
+    started.map_err(|error| Failure::new(Exit::Limit, format_args!("cannot start a thread: {error}")))?;
+    let died = |_| Failure::new(Exit::Job, "the scenario could not be read: this is a bug in muster");
+    receiver.await.map_err(died)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted("workers.count=500"), "workers.count=500");
+        assert_eq!(quoted("a b's"), "'a b'\\''s'");
+        assert_eq!(quoted("jobs.0.time={ exp = \"1s\" }"), "'jobs.0.time={ exp = \"1s\" }'");
+    }
+}
