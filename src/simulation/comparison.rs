@@ -45,6 +45,9 @@ impl From<Estimate> for Interval {
 /// All runs of one point together.
 #[derive(Clone, Debug, Serialize)]
 pub struct PointSummary {
+    /// What makes it differ from other points, in the order of the command line.
+    #[serde(skip)]
+    pub name: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, String>,
     pub policy: String,
@@ -100,6 +103,7 @@ pub fn points(plan: &Plan, finished: &Finished) -> Vec<PointSummary> {
         };
         let first = runs.first()?;
         Some(PointSummary {
+            name: plan.point_name(at),
             set: first.set.clone(),
             policy: first.policy.clone(),
             runs: runs.len(),

@@ -107,7 +107,7 @@ pub fn makespans(plan: &Plan, points: &[PointSummary]) -> Option<Chart> {
         let (low, high) = point.band.unwrap_or((point.y, point.y));
         [low, point.y, high]
     });
-    let scale = Scale::around(ends.collect::<Vec<_>>());
+    let scale = Scale::around(ends.collect::<Vec<_>>()).with_room();
     let runs = match plan.replicas {
         1 => "one run each".to_owned(),
         runs => format!("mean of {runs} runs each with its 95 % interval"),
@@ -131,17 +131,11 @@ pub fn intervals(points: &[PointSummary]) -> Vec<Interval> {
     points
         .iter()
         .map(|point| Interval {
-            name: point_name(point),
+            name: point.name.clone(),
             mean: point.makespan_s.mean,
             ends: point.makespan_s.low.zip(point.makespan_s.high),
         })
         .collect()
-}
-
-/// The values that make a point.
-pub fn point_name(point: &PointSummary) -> String {
-    let pairs: Vec<String> = point.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if pairs.is_empty() { point.policy.clone() } else { pairs.join(" ") }
 }
 
 /// All values but the first axis'.

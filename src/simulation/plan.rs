@@ -95,6 +95,16 @@ impl Plan {
         &self.points[0].scenario.name
     }
 
+    /// What makes a point differ from the others.
+    pub fn point_name(&self, point: usize) -> String {
+        let pairs = self.axes.iter().zip(&self.points[point].values);
+        let words = pairs.map(|(axis, value)| match axis.key.as_str() {
+            "policy" => value.clone(),
+            key => format!("{key}={value}"),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// The scenario as a file, with everything in it that was changed for all points.
     pub fn written(&self) -> Outcome<String> {
         self.source.written(&self.changes).map_err(|error| failure(&error, &self.axes))

@@ -2,7 +2,7 @@
 
 use super::plan::Point;
 use muster_core::scheduler::Outcome;
-use muster_core::sketch::Sketch;
+use muster_core::sketch::{Sketch, bucket_floor};
 use muster_core::time::Span;
 use muster_sim::outcome::{JobReport, Report};
 use serde::Serialize;
@@ -134,11 +134,21 @@ impl Times {
             p50: at(0.5),
             p95: at(0.95),
             p99: at(0.99),
-            mean: sketch.mean().map(secs),
+            mean: mean(sketch),
             max: (sketch.count() > 0).then(|| secs(sketch.max())),
             samples: sketch.count(),
         }
     }
+}
+
+/// Exact while the sum of all times has room in a histogram, 584 years; beyond it from its buckets, at most 3.2 % off.
+fn mean(sketch: &Sketch) -> Option<f64> {
+    if sketch.sum() < Span(u64::MAX) {
+        return sketch.mean().map(secs);
+    }
+    let middle = |bucket| (bucket_floor(bucket) as f64 + bucket_floor(bucket + 1) as f64) / 2e9;
+    let sum: f64 = sketch.buckets().map(|(bucket, count)| middle(bucket) * count as f64).sum();
+    Some(sum / sketch.count() as f64)
 }
 
 fn job(job: &JobReport) -> Job {
@@ -163,6 +173,21 @@ fn job(job: &JobReport) -> Job {
 
 pub fn secs(span: Span) -> f64 {
     span.0 as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_survives_more_time_than_a_histogram_can_add_up() {
+        let mut sketch = Sketch::new();
+        sketch.record_many(Span(1_000_000_000), 10);
+        assert_eq!(Times::of(&sketch).mean, Some(1.0));
+        sketch.record_many(Span(1_000_000_000_000), u64::MAX >> 20);
+        let mean = Times::of(&sketch).mean.unwrap();
+        assert!((mean - 1_000.0).abs() < 32.0, "{mean}");
+    }
 }
 
 #[cfg(test)]

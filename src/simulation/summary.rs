@@ -1,7 +1,7 @@
 //! The summary for people.
 
 use super::comparison::{Comparison, Interval, PointSummary};
-use super::pictures::{intervals, point_name, timeline};
+use super::pictures::{intervals, timeline};
 use super::plan::Plan;
 use super::pool::Finished;
 use super::report::{Content, Report, Summary};
@@ -55,30 +55,30 @@ fn replicas(
     report: &Report,
 ) -> Vec<String> {
     let mut rows = head(plan);
-    let with = |interval: &Interval, show: &dyn Fn(f64) -> String| {
+    let with = |interval: &Interval, show: &dyn Fn(f64) -> String, unit: &str| {
         let half = interval.high.map(|high| format!(" ± {}", show(high - interval.mean)));
-        let range = format!("; {} to {}", show(interval.min), show(interval.max));
-        format!("{}{}{range}", show(interval.mean), half.unwrap_or_default())
+        let range = format!("{} to {}", show(interval.min), show(interval.max));
+        format!("{}{} ({range}){unit}", show(interval.mean), half.unwrap_or_default())
     };
-    let rounded = |value: f64| if value == 0.0 { "0".to_owned() } else { short(value) };
+    let bound = if point.not_ended > 0 { "at least " } else { "" };
     rows.extend([
         (
             "runs",
             format!("{} with the seeds {} to {}", number(point.runs as u64), runs[0].seed, last_seed(runs)),
         ),
-        ("makespan", with(&point.makespan_s, &time_short)),
-        ("throughput", with(&point.throughput, &|rate| format!("{} tasks/s", rounded(rate)))),
-        ("utilisation", with(&point.utilisation, &percent)),
+        ("makespan", bound.to_owned() + &with(&point.makespan_s, &time_short, "")),
+        ("throughput", with(&point.throughput, &rounded, " tasks/s")),
+        ("utilisation", with(&point.utilisation, &|share| rounded(share * 100.0), " % of the slots' time")),
         ("queue wait", wait(&point.queue_wait_s)),
-        ("lost work", with(&point.lost, &|tasks| format!("{} tasks", rounded(tasks)))),
-        ("thread time", format!("{} of it lost", with(&point.lost_thread_s, &seconds_or_0))),
-        ("repeated", with(&point.repeated, &|tasks| format!("{} tasks", rounded(tasks)))),
+        ("lost work", with(&point.lost, &rounded, " tasks")),
+        ("lost time", with(&point.lost_thread_s, &seconds_or_0, " of threads")),
+        ("repeated", with(&point.repeated, &rounded, " tasks run beyond once")),
         ("faults", faults_of(runs)),
-        ("workers lost", with(&point.workers_lost, &rounded)),
-        ("coordinator", with(&point.coordinator_load, &percent) + &saturation_of(runs)),
+        ("workers lost", with(&point.workers_lost, &rounded, "")),
+        ("coordinator", coordinator_of(point, runs, &with)),
         ("simulated", cost(report, runs.iter().map(|run| run.events).sum())),
     ]);
-    let method = "mean ± half of the 95 % interval of the mean (Student's t); least to greatest of all runs";
+    let method = "± is half of the 95 % interval of the mean (Student's t), in brackets the runs";
     let of_first = over_time(plan, finished);
     let of_first = if of_first.is_empty() {
         of_first
@@ -202,16 +202,28 @@ fn coordinator(run: &Run) -> String {
     }
 }
 
-fn saturation_of(runs: &[Run]) -> String {
+/// Shows an interval: how its numbers are written, and their unit.
+type Show<'a> = &'a dyn Fn(&Interval, &dyn Fn(f64) -> String, &str) -> String;
+
+fn coordinator_of(point: &PointSummary, runs: &[Run], show: Show<'_>) -> String {
     let found: Vec<_> = runs.iter().filter_map(|run| run.saturation).collect();
     if found.is_empty() {
-        return ": it costs nothing in this scenario".to_owned();
+        return "costs nothing in this scenario".to_owned();
     }
     let mean = |numbers: &dyn Fn(&super::run::Saturation) -> f64| {
         found.iter().map(numbers).sum::<f64>() / found.len() as f64
     };
     let (rate, workers) = (mean(&|one| one.tasks_per_s), mean(&|one| one.workers));
-    format!(" busy; saturated at {} tasks/s, {} workers like these", short(rate), number(workers as u64))
+    format!(
+        "busy {}; saturated at {} tasks/s, {} workers like these",
+        show(&point.coordinator_load, &|share| rounded(share * 100.0), " % of the time"),
+        short(rate),
+        number(workers as u64)
+    )
+}
+
+fn rounded(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { short(value) }
 }
 
 fn last_seed(runs: &[Run]) -> u64 {
@@ -274,7 +286,7 @@ fn points(points: &[PointSummary]) -> String {
         let bound = if point.not_ended > 0 { "at least " } else { "" };
         let makespan = &point.makespan_s;
         vec![
-            point_name(point),
+            point.name.clone(),
             format!("{bound}{}", time_short(makespan.mean)),
             makespan.high.map_or_else(|| "-".to_owned(), |high| seconds_or_0(high - makespan.mean)),
             time_short(makespan.min),

@@ -14,8 +14,8 @@ pub struct Interval {
     pub ends: Option<(f64, f64)>,
 }
 
-/// Names take at most this part of the width.
-const NAME_PART: usize = 3;
+/// Names take at most half of the width.
+const NAME_PART: usize = 2;
 const COLOUR: &str = "\x1b[36m";
 const PLAIN: &str = "\x1b[0m";
 

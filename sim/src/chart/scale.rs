@@ -28,6 +28,29 @@ impl Scale {
         Self::Linear { min: 0.0, max: if max > 0.0 { max } else { 1.0 } }
     }
 
+    /// From nothing to a round number that is at least `max`.
+    #[must_use]
+    pub fn rounded_up_to(max: f64) -> Self {
+        const STEPS: f64 = 4.0;
+        if max > 0.0 {
+            let step = nice_step(max / STEPS);
+            Self::up_to(libm::ceil(max / step - 1e-9) * step)
+        } else {
+            Self::up_to(max)
+        }
+    }
+
+    /// The same with room at both ends.
+    #[must_use]
+    pub fn with_room(self) -> Self {
+        const ROOM: f64 = 1.15;
+        match self {
+            Self::Linear { max, .. } => Self::rounded_up_to(max * 1.02),
+            Self::Log { min, max } => Self::Log { min: min / ROOM, max: max * ROOM },
+            Self::Names(names) => Self::Names(names),
+        }
+    }
+
     /// Whatever shows these values best: those that span more than a factor of twenty by their logarithm, others
     /// from nothing.
     #[must_use]
@@ -74,7 +97,7 @@ fn linear_ticks(min: f64, max: f64, about: usize) -> Vec<(f64, String)> {
     (first..=last).map(|at| at as f64 * step).map(|value| (value, short(value, step))).collect()
 }
 
-/// Powers of ten; where they are few, twice and five times those as well.
+/// Powers of ten; where they are few, some between them as well.
 fn log_ticks(min: f64, max: f64, about: usize) -> Vec<(f64, String)> {
     let (first, last) = (libm::floor(libm::log10(min)) as i32, libm::ceil(libm::log10(max)) as i32);
     let with = |steps: &[f64], every: usize| -> Vec<(f64, String)> {
@@ -83,9 +106,11 @@ fn log_ticks(min: f64, max: f64, about: usize) -> Vec<(f64, String)> {
         let shown = values.filter(|value| (min * 0.999..=max * 1.001).contains(value));
         shown.map(|value| (value, short(value, value))).collect()
     };
-    let fine = with(&[1.0, 2.0, 5.0], 1);
-    if fine.len() <= about.max(3) {
-        return fine;
+    for between in [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]] {
+        let fine = with(between, 1);
+        if fine.len() <= about.max(3) {
+            return fine;
+        }
     }
     let powers = (last - first) as usize;
     with(&[1.0], powers.div_ceil(about.max(1)).max(1))
@@ -151,6 +176,7 @@ mod tests {
         assert_eq!(words(&Scale::up_to(99_900.0), 4), ["0", "50 k"]);
         assert_eq!(words(&Scale::up_to(1_003.0), 6), ["0", "200", "400", "600", "800", "1000"]);
         assert_eq!(words(&Scale::Log { min: 10.0, max: 10_000.0 }, 6), ["10", "100", "1000", "10 k"]);
+        assert_eq!(words(&Scale::rounded_up_to(99_598.0), 3), ["0", "50 k", "100 k"]);
         assert_eq!(words(&Scale::Log { min: 3.0, max: 80.0 }, 6), ["5", "10", "20", "50"]);
         assert_eq!(words(&Scale::Names(vec!["fifo".into(), "fair".into()]), 8), ["fifo", "fair"]);
         assert_eq!(words(&Scale::Log { min: 1e-9, max: 1e9 }, 4).len(), 4);

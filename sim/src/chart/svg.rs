@@ -5,13 +5,16 @@ use std::fmt::Write as _;
 
 const WIDTH: f64 = 840.0;
 const LEFT: f64 = 84.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 30.0;
 const TITLE: f64 = 58.0;
 const LEGEND_ROW: f64 = 20.0;
 const BOTTOM: f64 = 54.0;
 const GAP: f64 = 22.0;
 /// The mean width of a letter, for what has to fit beside each other.
 const LETTER: f64 = 7.2;
+
+/// How lines are broken, so that those on top of each other can be told apart.
+const DASHES: [&str; 4] = ["none", "9 4", "3 3", "12 3 3 3"];
 
 /// Colours that differ also for those who see few: after Okabe and Ito, lighter on dark.
 const LIGHT: [&str; LINES_MAX] =
@@ -66,8 +69,11 @@ fn style() -> String {
         };
         colours.into_iter().enumerate().map(rule).collect()
     };
+    let dashes: String = (0..LINES_MAX)
+        .map(|at| format!(".dashed.c{at}{{stroke-dasharray:{}}}", DASHES[at % DASHES.len()]))
+        .collect();
     format!(
-        "{base}{}\n@media (prefers-color-scheme: dark){{text{{fill:#eee}}.soft,.tick{{fill:#bbb}}\
+        "{base}{dashes}\n{}\n@media (prefers-color-scheme: dark){{text{{fill:#eee}}.soft,.tick{{fill:#bbb}}\
          .page{{fill:#17181c}}.grid{{stroke:#34363d}}.axis{{stroke:#8a8d96}}\n{}}}\n",
         colours(LIGHT),
         colours(DARK)
@@ -84,7 +90,7 @@ fn legend(names: &[&str]) -> (String, usize) {
         let y = TITLE + 6.0 + f64::from(row) * LEGEND_ROW;
         let _ = writeln!(
             text,
-            "<line class=\"line c{colour}\" x1=\"{x:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
+            "<line class=\"line dashed c{colour}\" x1=\"{x:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
              <text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
             x + 20.0,
             y - 4.5,
@@ -156,7 +162,8 @@ fn draw_line(out: &mut String, panel: &Panel, line: &Line, colour: usize, bottom
             "<polygon class=\"fill c{colour}\" points=\"{start:.1},{bottom:.1} {points}{end:.1},{bottom:.1}\"/>"
         );
     }
-    let _ = writeln!(out, "<polyline class=\"line c{colour}\" points=\"{}\"/>", points.trim_end());
+    let dashed = if panel.filled { "" } else { " dashed" };
+    let _ = writeln!(out, "<polyline class=\"line{dashed} c{colour}\" points=\"{}\"/>", points.trim_end());
     if panel.filled {
         return;
     }

@@ -74,7 +74,7 @@ pub(super) fn time_axis(
     let mut line: Vec<char> = vec!['─'; columns];
     let mut words: Vec<char> = vec![' '; gutter + 1 + columns];
     let mut free = 0;
-    for (value, tick) in scale.ticks(columns / TICK_COLUMNS) {
+    for (value, tick) in scale.ticks((columns / TICK_COLUMNS).max(2)) {
         let at = libm::round(scale.place(value) * (columns - 1) as f64) as usize;
         line[at] = '┬';
         let label: Vec<char> = format!("{tick} {}", unit.name).chars().collect();

@@ -36,7 +36,7 @@ impl Timeline {
     pub fn svg(&self) -> String {
         let unit = TimeUnit::of(self.end_s);
         let panels = self.panels.iter().map(|panel| Panel {
-            y: Axis { label: panel.label.clone(), scale: Scale::up_to(panel.max) },
+            y: Axis { label: panel.label.clone(), scale: Scale::rounded_up_to(panel.max) },
             lines: vec![Line { name: panel.label.clone(), points: panel.corners(unit) }],
             filled: true,
             height: 40 + 24 * panel.rows as u32,
