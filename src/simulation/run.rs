@@ -176,21 +176,6 @@ pub fn secs(span: Span) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mean_survives_more_time_than_a_histogram_can_add_up() {
-        let mut sketch = Sketch::new();
-        sketch.record_many(Span(1_000_000_000), 10);
-        assert_eq!(Times::of(&sketch).mean, Some(1.0));
-        sketch.record_many(Span(1_000_000_000_000), u64::MAX >> 20);
-        let mean = Times::of(&sketch).mean.unwrap();
-        assert!((mean - 1_000.0).abs() < 32.0, "{mean}");
-    }
-}
-
-#[cfg(test)]
 impl Run {
     /// A run of nothing that ended.
     pub fn empty() -> Self {
@@ -222,5 +207,20 @@ impl Run {
             digest: String::new(),
             jobs: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_survives_more_time_than_a_histogram_can_add_up() {
+        let mut sketch = Sketch::new();
+        sketch.record_many(Span(1_000_000_000), 10);
+        assert_eq!(Times::of(&sketch).mean, Some(1.0));
+        sketch.record_many(Span(1_000_000_000_000), u64::MAX >> 20);
+        let mean = Times::of(&sketch).mean.unwrap();
+        assert!((mean - 1_000.0).abs() < 32.0, "{mean}");
     }
 }

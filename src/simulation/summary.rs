@@ -68,7 +68,7 @@ fn replicas(
         ),
         ("makespan", bound.to_owned() + &with(&point.makespan_s, &time_short, "")),
         ("throughput", with(&point.throughput, &rounded, " tasks/s")),
-        ("utilisation", with(&point.utilisation, &|share| rounded(share * 100.0), " % of the slots' time")),
+        ("utilisation", with(&point.utilisation, &percent_number, " % of the slots' time")),
         ("queue wait", wait(&point.queue_wait_s)),
         ("lost work", with(&point.lost, &rounded, " tasks")),
         ("lost time", with(&point.lost_thread_s, &seconds_or_0, " of threads")),
@@ -216,7 +216,7 @@ fn coordinator_of(point: &PointSummary, runs: &[Run], show: Show<'_>) -> String 
     let (rate, workers) = (mean(&|one| one.tasks_per_s), mean(&|one| one.workers));
     format!(
         "busy {}; saturated at {} tasks/s, {} workers like these",
-        show(&point.coordinator_load, &|share| rounded(share * 100.0), " % of the time"),
+        show(&point.coordinator_load, &percent_number, " % of the time"),
         short(rate),
         number(workers as u64)
     )
@@ -411,11 +411,15 @@ fn signed(time: f64) -> String {
     format!("{sign}{}", time_short(time.abs()))
 }
 
+fn percent_number(share: f64) -> String {
+    format!("{:.2}", share * 100.0)
+}
+
 /// Three digits, and never 100 unless it is.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
-        percent if percent == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         percent if percent < 1.0 => format!("{percent:.2} %"),
         percent if percent > 99.9 && percent < 100.0 => format!("{:.2} %", (percent * 100.0).floor() / 100.0),
         percent => format!("{percent:.1} %"),

@@ -1,6 +1,6 @@
 //! Charts as SVG.
 
-use super::{Chart, LINES_MAX, Line, Panel, Point};
+use super::{Chart, LINES_MAX, Line, Panel, Point, Scale};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 840.0;
@@ -60,7 +60,7 @@ fn style() -> String {
     let base = "text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#222}\
                 .title{font-size:17px;font-weight:600}.soft,.tick{fill:#555}.tick{font-size:12px}\
                 .page{fill:#fff}.grid{stroke:#ddd}.axis{stroke:#777}.line{fill:none;stroke-width:1.8}\
-                .band{stroke:none;opacity:.22}.fill{stroke:none;opacity:.3}.dot{stroke:none}\n";
+                .band{stroke:none;opacity:.22}.fill{stroke:none;opacity:.3}.dot{stroke:none}.bar{fill:none;stroke-width:1.6}\n";
     let colours = |colours: [&str; LINES_MAX]| -> String {
         let rule = |(at, colour): (usize, &str)| {
             format!(
@@ -129,7 +129,15 @@ fn draw(out: &mut String, chart: &Chart, panel: &Panel, number: usize, top: f64)
         let place = |x: f64, y: f64| {
             (LEFT + chart.x.scale.place(x) * width, bottom - panel.y.scale.place(y) * height)
         };
-        draw_line(out, panel, line, colour, bottom, &place);
+        if panel.filled {
+            draw_area(out, line, colour, bottom, &place);
+            continue;
+        }
+        // Nothing lies between names.
+        if !matches!(chart.x.scale, Scale::Names(_)) {
+            draw_line(out, line, colour, &place);
+        }
+        line.points.iter().for_each(|point| draw_dot(out, point, colour, &place));
     }
     let _ = writeln!(
         out,
@@ -140,47 +148,53 @@ fn draw(out: &mut String, chart: &Chart, panel: &Panel, number: usize, top: f64)
 
 type Place<'a> = &'a dyn Fn(f64, f64) -> (f64, f64);
 
-fn draw_line(out: &mut String, panel: &Panel, line: &Line, colour: usize, bottom: f64, place: Place<'_>) {
-    let path = |points: &mut dyn Iterator<Item = (f64, f64)>| -> String {
-        points.map(|(x, y)| format!("{x:.1},{y:.1} ")).collect()
-    };
-    let bands: Vec<(&Point, (f64, f64))> =
-        line.points.iter().filter_map(|point| Some((point, point.band?))).collect();
-    let low = bands.iter().map(|(point, (low, _))| place(point.x, *low));
-    let high = bands.iter().rev().map(|(point, (_, high))| place(point.x, *high));
-    if bands.len() > 1 {
-        let area = path(&mut low.chain(high));
-        let _ = writeln!(out, "<polygon class=\"band c{colour}\" points=\"{}\"/>", area.trim_end());
+fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
+    points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A line and the area below it.
+fn draw_area(out: &mut String, line: &Line, colour: usize, bottom: f64, place: Place<'_>) {
+    let (Some(first), Some(last)) = (line.points.first(), line.points.last()) else { return };
+    let points = path(line.points.iter().map(|point| place(point.x, point.y)));
+    let (start, end) = (place(first.x, first.y).0, place(last.x, last.y).0);
+    let _ = writeln!(
+        out,
+        "<polygon class=\"fill c{colour}\" points=\"{start:.1},{bottom:.1} {points} {end:.1},{bottom:.1}\"/>\n\
+         <polyline class=\"line c{colour}\" points=\"{points}\"/>"
+    );
+}
+
+/// A line through points, and the band of their intervals.
+fn draw_line(out: &mut String, line: &Line, colour: usize, place: Place<'_>) {
+    let bands = line.points.iter().filter_map(|point| Some((point.x, point.band?)));
+    let low = bands.clone().map(|(x, (low, _))| place(x, low));
+    let high = bands.rev().map(|(x, (_, high))| place(x, high));
+    let (area, points) =
+        (path(low.chain(high)), path(line.points.iter().map(|point| place(point.x, point.y))));
+    if !area.is_empty() {
+        let _ = writeln!(out, "<polygon class=\"band c{colour}\" points=\"{area}\"/>");
     }
-    let points = path(&mut line.points.iter().map(|point| place(point.x, point.y)));
-    if panel.filled
-        && let (Some(first), Some(last)) = (line.points.first(), line.points.last())
-    {
-        let (start, end) = (place(first.x, first.y).0, place(last.x, last.y).0);
+    let _ = writeln!(out, "<polyline class=\"line dashed c{colour}\" points=\"{points}\"/>");
+}
+
+/// A dot and its interval.
+fn draw_dot(out: &mut String, point: &Point, colour: usize, place: Place<'_>) {
+    if let Some((low, high)) = point.band {
+        let ((x, low), (_, high)) = (place(point.x, low), place(point.x, high));
+        let left = x - 4.0;
         let _ = writeln!(
             out,
-            "<polygon class=\"fill c{colour}\" points=\"{start:.1},{bottom:.1} {points}{end:.1},{bottom:.1}\"/>"
+            "<path class=\"bar c{colour}\" d=\"M{x:.1} {low:.1}V{high:.1}M{left:.1} {low:.1}h8M{left:.1} {high:.1}h8\"/>"
         );
     }
-    let dashed = if panel.filled { "" } else { " dashed" };
-    let _ = writeln!(out, "<polyline class=\"line{dashed} c{colour}\" points=\"{}\"/>", points.trim_end());
-    if panel.filled {
-        return;
-    }
-    for point in &line.points {
-        let (x, y) = place(point.x, point.y);
-        if let Some((low, high)) = point.band {
-            let ((_, low), (_, high)) = (place(point.x, low), place(point.x, high));
-            let _ = writeln!(out, "<path class=\"bar c{colour}\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>");
-        }
-        let _ = writeln!(out, "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>");
-    }
+    let (x, y) = place(point.x, point.y);
+    let _ = writeln!(out, "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>");
 }
 
 fn x_axis(out: &mut String, chart: &Chart, bottom: f64) {
     let width = WIDTH - LEFT - RIGHT;
     let longest = match &chart.x.scale {
-        super::Scale::Names(names) => names.iter().map(|name| name.chars().count()).max().unwrap_or(1),
+        Scale::Names(names) => names.iter().map(|name| name.chars().count()).max().unwrap_or(1),
         _ => 9,
     };
     for (value, words) in chart.x.scale.ticks((width / (longest as f64 * LETTER + 16.0)) as usize) {
@@ -219,7 +233,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Scale};
+    use super::super::Axis;
     use super::*;
 
     #[test]
