@@ -1,5 +1,6 @@
 //! What goes wrong: planned from the seed, so that a fault strikes at the same time whatever the policy does.
 
+use super::chance::Chance;
 use super::machine::NO_SESSION;
 use super::message::{Event, FromWorker, Healing};
 use super::page::Page;
@@ -104,11 +105,8 @@ impl Cluster {
         let next = match fault.when {
             When::At(span) => (struck == 0).then_some(Time::ZERO + span),
             When::Every(mean) => {
-                let unit = self.fault_stream(at).unit(2 * struck);
-                let hit = fault.kind.target().map_or(1, |target| self.candidates(target).len().max(1));
-                // One of many workers is hit that much more often.
-                let gap = -libm::log(1.0 - unit) * mean.0 as f64 / hit as f64;
-                Some(self.now + Span((gap as u64).max(1)))
+                let hit = fault.kind.target().map_or(1, |target| self.candidates(target).len());
+                Some(self.now + Chance::of(self.seed, at).gap(struck, mean, hit))
             }
         };
         if let Some(next) = next {
@@ -133,22 +131,13 @@ impl Cluster {
     /// Workers that a fault hits this time.
     fn chosen(&self, at: usize, target: Target) -> Vec<u32> {
         let fault = &self.scenario.faults[at];
-        let mut candidates = self.candidates(target);
+        let candidates = self.candidates(target);
         let count = match (fault.when, target.count) {
             (When::Every(_), _) => 1,
             (When::At(_), Some(count)) => count as usize,
             (When::At(_), None) => return candidates,
         };
-        let stream = self.fault_stream(at).split(1 + self.faults.struck[at]);
-        let count = count.min(candidates.len());
-        // The first places of a Fisher-Yates shuffle.
-        for place in 0..count {
-            let left = candidates.len() - place;
-            let step = (stream.unit(place as u64) * left as f64) as usize;
-            candidates.swap(place, place + step.min(left - 1));
-        }
-        candidates.truncate(count);
-        candidates
+        Chance::of(self.seed, at).choose(self.faults.struck[at], candidates, count)
     }
 
     /// A fault strikes.

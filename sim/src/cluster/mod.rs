@@ -3,6 +3,7 @@
 //!
 //! One thread runs one simulation. State lies in arrays by number; an event is a few words.
 
+mod chance;
 mod coordinator;
 mod cores;
 mod executor;
@@ -14,6 +15,8 @@ mod page;
 mod pipe;
 mod thread;
 mod worker;
+
+pub use chance::Chance;
 
 use crate::digest::Digest;
 use crate::measure::{Columns, Measures, Point};
