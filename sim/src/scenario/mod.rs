@@ -14,6 +14,7 @@ mod source;
 mod sweep;
 mod times;
 mod tree;
+mod write;
 
 #[cfg(test)]
 mod schema_tests;

@@ -3,7 +3,7 @@
 use super::error::{Place, ScenarioError};
 use super::field::{Field, Table};
 use super::read::read_text;
-use super::tree::{Value, shortened};
+use super::tree::{Node, Value, shortened};
 use super::{TaskTime, keys};
 use muster_core::quantity::{self, QuantityError};
 use muster_core::time::Span;
@@ -110,6 +110,22 @@ fn recorded(field: &Field<'_>, base: &Path) -> Result<TaskTime, ScenarioError> {
     // In order a larger random number gives a longer time, as with every other distribution.
     times.sort_unstable();
     Ok(TaskTime::Recorded(times.into()))
+}
+
+/// Names the files of recorded times by paths that do not depend on `base`; says whether there was one.
+pub(super) fn name_from_anywhere(root: &mut Node, base: &Path) -> bool {
+    let Some(Value::List(jobs)) = root.get_mut("jobs").map(|node| &mut node.value) else { return false };
+    let mut named = false;
+    for job in jobs {
+        let Some(file) = job.get_mut("time").and_then(|time| time.get_mut("recorded")) else { continue };
+        if let Value::Text(text) = &mut file.value
+            && let Ok(path) = std::path::absolute(base.join(text.as_str()))
+        {
+            *text = path.to_string_lossy().into_owned();
+            named = true;
+        }
+    }
+    named
 }
 
 /// One duration a line, or the column `busy_s` of a table with a header. Empty lines and what follows `#` at the

@@ -87,6 +87,16 @@ impl Node {
             _ => None,
         }
     }
+
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.value {
+            Value::Table(entries) => {
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What was written, or its start when that is long.
