@@ -87,6 +87,7 @@ impl CoordinatorArgs {
             feed_wait: FEED_WAIT,
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
             policy: self.policy.unwrap_or_default(),
+            ..Config::default()
         })
     }
 }

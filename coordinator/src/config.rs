@@ -1,6 +1,6 @@
 //! What a coordinator is started with.
 
-use muster_core::scheduler::PolicySpec;
+use muster_core::scheduler::{self, PolicySpec};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ pub struct Config {
     pub results_memory_bytes: u64,
     /// How the scheduler chooses.
     pub policy: PolicySpec,
+    /// Tasks per slot that a worker may always have, running or waiting.
+    pub credit_tasks: u64,
+    /// Work per slot that a worker may have waiting.
+    pub credit: Duration,
 }
 
 impl Default for Config {
@@ -59,6 +63,8 @@ impl Default for Config {
             feed_wait: FEED_WAIT,
             results_memory_bytes: RESULTS_MEMORY_BYTES,
             policy: PolicySpec::default(),
+            credit_tasks: scheduler::Config::default().credit_tasks,
+            credit: scheduler::Config::default().credit.into(),
         }
     }
 }

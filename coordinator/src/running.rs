@@ -229,11 +229,13 @@ fn raise_file_limit() {
 }
 
 fn settings(config: &Config) -> Settings {
-    let lease = Span(config.lease.as_nanos() as u64);
+    let span = |time: Duration| Span(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     Settings {
         scheduler: scheduler::Config {
-            lease,
+            lease: span(config.lease),
             policy: config.policy.clone(),
+            credit_tasks: config.credit_tasks,
+            credit: span(config.credit),
             combine_bytes_max: 2 * PARTIAL_MAX_BYTES as u64,
             ..scheduler::Config::default()
         },

@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod emulate;
 mod job;
 mod plugin;
 pub mod quantity;
@@ -11,6 +12,7 @@ mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
+pub use emulate::EmulateArgs;
 pub use job::{JobArgs, JobCommand, JobRef, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs};
 pub use plugin::{Language, PluginCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
@@ -52,6 +54,8 @@ pub enum Command {
     /// Start a coordinator
     #[command(subcommand, arg_required_else_help = false)]
     Coordinator(CoordinatorCommand),
+    /// Run a scenario with real processes on this machine that seem to be elsewhere, and that fail on schedule
+    Emulate(EmulateArgs),
     /// Write, build, check and share plugins
     #[command(subcommand, arg_required_else_help = false)]
     Plugin(PluginCommand),

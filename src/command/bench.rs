@@ -7,12 +7,11 @@ use crate::cluster::Private;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::job::worker_slots;
-use crate::plugin::{PluginFile, Project, build};
+use crate::plugin::{PluginFile, bundled};
 use crate::summary::{bytes, number, pairs, seconds, shape};
 use crate::terminal::{self, note};
 use muster_core::scheduler::PolicySpec;
 use serde::Serialize;
-use std::path::Path;
 use std::time::Instant;
 
 /// What was measured.
@@ -40,8 +39,8 @@ struct Percentiles {
 /// Measures and reports.
 pub async fn overhead(args: &OverheadArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let null = plugin(&args.plugins, "null", &mut interrupt).await?;
-    let spin = plugin(&args.plugins, "loop", &mut interrupt).await?;
+    let null = bundled(&args.plugins, "null", &mut interrupt).await?;
+    let spin = bundled(&args.plugins, "loop", &mut interrupt).await?;
     let usable = muster_worker::usable_cpus();
     let slots = worker_slots(Some(1), Some(args.threads), args.threads, usable, args.oversubscribe)?;
     tokio::select! {
@@ -102,21 +101,6 @@ async fn measure_on(
         metg50_s: metg.metg50_s,
         metg: metg.points,
     })
-}
-
-/// A plugin file in the folder, or its sources there, built first.
-async fn plugin(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Result<PluginFile, Failure> {
-    let files = [format!("{name}.so"), format!("libmuster_{name}.so"), format!("lib{name}.so")];
-    if let Some(path) = files.iter().map(|file| folder.join(file)).find(|path| path.is_file()) {
-        return Ok(PluginFile::inspect(&path)?);
-    }
-    let sources = folder.join(name);
-    if sources.is_dir() && Project::detect(&sources).is_some() {
-        note(format_args!("building {}", sources.display()));
-        return Ok(PluginFile::inspect(&build(&sources, interrupt).await?)?);
-    }
-    Err(Failure::new(Exit::Plugin, format_args!("no plugin {name:?} in {}", folder.display()))
-        .hint("name the folder of muster's plugins: --plugins DIR"))
 }
 
 /// Memory of this process, which holds the coordinator, and of the workers, before they ran anything big.

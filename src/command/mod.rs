@@ -2,6 +2,7 @@
 
 mod bench;
 mod coordinator;
+mod emulate;
 mod job;
 mod plugin;
 mod push;
@@ -28,6 +29,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Job(command) => block_on(job::job(command)),
         Command::Worker(command) => worker::worker(command),
         Command::Coordinator(command) => coordinator::coordinator(command),
+        Command::Emulate(args) => block_on(emulate::emulate(&args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::Simulate(args) => block_on(simulate::simulate(*args)),
         Command::Bench(BenchCommand::Overhead(args)) => block_on(bench::overhead(&args)),

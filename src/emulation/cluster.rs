@@ -3,15 +3,17 @@
 use super::experiment::{Experiment, Worker};
 use super::family;
 use super::schedule::{Action, Schedule, Step};
-use crate::cluster::{Child, Orphans, Processes, Start, TempFolder};
+use crate::cluster::{Child, Orphans, Processes, Start, TempFolder, clients};
 use crate::exit::{Exit, Failure};
 use crate::service::InProcess;
 use muster_coordinator::Config;
 use muster_proto::link::{Link, Target, connect};
+use muster_proto::v1;
 use muster_worker::emulation::{self, Emulation};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tonic::Code;
 
 /// A coordinator in this process, and workers that are processes of this machine.
 pub(super) struct Cluster {
@@ -95,9 +97,11 @@ impl Cluster {
     }
 
     /// Does to a process what the schedule says.
-    pub fn apply(&mut self, step: &Step) -> Result<(), Failure> {
-        if step.action == Action::Start {
-            return self.start_worker(step.worker);
+    pub async fn apply(&mut self, step: &Step) -> Result<(), Failure> {
+        match step.action {
+            Action::Start => return self.start_worker(step.worker),
+            Action::Leave => return self.drain(step.worker).await,
+            Action::Kill | Action::Stop | Action::Continue => {}
         }
         let place = self.members[step.worker].process;
         let Some(child) = place.and_then(|place| self.processes.workers.get_mut(place)) else {
@@ -108,9 +112,19 @@ impl Cluster {
             Action::Kill => child.signal(libc::SIGKILL),
             Action::Stop if child.ended().is_none() => family::stop(child.id()),
             Action::Continue if child.ended().is_none() => family::go_on(child.id()),
-            Action::Stop | Action::Continue | Action::Start => {}
+            Action::Stop | Action::Continue | Action::Start | Action::Leave => {}
         }
         Ok(())
+    }
+
+    /// Has a worker finish what it has and go. One that the coordinator does not know any more is gone.
+    async fn drain(&self, number: usize) -> Result<(), Failure> {
+        let request = v1::DrainRequest { worker: self.members[number].name.clone() };
+        match clients::cluster(&self.link).drain(request).await {
+            Ok(_) => Ok(()),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => Ok(()),
+            Err(status) => Err(Failure::from_status("draining a worker", &status)),
+        }
     }
 
     /// How many workers run or stand still.

@@ -132,7 +132,7 @@ pub(super) async fn run(
             waited = timer.until(due_ns.unwrap_or(u64::MAX)), if due_ns.is_some() => {
                 waited.map_err(system)?;
                 late_ns = late_ns.max(monotonic_ns().saturating_sub(due_ns.unwrap_or(u64::MAX)));
-                cluster.apply(&steps[next])?;
+                cluster.apply(&steps[next]).await?;
                 next += 1;
             }
             seen = &mut following => break seen?,

@@ -67,6 +67,8 @@ pub enum Fault {
     Continue,
     /// It starts: for the first time, or again after it was killed.
     Start,
+    /// It is drained: it finishes what it has and goes.
+    Leave,
     /// Its link carries nothing for a time.
     Cut {
         /// For how long.

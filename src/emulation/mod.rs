@@ -1,20 +1,30 @@
 //! Runs a job on a cluster that is elsewhere only in appearance: a coordinator in this process, workers that are
 //! processes of this machine behind emulated links, and a schedule of what goes wrong, by the clock of the job.
 //!
+//! `scenario` turns a scenario file into such an experiment, `beside` holds its outcome against the simulated one.
 //! [`run`] takes plain data ([`Experiment`]) and gives what was measured ([`Repeated`]). The links and the slowness are
 //! the workers' own work, see [`muster_worker::emulation`]; here processes are started, killed and stopped.
 
+mod beside;
 mod cluster;
 mod course;
 mod experiment;
 mod family;
 mod outcome;
+mod report;
+mod room;
+mod scenario;
 mod schedule;
+mod strikes;
 
+pub use beside::{Beside, Simulated};
 pub use experiment::{Event, Experiment, Fault, Job, Worker};
 pub use muster_core::shape::ShapeRequest;
 pub use muster_worker::emulation::{Direction, LinkModel, Speed};
 pub use outcome::{Repeated, Run, Spread};
+pub use report::{Folder, Report};
+
+pub(crate) use scenario::{Planned, experiment, has_lasting_faults};
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
@@ -26,6 +36,15 @@ use crate::interrupt::Interrupt;
 /// What is wrong with the experiment, what kept it from running to its end, or the signal that ended it. Whatever
 /// comes, no process is left.
 pub async fn run(experiment: &Experiment, interrupt: &mut Interrupt) -> Result<Repeated, Failure> {
+    run_each(experiment, interrupt, |_, _| {}).await
+}
+
+/// The same, and says after each run, counted from 1, what it came to.
+pub(crate) async fn run_each(
+    experiment: &Experiment,
+    interrupt: &mut Interrupt,
+    mut ran: impl FnMut(u64, &Run),
+) -> Result<Repeated, Failure> {
     let schedule = schedule::Schedule::new(experiment)?;
     let job = course::Prepared::new(experiment, interrupt).await?;
     let mut runs = Vec::new();
@@ -33,7 +52,9 @@ pub async fn run(experiment: &Experiment, interrupt: &mut Interrupt) -> Result<R
         let mut cluster = cluster::Cluster::start(experiment, &schedule, number).await?;
         let outcome = Box::pin(course::run(&job, &mut cluster, schedule.steps(), interrupt)).await;
         cluster.stop().await;
-        runs.push(outcome?);
+        let outcome = outcome?;
+        ran(number + 1, &outcome);
+        runs.push(outcome);
     }
     Ok(Repeated { runs })
 }

@@ -57,7 +57,7 @@ impl Repeated {
 
 impl Spread {
     /// The spread of some numbers; zeros when there are none.
-    fn of(mut numbers: Vec<f64>) -> Self {
+    pub(crate) fn of(mut numbers: Vec<f64>) -> Self {
         numbers.sort_unstable_by(f64::total_cmp);
         let at = |place: usize| numbers.get(place).copied().unwrap_or(0.0);
         let (half, last) = (numbers.len() / 2, numbers.len().saturating_sub(1));

@@ -22,6 +22,7 @@ pub(super) enum Action {
     Stop,
     Continue,
     Start,
+    Leave,
 }
 
 /// A checked schedule.
@@ -78,6 +79,7 @@ impl Schedule {
                 Fault::Stop => Action::Stop,
                 Fault::Continue => Action::Continue,
                 Fault::Start => Action::Start,
+                Fault::Leave => Action::Leave,
                 Fault::Cut { length, direction } => {
                     cuts[worker].push(Cut { at, length, direction });
                     continue;
@@ -109,7 +111,9 @@ impl Process {
             (Self::Runs | Self::Stands, Action::Kill) => Some(Self::Absent),
             (Self::Runs, Action::Stop) => Some(Self::Stands),
             (Self::Stands, Action::Continue) | (Self::Absent, Action::Start) => Some(Self::Runs),
-            (Self::Absent, Action::Kill | Action::Stop | Action::Continue)
+            // It still runs until it has finished what it has.
+            (Self::Runs | Self::Stands, Action::Leave) => Some(self),
+            (Self::Absent, Action::Kill | Action::Stop | Action::Continue | Action::Leave)
             | (Self::Runs, Action::Continue | Action::Start)
             | (Self::Stands, Action::Stop | Action::Start) => None,
         }
@@ -131,6 +135,7 @@ impl Action {
             Self::Stop => "be stopped",
             Self::Continue => "go on",
             Self::Start => "start",
+            Self::Leave => "leave",
         }
     }
 }
@@ -170,6 +175,7 @@ mod tests {
             (&[(1, 1, Fault::Kill)], "late cannot be killed at 1ms: it is not there then"),
             (&[(1, 0, Fault::Stop), (2, 0, Fault::Stop)], "be stopped at 2ms: it is stopped"),
             (&[(1, 0, Fault::Continue)], "go on"),
+            (&[(1, 1, Fault::Leave)], "late cannot leave at 1ms: it is not there then"),
             (&[(1, 0, Fault::Kill), (2, 0, Fault::Continue)], "go on"),
         ] {
             let failure = schedule(events).unwrap_err();

@@ -1,0 +1,194 @@
+//! Simulated and emulated results of one scenario side by side.
+
+use super::outcome::Spread;
+use super::report::{Folder, Report};
+use crate::exit::{Exit, Failure};
+use crate::summary::{Column, list, number, seconds};
+use muster_sim::cluster::Cluster;
+use muster_sim::scenario::{Override, Scenario};
+use serde::Serialize;
+use std::path::Path;
+
+/// What a simulation says of what was emulated.
+#[derive(Clone, Debug, Serialize)]
+pub struct Simulated {
+    /// Seconds from the submission of the job to its end.
+    pub makespan_s: f64,
+    /// Tasks with a result.
+    pub committed: u64,
+    /// Attempts, with those whose work was lost.
+    pub attempts: u64,
+    /// Of them, those beyond one for each task.
+    pub repeated: u64,
+    /// Workers that crashed or were given up.
+    pub lost_workers: u64,
+    /// Tasks that had not ended when the simulation did.
+    pub unfinished: u64,
+}
+
+/// Both.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    emulated: Report,
+    simulated: Simulated,
+}
+
+impl Simulated {
+    /// Runs the scenario in virtual time, unless `stop` says that nobody waits any more.
+    pub fn of(scenario: &Scenario, stop: impl FnMut() -> bool) -> Self {
+        let report = Cluster::new(scenario.clone(), scenario.seed).run(stop);
+        let crashes = report.measures.faults.get("worker_crash").copied().unwrap_or(0);
+        Self {
+            makespan_s: report.makespan.as_secs_f64(),
+            committed: report.committed(),
+            attempts: report.measures.attempts + report.measures.lost,
+            repeated: report.repeated(),
+            lost_workers: report.measures.workers_lost + crashes,
+            unfinished: report.unfinished(),
+        }
+    }
+}
+
+impl Beside {
+    /// An emulation and its simulation.
+    pub const fn new(emulated: Report, simulated: Simulated) -> Self {
+        Self { emulated, simulated }
+    }
+
+    /// Reads what `muster emulate -o DIR` has written and simulates the scenario in it, with changes.
+    ///
+    /// # Errors
+    /// The folder holds no emulation, or its scenario cannot be read.
+    pub fn of_folder(
+        folder: &Path,
+        changes: &[Override],
+        stop: impl FnMut() -> bool,
+    ) -> Result<Self, Failure> {
+        let (emulated, scenario) = Folder::read(folder)?;
+        let scenario = Scenario::read(&scenario, changes).map_err(|error| Failure::new(Exit::Job, error))?;
+        let simulated = Simulated::of(&scenario, stop);
+        Ok(Self::new(emulated, simulated))
+    }
+
+    /// By how much the simulated makespan is above the median of the emulated ones, as a part of it.
+    pub fn error(&self) -> f64 {
+        self.simulated.makespan_s / self.emulated.makespan().median - 1.0
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let columns = [
+            Column::text(""),
+            Column::number("SIMULATED"),
+            Column::number("EMULATED"),
+            Column::number("ERROR"),
+            Column::number("SPREAD"),
+        ];
+        let (simulated, emulated) = (&self.simulated, &self.emulated);
+        let makespan = emulated.makespan();
+        let time = vec![
+            "makespan".to_owned(),
+            seconds(simulated.makespan_s),
+            seconds(makespan.median),
+            percent(self.error()),
+            format!("{:.1} %", 100.0 * makespan.relative()),
+        ];
+        let counted = |name: &str, simulated: u64, emulated: &[u64]| {
+            let spread = Spread::of(emulated.iter().map(|&count| count as f64).collect());
+            let error = simulated as f64 - spread.median;
+            vec![
+                name.to_owned(),
+                number(simulated),
+                if spread.median.fract() == 0.0 {
+                    number(spread.median as u64)
+                } else {
+                    spread.median.to_string()
+                },
+                if error == 0.0 { "0".to_owned() } else { format!("{error:+}") },
+                number((spread.max - spread.min) as u64),
+            ]
+        };
+        let rows = vec![
+            time,
+            counted("committed", simulated.committed, &emulated.committed),
+            counted("attempts", simulated.attempts, &emulated.attempts),
+            counted("repeated", simulated.repeated, &emulated.repeated),
+            counted("workers lost", simulated.lost_workers, &emulated.lost_workers),
+        ];
+        let runs = emulated.makespan_s.len();
+        let mut text = format!(
+            "{}, seed {}: simulated beside {runs} emulated {} (median; spread: largest - smallest)\n{}",
+            emulated.name,
+            emulated.seed,
+            if runs == 1 { "run" } else { "runs" },
+            list(&columns, rows)
+        );
+        if simulated.unfinished > 0 {
+            text.push_str(&format!(
+                "\nthe simulation ended with {} tasks unfinished",
+                number(simulated.unfinished)
+            ));
+        }
+        text
+    }
+
+    /// For programs: the report of the emulation, with what was simulated and the error in it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut value = serde_json::json!(self.emulated);
+        value["simulated"] = serde_json::json!(self.simulated);
+        value["error_percent"] = serde_json::json!(100.0 * self.error());
+        value["spread_percent"] = serde_json::json!(100.0 * self.emulated.makespan().relative());
+        value
+    }
+}
+
+fn percent(part: f64) -> String {
+    format!("{:+.1} %", 100.0 * part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_signs_and_spreads_are_of_all_runs() {
+        let emulated = Report {
+            fidelity: "emulated".to_owned(),
+            name: "small".to_owned(),
+            seed: 7,
+            policy: "fair+adaptive".to_owned(),
+            workers: 4,
+            slots: 4,
+            plugin: "sleep".to_owned(),
+            params: Vec::new(),
+            tasks: 1_000,
+            faults: 1,
+            makespan_s: vec![1.0, 1.1, 0.9],
+            committed: vec![1_000; 3],
+            failed: vec![0; 3],
+            attempts: vec![1_004, 1_005, 1_004],
+            repeated: vec![4, 5, 4],
+            duplicates: vec![0; 3],
+            lost_workers: vec![1; 3],
+            late_s: vec![0.0; 3],
+            planned_until_s: None,
+        };
+        let simulated = Simulated {
+            makespan_s: 0.95,
+            committed: 1_000,
+            attempts: 1_002,
+            repeated: 2,
+            lost_workers: 1,
+            unfinished: 0,
+        };
+        let both = Beside::new(emulated, simulated);
+        let text = both.table();
+        for words in ["small, seed 7", "3 emulated runs", "950 ms", "1.00 s", "-5.0 %", "20.0 %", "1,004"] {
+            assert!(text.contains(words), "{words}:\n{text}");
+        }
+        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+        let cells: Vec<_> = line("repeated").split_whitespace().collect();
+        assert_eq!(cells, ["repeated", "2", "4", "-2", "1"]);
+        assert_eq!(both.to_json()["simulated"]["attempts"], 1_002);
+    }
+}

@@ -1,0 +1,157 @@
+//! What an emulation found, as `--json` prints it and `-o` keeps it.
+
+use super::experiment::{Experiment, Fault};
+use super::outcome::{Repeated, Run, Spread};
+use crate::exit::{Exit, Failure};
+use muster_sim::scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What a folder of results says that it is.
+const FIDELITY: &str = "emulated";
+/// The file of a folder of results that holds a [`Report`].
+const REPORT_FILE: &str = "report.json";
+/// The scenario beside it, as it was run.
+const SCENARIO_FILE: &str = "scenario.toml";
+
+/// All runs of a scenario. Lists have an entry for each run, in their order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// `emulated`.
+    pub fidelity: String,
+    /// The scenario's title.
+    pub name: String,
+    /// Where faults and jitter came from.
+    pub seed: u64,
+    /// The policy, in the words of `--policy`.
+    pub policy: String,
+    /// Workers from the start.
+    pub workers: usize,
+    /// Their slots.
+    pub slots: u64,
+    /// The plugin.
+    pub plugin: String,
+    /// Its parameters.
+    pub params: Vec<(String, String)>,
+    /// Tasks of the job.
+    pub tasks: u64,
+    /// Faults that were planned, cuts included.
+    pub faults: usize,
+    /// Seconds from submitting the job to its end, as the client saw both.
+    pub makespan_s: Vec<f64>,
+    /// Tasks with a result.
+    pub committed: Vec<u64>,
+    /// Tasks that failed for good.
+    pub failed: Vec<u64>,
+    /// Attempts whose outcome counted, with those that had to be repeated.
+    pub attempts: Vec<u64>,
+    /// Of them, those beyond one for each task.
+    pub repeated: Vec<u64>,
+    /// Results that came again or too late, and were dropped.
+    pub duplicates: Vec<u64>,
+    /// Workers that were lost.
+    pub lost_workers: Vec<u64>,
+    /// Seconds by which the schedule was late at the most.
+    pub late_s: Vec<f64>,
+    /// Faults that come again and again were planned until so many seconds, and no further.
+    pub planned_until_s: Option<f64>,
+}
+
+impl Report {
+    /// What the runs of an experiment came to. `plugin`: how people call it.
+    pub fn new(
+        scenario: &Scenario,
+        experiment: &Experiment,
+        planned_until_s: Option<f64>,
+        repeated: &Repeated,
+    ) -> Self {
+        let runs = &repeated.runs;
+        let each = |value: fn(&Run) -> u64| runs.iter().map(value).collect();
+        let present = experiment.workers.iter().filter(|worker| worker.is_present);
+        let is_end = |fault| matches!(fault, Fault::Continue | Fault::Start);
+        Self {
+            fidelity: FIDELITY.to_owned(),
+            name: scenario.name.clone(),
+            seed: scenario.seed,
+            policy: scenario.scheduling.policy.to_string(),
+            workers: present.clone().count(),
+            slots: present.map(|worker| u64::from(worker.slots)).sum(),
+            plugin: experiment.job.plugin.clone(),
+            params: experiment.job.params.clone(),
+            tasks: experiment.job.tasks,
+            faults: experiment.events.iter().filter(|event| !is_end(event.fault)).count(),
+            makespan_s: runs.iter().map(|run| run.makespan_s).collect(),
+            committed: each(|run| run.committed),
+            failed: each(|run| run.failed),
+            attempts: each(|run| run.attempts),
+            repeated: each(|run| run.attempts.saturating_sub(run.committed + run.failed)),
+            duplicates: each(|run| run.duplicates),
+            lost_workers: each(|run| run.lost_workers),
+            late_s: runs.iter().map(|run| run.late_s).collect(),
+            planned_until_s,
+        }
+    }
+
+    /// The makespans.
+    pub fn makespan(&self) -> Spread {
+        Spread::of(self.makespan_s.clone())
+    }
+
+    /// Whether every task of every run has its result.
+    pub fn is_complete(&self) -> bool {
+        self.committed.iter().all(|&committed| committed == self.tasks)
+    }
+}
+
+/// A folder of results.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it and writes the scenario, so that what keeps results from being written is seen before they are there.
+    pub fn create(path: &Path, scenario: &str) -> Result<Self, Failure> {
+        let folder = Self(path.to_owned());
+        std::fs::create_dir_all(path)
+            .map_err(|error| Failure::io(Exit::Storage, "make folder", path, &error))?;
+        // What is there of an earlier run would not fit to this scenario.
+        match std::fs::remove_file(folder.file(REPORT_FILE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::io(Exit::Storage, "replace", &folder.file(REPORT_FILE), &error));
+            }
+            _ => {}
+        }
+        folder.put(SCENARIO_FILE, scenario.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Writes the report.
+    pub fn write(&self, report: &serde_json::Value) -> Result<(), Failure> {
+        self.put(REPORT_FILE, format!("{report:#}\n").as_bytes())
+    }
+
+    /// Reads one; gives the path of its scenario, too.
+    pub fn read(path: &Path) -> Result<(Report, PathBuf), Failure> {
+        let folder = Self(path.to_owned());
+        let file = folder.file(REPORT_FILE);
+        let bytes = std::fs::read(&file).map_err(|error| {
+            Failure::io(Exit::Job, "read", &file, &error)
+                .hint("name a folder that muster emulate -o DIR has written")
+        })?;
+        let report: Report = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Exit::Job, format_args!("{}: not a report of an emulation: {error}", file.display()))
+        })?;
+        if report.makespan_s.is_empty() || report.fidelity != FIDELITY {
+            return Err(Failure::new(Exit::Job, format_args!("{}: holds no emulated runs", file.display())));
+        }
+        Ok((report, folder.file(SCENARIO_FILE)))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.file(name);
+        std::fs::write(&path, bytes).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))
+    }
+}
