@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn there_is_an_end_of_events() {
         let scenario = scenario("[[faults]]\nkind = \"pause\"\nevery = \"1ms\"\nlength = \"0.1ms\"\n");
-        let strikes = Strikes::until(Span::from_secs(3_600), &scenario, 1);
+        let strikes = Strikes::until(Span::from_millis(3_600_000), &scenario, 1);
         assert!(strikes.too_many && strikes.events.len() < EVENTS_MAX + 10);
         assert_eq!(strikes.events.iter().filter(|event| event.at < Duration::ZERO).count(), 0);
     }
