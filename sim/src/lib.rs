@@ -19,4 +19,5 @@ pub mod random;
 pub mod scenario;
 mod scheduling;
 pub mod statistics;
+pub mod swarm;
 pub mod time_model;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "../../../sim/src/swarm/partial.rs"]
 mod value;
 mod world;
 

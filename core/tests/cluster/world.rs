@@ -1,6 +1,6 @@
 //! A scheduler and workers with real agents and claim words, whose messages and threads move when a test says.
 
-use crate::value::{self, Partial};
+use crate::value::{self, Partial, bytes_of};
 use muster_core::agent::{self, Agent, ExitCause, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId, LogPos, WorkerId};
 use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts};
@@ -44,11 +44,6 @@ pub struct Worker {
 
 /// Small enough that leases are cut for it.
 const COMBINE_BYTES_MAX: u64 = 30;
-
-/// How large the partial result of a block is said to be.
-const fn bytes_of(range: IndexRange) -> u64 {
-    1 + range.start % 13
-}
 
 /// Everything, and what was committed so far.
 pub struct World {

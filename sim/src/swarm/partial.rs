@@ -13,6 +13,11 @@ pub enum Partial {
     List(Vec<u64>),
 }
 
+/// How large the partial result of a block is said to be.
+pub const fn bytes_of(range: IndexRange) -> u64 {
+    1 + range.start % 13
+}
+
 const fn mix(left: u64, right: u64) -> u64 {
     (left ^ right.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(23).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
@@ -52,7 +57,7 @@ pub fn of_claim(claim: IndexRange, leaf: u64, good: &RangeSet) -> Vec<(Block, Pa
 
 /// What a combine lease makes of its parts.
 pub fn of_parts(parts: &[(Block, Partial)], leaf: u64, finish: bool) -> Partial {
-    let (first, last) = (parts.first().unwrap().0, parts.last().unwrap().0);
+    let (first, last) = (parts.first().expect("never empty").0, parts.last().expect("never empty").0);
     let root = Block::around(IndexRange::new(first.start, last.range().end));
     if root.size < fold_size(leaf) && !finish {
         return Partial::List(parts.iter().flat_map(|(_, part)| list(part)).collect());
