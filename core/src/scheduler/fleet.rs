@@ -27,8 +27,9 @@ pub(super) struct Worker {
     pub(super) tasks: u64,
     /// Its leases whose unstarted tasks may be called back.
     pub(super) recallable: u32,
-    /// The time its tasks will take on one slot, by the estimates of their leases.
-    load_ps: u64,
+    /// The time its tasks will take on one slot, by the estimates of their leases. Wide enough for any estimate, which a
+    /// worker may have made up: a sum that is cut at its end gives back more than was added.
+    load_ps: u128,
     hungry_key: Option<u64>,
 }
 
@@ -66,7 +67,8 @@ impl Worker {
 
     fn key(&self, config: &Config) -> Option<u64> {
         let credit_ps = config.credit.0.saturating_mul(1000).saturating_mul(self.slots);
-        let takes = self.tasks < self.slots.saturating_mul(config.credit_tasks) || self.load_ps < credit_ps;
+        let takes = self.tasks < self.slots.saturating_mul(config.credit_tasks)
+            || self.load_ps < u128::from(credit_ps);
         (takes && !self.draining).then(|| self.tasks.saturating_mul(256) / self.slots)
     }
 }
@@ -203,14 +205,11 @@ impl Fleet {
         self.update(id, config, |worker| match tasks {
             Change::More(tasks) => {
                 worker.tasks += tasks;
-                worker.load_ps = worker.load_ps.saturating_add(tasks.saturating_mul(task_ps));
+                worker.load_ps += u128::from(tasks) * u128::from(task_ps);
             }
             Change::Less(tasks) => {
                 worker.tasks -= tasks;
-                worker.load_ps = worker.load_ps.saturating_sub(tasks.saturating_mul(task_ps));
-                if worker.tasks == 0 {
-                    worker.load_ps = 0;
-                }
+                worker.load_ps -= u128::from(tasks) * u128::from(task_ps);
             }
         });
     }

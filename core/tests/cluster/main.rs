@@ -11,7 +11,9 @@ use muster_core::agent::ExitCause;
 use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
-use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler};
+use muster_core::scheduler::{
+    Chunking, Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler,
+};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 use proptest::prelude::*;
@@ -580,4 +582,56 @@ fn a_silent_worker_is_given_up_and_a_coordinator_that_stood_still_hears_first() 
     assert!(!world.workers[0].dead, "it has a last chance");
     world.wait(Span(lease.0 / 10));
     assert!(world.workers[0].dead);
+}
+
+/// A task said to have taken longer than any time there is does not upset the credit: what a lease counted is what
+/// it gives back.
+#[test]
+fn an_absurd_task_time_does_not_upset_the_credit() {
+    let config = Config { chunking: Chunking::Fixed(10), ..Config::default() };
+    let mut scheduler = Scheduler::new(config, LogPos(1));
+    let worker = WorkerId(1);
+    let (absurd, plain) = (JobId(1), JobId(2));
+    let mut leases: Vec<Grant> = Vec::new();
+    let mut tell = |leases: &mut Vec<Grant>, input: Input| {
+        if let Input::Done { lease, .. } = &input {
+            leases.retain(|grant| grant.lease != *lease);
+        }
+        scheduler.handle(Time::ZERO, input);
+        leases.extend(std::iter::from_fn(|| scheduler.poll_output()).filter_map(|output| match output {
+            Output::Grant { grant, .. } => Some(grant),
+            _ => None,
+        }));
+    };
+    let done = |leases: &[Grant], job, busy| {
+        let grant = leases.iter().find(|grant| grant.job == job).expect("the job has a lease");
+        Input::Done { worker, lease: grant.lease, range: grant.range, bytes: 0, busy }
+    };
+    tell(&mut leases, Input::Joined { worker, slots: 1 });
+    for (job, priority) in [(absurd, 1), (plain, 0)] {
+        let spec = JobSpec { tasks: 10_000, priority, ..JobSpec::default() };
+        tell(&mut leases, Input::Submit { job, spec });
+    }
+    let hold = |held| Input::Hold { job: absurd, held };
+    let input = done(&leases, absurd, Span(u64::MAX));
+    tell(&mut leases, input);
+    tell(&mut leases, hold(true));
+    while let Some(lease) = leases.iter().find(|grant| grant.job == absurd) {
+        let (lease, range) = (lease.lease, lease.range);
+        tell(&mut leases, Input::Done { worker, lease, range, bytes: 0, busy: Span(u64::MAX) });
+    }
+    for _ in 0..20 {
+        let input = done(&leases, plain, Span(10_000));
+        tell(&mut leases, input);
+    }
+    let ahead = leases.len();
+    assert_eq!(ahead, 8, "short leases fill the credit");
+    // One absurd lease comes and goes.
+    tell(&mut leases, hold(false));
+    let input = done(&leases, plain, Span(10_000));
+    tell(&mut leases, input);
+    tell(&mut leases, hold(true));
+    let input = done(&leases, absurd, Span(10_000));
+    tell(&mut leases, input);
+    assert_eq!(leases.len(), ahead, "no more than before");
 }
