@@ -18,6 +18,8 @@ impl Scheduler {
     }
 
     pub(super) fn on_left(&mut self, worker: WorkerId) {
+        // A worker that is gone has not finished, and nobody is told that it has.
+        self.fleet.update(worker, &self.config, |worker| worker.draining = false);
         let Some(view) = self.fleet.get(worker) else { return };
         let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) = (view.leases.to_vec(), view.jobs.to_vec());
         for lease in leases {

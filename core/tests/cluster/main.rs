@@ -635,3 +635,28 @@ fn an_absurd_task_time_does_not_upset_the_credit() {
     tell(&mut leases, input);
     assert_eq!(leases.len(), ahead, "no more than before");
 }
+
+/// A draining worker that vanishes has not finished: nobody is told that it has.
+#[test]
+fn a_worker_that_is_lost_while_it_drains_has_not_drained() {
+    for silent in [false, true] {
+        let mut scheduler = Scheduler::new(Config::default(), LogPos(1));
+        let worker = WorkerId(1);
+        scheduler.handle(Time::ZERO, Input::Joined { worker, slots: 1 });
+        let spec = JobSpec { tasks: 10, ..JobSpec::default() };
+        scheduler.handle(Time::ZERO, Input::Submit { job: JOB, spec });
+        scheduler.handle(Time::ZERO, Input::Drain { worker });
+        if silent {
+            let lease = Config::default().lease;
+            scheduler.handle_timeout(Time::ZERO + lease);
+            scheduler.handle_timeout(Time::ZERO + lease + Span(lease.0 / 10));
+        } else {
+            scheduler.handle(Time::ZERO, Input::Left { worker, reason: Loss::Disconnected });
+        }
+        let said: Vec<Output> = std::iter::from_fn(|| scheduler.poll_output()).collect();
+        assert!(!said.contains(&Output::Drained { worker }), "{said:?}");
+        assert_eq!(said.contains(&Output::Lost { worker }), silent);
+        scheduler.check_invariants();
+        assert_eq!(scheduler.worker_tasks(worker), None);
+    }
+}

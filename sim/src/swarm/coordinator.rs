@@ -22,6 +22,11 @@ impl World {
         self.note(|| format!("  scheduler <- {input:?}"));
         self.scheduler.handle(self.now, input.clone());
         self.pump(Some(&input), subject);
+        self.let_leave();
+    }
+
+    /// Workers that have finished go.
+    fn let_leave(&mut self) {
         while let Some(left) = self.left.pop_front() {
             self.check(&Fact::Told(&left));
             self.scheduler.handle(self.now, left.clone());
@@ -53,6 +58,7 @@ impl World {
             self.scheduler_due = Time(u64::MAX);
             self.scheduler.handle_timeout(self.now);
             self.pump(None, None);
+            self.let_leave();
         }
     }
 
@@ -185,6 +191,7 @@ impl World {
         self.next_worker = 1;
         self.next_job = self.disk.jobs.keys().next_back().map_or(1, |job| job.0 + 1);
         self.recent.clear();
+        self.left.clear();
         let live = self.disk.jobs.iter().filter(|(_, job)| !job.ended);
         self.partials = live.map(|(&id, job)| (id, job.partials.clone())).collect();
         let jobs = self.disk.recovered();

@@ -7,6 +7,7 @@ mod attempts;
 mod budgets;
 mod commit_once;
 mod credits;
+mod drains;
 mod durability;
 mod fencing;
 mod in_force;
@@ -76,6 +77,7 @@ pub(super) fn all(setting: &Setting) -> Vec<Box<dyn Checker>> {
         Box::new(attempts::Attempts::default()),
         Box::new(no_lease_after_end::NoLeaseAfterEnd::default()),
         Box::new(credits::Credits::new(config)),
+        Box::new(drains::Drains::default()),
         Box::new(reduction::Reduction::new(config)),
         Box::new(durability::Durability::default()),
         Box::new(silence::Silence::new(config)),
