@@ -12,7 +12,7 @@ use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
 use muster_core::scheduler::{
-    Chunking, Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler,
+    Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler,
 };
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
@@ -588,7 +588,7 @@ fn a_silent_worker_is_given_up_and_a_coordinator_that_stood_still_hears_first() 
 /// it gives back.
 #[test]
 fn an_absurd_task_time_does_not_upset_the_credit() {
-    let config = Config { chunking: Chunking::Fixed(10), ..Config::default() };
+    let config = Config { policy: "fixed:10".parse().unwrap(), ..Config::default() };
     let mut scheduler = Scheduler::new(config, LogPos(1));
     let worker = WorkerId(1);
     let (absurd, plain) = (JobId(1), JobId(2));
