@@ -202,6 +202,28 @@ fn status_kib(pid: u64, field: &str) -> u64 {
 }
 
 /// Tasks of about a millisecond against the same sieve in a plain loop of two threads, in turns.
+/// Ten million simulated tasks, through the real scheduler and agents: on ten thousand workers one by one and in leases
+/// of a hundred, and on a hundred thousand workers.
+#[test]
+fn simulated_tasks() {
+    let Some(bench) = Bench::new() else { return };
+    let simulate = |file: &str| bench.json(&["simulate", file, "--json"]);
+    let small = simulate("sim/scenarios/reference-100.toml")["peak_rss_bytes"].as_f64().unwrap();
+    let one_by_one = simulate("sim/scenarios/reference-10000.toml");
+    at_most("seconds for 10,000 workers and 10,000,000 tasks", one_by_one["wall_s"].as_f64().unwrap(), 8.0);
+    let bytes = one_by_one["peak_rss_bytes"].as_f64().unwrap();
+    println!("memory of 10,000 simulated workers: {:.1} MB", bytes / 1e6);
+    assert!(bytes < 150e6, "10,000 workers took {bytes} bytes");
+    let ranges = simulate("sim/scenarios/reference-10000-ranges.toml");
+    let faster = one_by_one["wall_s"].as_f64().unwrap() / ranges["wall_s"].as_f64().unwrap();
+    at_least("times as fast in leases of 100", faster, 5.0);
+    let large = simulate("sim/scenarios/reference-100000.toml");
+    at_most("seconds for 100,000 workers and 10,000,000 tasks", large["wall_s"].as_f64().unwrap(), 20.0);
+    let per_worker = (large["peak_rss_bytes"].as_f64().unwrap() - small) / 1e5;
+    println!("memory of one of 100,000 simulated workers: {per_worker:.0} B");
+    assert!(per_worker < 2048.0, "a simulated worker takes {per_worker} bytes");
+}
+
 #[test]
 fn long_tasks_against_a_plain_loop() {
     const LIMIT: u64 = 10_000_000_000;

@@ -11,9 +11,7 @@ use muster_core::agent::ExitCause;
 use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
-use muster_core::scheduler::{
-    Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler,
-};
+use muster_core::scheduler::{Config, FailureClass, Grant, Input, JobSpec, Loss, Outcome, Output, Scheduler};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 use proptest::prelude::*;
