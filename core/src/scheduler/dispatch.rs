@@ -121,9 +121,9 @@ impl Scheduler {
         self.fleet.update(worker, &self.config, |worker| {
             worker.leases.push(id);
             worker.recallable += recallable;
+            worker.load(Change::More(units), task_ps);
             worker.learn(job);
         });
-        self.fleet.load(worker, &self.config, Change::More(units), task_ps);
         self.watch(id);
         let grant = Grant { lease: id, job, range, attempt, kind, speculative };
         self.outputs.push_back(Output::Grant { worker, grant });

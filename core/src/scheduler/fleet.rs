@@ -55,6 +55,20 @@ impl Worker {
         self.jobs.retain(|other| *other != job);
     }
 
+    /// Adds to or takes from its load.
+    pub(super) fn load(&mut self, tasks: Change, task_ps: u64) {
+        match tasks {
+            Change::More(tasks) => {
+                self.tasks += tasks;
+                self.load_ps += u128::from(tasks) * u128::from(task_ps);
+            }
+            Change::Less(tasks) => {
+                self.tasks -= tasks;
+                self.load_ps -= u128::from(tasks) * u128::from(task_ps);
+            }
+        }
+    }
+
     /// Tasks it has beyond those that can run now.
     pub(super) fn waiting(&self) -> u64 {
         self.tasks.saturating_sub(self.slots)
@@ -202,16 +216,7 @@ impl Fleet {
 
     /// Adds to or takes from a worker's load.
     pub(super) fn load(&mut self, id: WorkerId, config: &Config, tasks: Change, task_ps: u64) {
-        self.update(id, config, |worker| match tasks {
-            Change::More(tasks) => {
-                worker.tasks += tasks;
-                worker.load_ps += u128::from(tasks) * u128::from(task_ps);
-            }
-            Change::Less(tasks) => {
-                worker.tasks -= tasks;
-                worker.load_ps -= u128::from(tasks) * u128::from(task_ps);
-            }
-        });
+        self.update(id, config, |worker| worker.load(tasks, task_ps));
     }
 
     /// The first worker that can take more, in order, behind `after`.

@@ -102,9 +102,9 @@ impl Scheduler {
         let lease = self.leases.remove(id)?;
         self.unwatch(id, lease.attempt);
         let units = lease.units();
-        self.fleet.load(lease.worker, &self.config, Change::Less(units), lease.task_ps);
         let mut moved = None;
         self.fleet.update(lease.worker, &self.config, |worker| {
+            worker.load(Change::Less(units), lease.task_ps);
             worker.leases.swap_remove(lease.place);
             worker.recallable -= u32::from(lease.is_recallable());
             moved = worker.leases.get(lease.place).copied();
