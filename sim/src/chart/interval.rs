@@ -73,7 +73,10 @@ mod tests {
         for width in [40, 80, 120] {
             let text = intervals(&rows, width, false);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
-            assert!(text.contains("├─") && text.contains('●') && text.contains("50 s"), "{text}");
+            assert!(
+                text.contains("├") && text.contains("─┤") && text.contains('●') && text.contains("100 s"),
+                "{text}"
+            );
         }
     }
 }
