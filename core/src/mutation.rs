@@ -17,6 +17,8 @@ pub enum Mutation {
     LostCallback,
     /// A failure is charged twice to its task.
     AttemptsChargedTwice,
+    /// Tasks of a lease that was lost keep their attempt.
+    AttemptsStandStill,
     /// Committed tasks go on counting in their worker's credit.
     CreditLeak,
 }

@@ -127,8 +127,9 @@ impl Scheduler {
         let left: Vec<_> = lease.outstanding().into_iter().flat_map(|tasks| tasks.iter()).collect();
         let combination = self.remove_lease(id);
         let Some(job) = self.jobs.get_mut(&job_id) else { return };
+        let rises = left.is_empty() || !self.broken.strikes(Mutation::AttemptsStandStill);
         for range in left {
-            job.take_back(attempt + 1, range, &elsewhere);
+            job.take_back(attempt + u32::from(rises), range, &elsewhere);
         }
         if let (Some(combination), Some(reduction)) = (combination, &mut job.reduction) {
             reduction.leased -= 1;

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         (Some(seed), _) => one(seed, &arguments, options),
         (None, Some(seeds)) => many(seeds, &arguments, options),
         (None, None) => {
-            println!("{USAGE}");
+            eprintln!("{USAGE}");
             ExitCode::from(2)
         }
     }
@@ -105,7 +105,7 @@ fn one(seed: u64, arguments: &Arguments, options: Options) -> ExitCode {
     let params = arguments.params.unwrap_or_else(|| Params::draw(seed));
     println!("seed {seed}: {params}");
     let trace: fn(&str) = |line| println!("{line}");
-    let report = swarm::run(seed, &params, Options { trace: arguments.trace.then_some(trace), ..options });
+    let report = swarm::run(seed, &params, options.with_trace(arguments.trace.then_some(trace)));
     let Report { events, inputs, digest, mutated, jobs, committed, .. } = report;
     println!(
         "{events} events, {inputs} inputs, {jobs} jobs ended, {committed} tasks committed, digest {digest:016x}"

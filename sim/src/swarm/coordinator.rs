@@ -3,6 +3,7 @@
 use super::checker::{Fact, log};
 use super::connection::Down;
 use super::disk::{Entry, keep};
+use super::mutation::Shell;
 use super::partial::Partial;
 use super::world::{Event, World};
 use muster_core::id::{JobId, LogPos, WorkerId};
@@ -100,9 +101,9 @@ impl World {
             }
             Output::Fail { job, index, .. } => Entry::Fail { job, index },
             Output::Retry { job, index, charged, .. } => Entry::Retry { job, index, charged },
-            Output::Ended { job, outcome, .. } => {
+            Output::Ended { job, .. } => {
                 self.partials.remove(&job);
-                Entry::Ended { job, outcome }
+                Entry::Ended { job }
             }
         };
         if let Some(pos) = place {
@@ -111,8 +112,7 @@ impl World {
     }
 
     fn append(&mut self, pos: LogPos, entry: Entry) {
-        if self.shows_early() {
-            self.early_shows += 1;
+        if self.strikes(Shell::CommitBeforeStore) {
             self.check(&Fact::Shown(&entry));
         }
         let commit = self.setting.commit;

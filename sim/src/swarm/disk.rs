@@ -4,7 +4,7 @@ use super::partial::{Partial, bytes_of};
 use muster_core::id::{JobId, LogPos};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::{JobSpec, Outcome, RecoveredJob};
+use muster_core::scheduler::{JobSpec, RecoveredJob};
 use muster_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +18,7 @@ pub(super) enum Entry {
     Combined { job: JobId, block: Block, partial: Option<Partial> },
     Fail { job: JobId, index: u64 },
     Retry { job: JobId, index: u64, charged: u32 },
-    Ended { job: JobId, outcome: Outcome },
+    Ended { job: JobId },
 }
 
 impl Entry {
@@ -31,7 +31,7 @@ impl Entry {
             | Self::Combined { job, .. }
             | Self::Fail { job, .. }
             | Self::Retry { job, .. }
-            | Self::Ended { job, .. } => *job,
+            | Self::Ended { job } => *job,
         }
     }
 }

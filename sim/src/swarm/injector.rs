@@ -58,8 +58,9 @@ impl World {
         let lease = self.setting.config.lease;
         match fault {
             Fault::CrashCoordinator => {
-                // Rarer than others, or nothing would ever get done.
-                let strikes = self.up && self.luck.once_in(4);
+                // Rarer than others, or nothing would ever get done, and mostly when there is something to lose.
+                let times = if self.disk.waiting() > 0 { 2 } else { 12 };
+                let strikes = self.up && self.luck.once_in(times);
                 if strikes {
                     self.crash_coordinator();
                 }

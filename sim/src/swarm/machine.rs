@@ -58,7 +58,6 @@ pub(super) struct Published {
 /// An executor process.
 #[derive(Debug)]
 pub(super) struct Executor {
-    pub job: JobId,
     pub ready: bool,
     /// It was told to close its job or to end: it claims no more.
     pub stopping: bool,

@@ -19,7 +19,6 @@ mod fault;
 mod heal;
 mod injector;
 mod machine;
-#[cfg(feature = "mutations")]
 mod mutation;
 mod network;
 mod params;
@@ -34,7 +33,7 @@ mod world;
 pub use checker::names as checker_names;
 pub use fault::{Fault, Faults, Struck};
 #[cfg(feature = "mutations")]
-pub use mutation::Mutation;
+pub use mutation::{Mutation, Shell};
 pub use params::Params;
 pub use report::{Report, Violation};
 pub use shrink::shrink;
@@ -50,9 +49,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The same, without anybody who follows.
-    const fn without_trace(mut self) -> Self {
-        self.trace = None;
+    /// The same, with somebody else who follows, or nobody.
+    #[must_use]
+    pub const fn with_trace(mut self, trace: Option<fn(&str)>) -> Self {
+        self.trace = trace;
         self
     }
 }

@@ -1,26 +1,45 @@
-//! Guarantees that a run can take away.
+//! Guarantees that a run can take away, in builds with the feature `mutations`.
 
+#[cfg(feature = "mutations")]
+use muster_core::mutation::Mutation as Core;
+#[cfg(feature = "mutations")]
 use std::str::FromStr;
 
+/// A guarantee that the shells around scheduler and agents give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// The coordinator tells clients before its disk has it.
+    CommitBeforeStore,
+    /// Nobody tells an agent that nothing moves.
+    NoQuiet,
+    /// Executors combine partial results in another order.
+    PartsSwapped,
+}
+
 /// A guarantee that is taken away, to show that a checker notices.
+#[cfg(feature = "mutations")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// One of the core's.
-    Core(muster_core::mutation::Mutation),
-    /// The coordinator tells clients before its disk has it.
-    CommitBeforeStore,
+    Core(Core),
+    /// One of the shells'.
+    Shell(Shell),
 }
 
+#[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 7] = [
-        ("no-fencing", Self::Core(muster_core::mutation::Mutation::NoFencing)),
-        ("no-duplicate-check", Self::Core(muster_core::mutation::Mutation::NoDuplicateCheck)),
-        ("no-heartbeat-timeout", Self::Core(muster_core::mutation::Mutation::NoHeartbeatTimeout)),
-        ("lost-callback", Self::Core(muster_core::mutation::Mutation::LostCallback)),
-        ("attempts-charged-twice", Self::Core(muster_core::mutation::Mutation::AttemptsChargedTwice)),
-        ("credit-leak", Self::Core(muster_core::mutation::Mutation::CreditLeak)),
-        ("commit-before-store", Self::CommitBeforeStore),
+    pub const ALL: [(&'static str, Self); 10] = [
+        ("no-fencing", Self::Core(Core::NoFencing)),
+        ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
+        ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
+        ("lost-callback", Self::Core(Core::LostCallback)),
+        ("attempts-charged-twice", Self::Core(Core::AttemptsChargedTwice)),
+        ("attempts-stand-still", Self::Core(Core::AttemptsStandStill)),
+        ("credit-leak", Self::Core(Core::CreditLeak)),
+        ("commit-before-store", Self::Shell(Shell::CommitBeforeStore)),
+        ("no-quiet", Self::Shell(Shell::NoQuiet)),
+        ("parts-swapped", Self::Shell(Shell::PartsSwapped)),
     ];
 
     /// Its name.
@@ -30,6 +49,7 @@ impl Mutation {
     }
 }
 
+#[cfg(feature = "mutations")]
 impl FromStr for Mutation {
     type Err = String;
 

@@ -82,13 +82,15 @@ impl Setting {
             ..Config::default()
         };
         let until = Span::from_millis(params.until_ms);
+        // Slow disks have more to lose when the coordinator ends.
+        let slowest = dice.pick(&[1_000, 20_000, 200_000]);
         Self {
             config,
             latency: dice.micros(20, 10_000),
             jitter: dice.micros(0, 5_000),
-            commit: dice.micros(50, 20_000),
+            commit: dice.micros(50, slowest),
             executor_start: dice.micros(100, 20_000),
-            strike: dice.micros(5_000, 100_000),
+            strike: dice.micros(2_000, 60_000),
             harmed: dice.between(10, 300),
             slots: (0..params.workers).map(|_| dice.between(1, SLOTS_MAX.into()) as u32).collect(),
             jobs: (0..params.jobs).map(|job| Plan::draw(seed, job, params, until)).collect(),
@@ -110,7 +112,12 @@ impl Plan {
             oversubscribe: dice.once_in(2),
             reduce: dice.once_in(3),
         };
-        let task = dice.pick(&[Span::from_micros(100), Span::from_millis(2), Span::from_millis(20)]);
+        let task = dice.pick(&[
+            Span::from_micros(100),
+            Span::from_millis(2),
+            Span::from_millis(20),
+            Span::from_millis(100),
+        ]);
         let mut script = Vec::new();
         let mut at = Time(dice.below(until.0 / 4 + 1));
         script.push((at, Step::Submit));
@@ -147,7 +154,7 @@ impl Plan {
     /// What a task does, when this is the `run`-th of all runs.
     pub(super) fn nature(&self, index: u64, run: u64) -> Nature {
         let bits = self.natures.bits(index);
-        if self.poisoned && bits % 97 == 0 {
+        if self.poisoned && bits.is_multiple_of(97) {
             return match (bits >> 32) % 4 {
                 0 | 1 => Nature::Poison { seen: true },
                 2 => Nature::Poison { seen: false },
@@ -158,7 +165,7 @@ impl Plan {
             return Nature::Fails(FailureClass::Failed);
         }
         // Neighbouring runs of the same task end differently.
-        if self.failing && bits % 7 == 2 && self.natures.bits(index ^ run << 20) % 2 == 0 {
+        if self.failing && bits % 7 == 2 && self.natures.bits(index ^ run << 20).is_multiple_of(2) {
             return Nature::Fails(FailureClass::Transient);
         }
         Nature::Good

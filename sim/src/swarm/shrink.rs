@@ -12,7 +12,7 @@ const RUNS_MAX: u32 = 400;
 /// faults, and less time for them. Greedy: whatever still fails is kept and made smaller again.
 #[must_use]
 pub fn shrink(report: &Report, options: Options) -> Report {
-    let options = options.without_trace();
+    let options = options.with_trace(None);
     let Some(checker) = report.violation.as_ref().map(|violation| violation.checker) else {
         return report.clone();
     };

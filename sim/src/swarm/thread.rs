@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::machine::{Claimed, Ending};
+use super::mutation::Shell;
 use super::partial;
 use super::setting::Nature;
 use super::world::{Event, World};
@@ -72,10 +73,10 @@ impl World {
         let mut time = Span::from_micros(10);
         if let Some(plan) = self.plan_of(job).map(|plan| &self.setting.jobs[plan]) {
             if claimed.published.whole {
-                time = time + Span(plan.task.0 / 2);
+                time += Span(plan.task.0 / 2);
             } else {
                 for index in range.start..range.end {
-                    time = time + plan.time(index);
+                    time += plan.time(index);
                     let (seen, harm) = match plan.nature(index, 0) {
                         Nature::Poison { seen } => (seen, false),
                         Nature::Harm => (false, true),
@@ -175,8 +176,13 @@ impl World {
         let view = &mut self.machines[machine];
         let job = view.agent.job_of(lease);
         let leaf = job.and_then(|job| view.pages.get(&job)).and_then(|page| page.leaf).unwrap_or(1);
-        let parts = view.parts.get(&lease).filter(|(parts, _)| !parts.is_empty());
-        view.handed = parts.map(|(parts, finish)| partial::of_parts(parts, leaf, *finish));
+        let (mut parts, finish) = view.parts.get(&lease).cloned().unwrap_or_default();
+        if parts.len() > 1 && parts[0].0.size == parts[1].0.size && self.strikes(Shell::PartsSwapped) {
+            let [(_, first), (_, second), ..] = &mut parts[..] else { return };
+            std::mem::swap(first, second);
+        }
+        let whole = (!parts.is_empty()).then(|| partial::of_parts(&parts, leaf, finish));
+        self.machines[machine].handed = whole;
         self.hand(machine, Input::Done { lease, range });
     }
 
@@ -229,6 +235,9 @@ impl World {
         let view = &self.machines[machine];
         let quiet: Vec<JobId> = view.pages.keys().copied().filter(|&job| !view.is_busy(job)).collect();
         for job in quiet {
+            if self.machines[machine].agent.outstanding() > 0 && self.strikes(Shell::NoQuiet) {
+                continue;
+            }
             self.hand(machine, Input::Quiet { job });
         }
         self.wake(machine);

@@ -228,7 +228,7 @@ impl World {
         wait: Span,
     ) {
         let view = &mut self.machines[machine];
-        view.executors.insert(executor, Executor { job, ready: false, stopping: false, outdated: false });
+        view.executors.insert(executor, Executor { ready: false, stopping: false, outdated: false });
         for slot in slots {
             self.turns += 1;
             view.threads.push(Thread { executor, job, slot, turn: self.turns, claim: None });

@@ -8,6 +8,7 @@ use super::dice::Dice;
 use super::disk::{Disk, Partials};
 use super::fault::{Fault, Struck};
 use super::machine::Machine;
+use super::mutation::Shell;
 use super::params::Params;
 use super::report::{Report, Violation};
 use super::setting::Setting;
@@ -120,7 +121,7 @@ pub(super) struct World {
     pub next_worker: u64,
     pub next_job: u64,
     pub left: VecDeque<Input>,
-    pub early_shows: u64,
+    shell_strikes: u64,
     pub strikes_before: u64,
     pub committed: u64,
 
@@ -167,7 +168,7 @@ impl World {
             next_worker: 1,
             next_job: 1,
             left: VecDeque::new(),
-            early_shows: 0,
+            shell_strikes: 0,
             strikes_before: 0,
             committed: 0,
             clients: setting.jobs.iter().map(|_| Client::default()).collect(),
@@ -344,15 +345,17 @@ impl World {
     #[allow(clippy::unused_self)]
     pub(super) const fn take_guarantee(&mut self) {}
 
-    /// Whether clients are told before the disk has it.
+    /// Whether a guarantee of the shells is taken away. Asked only where that makes a difference, and counted.
     #[cfg(feature = "mutations")]
-    pub(super) fn shows_early(&self) -> bool {
-        self.options.mutation == Some(super::Mutation::CommitBeforeStore)
+    pub(super) fn strikes(&mut self, guarantee: Shell) -> bool {
+        let struck = self.options.mutation == Some(super::Mutation::Shell(guarantee));
+        self.shell_strikes += u64::from(struck);
+        struck
     }
 
     #[cfg(not(feature = "mutations"))]
     #[allow(clippy::unused_self)]
-    pub(super) const fn shows_early(&self) -> bool {
+    pub(super) const fn strikes(&mut self, _guarantee: Shell) -> bool {
         false
     }
 
@@ -380,7 +383,7 @@ impl World {
             jobs: self.clients.iter().filter(|client| client.done).count() as u64,
             patience_used: used.0 * 1_000 / self.patience.0.max(1),
             digest: self.digest.value(),
-            mutated: self.strikes_before + self.scheduler_strikes() + self.early_shows,
+            mutated: self.strikes_before + self.scheduler_strikes() + self.shell_strikes,
             violation: self.violation,
         }
     }

@@ -57,7 +57,7 @@ impl Durability {
             Entry::Commit { range, .. } => job.ended.insert(*range),
             Entry::Fail { index, .. } => job.ended.insert(IndexRange::from_count(*index, 1)),
             Entry::Combined { .. } | Entry::Retry { .. } => {}
-            Entry::Ended { job, .. } => {
+            Entry::Ended { job } => {
                 self.jobs.remove(job);
                 self.over.insert(*job);
             }
