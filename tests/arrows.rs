@@ -85,3 +85,25 @@ fn the_core_has_neither_clock_nor_socket_nor_thread() {
         core["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
     assert_eq!(normal.count(), 0, "core depends on something");
 }
+
+/// The feature `mutations` is on in no build that does not ask for it.
+#[test]
+fn no_default_build_can_take_guarantees_away() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let declares = |name: &str| {
+        let package = packages.iter().find(|package| package["name"] == name).unwrap();
+        !package["features"]["mutations"].is_null()
+    };
+    assert!(declares("muster-core") && declares("muster-sim"), "the feature has another name now");
+    for node in metadata["resolve"]["nodes"].as_array().unwrap() {
+        let features = node["features"].as_array().unwrap();
+        assert!(!features.iter().any(|feature| feature == "mutations"), "{} can be mutated", node["id"]);
+    }
+}
