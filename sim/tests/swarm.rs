@@ -6,7 +6,7 @@ use muster_sim::swarm::{Fault, Options, Params, Struck, run};
 use std::process::Command;
 
 /// Debug builds check more and are slower; `.ci/run` runs many more seeds in a release build.
-const SEEDS: u64 = if cfg!(debug_assertions) { 250 } else { 1_500 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 1_500 };
 
 #[test]
 fn nothing_is_violated_and_every_kind_of_fault_strikes() {

@@ -6,6 +6,7 @@ use super::world::{Event, World};
 use muster_core::agent;
 use muster_core::id::{ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::range::IndexRange;
+use muster_core::reduce::Block;
 use muster_core::scheduler::{FailureClass, Input};
 use muster_core::time::Span;
 
@@ -191,7 +192,10 @@ impl World {
             let range = IndexRange::from_count(self.luck.below(300), self.luck.below(40));
             return (WorkerId(0), lease, None, range);
         }
-        let at = self.luck.below(self.recent.len() as u64) as usize;
+        // The latest are most likely in force.
+        let known = self.recent.len() as u64;
+        let back = if self.luck.once_in(2) { known.min(8) } else { known };
+        let at = (known - 1 - self.luck.below(back)) as usize;
         let (worker, lease, job, range) = self.recent[at];
         let range = match self.luck.below(4) {
             0 => range,
@@ -206,13 +210,14 @@ impl World {
         self.plan_of(job).is_some_and(|plan| self.setting.jobs[plan].spec.reduce)
     }
 
-    /// A worker says what is not so: about leases of others, of the past, or its own. What it says about its own in a
-    /// reduction would be an output that nobody computed, so that it never is.
+    /// A worker says what is not so: about leases of others, of the past, or its own. Of its own in a reduction it only
+    /// says what cannot be: the rest would be an output that nobody computed.
     fn lie(&mut self, machine: usize) -> bool {
         let Some(connection) = self.machines[machine].connection else { return false };
         let (owner, lease, job, range) = self.some_lease();
         let own = self.connections[connection].session;
-        if owner == own && job.is_some_and(|job| self.is_reduced(job)) {
+        let reduced = owner == own && job.is_some_and(|job| self.is_reduced(job));
+        if reduced && Block::from_range(range).is_some() {
             return false;
         }
         let worker = if self.luck.once_in(8) { WorkerId(1_000_000 + self.luck.below(9)) } else { own };
@@ -226,6 +231,7 @@ impl World {
         ]);
         let said = match self.luck.below(8) {
             0..4 => Input::Done { worker, lease, range, bytes, busy },
+            _ if reduced => return false,
             4 => Input::Failed { worker, lease, index, class, busy },
             5 | 6 => Input::Returned { worker, lease, range },
             _ if self.luck.once_in(6) => {

@@ -91,7 +91,7 @@ impl Setting {
             commit: dice.micros(50, slowest),
             executor_start: dice.micros(100, 20_000),
             strike: dice.micros(2_000, 60_000),
-            harmed: dice.between(10, 300),
+            harmed: dice.between(4, 200),
             slots: (0..params.workers).map(|_| dice.between(1, SLOTS_MAX.into()) as u32).collect(),
             jobs: (0..params.jobs).map(|job| Plan::draw(seed, job, params, until)).collect(),
         }
