@@ -25,14 +25,15 @@ fn nothing_is_violated_and_every_kind_of_fault_strikes() {
     assert!(jobs >= SEEDS, "only {jobs} jobs ended");
 }
 
-/// Seeds of long runs that found something, each kept with the reason.
+/// Seeds that find what was wrong when the fix is taken out. A change of what seeds draw makes other runs of them: what
+/// keeps the fixes are their tests in `core/tests/cluster`.
 #[test]
 fn seeds_that_once_found_something_find_nothing() {
     // A worker's credit was upset by a task time that no clock can show.
-    let credit = "workers=6 jobs=4 tasks=204 faults=drop+cut-down+lose-page+crash-coordinator+trouble+lie from_ms=44 until_ms=1068";
+    let credit = "workers=1 jobs=4 tasks=60 faults=pause+crash-executor+crash-unseen+lose-page+forget-claim+lie from_ms=77 until_ms=4408";
     // A worker that was lost while it drained was said to have drained.
-    let drained = "workers=3 jobs=1 tasks=14 faults=drop+drain from_ms=139 until_ms=1152";
-    for (seed, params) in [(3_999, credit), (24, drained)] {
+    let drained = "workers=1 jobs=2 tasks=189 faults=cut-up+drain+join from_ms=8 until_ms=4568";
+    for (seed, params) in [(29_579, credit), (10, drained)] {
         for params in [Params::draw(seed), params.parse().unwrap()] {
             let report = run(seed, &params, Options::default());
             assert_eq!(report.violation, None, "{}", report.command(None));
