@@ -16,6 +16,9 @@ pub struct Measures {
     pub attempts: u64,
     /// Attempts whose work was lost: in a crash, or because nobody wanted their result any more.
     pub lost: u64,
+    /// Tasks that were leased again after they had been lost or had failed, started or not: what a real coordinator
+    /// calls retried.
+    pub retried: u64,
     /// Thread time spent on tasks.
     pub busy: Span,
     /// Thread time of what was lost.

@@ -2,7 +2,7 @@
 
 use crate::cli::EmulateArgs;
 use crate::emulation::{
-    Beside, Experiment, Folder, Planned, Report, Simulated, experiment, has_lasting_faults, run_each,
+    Beside, Experiment, Folder, Planned, Report, Simulated, Spread, experiment, has_lasting_faults, run_each,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -157,6 +157,7 @@ fn summary(report: &Report) -> String {
         let (min, max) = (seconds(makespan.min), seconds(makespan.max));
         format!("{} (median; {min} to {max}, {:.1} %)", seconds(makespan.median), 100.0 * makespan.relative())
     };
+    let task = Spread::of(report.task_s.clone());
     let each = |counts: &[u64]| {
         let is_same = counts.windows(2).all(|pair| pair[0] == pair[1]);
         let shown = if is_same { &counts[..1] } else { counts };
@@ -165,7 +166,7 @@ fn summary(report: &Report) -> String {
     let mut rows = vec![
         ("seed", report.seed.to_string()),
         ("makespan", shown),
-        ("tasks", number(report.tasks)),
+        ("tasks", format!("{} of {}", number(report.tasks), seconds(task.median))),
         ("committed", each(&report.committed)),
         ("repeated attempts", each(&report.repeated)),
         ("workers lost", each(&report.lost_workers)),

@@ -16,7 +16,7 @@ pub struct Simulated {
     pub makespan_s: f64,
     /// Tasks with a result.
     pub committed: u64,
-    /// Attempts, with those whose work was lost.
+    /// Attempts whose outcome counted, with those that had to be repeated.
     pub attempts: u64,
     /// Of them, those beyond one for each task.
     pub repeated: u64,
@@ -37,12 +37,13 @@ impl Simulated {
     /// Runs the scenario in virtual time, unless `stop` says that nobody waits any more.
     pub fn of(scenario: &Scenario, stop: impl FnMut() -> bool) -> Self {
         let report = Cluster::new(scenario.clone(), scenario.seed).run(stop);
+        let ended = report.tasks() - report.unfinished();
         let crashes = report.measures.faults.get("worker_crash").copied().unwrap_or(0);
         Self {
             makespan_s: report.makespan.as_secs_f64(),
             committed: report.committed(),
-            attempts: report.measures.attempts + report.measures.lost,
-            repeated: report.repeated(),
+            attempts: ended + report.measures.retried,
+            repeated: report.measures.retried,
             lost_workers: report.measures.workers_lost + crashes,
             unfinished: report.unfinished(),
         }
@@ -160,10 +161,11 @@ mod tests {
             workers: 4,
             slots: 4,
             plugin: "sleep".to_owned(),
-            params: Vec::new(),
+            params: std::collections::BTreeMap::new(),
             tasks: 1_000,
             faults: 1,
             makespan_s: vec![1.0, 1.1, 0.9],
+            task_s: vec![0.01; 3],
             committed: vec![1_000; 3],
             failed: vec![0; 3],
             attempts: vec![1_004, 1_005, 1_004],

@@ -5,6 +5,7 @@ use super::outcome::{Repeated, Run, Spread};
 use crate::exit::{Exit, Failure};
 use muster_sim::scenario::Scenario;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a folder of results says that it is.
@@ -32,13 +33,15 @@ pub struct Report {
     /// The plugin.
     pub plugin: String,
     /// Its parameters.
-    pub params: Vec<(String, String)>,
+    pub params: BTreeMap<String, String>,
     /// Tasks of the job.
     pub tasks: u64,
     /// Faults that were planned, cuts included.
     pub faults: usize,
     /// Seconds from submitting the job to its end, as the client saw both.
     pub makespan_s: Vec<f64>,
+    /// Seconds that a task took in its thread, on average over those with a result; what it was slowed by counts.
+    pub task_s: Vec<f64>,
     /// Tasks with a result.
     pub committed: Vec<u64>,
     /// Tasks that failed for good.
@@ -77,10 +80,14 @@ impl Report {
             workers: present.clone().count(),
             slots: present.map(|worker| u64::from(worker.slots)).sum(),
             plugin: experiment.job.plugin.clone(),
-            params: experiment.job.params.clone(),
+            params: experiment.job.params.iter().cloned().collect(),
             tasks: experiment.job.tasks,
             faults: experiment.events.iter().filter(|event| !is_end(event.fault)).count(),
             makespan_s: runs.iter().map(|run| run.makespan_s).collect(),
+            task_s: runs
+                .iter()
+                .map(|run| run.status.busy_ns as f64 / 1e9 / run.committed.max(1) as f64)
+                .collect(),
             committed: each(|run| run.committed),
             failed: each(|run| run.failed),
             attempts: each(|run| run.attempts),

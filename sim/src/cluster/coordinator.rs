@@ -303,7 +303,10 @@ impl Cluster {
                 self.send(worker, ToWorker::Open { job, shape, leaf }, bytes);
             }
             Output::Grant { worker, grant } => {
-                let Grant { lease, job, range, kind, .. } = grant;
+                let Grant { lease, job, range, kind, attempt, speculative, .. } = grant;
+                if attempt > 1 && !speculative {
+                    self.measures.retried += range.len();
+                }
                 let whole = matches!(kind, GrantKind::Combine { .. });
                 let inputs = if whole { 0 } else { range.len() };
                 let bytes =
