@@ -1,0 +1,277 @@
+//! `muster emulate`: scenario files with real processes, end to end.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Finished, Muster, plugin, wait_until};
+use muster::emulation::Beside;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Two workers that are killed, one each second run of faults; tasks sleep.
+const KILLED: &str = r#"
+name = "killed"
+seed = 5
+lease = "2s"
+
+[[links]]
+latency = "1ms"
+
+[[workers]]
+name = "near"
+count = 2
+
+[[jobs]]
+tasks = 80
+io = 1.0
+time = { const = "10ms" }
+
+[[faults]]
+kind = "worker_crash"
+at = "150ms"
+count = 1
+restart = "50ms"
+"#;
+
+/// The folder of muster's own plugins, built.
+fn plugins() -> String {
+    Path::new(&plugin("sleep")).parent().unwrap().to_str().unwrap().to_owned()
+}
+
+fn emulate(muster: &Muster, scenario: &str, words: &[&str]) -> Finished {
+    let path = muster.write("scenario.toml", scenario);
+    let plugins = plugins();
+    let mut all = vec!["emulate", &path, "--plugins", &plugins];
+    all.extend(words);
+    muster.run(&all)
+}
+
+#[test]
+fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
+    let muster = Muster::new();
+    let folder = muster.path("run");
+    let words = ["--repeats", "2", "--simulate", "--json", "-o", folder.to_str().unwrap(), "--seed", "9"];
+    let finished = emulate(&muster, KILLED, &words).ok();
+    assert!(finished.stderr.contains("seed 9"), "{}", finished.stderr);
+    let found = finished.json();
+    let expected = json!({
+        "fidelity": "emulated", "name": "killed", "seed": 9, "policy": "fair+adaptive", "workers": 2, "slots": 2,
+        "plugin": "sleep", "params": {"ms": "10"}, "tasks": 80, "faults": 1, "committed": [80, 80], "failed": [0, 0],
+        "lost_workers": [1, 1], "planned_until_s": null,
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&found[key], value, "{key} in {found}");
+    }
+    for number in 0..2 {
+        let makespan = found["makespan_s"][number].as_f64().unwrap();
+        assert!((0.4..5.0).contains(&makespan), "{found}");
+        let (attempts, repeated) = (&found["attempts"][number], &found["repeated"][number]);
+        assert_eq!(attempts.as_u64().unwrap(), 80 + repeated.as_u64().unwrap());
+        assert!(repeated.as_u64().unwrap() > 0, "what the killed worker had is run again: {found}");
+    }
+    assert_eq!(found["simulated"]["committed"], 80);
+    assert_eq!(found["simulated"]["lost_workers"], 1);
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+
+    // What is kept can be held against a simulation later, also a changed one.
+    let kept: Value = serde_json::from_slice(&muster.read("run/report.json")).unwrap();
+    assert_eq!(kept, found);
+    assert!(String::from_utf8(muster.read("run/scenario.toml")).unwrap().contains("seed = 9\n"));
+    let both = Beside::of_folder(&folder, &[], || false).unwrap();
+    assert_eq!(both.to_json(), found, "the same simulation as before");
+    let changes = ["tasks=160".parse().unwrap()];
+    let longer = Beside::of_folder(&folder, &changes, || false).unwrap();
+    assert!(longer.error() > both.error() + 0.5, "{} and {}", longer.error(), both.error());
+    let table = both.table();
+    for words in ["killed, seed 9", "2 emulated runs", "SIMULATED", "makespan", "workers lost"] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+}
+
+#[test]
+fn what_was_not_emulated_is_no_run() {
+    let muster = Muster::new();
+    let failure = Beside::of_folder(&muster.path("nothing"), &[], || false).unwrap_err();
+    assert!(failure.to_string().contains("nothing/report.json"), "{failure}");
+    muster.write("other/report.json", "{}");
+    let failure = Beside::of_folder(&muster.path("other"), &[], || false).unwrap_err();
+    assert!(failure.to_string().contains("not a report of an emulation"), "{failure}");
+}
+
+#[test]
+fn every_fault_that_can_be_emulated_is() {
+    let muster = Muster::new();
+    let scenario = r#"
+        policy = "fifo+factoring"
+        lease = "1s"
+        credit_tasks = 1
+        credit = "50ms"
+
+        [[links]]
+        name = "lan"
+        latency = "1ms"
+        jitter = "1ms"
+        worker_bandwidth = "10MB/s"
+
+        [[workers]]
+        name = "fast"
+        count = 3
+        slots = 2
+        link = "lan"
+
+        [[workers]]
+        name = "late"
+        count = 1
+        link = "none"
+
+        [[jobs]]
+        tasks = 500
+        io = 0.5
+        time = { exp = "10ms" }
+        plugin = "sleep"
+        params = { ms = 10, dist = "exp" }
+        model = "process"
+
+        [[faults]]
+        kind = "pause"
+        at = "100ms"
+        length = "200ms"
+        count = 1
+
+        [[faults]]
+        kind = "partition"
+        at = "150ms"
+        length = "200ms"
+        count = 1
+        direction = "to_workers"
+
+        [[faults]]
+        kind = "straggler"
+        factor = 2.0
+        workers = "late"
+
+        [[faults]]
+        kind = "join"
+        at = "100ms"
+        workers = "late"
+        count = 1
+
+        [[faults]]
+        kind = "leave"
+        at = "400ms"
+        workers = "late"
+        count = 1
+
+        [[faults]]
+        kind = "worker_crash"
+        every = "2s"
+        workers = "fast"
+        restart = "100ms"
+    "#;
+    let found = emulate(&muster, scenario, &["--json"]).ok().json();
+    assert_eq!((&found["committed"], &found["failed"]), (&json!([500]), &json!([0])), "{found}");
+    assert_eq!((&found["workers"], &found["slots"]), (&json!(4), &json!(7)));
+    assert_eq!(found["policy"], "fifo+factoring");
+    assert!(found["faults"].as_u64().unwrap() > 4, "crashes, beside the four that come once: {found}");
+    assert!(found["planned_until_s"].as_f64().unwrap() > found["makespan_s"][0].as_f64().unwrap());
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+}
+
+#[test]
+fn without_json_people_read_what_happened() {
+    let muster = Muster::new();
+    let words = ["--set", "workers=3", "--set", "jobs.tasks=30", "--set", "faults.0.count=0", "--simulate"];
+    let finished = emulate(&muster, KILLED, &words).ok();
+    let text = finished.text();
+    for words in
+        ["seed               5", "makespan", "repeated attempts  0", "workers lost       0", "SIMULATED"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    for words in ["emulating killed", "30 tasks of sleep ms=10 on 3 workers with 3 slots"] {
+        assert!(finished.stderr.contains(words), "{words}: {}", finished.stderr);
+    }
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn what_cannot_be_emulated_is_refused_in_one_line() {
+    let muster = Muster::new();
+    let job = "[[jobs]]\ntasks = 10\nio = 1.0\ntime = { const = \"1ms\" }\n";
+    let workers = "[[workers]]\ncount = 2\n";
+    let both = format!("{workers}{job}");
+    let fault = |text: &str| format!("{both}[[faults]]\n{text}\n");
+    let linked = |text: &str| format!("{both}[[links]]\nname = \"lan\"\n{text}\n");
+    let timed = |io: &str, time: &str| format!("{workers}[[jobs]]\ntasks = 10\nio = {io}\ntime = {time}\n");
+    let with = |text: &str| format!("{both}{text}\n");
+    for (scenario, words) in [
+        (format!("claim = \"2ms\"\n{both}"), &["claim", "1ms"][..]),
+        (format!("hold = \"0s\"\n{both}"), &["hold", "100ms"]),
+        (with("[coordinator]\nper_message = \"1us\""), &["per_message", "[coordinator]"]),
+        (with("[coordinator]\nper_byte = \"1ns\""), &["per_byte"]),
+        (with("[coordinator]\ncommit = \"1ms\""), &["commit"]),
+        (with("[coordinator]\nbandwidth = \"1GB/s\""), &["bandwidth", "[coordinator]"]),
+        (format!("{workers}executor_start = \"1s\"\n{job}"), &["executor_start", "\"workers\""]),
+        (format!("{workers}plugin_load = \"1s\"\n{job}"), &["plugin_load"]),
+        (format!("{workers}speed = 2.0\n{job}io = 0.0\n").replace("io = 1.0\n", ""), &["speed", "faster"]),
+        (format!("{workers}speed = 1e-4\n{job}io = 0.0\n").replace("io = 1.0\n", ""), &["speed", "1,000"]),
+        (linked("drop = 0.1"), &["drop", "\"lan\"", "TCP"]),
+        (linked("duplicate = 0.1"), &["duplicate"]),
+        (linked("reorder = 0.1"), &["reorder"]),
+        (linked("bandwidth = \"1GB/s\""), &["bandwidth", "worker_bandwidth"]),
+        (linked("worker_bandwidth = \"10B/s\""), &["bandwidth", "1 kB/s"]),
+        (linked("latency = \"3s\""), &["latency", "2 s"]),
+        (fault("kind = \"executor_crash\"\nat = \"1s\""), &["executor_crash", "worker_crash"]),
+        (fault("kind = \"coordinator_crash\"\nat = \"1s\"\nrestart = \"1s\""), &["coordinator_crash"]),
+        (fault("kind = \"poison\"\nshare = 0.1"), &["poison"]),
+        (fault("kind = \"clock_drift\"\nppm = 10"), &["clock_drift"]),
+        (fault("kind = \"straggler\"\nat = \"1s\"\nfactor = 2.0"), &["straggler", "at = \"0s\""]),
+        (fault("kind = \"straggler\"\nevery = \"1s\"\nfactor = 2.0"), &["straggler", "at = \"0s\""]),
+        (with(&format!("{job}name = \"b\"")), &["2 jobs", "one at a time"]),
+        (with("submit_at = \"1s\""), &["submit_at"]),
+        (with("input_bytes = \"1kB\""), &["input_bytes"]),
+        (with("result_bytes = \"1kB\""), &["result_bytes", "plugin = "]),
+        (with("plugin_bytes = \"1kB\""), &["plugin_bytes", "1,000 B"]),
+        (timed("1.0", "{ uniform = [\"1ms\", \"2ms\"] }"), &["uniform", "needs plugin = "]),
+        (
+            timed("1.0", "{ bimodal = { short = \"1ms\", long = \"2ms\", share = 0.5 } }"),
+            &["needs plugin = "],
+        ),
+        (timed("1.0", "{ pareto = { min = \"1ms\", shape = 0.5 } }"), &["pareto", "needs plugin = "]),
+        (
+            timed("0.5", "{ const = \"1ms\" }").replace("count = 2", "count = 10000"),
+            &["10000 slots", "cores"],
+        ),
+        (both.replace("count = 2", "count = 1_000_000"), &["1,000,000 emulated workers", "this machine"]),
+        (both.replace("tasks", "taks"), &["scenario.toml:5", "taks"]),
+    ] {
+        emulate(&muster, &scenario, &[]).fails(3, words).says_no_more();
+    }
+    emulate(&muster, &both, &["--set", "tasks=0"]).fails(3, &["--set tasks"]).says_no_more();
+    emulate(&muster, &both, &["--set", "tasks"]).fails(2, &["key=value"]).says_no_more();
+    let unknown = format!("{both}plugin = \"unknown\"\n");
+    emulate(&muster, &unknown, &[]).fails(4, &["no plugin \"unknown\""]).says_no_more();
+    muster.write("file", "");
+    emulate(&muster, &both, &["-o", "file"]).fails(9, &["cannot make folder file"]).says_no_more();
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn a_signal_ends_every_process() {
+    let muster = Muster::new();
+    // One worker stands still and hears nothing.
+    let scenario = "[[workers]]\ncount = 3\n[[jobs]]\ntasks = 30\nio = 1.0\ntime = { const = \"60s\" }\n\
+                    [[faults]]\nkind = \"pause\"\nat = \"0s\"\nlength = \"1h\"\ncount = 1\n";
+    let path = muster.write("scenario.toml", scenario);
+    let plugins = plugins();
+    let started = muster.start(&["emulate", &path, "--plugins", &plugins]);
+    let executors = || muster.processes().iter().filter(|(_, line)| line.contains("executor")).count();
+    assert!(wait_until(|| executors() >= 2), "{:?}", muster.processes());
+    started.signal(libc::SIGINT);
+    started.finish().fails(130, &["cancelled by Ctrl-C"]);
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+}
