@@ -40,7 +40,7 @@ pub struct Measures {
     pub refused: u64,
     /// Faults that struck, by kind.
     pub faults: std::collections::BTreeMap<&'static str, u64>,
-    /// Workers that were given up.
+    /// Workers whose connection broke or that were silent for too long.
     pub workers_lost: u64,
     /// How the cluster was doing over time.
     pub series: Series,

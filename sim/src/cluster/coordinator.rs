@@ -245,6 +245,7 @@ impl Cluster {
     /// A connection is gone as far as the coordinator knows.
     pub(super) fn lose(&mut self, session: WorkerId, reason: Loss) {
         if self.forget(session) {
+            self.measures.workers_lost += u64::from(reason != Loss::Left);
             self.tell_scheduler(Input::Left { worker: session, reason });
         }
     }
