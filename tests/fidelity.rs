@@ -81,10 +81,10 @@ fn numbers(value: &Value) -> Vec<f64> {
 #[ignore = "takes minutes, and a machine that does nothing else"]
 fn simulated_makespans_are_near_emulated_ones() {
     let muster = Muster::new();
-    println!(
+    eprintln!(
         "| task | workers | latency | killed | simulated | emulated | error | spread | repeated, sim | repeated, emu |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    eprintln!("|---|---|---|---|---|---|---|---|---|---|");
     let mut errors = Vec::new();
     for cell in Cell::all() {
         let found = cell.measure(&muster);
@@ -94,7 +94,7 @@ fn simulated_makespans_are_near_emulated_ones() {
         let lost = numbers(&found["lost_workers"]);
         assert!(lost.iter().all(|&lost| lost == f64::from(u8::from(cell.is_killed))), "{found}");
         let error = found["error_percent"].as_f64().unwrap();
-        println!(
+        eprintln!(
             "| {} ms | {} | {} ms | {} | {:.1} ms | {:.1} ms | {error:+.1} % | {:.1} % | {} | {} |",
             cell.task_ms,
             cell.workers,
@@ -110,6 +110,6 @@ fn simulated_makespans_are_near_emulated_ones() {
     }
     let largest = errors.iter().copied().fold(0.0, f64::max);
     let median = median(errors);
-    println!("\nabsolute error: median {median:.1} %, largest {largest:.1} %");
+    eprintln!("\nabsolute error: median {median:.1} %, largest {largest:.1} %");
     assert!(median <= ERROR_MEDIAN_MAX_PERCENT, "{median}");
 }

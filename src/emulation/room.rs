@@ -107,7 +107,7 @@ mod tests {
         for (workers, slots, words) in [
             (10_000, 10_000, &["10,000 emulated workers", "memory", "8.0 GiB"][..]),
             (10, 2_000, &["threads", "1,000"]),
-            (150, 150, &["threads"]),
+            (200, 200, &["threads"]),
         ] {
             let failure = room.check(workers, slots, workers).unwrap_err();
             assert_eq!(failure.exit, Exit::Job);
