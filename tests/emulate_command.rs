@@ -81,6 +81,8 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     assert!(String::from_utf8(muster.read("run/scenario.toml")).unwrap().contains("seed = 9\n"));
     let both = Beside::of_folder(&folder, &[], || false).unwrap();
     assert_eq!(both.to_json()["simulated"], found["simulated"], "the same simulation as before");
+    let shown = muster.run(&["simulate", "--beside", "run", "--json"]).ok().json();
+    assert_eq!(shown, both.to_json());
     let changes = ["tasks=160".parse().unwrap()];
     let longer = Beside::of_folder(&folder, &changes, || false).unwrap();
     assert!(longer.error() > both.error() + 0.5, "{} and {}", longer.error(), both.error());
@@ -246,7 +248,7 @@ fn what_cannot_be_emulated_is_refused_in_one_line() {
             &["10000 slots", "cores"],
         ),
         (both.replace("count = 2", "count = 1_000_000"), &["1,000,000 emulated workers", "this machine"]),
-        (both.replace("tasks", "taks"), &["scenario.toml:4", "taks"]),
+        (both.replace("tasks", "taks"), &["scenario.toml:", "taks"]),
     ] {
         emulate(&muster, &scenario, &[]).fails(3, words).says_no_more();
     }

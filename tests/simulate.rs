@@ -235,6 +235,12 @@ fn a_folder_gets_everything_and_the_scenario_in_it_runs_the_same() {
     let again = muster.run(&["simulate", "out/scenario.toml", "--json"]).ok().json();
     assert_eq!(again["digest"], report["digest"]);
     assert_eq!(again["scenario"], "small");
+    let flags = ["simulate", "out/scenario.toml", "--task-times", "-o", "timed"];
+    muster.run(&flags).ok();
+    let times = String::from_utf8(muster.read("timed/tasks.csv")).unwrap();
+    assert_eq!(times.lines().next(), Some("job,index,worker,began_ns,ran_ns"));
+    // What was tried again is there as often.
+    assert!(times.lines().count() as u64 > report["ok"].as_u64().unwrap(), "{report}");
     // A folder that holds something is left alone.
     let refused = muster.run(&["simulate", "s.toml", "-o", "out"]);
     refused.fails(3, &["out is not empty", "-o DIR"]).says_no_more();
@@ -418,13 +424,18 @@ fn bad_input_is_one_line() {
         (&[s, "--sweep", "workers=1..1000:500", "--sweep", "tasks=1..1000:500"], 2, &["at most 10000"]),
         (&[s, "--sweep", "workers=1..1000:200", "--replicas", "1000"], 2, &["at most 100000", "--replicas"]),
         (&[s, "--policy", "fiffo"], 2, &["fiffo", "fifo"]),
-        (&[s, "--policy", "fifo,"], 2, &["empty word"]),
+        (&[s, "--policy", "fifo,"], 2, &["no policy has the word \"\""]),
         (&[s, "--policy", "fifo,fifo"], 2, &["twice"]),
         (&[s, "--policy", "fifo,fair", "--sweep", "policy=fifo,fair"], 2, &["both say policy"]),
         (&[s, "--policy", "fifo", "--set", "policy=fair"], 2, &["both say policy"]),
         (&[s, "-o", "folder/../s.toml"], 3, &["Not a directory"]),
         (&[s, "-o", "file/x"], 3, &["Not a directory"]),
         (&[s, "-o", "."], 3, &["is not empty"]),
+        (&[s, "--task-times"], 2, &["--out"]),
+        (&[s, "--task-times", "-o", "new", "--replicas", "2"], 2, &["--replicas"]),
+        (&["--beside", "nothing"], 3, &["nothing/report.json"]),
+        (&[s, "--beside", "nothing"], 2, &["--beside"]),
+        (&[], 2, &["SCENARIO"]),
         (&[s, "--replica", "2"], 2, &["--replicas"]),
         (&[s, "t.toml"], 2, &["unexpected argument"]),
     ];

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// The scenario file: workers, links, jobs, faults and policy
-    pub scenario: PathBuf,
+    #[arg(required_unless_present = "beside")]
+    pub scenario: Option<PathBuf>,
     /// Seed of all randomness (default: the scenario's)
     #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
@@ -29,6 +30,13 @@ pub struct SimulateArgs {
     /// Runs at the same time (default: the CPUs that may be used)
     #[arg(long, value_name = "N", value_parser = quantity::small, allow_hyphen_values = true)]
     pub threads: Option<u32>,
+    /// Also write when and where each task ran, into tasks.csv in DIR; of one run
+    #[arg(long, requires = "out", conflicts_with_all = ["replicas", "sweep"])]
+    pub task_times: bool,
+    /// Simulate what `muster emulate -o RUN` ran, and show both side by side
+    #[arg(long, value_name = "RUN")]
+    #[arg(conflicts_with_all = ["scenario", "replicas", "sweep", "policy", "threads", "out"])]
+    pub beside: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

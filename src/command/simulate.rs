@@ -1,17 +1,24 @@
 //! `muster simulate`: a scenario in virtual time, once or many times.
 
 use crate::cli::SimulateArgs;
+use crate::emulation::Beside;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::simulation::Progress;
 use crate::simulation::{Finished, Folder, Plan, Report, Running, apart, not_ended, summary};
 use crate::terminal::{self, note};
+use muster_sim::scenario::Override;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Simulates.
 pub async fn simulate(args: SimulateArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
+    if let Some(run) = args.beside.clone() {
+        return beside(run, args, &mut interrupt).await;
+    }
     let threads = args.threads.unwrap_or_else(muster_worker::usable_cpus) as usize;
     let (json, out) = (args.json, args.out.clone());
     let plan = interrupt.or(apart(move || Plan::new(&args))).await?;
@@ -33,6 +40,24 @@ pub async fn simulate(args: SimulateArgs) -> Outcome {
     // What takes long to write must not hold up who wants to leave.
     let work = move || show(&plan, &finished, &report, json, folder.as_ref());
     interrupt.or(apart(work)).await
+}
+
+/// What was emulated, beside its simulation.
+async fn beside(run: PathBuf, args: SimulateArgs, interrupt: &mut Interrupt) -> Outcome {
+    let mut changes = args.set;
+    changes.extend(args.seed.map(|seed| Override { key: "seed".to_owned(), value: seed.to_string() }));
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let work = move || Beside::of_folder(&run, &changes, || asked.load(Ordering::Relaxed));
+    let both = interrupt.or(apart(work)).await;
+    stop.store(true, Ordering::Relaxed);
+    let both = both?;
+    if args.json {
+        super::printed(terminal::print_json(&both.to_json()))?;
+    } else {
+        super::printed(terminal::print(both.table()))?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// The seed, and the command that does the same again.

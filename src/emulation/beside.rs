@@ -38,13 +38,12 @@ impl Simulated {
     pub fn of(scenario: &Scenario, stop: impl FnMut() -> bool) -> Self {
         let report = Cluster::new(scenario.clone(), scenario.seed).run(stop);
         let ended = report.tasks() - report.unfinished();
-        let crashes = report.measures.faults.get("worker_crash").copied().unwrap_or(0);
         Self {
             makespan_s: report.makespan.as_secs_f64(),
             committed: report.committed(),
             attempts: ended + report.measures.retried,
             repeated: report.measures.retried,
-            lost_workers: report.measures.workers_lost + crashes,
+            lost_workers: report.measures.workers_lost,
             unfinished: report.unfinished(),
         }
     }

@@ -7,6 +7,8 @@ use super::pool::Finished;
 use super::report::{Content, Report};
 use super::run::Run;
 use crate::exit::{Exit, Failure, Outcome};
+use muster_sim::measure::Columns;
+use muster_sim::scenario::Scenario;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +44,9 @@ impl Folder {
             // Of several points none stands for all.
             if plan.points.len() == 1 {
                 self.put("metrics.txt", &metrics(&point.scenario, first))?;
+                if let Some(columns) = &first.measures.columns {
+                    self.put("tasks.csv", &task_times(&point.scenario, columns))?;
+                }
                 if let Some(timeline) = timeline(point, first) {
                     self.put("utilisation.svg", &timeline.svg())?;
                 }
@@ -131,4 +136,15 @@ fn cell(text: &str) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// One line for each attempt that ran to its end. Jobs have names without commas.
+fn task_times(scenario: &Scenario, columns: &Columns) -> String {
+    let mut text = "job,index,worker,began_ns,ran_ns\n".to_owned();
+    for at in 0..columns.len() {
+        let name = &scenario.jobs[columns.job[at] as usize].name;
+        let Columns { index, worker, began_ns, ran_ns, .. } = columns;
+        let _ = writeln!(text, "{name},{},{},{},{}", index[at], worker[at], began_ns[at], ran_ns[at]);
+    }
+    text
 }

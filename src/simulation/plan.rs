@@ -4,6 +4,7 @@ use crate::cli::{RUNS_MAX, SimulateArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use muster_sim::scenario::{Override, SEED_MAX, Scenario, ScenarioError, Source, Sweep, points};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Every run: each point of the sweeps with each seed, the seeds changing fastest.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Plan {
     pub points: Vec<Point>,
     /// Runs of each point.
     pub replicas: usize,
+    /// When and where each task ran is kept.
+    pub task_times: bool,
     /// The command line that does all of it again.
     pub again: String,
 }
@@ -54,7 +57,7 @@ impl Plan {
             ))
             .hint("use fewer --replicas, or fewer values in --sweep"));
         }
-        let source = Source::read(&args.scenario).map_err(|error| failure(&error, &axes))?;
+        let source = Source::read(file(args)).map_err(|error| failure(&error, &axes))?;
         let all = |point: &Vec<Override>| changes.iter().chain(point).cloned().collect();
         let overrides: Vec<Vec<Override>> = swept.iter().map(all).collect();
         let scenarios = source.scenarios(&overrides).map_err(|error| failure(&error, &axes))?;
@@ -71,7 +74,7 @@ impl Plan {
             check_seeds(point.seed, replicas)?;
         }
         let again = again(args, points[0].seed);
-        Ok(Self { source, changes, axes, points, replicas, again })
+        Ok(Self { source, changes, axes, points, replicas, task_times: args.task_times, again })
     }
 
     /// How many runs there are.
@@ -189,7 +192,7 @@ fn failure(error: &ScenarioError, axes: &[Sweep]) -> Failure {
 
 /// The command that repeats all runs.
 fn again(args: &SimulateArgs, seed: u64) -> String {
-    let mut command = format!("muster simulate {}", quoted(&args.scenario.to_string_lossy()));
+    let mut command = format!("muster simulate {}", quoted(&file(args).to_string_lossy()));
     // Writing to a String cannot fail.
     let mut add = |flag: &str, value: &str| {
         let _ = write!(command, " {flag} {}", quoted(value));
@@ -215,6 +218,11 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The scenario's file: it is there unless a kept emulation is held against its simulation.
+fn file(args: &SimulateArgs) -> &Path {
+    args.scenario.as_deref().unwrap_or(Path::new(""))
 }
 
 /// Does something that takes a while on a thread of its own, which ends with the process.

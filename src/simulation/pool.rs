@@ -157,7 +157,9 @@ fn run(plan: &Plan, shared: &Shared, index: usize) -> Result {
         shared.parts.fetch_add(parts.saturating_sub(told), Ordering::Relaxed);
         told = told.max(parts);
     };
-    let report = Cluster::new(point.scenario.clone(), seed).run_watched(|ended| {
+    let cluster = Cluster::new(point.scenario.clone(), seed);
+    let cluster = if plan.task_times { cluster.with_columns() } else { cluster };
+    let report = cluster.run_watched(|ended| {
         tell((u128::from(ended) * u128::from(PARTS) / u128::from(tasks.max(1))).min(PARTS.into()) as u64);
         shared.stop.load(Ordering::Relaxed)
     });
