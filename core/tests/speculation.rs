@@ -258,6 +258,19 @@ fn a_task_that_fails_under_both_leases_is_charged_once() {
     assert_eq!(DropReason::OtherLease.name(), "other_lease");
 }
 
+/// The failure of the lease that is left would not be charged either if that had another lease again, and so on for
+/// ever: a task that always fails would never be given up.
+#[test]
+fn a_task_that_failed_under_one_lease_gets_no_other_while_the_other_runs() {
+    let (mut world, slow, second) = World::with_pair(tasks(2));
+    world.failed(SLOW, &slow, FailureClass::Crashed);
+    world.wait(Span(20 * TASK.0));
+    assert!(world.take_grants().is_empty());
+    world.outputs.clear();
+    world.failed(QUICK, &second, FailureClass::Crashed);
+    assert_eq!(world.take_said()[0], "retry 0, charged 1");
+}
+
 #[test]
 fn a_failure_for_good_ends_both_leases() {
     let (mut world, slow, second) = World::with_pair(tasks(2));

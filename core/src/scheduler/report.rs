@@ -153,6 +153,7 @@ impl Scheduler {
         }
         if elsewhere && class.retryable() {
             // The other lease is its next try; what comes of that one is charged.
+            self.rely_on_other(id);
             self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
             self.drop_range(worker, Some(job_id), range, DropReason::OtherLease);
             self.finish_lease(id);

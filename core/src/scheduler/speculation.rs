@@ -5,7 +5,8 @@
 //! another worker as well. The two leases are a pair, and each of their common tasks ends with the first of them that
 //! brings a result or a failure for good: the other lease loses it, and when nothing is left of that one, it ends and
 //! its worker is asked for what it did not start. What it still runs comes too late and is dropped. A task that one of
-//! the two gives back, or loses with its worker, or in which it fails for now, stays with the other.
+//! the two gives back, or loses with its worker, or in which it fails for now, stays with the other. After such a
+//! failure, which is not charged, the other lease gets no second one again, so that its own failure is.
 //!
 //! Jobs with reduction get none: a block counts as a whole, so two leases would have to be cut alike.
 
@@ -41,6 +42,8 @@ pub(super) struct Stragglers {
 struct Term {
     granted: Time,
     rounds: u64,
+    /// A task of it failed under its second lease, or under the one whose second it is.
+    failed_elsewhere: bool,
 }
 
 impl Stragglers {
@@ -78,7 +81,7 @@ impl Scheduler {
         let Some(view) = self.fleet.get(lease.worker) else { return };
         if self.jobs.get(&lease.job).is_some_and(|job| job.reduction.is_none()) {
             let rounds = view.tasks.div_ceil(view.slots).max(1);
-            self.stragglers.terms.insert(id, Term { granted: self.now, rounds });
+            self.stragglers.terms.insert(id, Term { granted: self.now, rounds, failed_elsewhere: false });
             self.stragglers.look_by(self.now + patience_min);
         }
     }
@@ -100,7 +103,7 @@ impl Scheduler {
     /// The leases that are out for too long and have no more tasks than may be running; notes when to look for others.
     fn overdue(&mut self) -> Vec<LeaseId> {
         let mut overdue = Vec::new();
-        for (&id, term) in &self.stragglers.terms {
+        for (&id, term) in self.stragglers.terms.iter().filter(|(_, term)| !term.failed_elsewhere) {
             let Some(lease) = self.leases.get(id).filter(|_| self.stragglers.other(id).is_none()) else {
                 continue;
             };
@@ -168,6 +171,14 @@ impl Scheduler {
     pub(super) fn held_elsewhere(&self, id: LeaseId) -> RangeSet {
         let other = self.stragglers.other(id).and_then(|other| self.leases.get(other));
         other.and_then(Lease::outstanding).cloned().unwrap_or_default()
+    }
+
+    /// A task failed for now under one lease of a pair: what comes of the other is charged, whatever that is.
+    pub(super) fn rely_on_other(&mut self, id: LeaseId) {
+        let other = self.stragglers.other(id);
+        if let Some(term) = other.and_then(|other| self.stragglers.terms.get_mut(&other)) {
+            term.failed_elsewhere = true;
+        }
     }
 
     /// Tasks have ended with one lease of a pair: the other has them no more.
