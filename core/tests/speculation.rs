@@ -233,6 +233,53 @@ fn attempts_go_on_behind_both_leases() {
     assert_eq!(world.take_grants()[0].1.attempt, 3);
 }
 
+/// Two tasks on two slots of one worker and again on two of another, where the first comes back while the second stays.
+/// Gives the lease that is left with both.
+fn with_one_task_of_two_back(back: impl Fn(&Grant) -> Input) -> (World, Grant) {
+    let (mut world, wide) = (World::new("fixed:2+speculation", tasks(0)), WorkerId(3));
+    let job = JobId(2);
+    [SLOW, QUICK].map(|worker| world.tell(Input::Left { worker, reason: Loss::Left }));
+    world.tell(Input::Joined { worker: wide, slots: 2 });
+    world.tell(Input::Submit { job, spec: JobSpec { open: true, ..tasks(2) } });
+    let (_, grant) = world.take_grants().pop().unwrap();
+    world.done(wide, &grant);
+    world.tell(Input::Extend { job, tasks: 2, bytes: 0 });
+    let (_, first) = world.take_grants().pop().unwrap();
+    assert_eq!((first.range, first.attempt), (IndexRange::new(2, 4), 1));
+    world.wait(Span(20 * TASK.0));
+    world.tell(Input::Joined { worker: WorkerId(4), slots: 2 });
+    let (_, second) = world.take_grants().pop().unwrap();
+    assert_eq!((second.range, second.attempt, second.speculative), (IndexRange::new(2, 4), 2, true));
+    world.tell(back(&second));
+    (world, first)
+}
+
+/// A task that was tried under the second lease has the number of that behind it, although the lease goes on with
+/// others.
+#[test]
+fn attempts_go_on_behind_a_second_lease_that_has_other_tasks_left() {
+    let failed = |second: &Grant| Input::Failed {
+        worker: WorkerId(4),
+        lease: second.lease,
+        index: 2,
+        class: FailureClass::Crashed,
+        busy: TASK,
+    };
+    let returned = |second: &Grant| {
+        let range = IndexRange::new(2, 3);
+        Input::Returned { worker: WorkerId(4), lease: second.lease, range }
+    };
+    let (mut world, _) = with_one_task_of_two_back(failed);
+    world.tell(Input::Left { worker: WorkerId(3), reason: Loss::Silent });
+    let (_, third) = world.take_grants().pop().unwrap();
+    assert_eq!((third.range, third.attempt), (IndexRange::new(2, 3), 3));
+    // Nobody had started it under the second lease nor under the first: it keeps the number of the second.
+    let (mut world, first) = with_one_task_of_two_back(returned);
+    world.tell(Input::Returned { worker: WorkerId(3), lease: first.lease, range: IndexRange::new(2, 3) });
+    let (_, third) = world.take_grants().pop().unwrap();
+    assert_eq!((third.range, third.attempt), (IndexRange::new(2, 3), 2));
+}
+
 #[test]
 fn a_straggler_whose_second_lease_is_lost_gets_another() {
     let (mut world, slow, _) = World::with_pair(tasks(2));

@@ -228,6 +228,7 @@ impl Scheduler {
         pieces.into_iter().for_each(|piece| job.take_back(attempt, piece, &elsewhere));
         job.served_ns = job.served_ns.saturating_sub(weighted_ns(back, task_ps, job.spec.weight));
         self.fleet.load(worker, &self.config, Change::Less(back), task_ps);
+        self.count_on(id);
         // Nothing came back: asking the same lease again would find nothing either.
         self.set_recalling(id, back == 0);
         self.finish_lease(id);

@@ -179,6 +179,16 @@ impl Scheduler {
         if let Some(term) = other.and_then(|other| self.stragglers.terms.get_mut(&other)) {
             term.failed_elsewhere = true;
         }
+        self.count_on(id);
+    }
+
+    /// Tasks left one lease of a pair and may stay with the other: attempt numbers go on behind both.
+    pub(super) fn count_on(&mut self, id: LeaseId) {
+        let Some(other) = self.stragglers.other(id) else { return };
+        let Some(attempt) = self.leases.get(id).map(|lease| lease.attempt) else { return };
+        if let Some(other) = self.leases.get_mut(other) {
+            other.attempt = other.attempt.max(attempt);
+        }
     }
 
     /// Tasks have ended with one lease of a pair: the other has them no more.
