@@ -238,7 +238,9 @@ fn attempts_go_on_behind_both_leases() {
 fn with_one_task_of_two_back(back: impl Fn(&Grant) -> Input) -> (World, Grant) {
     let (mut world, wide) = (World::new("fixed:2+speculation", tasks(0)), WorkerId(3));
     let job = JobId(2);
-    [SLOW, QUICK].map(|worker| world.tell(Input::Left { worker, reason: Loss::Left }));
+    for worker in [SLOW, QUICK] {
+        world.tell(Input::Left { worker, reason: Loss::Left });
+    }
     world.tell(Input::Joined { worker: wide, slots: 2 });
     world.tell(Input::Submit { job, spec: JobSpec { open: true, ..tasks(2) } });
     let (_, grant) = world.take_grants().pop().unwrap();
@@ -273,10 +275,20 @@ fn attempts_go_on_behind_a_second_lease_that_has_other_tasks_left() {
     world.tell(Input::Left { worker: WorkerId(3), reason: Loss::Silent });
     let (_, third) = world.take_grants().pop().unwrap();
     assert_eq!((third.range, third.attempt), (IndexRange::new(2, 3), 3));
+    // Nobody had started it under the first: but it was under the second.
+    let give_back = |world: &mut World, first: &Grant| {
+        let (worker, lease, range) = (WorkerId(3), first.lease, IndexRange::new(2, 3));
+        world.tell(Input::Returned { worker, lease, range });
+        world.take_grants().pop().unwrap().1
+    };
+    let (mut world, first) = with_one_task_of_two_back(failed);
+    assert_eq!(give_back(&mut world, &first).attempt, 3);
+    let lost = |_: &Grant| Input::Left { worker: WorkerId(4), reason: Loss::Silent };
+    let (mut world, first) = with_one_task_of_two_back(lost);
+    assert_eq!(give_back(&mut world, &first).attempt, 3);
     // Nobody had started it under the second lease nor under the first: it keeps the number of the second.
     let (mut world, first) = with_one_task_of_two_back(returned);
-    world.tell(Input::Returned { worker: WorkerId(3), lease: first.lease, range: IndexRange::new(2, 3) });
-    let (_, third) = world.take_grants().pop().unwrap();
+    let third = give_back(&mut world, &first);
     assert_eq!((third.range, third.attempt), (IndexRange::new(2, 3), 2));
 }
 

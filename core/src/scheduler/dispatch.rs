@@ -93,8 +93,16 @@ impl Scheduler {
         };
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
-        let lease =
-            Lease { job: id, worker, attempt, work, task_ps, recalling: false, place: view.leases.len() };
+        let lease = Lease {
+            job: id,
+            worker,
+            attempt,
+            tried: 0,
+            work,
+            task_ps,
+            recalling: false,
+            place: view.leases.len(),
+        };
         if !view.knows(id) {
             self.outputs.extend(job.introduce(id, worker, slots as u32));
         }

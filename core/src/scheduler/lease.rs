@@ -11,6 +11,8 @@ pub(super) struct Lease {
     pub(super) job: JobId,
     pub(super) worker: WorkerId,
     pub(super) attempt: u32,
+    /// The highest attempt that some of its tasks had under another lease at the same time, or 0.
+    pub(super) tried: u32,
     pub(super) work: Work,
     /// What one task counts in the worker's credit.
     pub(super) task_ps: u64,
@@ -36,6 +38,16 @@ impl Lease {
             Work::Run { outstanding } => outstanding.len(),
             Work::Combine { .. } => 1,
         }
+    }
+
+    /// The attempt of tasks of it that are tried again.
+    pub(super) fn next_attempt(&self) -> u32 {
+        self.attempt.max(self.tried) + 1
+    }
+
+    /// The attempt of tasks of it that nobody started under it: the same, unless they were tried elsewhere.
+    pub(super) fn same_attempt(&self) -> u32 {
+        self.attempt.max(self.tried + 1)
     }
 
     /// Whether its unstarted tasks may be called back now.

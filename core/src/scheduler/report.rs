@@ -141,7 +141,7 @@ impl Scheduler {
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
         let elsewhere = self.held_elsewhere(id).contains(index);
         let (Some(lease), Some(job)) = (self.leases.get_mut(id), self.jobs.get_mut(&job_id)) else { return };
-        let attempt = lease.attempt;
+        let attempt = lease.next_attempt();
         let (owner, task_ps) = (lease.worker, lease.task_ps);
         let Work::Run { outstanding } = &mut lease.work else {
             self.on_combine_failed(id, job_id);
@@ -153,7 +153,7 @@ impl Scheduler {
         }
         if elsewhere && class.retryable() {
             // The other lease is its next try; what comes of that one is charged.
-            self.rely_on_other(id);
+            self.rely_on_other(id, attempt - 1);
             self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
             self.drop_range(worker, Some(job_id), range, DropReason::OtherLease);
             self.finish_lease(id);
@@ -168,7 +168,7 @@ impl Scheduler {
         let again = class.retryable() && charged < job.spec.max_attempts && !tried_there;
         if again {
             job.charged.insert(index, charged);
-            job.ready.insert(attempt + 1, range);
+            job.ready.insert(attempt, range);
         } else {
             job.charged.remove(&index);
             job.failed.insert(range);
@@ -209,7 +209,7 @@ impl Scheduler {
         let Some(job_id) = self.lease_of(now, worker, id, range) else { return };
         let elsewhere = self.held_elsewhere(id);
         let (Some(lease), Some(job)) = (self.leases.get_mut(id), self.jobs.get_mut(&job_id)) else { return };
-        let (attempt, task_ps) = (lease.attempt, lease.task_ps);
+        let (attempt, task_ps) = (lease.same_attempt(), lease.task_ps);
         let Work::Run { outstanding } = &mut lease.work else {
             self.put_back_lease(id);
             self.settle(job_id);
@@ -228,7 +228,8 @@ impl Scheduler {
         pieces.into_iter().for_each(|piece| job.take_back(attempt, piece, &elsewhere));
         job.served_ns = job.served_ns.saturating_sub(weighted_ns(back, task_ps, job.spec.weight));
         self.fleet.load(worker, &self.config, Change::Less(back), task_ps);
-        self.count_on(id);
+        // Nobody started them under this attempt.
+        self.count_on(id, attempt - 1);
         // Nothing came back: asking the same lease again would find nothing either.
         self.set_recalling(id, back == 0);
         self.finish_lease(id);

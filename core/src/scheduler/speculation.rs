@@ -133,7 +133,7 @@ impl Scheduler {
     /// there is none.
     fn lease_again(&mut self, id: LeaseId) -> Option<()> {
         let lease = self.leases.get(id)?;
-        let (job_id, attempt) = (lease.job, lease.attempt + 1);
+        let (job_id, attempt) = (lease.job, lease.next_attempt());
         let first = lease.outstanding()?.first()?;
         let (worker, free) = self.second_worker(job_id, lease.worker)?;
         let range = IndexRange::from_count(first.start, free.min(first.len()));
@@ -144,7 +144,7 @@ impl Scheduler {
         job.speculated = true;
         self.outputs.extend(job.introduce(job_id, worker, slots as u32));
         let work = Work::Run { outstanding: RangeSet::from(range) };
-        let second = Lease { job: job_id, worker, attempt, work, task_ps, recalling: false, place };
+        let second = Lease { job: job_id, worker, attempt, tried: 0, work, task_ps, recalling: false, place };
         let second = self.grant(second, range.len(), true);
         self.stragglers.pairs.insert(id, second);
         self.stragglers.pairs.insert(second, id);
@@ -174,20 +174,19 @@ impl Scheduler {
     }
 
     /// A task failed for now under one lease of a pair: what comes of the other is charged, whatever that is.
-    pub(super) fn rely_on_other(&mut self, id: LeaseId) {
+    pub(super) fn rely_on_other(&mut self, id: LeaseId, attempt: u32) {
         let other = self.stragglers.other(id);
         if let Some(term) = other.and_then(|other| self.stragglers.terms.get_mut(&other)) {
             term.failed_elsewhere = true;
         }
-        self.count_on(id);
+        self.count_on(id, attempt);
     }
 
-    /// Tasks left one lease of a pair and may stay with the other: attempt numbers go on behind both.
-    pub(super) fn count_on(&mut self, id: LeaseId) {
-        let Some(other) = self.stragglers.other(id) else { return };
-        let Some(attempt) = self.leases.get(id).map(|lease| lease.attempt) else { return };
-        if let Some(other) = self.leases.get_mut(other) {
-            other.attempt = other.attempt.max(attempt);
+    /// Tasks left one lease of a pair, tried as often as this, and may stay with the other.
+    pub(super) fn count_on(&mut self, id: LeaseId, attempt: u32) {
+        let other = self.stragglers.other(id);
+        if let Some(other) = other.and_then(|other| self.leases.get_mut(other)) {
+            other.tried = other.tried.max(attempt);
         }
     }
 
@@ -216,7 +215,7 @@ impl Scheduler {
         let Some(other) = self.stragglers.pairs.remove(&id) else { return };
         self.stragglers.pairs.remove(&other);
         if let Some(lease) = self.leases.get_mut(other) {
-            lease.attempt = lease.attempt.max(attempt);
+            lease.tried = lease.tried.max(attempt);
         }
         self.stragglers.look_again = true;
     }

@@ -100,7 +100,7 @@ impl Scheduler {
     /// Ends a lease; what was left of it is the caller's to account for. A combination comes back.
     pub(super) fn remove_lease(&mut self, id: LeaseId) -> Option<Combination> {
         let lease = self.leases.remove(id)?;
-        self.unwatch(id, lease.attempt);
+        self.unwatch(id, lease.attempt.max(lease.tried));
         let units = lease.units();
         let mut moved = None;
         self.fleet.update(lease.worker, &self.config, |worker| {
@@ -122,14 +122,14 @@ impl Scheduler {
     /// Ends a lease; its unfinished tasks are ready for their next attempt, unless another lease has them.
     pub(super) fn put_back_lease(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get(id) else { return };
-        let (job_id, attempt) = (lease.job, lease.attempt);
+        let (job_id, attempt, next) = (lease.job, lease.attempt, lease.next_attempt());
         let elsewhere = self.held_elsewhere(id);
         let left: Vec<_> = lease.outstanding().into_iter().flat_map(|tasks| tasks.iter()).collect();
         let combination = self.remove_lease(id);
         let Some(job) = self.jobs.get_mut(&job_id) else { return };
         let rises = left.is_empty() || !self.broken.strikes(Mutation::AttemptsStandStill);
         for range in left {
-            job.take_back(attempt + u32::from(rises), range, &elsewhere);
+            job.take_back(if rises { next } else { attempt }, range, &elsewhere);
         }
         if let (Some(combination), Some(reduction)) = (combination, &mut job.reduction) {
             reduction.leased -= 1;
