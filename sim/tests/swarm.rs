@@ -10,7 +10,7 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 1_500 };
 
 #[test]
 fn nothing_is_violated_and_every_kind_of_fault_strikes() {
-    let (mut struck, mut jobs) = (Struck::default(), 0);
+    let (mut struck, mut jobs, mut second_leases) = (Struck::default(), 0, 0);
     for seed in 0..SEEDS {
         let report = run(seed, &Params::draw(seed), Options::default());
         if let Some(violation) = &report.violation {
@@ -18,11 +18,13 @@ fn nothing_is_violated_and_every_kind_of_fault_strikes() {
         }
         struck.add(&report.struck);
         jobs += report.jobs;
+        second_leases += report.second_leases;
     }
     for &fault in Fault::ALL {
         assert!(struck.of(fault) > 0, "{} never struck in {SEEDS} seeds", fault.name());
     }
     assert!(jobs >= SEEDS, "only {jobs} jobs ended");
+    assert!(second_leases >= SEEDS / 10, "only {second_leases} second leases");
 }
 
 /// Seeds that find what was wrong when the fix is taken out. A change of what seeds draw makes other runs of them: what
@@ -33,7 +35,11 @@ fn seeds_that_once_found_something_find_nothing() {
     let credit = "workers=1 jobs=4 tasks=60 faults=pause+crash-executor+crash-unseen+lose-page+forget-claim+lie from_ms=77 until_ms=4408";
     // A worker that was lost while it drained was said to have drained.
     let drained = "workers=1 jobs=2 tasks=189 faults=cut-up+drain+join from_ms=8 until_ms=4568";
-    for (seed, params) in [(29_579, credit), (10, drained)] {
+    // A task that always failed had a second lease again each time one of two failed, and was never given up.
+    let forever = "workers=1 jobs=2 tasks=180 faults=poison from_ms=8 until_ms=4568";
+    // A task that nobody had started under one lease came back with the number of its try under the other.
+    let tried = "workers=2 jobs=4 tasks=235 faults=crash-worker+cut-up+cut-down+crash-executor+lose-page+fail-task+trouble+lie+made-up from_ms=129 until_ms=1791";
+    for (seed, params) in [(29_579, credit), (10, drained), (10, forever), (1_423, tried)] {
         for params in [Params::draw(seed), params.parse().unwrap()] {
             let report = run(seed, &params, Options::default());
             assert_eq!(report.violation, None, "{}", report.command(None));

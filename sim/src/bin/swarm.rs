@@ -106,9 +106,9 @@ fn one(seed: u64, arguments: &Arguments, options: Options) -> ExitCode {
     println!("seed {seed}: {params}");
     let trace: fn(&str) = |line| println!("{line}");
     let report = swarm::run(seed, &params, options.with_trace(arguments.trace.then_some(trace)));
-    let Report { events, inputs, digest, mutated, jobs, committed, .. } = report;
+    let Report { events, inputs, digest, mutated, jobs, committed, second_leases, .. } = report;
     println!(
-        "{events} events, {inputs} inputs, {jobs} jobs ended, {committed} tasks committed, digest {digest:016x}"
+        "{events} events, {inputs} inputs, {jobs} jobs ended, {committed} tasks committed, {second_leases} second leases, digest {digest:016x}"
     );
     println!("faults: {}", kinds(&report.struck));
     if arguments.mutation.is_some() {
@@ -130,6 +130,7 @@ struct Sum {
     events: u64,
     inputs: u64,
     committed: u64,
+    second_leases: u64,
     jobs: u64,
     struck: Struck,
     mutated: u64,
@@ -143,6 +144,7 @@ impl Sum {
         self.events += report.events;
         self.inputs += report.inputs;
         self.committed += report.committed;
+        self.second_leases += report.second_leases;
         self.jobs += report.jobs;
         self.struck.add(&report.struck);
         self.mutated += report.mutated;
@@ -223,7 +225,18 @@ fn kinds(struck: &Struck) -> String {
 }
 
 fn print(sum: &Sum, violation: Option<&Report>, time: Duration, arguments: &Arguments) {
-    let Sum { runs, events, inputs, committed, jobs, ref struck, mutated, patience_used, digest } = *sum;
+    let Sum {
+        runs,
+        events,
+        inputs,
+        committed,
+        second_leases,
+        jobs,
+        ref struck,
+        mutated,
+        patience_used,
+        digest,
+    } = *sum;
     let (rate, violations) = (per_minute(runs, time), u64::from(violation.is_some()));
     if arguments.json {
         let faults: Vec<String> =
@@ -233,7 +246,7 @@ fn print(sum: &Sum, violation: Option<&Report>, time: Duration, arguments: &Argu
         let checker = checker.map_or("null".to_owned(), |violation| format!("\"{}\"", violation.checker));
         println!(
             "{{\"seeds\":{runs},\"seconds\":{:.3},\"seeds_per_minute\":{rate:.0},\"events\":{events},\"inputs\":{inputs},\
-             \"jobs\":{jobs},\"committed\":{committed},\"faults_total\":{},\"faults\":{{{}}},\"mutated\":{mutated},\
+             \"jobs\":{jobs},\"committed\":{committed},\"second_leases\":{second_leases},\"faults_total\":{},\"faults\":{{{}}},\"mutated\":{mutated},\
              \"patience_used_max\":{:.3},\"digest\":\"{digest:016x}\",\"violations\":{violations},\
              \"violation_seed\":{seed},\"violation_checker\":{checker}}}",
             time.as_secs_f64(),
@@ -245,7 +258,7 @@ fn print(sum: &Sum, violation: Option<&Report>, time: Duration, arguments: &Argu
     }
     println!("{runs} seeds in {:.1} s, {rate:.0} a minute; {violations} violations", time.as_secs_f64());
     println!(
-        "{events} events, {inputs} inputs, {jobs} jobs ended, {committed} tasks committed, digest {digest:016x}"
+        "{events} events, {inputs} inputs, {jobs} jobs ended, {committed} tasks committed, {second_leases} second leases, digest {digest:016x}"
     );
     println!("{} faults: {}", struck.total(), kinds(struck));
     println!("at most {:.1} % of the time that was left to the end was needed", patience_used as f64 / 10.0);

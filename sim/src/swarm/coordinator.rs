@@ -70,6 +70,7 @@ impl World {
                 return self.say(worker, Down::Say(output, Vec::new()));
             }
             Output::Grant { worker, ref grant } => {
+                self.second_leases += u64::from(grant.speculative);
                 self.recent.push_back((worker, grant.lease, grant.job, grant.range));
                 if self.recent.len() > RECENT_MAX {
                     self.recent.pop_front();

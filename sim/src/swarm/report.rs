@@ -40,6 +40,8 @@ pub struct Report {
     pub struck: Struck,
     /// Tasks that were committed.
     pub committed: u64,
+    /// Second leases that were given.
+    pub second_leases: u64,
     /// Jobs that ended.
     pub jobs: u64,
     /// How much of the time that everything may take after the faults was taken, in thousandths.

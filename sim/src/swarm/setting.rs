@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::fault::Fault;
 use super::params::Params;
 use crate::random::Stream;
-use muster_core::scheduler::{Chunking, Config, FailureClass, JobSpec, PolicySpec};
+use muster_core::scheduler::{Chunking, Config, FailureClass, JobSpec, Order, PolicySpec, Speculation};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 
@@ -73,7 +73,8 @@ impl Setting {
         };
         let config = Config {
             lease: Span::from_millis(dice.pick(&[200, 500, 1_000, 3_000])),
-            policy: PolicySpec { chunking, ..PolicySpec::default() },
+            policy: policy(seed, chunking),
+            seed,
             credit_tasks: dice.between(1, 4),
             credit: Span::from_millis(target * dice.between(1, 6)),
             recall_gain: Span::from_millis(dice.below(4)),
@@ -181,6 +182,18 @@ impl Plan {
         let is_poison = |&index: &u64| matches!(self.nature(index, 0), Nature::Poison { .. } | Nature::Harm);
         if self.poisoned { (0..tasks).filter(is_poison).count() as u64 } else { 0 }
     }
+}
+
+/// A policy. Half of the seeds have guided or factoring leases instead of `chunking`, and half have speculation, with so
+/// little patience that it happens.
+fn policy(seed: u64, chunking: Chunking) -> PolicySpec {
+    let mut dice = Dice::new(seed, 6);
+    let order = dice.pick(&[Order::Fifo, Order::Fair, Order::Priority, Order::Random]);
+    let chunking = dice.pick(&[chunking, chunking, Chunking::Guided, Chunking::Factoring]);
+    let factor = dice.between(0, 3) as u32;
+    let wait_min = Span::from_millis(dice.between(5, 100));
+    let speculation = dice.once_in(2).then_some(Speculation { factor, wait_min });
+    PolicySpec { order, chunking, speculation }
 }
 
 fn shape(dice: &mut Dice) -> ShapeRequest {

@@ -124,6 +124,8 @@ pub(super) struct World {
     shell_strikes: u64,
     pub strikes_before: u64,
     pub committed: u64,
+    /// Second leases that were given.
+    pub second_leases: u64,
 
     pub clients: Vec<Client>,
     pub machines: Vec<Machine>,
@@ -171,6 +173,7 @@ impl World {
             shell_strikes: 0,
             strikes_before: 0,
             committed: 0,
+            second_leases: 0,
             clients: setting.jobs.iter().map(|_| Client::default()).collect(),
             machines: Vec::new(),
             connections: Vec::new(),
@@ -380,6 +383,7 @@ impl World {
             inputs: self.inputs,
             struck: self.struck,
             committed: self.committed,
+            second_leases: self.second_leases,
             jobs: self.clients.iter().filter(|client| client.done).count() as u64,
             patience_used: used.0 * 1_000 / self.patience.0.max(1),
             digest: self.digest.value(),

@@ -23,7 +23,10 @@ impl Checker for Attempts {
         self.leases.follow(fact);
         for back in self.leases.back.iter().filter(|back| back.unstarted) {
             for index in back.range.start..back.range.end {
-                self.last.entry((back.job, index)).and_modify(|(_, unstarted)| *unstarted = true);
+                // Of two leases the one with the higher number counts.
+                if let Some((last, unstarted)) = self.last.get_mut(&(back.job, index)) {
+                    *unstarted |= *last == back.attempt;
+                }
             }
         }
         match fact {

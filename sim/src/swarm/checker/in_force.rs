@@ -14,6 +14,7 @@ pub(super) struct Held {
     /// What nobody answered for; all of it when it is a combination.
     pub tasks: RangeSet,
     pub granted: IndexRange,
+    pub attempt: u32,
     pub combines: bool,
 }
 
@@ -22,6 +23,11 @@ impl Held {
     pub(super) fn units(&self) -> u64 {
         if self.combines { 1 } else { self.tasks.len() }
     }
+
+    /// Whether it has some of these tasks.
+    pub(super) fn has_some(&self, range: IndexRange) -> bool {
+        self.tasks.overlap(range).next().is_some()
+    }
 }
 
 /// Tasks that left a lease otherwise than by an end of their own.
@@ -29,6 +35,10 @@ impl Held {
 pub(super) struct Back {
     pub job: JobId,
     pub range: IndexRange,
+    /// The attempt that came back.
+    pub attempt: u32,
+    /// Another lease has them as well, and they stay with that.
+    pub elsewhere: bool,
     /// Nobody had started them, says the worker.
     pub unstarted: bool,
 }
@@ -40,7 +50,7 @@ pub(super) struct InForce {
     pub workers: BTreeMap<WorkerId, u64>,
     pub draining: BTreeSet<WorkerId>,
     /// Who was told about which job.
-    opened: BTreeSet<(WorkerId, JobId)>,
+    pub opened: BTreeSet<(WorkerId, JobId)>,
     pub back: Vec<Back>,
 }
 
@@ -60,6 +70,20 @@ impl InForce {
         self.leases.values().filter(move |held| held.worker == worker)
     }
 
+    /// The leases but one that have some of these tasks of a job.
+    pub(super) fn others(
+        &self,
+        but: Option<LeaseId>,
+        job: JobId,
+        range: IndexRange,
+    ) -> impl Iterator<Item = (LeaseId, &Held)> {
+        let has = move |held: &Held| held.job == job && !held.combines && held.has_some(range);
+        self.leases
+            .iter()
+            .map(|(&id, held)| (id, held))
+            .filter(move |&(id, held)| Some(id) != but && has(held))
+    }
+
     fn told(&mut self, input: &Input) {
         match *input {
             Input::Joined { worker, slots } => {
@@ -70,11 +94,13 @@ impl InForce {
                 self.draining.insert(worker);
             }
             Input::Returned { worker, lease, range } => self.returned(worker, lease, range),
-            Input::Failed { worker, lease, .. } => {
-                let combines =
-                    self.leases.get(&lease).is_some_and(|held| held.worker == worker && held.combines);
-                if combines {
+            Input::Failed { worker, lease, index, class, .. } => {
+                let Some(held) = self.leases.get(&lease).filter(|held| held.worker == worker) else { return };
+                let task = IndexRange::from_count(index, 1);
+                if held.combines {
                     self.leases.remove(&lease);
+                } else if class.retryable() && self.stays_elsewhere(lease, task) {
+                    self.leave(lease, task);
                 }
             }
             Input::Trouble { worker, job } if self.opened.contains(&(worker, job)) => {
@@ -97,13 +123,17 @@ impl InForce {
                     job: grant.job,
                     tasks: RangeSet::from(grant.range),
                     granted: grant.range,
+                    attempt: grant.attempt,
                     combines,
                 };
                 self.leases.insert(grant.lease, held);
             }
-            Output::Commit { range, .. } => self.answer(cause, range),
-            Output::Fail { index, .. } | Output::Retry { index, .. } => {
-                self.answer(cause, IndexRange::from_count(index, 1));
+            Output::Commit { job, range, .. } => self.over(cause, job, range),
+            Output::Fail { job, index, .. } => self.over(cause, job, IndexRange::from_count(index, 1)),
+            Output::Retry { index, .. } => {
+                if let Some((_, lease)) = source(cause) {
+                    self.leave(lease, IndexRange::from_count(index, 1));
+                }
             }
             Output::Combined { .. } => {
                 if let Some((_, lease)) = source(cause) {
@@ -121,13 +151,41 @@ impl InForce {
         }
     }
 
-    fn answer(&mut self, cause: Option<&Input>, range: IndexRange) {
-        let Some((_, lease)) = source(cause) else { return };
+    /// Whether a task that a lease has is out on another one as well.
+    pub(super) fn stays_elsewhere(&self, lease: LeaseId, task: IndexRange) -> bool {
+        let held = self.leases.get(&lease).filter(|held| held.has_some(task));
+        held.is_some_and(|held| self.others(Some(lease), held.job, task).next().is_some())
+    }
+
+    /// Tasks ended, for every lease that has them.
+    fn over(&mut self, cause: Option<&Input>, job: JobId, range: IndexRange) {
+        let source = source(cause).map(|(_, lease)| lease);
+        let others: Vec<LeaseId> = self.others(source, job, range).map(|(id, _)| id).collect();
+        source.into_iter().chain(others).for_each(|lease| self.leave(lease, range));
+    }
+
+    /// A lease has these tasks no more.
+    fn leave(&mut self, lease: LeaseId, range: IndexRange) {
         if let Some(held) = self.leases.get_mut(&lease) {
             held.tasks.remove(range);
             if held.tasks.is_empty() {
                 self.leases.remove(&lease);
             }
+        }
+    }
+
+    /// Tasks come back from a lease that has them no more.
+    fn come_back(&mut self, job: JobId, attempt: u32, pieces: &RangeSet, unstarted: bool) {
+        for range in pieces.iter() {
+            let mut alone = RangeSet::from(range);
+            for (_, other) in self.others(None, job, range) {
+                other.tasks.overlap(range).for_each(|shared| _ = alone.remove(shared));
+            }
+            let mut shared = RangeSet::from(range);
+            alone.iter().for_each(|range| _ = shared.remove(range));
+            let back = |range, elsewhere| Back { job, range, attempt, elsewhere, unstarted };
+            self.back.extend(alone.iter().map(|range| back(range, false)));
+            self.back.extend(shared.iter().map(|range| back(range, true)));
         }
     }
 
@@ -137,13 +195,11 @@ impl InForce {
             self.leases.remove(&lease);
             return;
         }
-        let job = held.job;
-        let pieces: Vec<IndexRange> = held.tasks.overlap(range).collect();
-        held.tasks.remove(range);
-        if held.tasks.is_empty() {
-            self.leases.remove(&lease);
-        }
-        self.back.extend(pieces.into_iter().map(|range| Back { job, range, unstarted: true }));
+        let (job, attempt) = (held.job, held.attempt);
+        let mut pieces = RangeSet::new();
+        held.tasks.overlap(range).for_each(|piece| pieces.insert(piece));
+        self.leave(lease, range);
+        self.come_back(job, attempt, &pieces, true);
     }
 
     fn lose(&mut self, worker: WorkerId) {
@@ -154,16 +210,13 @@ impl InForce {
     }
 
     fn end(&mut self, over: impl Fn(&Held) -> bool) {
-        let back = &mut self.back;
-        self.leases.retain(|_, held| {
-            if !over(held) {
-                return true;
-            }
+        let ended: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, held)| over(held)).map(|(&id, _)| id).collect();
+        for held in ended {
+            let Some(held) = self.leases.remove(&held) else { continue };
             if !held.combines {
-                let job = held.job;
-                back.extend(held.tasks.iter().map(|range| Back { job, range, unstarted: false }));
+                self.come_back(held.job, held.attempt, &held.tasks, false);
             }
-            false
-        });
+        }
     }
 }

@@ -15,8 +15,10 @@ pub(super) mod log;
 mod memory;
 mod no_lease_after_end;
 mod one_state;
+mod order;
 mod reduction;
 mod silence;
+mod speculation;
 
 use super::disk::Entry;
 use super::partial::Partial;
@@ -73,6 +75,7 @@ pub(super) fn all(setting: &Setting) -> Vec<Box<dyn Checker>> {
         Box::new(log::Log::default()),
         Box::new(fencing::Fencing::default()),
         Box::new(commit_once::CommitOnce::default()),
+        Box::new(speculation::Speculation::new(config)),
         Box::new(budgets::Budgets::new(config)),
         Box::new(attempts::Attempts::default()),
         Box::new(no_lease_after_end::NoLeaseAfterEnd::default()),
@@ -82,6 +85,7 @@ pub(super) fn all(setting: &Setting) -> Vec<Box<dyn Checker>> {
         Box::new(durability::Durability::default()),
         Box::new(silence::Silence::new(config)),
         Box::new(one_state::OneState::default()),
+        Box::new(order::Order::new(config)),
         Box::new(accounting::Accounting::default()),
         Box::new(memory::Memory::default()),
         Box::new(answers::Answers::default()),

@@ -1,4 +1,5 @@
-//! Every acknowledged task is ready, out on one lease, committed or failed for good: one of these at any time.
+//! Every acknowledged task is ready, out on a lease (or on two, of which the second is speculative), committed or
+//! failed for good: one of these at any time.
 
 use super::in_force::InForce;
 use super::{Checker, Fact, Verdict, hold};
@@ -53,8 +54,12 @@ impl States {
                 self.ready.insert(*range);
             }
             Output::Grant { grant, .. } if grant.kind == GrantKind::Run => {
-                leave(&mut self.ready, "ready", job, grant.range)?;
-                self.leased.insert(grant.range);
+                if grant.speculative {
+                    hold!(self.leased.covers(grant.range), "{} of {job} is not leased", grant.range);
+                } else {
+                    leave(&mut self.ready, "ready", job, grant.range)?;
+                    self.leased.insert(grant.range);
+                }
             }
             Output::Commit { range, .. } => {
                 // A block leaves failed tasks out.
@@ -95,7 +100,7 @@ impl Checker for OneState {
 
     fn look(&mut self, _now: Time, fact: &Fact<'_>) -> Verdict {
         self.leases.follow(fact);
-        for back in &self.leases.back {
+        for back in self.leases.back.iter().filter(|back| !back.elsewhere) {
             if let Some(states) = self.jobs.get_mut(&back.job) {
                 leave(&mut states.leased, "leased", back.job, back.range)?;
                 states.ready.insert(back.range);
