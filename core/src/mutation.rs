@@ -21,6 +21,8 @@ pub enum Mutation {
     AttemptsStandStill,
     /// Committed tasks go on counting in their worker's credit.
     CreditLeak,
+    /// A task that ended under one of its two leases goes on under the other.
+    SecondLeaseStays,
 }
 
 /// What is taken away from one state machine, and how often that made a difference.

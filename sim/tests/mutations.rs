@@ -9,7 +9,7 @@ use muster_sim::swarm::{Mutation, Options, Params, Report, checker_names, run, s
 const SEEDS: u64 = 1_000;
 
 /// Which checkers may be the one that notices, by the guarantee.
-const EXPECTED: [(&str, &[&str]); 10] = [
+const EXPECTED: [(&str, &[&str]); 11] = [
     ("no-fencing", &["fencing"]),
     ("no-duplicate-check", &["commit_once", "fencing"]),
     ("no-heartbeat-timeout", &["silence"]),
@@ -17,6 +17,7 @@ const EXPECTED: [(&str, &[&str]); 10] = [
     ("attempts-charged-twice", &["budgets"]),
     ("attempts-stand-still", &["attempts"]),
     ("credit-leak", &["accounting"]),
+    ("second-lease-stays", &["speculation"]),
     ("commit-before-store", &["durability"]),
     ("no-quiet", &["liveness"]),
     ("parts-swapped", &["reduction"]),

@@ -17,6 +17,7 @@ use super::fleet::Change;
 use super::io::Output;
 use super::lease::{Lease, Work};
 use crate::id::{JobId, LeaseId, WorkerId};
+use crate::mutation::Mutation;
 use crate::range::{IndexRange, RangeSet};
 use crate::time::{Span, Time};
 use alloc::collections::BTreeMap;
@@ -195,11 +196,11 @@ impl Scheduler {
         let Some(other) = self.stragglers.other(id) else { return };
         let Some(lease) = self.leases.get_mut(other) else { return };
         let Work::Run { outstanding } = &mut lease.work else { return };
-        let count = outstanding.remove(range);
-        let (worker, task_ps, is_empty) = (lease.worker, lease.task_ps, outstanding.is_empty());
-        if count == 0 {
+        if outstanding.overlap(range).next().is_none() || self.broken.strikes(Mutation::SecondLeaseStays) {
             return;
         }
+        let count = outstanding.remove(range);
+        let (worker, task_ps, is_empty) = (lease.worker, lease.task_ps, outstanding.is_empty());
         self.fleet.load(worker, &self.config, Change::Less(count), task_ps);
         if is_empty {
             self.outputs.push_back(Output::Recall { worker, lease: other, count });

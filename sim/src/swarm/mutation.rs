@@ -29,7 +29,7 @@ pub enum Mutation {
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("no-fencing", Self::Core(Core::NoFencing)),
         ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
         ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
@@ -37,6 +37,7 @@ impl Mutation {
         ("attempts-charged-twice", Self::Core(Core::AttemptsChargedTwice)),
         ("attempts-stand-still", Self::Core(Core::AttemptsStandStill)),
         ("credit-leak", Self::Core(Core::CreditLeak)),
+        ("second-lease-stays", Self::Core(Core::SecondLeaseStays)),
         ("commit-before-store", Self::Shell(Shell::CommitBeforeStore)),
         ("no-quiet", Self::Shell(Shell::NoQuiet)),
         ("parts-swapped", Self::Shell(Shell::PartsSwapped)),
