@@ -185,7 +185,7 @@ mod tests {
             ("5s", "AT+LENGTH"),
             ("5+1s", "no unit"),
             ("5s+0s", "zero"),
-            ("5s+-1s", "number"),
+            ("5s+-1s", "negative"),
             ("5s+1s:up", "to-coordinator"),
         ] {
             let error = bad.parse::<Cut>().unwrap_err();
