@@ -82,7 +82,7 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     let both = Beside::of_folder(&folder, &[], || false).unwrap();
     assert_eq!(both.to_json()["simulated"], found["simulated"], "the same simulation as before");
     let shown = muster.run(&["simulate", "--beside", "run", "--json"]).ok().json();
-    assert_eq!(shown, both.to_json());
+    assert_eq!((&shown["simulated"], &shown["makespan_s"]), (&found["simulated"], &found["makespan_s"]));
     let changes = ["tasks=160".parse().unwrap()];
     let longer = Beside::of_folder(&folder, &changes, || false).unwrap();
     assert!(longer.error() > both.error() + 0.5, "{} and {}", longer.error(), both.error());

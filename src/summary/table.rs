@@ -108,7 +108,14 @@ pub fn number(number: u64) -> String {
 /// A time with three digits and its unit.
 pub fn seconds(seconds: f64) -> String {
     let (value, unit) = match seconds {
-        s if s >= 100.0 => return format!("{} min {:.0} s", (s / 60.0) as u64, s % 60.0),
+        s if s >= 7_200.0 => {
+            let minutes = (s / 60.0).round() as u64;
+            return format!("{} h {} min", minutes / 60, minutes % 60);
+        }
+        s if s >= 100.0 => {
+            let whole = s.round() as u64;
+            return format!("{} min {} s", whole / 60, whole % 60);
+        }
         s if s >= 1.0 => (s, "s"),
         s if s >= 1e-3 => (s * 1e3, "ms"),
         s if s >= 1e-6 => (s * 1e6, "us"),
@@ -145,6 +152,7 @@ mod tests {
             ["0", "999", "1,000", "1,234,567"]
         );
         assert_eq!([seconds(0.0001234), seconds(1.5), seconds(125.0)], ["123 us", "1.50 s", "2 min 5 s"]);
+        assert_eq!([seconds(119.7), seconds(40_680.0)], ["2 min 0 s", "11 h 18 min"]);
         assert_eq!([bytes(10), bytes(1536), bytes(3 << 20)], ["10 B", "1.5 KiB", "3.0 MiB"]);
     }
 

@@ -1,11 +1,11 @@
 //! The workers' side: messages to agents, and what agents say.
 
+use super::Cluster;
 use super::machine::NO_SESSION;
 use super::message::{Down, Event, FromWorker, ToWorker, Up, short};
 use super::network::{MESSAGE_BYTES, Way};
 use super::page::Page;
 use super::thread::State;
-use super::{Cluster, scaled};
 use crate::prefetch::prefetch;
 use muster_core::agent::{ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId};
@@ -168,7 +168,7 @@ impl Cluster {
             }
             Output::Start { executor, job, threads, first_slot } => {
                 let group = &self.scenario.workers[self.machines.get(worker).group as usize];
-                let wait = scaled(group.executor_start + group.plugin_load, 1.0);
+                let wait = group.executor_start + group.plugin_load;
                 self.seat(worker, executor, job, first_slot..first_slot + threads, wait);
             }
             Output::Assign { executor, job, threads, first_slot } => {
@@ -243,7 +243,7 @@ impl Cluster {
             self.threads.seat(first + slot, executor, State::Starting);
         }
         if wait == Span::ZERO {
-            self.is_ready(worker, page, executor);
+            self.is_ready(page, executor);
         } else {
             let life = self.machines.get(worker).life;
             let executor = short(executor);
@@ -271,12 +271,12 @@ impl Cluster {
             })
         });
         if let Some(page) = page {
-            self.is_ready(worker, page, executor);
+            self.is_ready(page, executor);
             self.drain_backlog(worker);
         }
     }
 
-    fn is_ready(&mut self, _worker: u32, page: u32, executor: ExecutorId) {
+    fn is_ready(&mut self, page: u32, executor: ExecutorId) {
         self.backlog.push_back(Input::ExecutorReady { executor });
         let seats = self.pages.get(page).seats();
         for thread in seats {
