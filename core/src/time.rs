@@ -39,6 +39,15 @@ impl Span {
         Self(micros * 1_000)
     }
 
+    /// What of it belongs to `part` of `whole` tasks, cut to nanoseconds.
+    #[must_use]
+    pub fn share(self, part: u64, whole: u64) -> Self {
+        if part == whole {
+            return self;
+        }
+        Self((u128::from(self.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
+    }
+
     /// The length in seconds, for people and reports.
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {

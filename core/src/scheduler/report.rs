@@ -50,7 +50,7 @@ impl Scheduler {
         } else {
             let pieces: Vec<IndexRange> = outstanding.overlap(range).collect();
             there = pieces.iter().map(|piece| piece.len()).sum();
-            busy = share(busy, there, range.len());
+            busy = busy.share(there, range.len());
             let mut at = range.start;
             for &piece in &pieces {
                 outstanding.remove(piece);
@@ -297,14 +297,6 @@ impl Scheduler {
             self.outputs.push_back(Output::Dropped { worker, job, range, reason });
         }
     }
-}
-
-/// The part of a time that belongs to `part` of `whole` tasks.
-fn share(busy: Span, part: u64, whole: u64) -> Span {
-    if part == whole {
-        return busy;
-    }
-    Span((u128::from(busy.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
 }
 
 fn forget_charges(charged: &mut alloc::collections::BTreeMap<u64, u32>, range: IndexRange) {

@@ -109,7 +109,7 @@ impl Cluster {
         while let Some(output) = self.machines.agent(worker).poll_output() {
             let said = match output {
                 Output::Forward { lease, range } => {
-                    let busy = share(busy, range.len(), total);
+                    let busy = busy.share(range.len(), total);
                     FromWorker::Done { lease, range, busy }
                 }
                 Output::ReportFailed { lease, index, class } => {
@@ -326,12 +326,4 @@ impl Cluster {
             }
         }
     }
-}
-
-/// The part of a time that belongs to `part` of `whole` tasks.
-fn share(busy: Span, part: u64, whole: u64) -> Span {
-    if part == whole {
-        return busy;
-    }
-    Span((u128::from(busy.0) * u128::from(part) / u128::from(whole.max(1))) as u64)
 }
