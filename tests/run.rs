@@ -357,13 +357,11 @@ fn how_all_workers_ended_is_said() {
     let mut command = muster.command(&["run", &plugin("null"), "-n", "1"]);
     command.env("MUSTER_CACHE", "/proc/nowhere");
     let said = fixture::Started::new(command).finish().exits(5).stderr;
-    let lines: Vec<&str> = said.lines().rev().take(3).collect();
-    assert_eq!(
-        lines[..2],
-        ["hint: why is said above", "error: the worker of the private cluster ended"],
-        "{said}"
-    );
-    assert!(lines[2].contains("MUSTER_CACHE"), "{said}");
+    let mut lines = said.lines().rev();
+    assert_eq!(lines.next(), Some("hint: why is said above"), "{said}");
+    assert_eq!(lines.next(), Some("error: the worker of the private cluster ended"), "{said}");
+    // Above, but the worker may have said it before or after muster said what cluster this is.
+    assert!(lines.any(|line| line.contains("MUSTER_CACHE")), "{said}");
     muster.assert_no_process_left();
 }
 
