@@ -73,7 +73,7 @@ fn sleeps(muster: &Muster, tasks: u64, ms: u64) -> Job {
 
 /// Every task has its line, once.
 fn assert_each_result_once(muster: &Muster, run: &Run, tasks: u64) {
-    assert_eq!((run.committed, run.failed), (tasks, 0), "{:?}", run.status);
+    assert_eq!((run.committed, run.failed), (tasks, 0), "{:?}", run.jobs);
     let text = String::from_utf8(muster.read("out")).unwrap();
     let indexes: Vec<u64> = text
         .lines()
@@ -99,8 +99,7 @@ fn a_job_behind_slow_links_takes_what_a_formula_says() {
     let behind = |latency| {
         let experiment = Experiment {
             workers: workers(4, latency),
-            job: sleeps(&muster, 40, 20),
-            has_plugin: true,
+            jobs: vec![Job { has_plugin: true, ..sleeps(&muster, 40, 20) }],
             repeats: 3,
             ..Experiment::default()
         };
@@ -125,7 +124,7 @@ fn a_killed_worker_costs_no_result_and_may_come_back() {
     let events = vec![event(150 * MS, 1, Fault::Kill), event(250 * MS, 1, Fault::Start)];
     let experiment = Experiment {
         workers: workers(3, 2 * MS),
-        job: sleeps(&muster, 90, 20),
+        jobs: vec![sleeps(&muster, 90, 20)],
         events,
         ..Experiment::default()
     };
@@ -149,7 +148,7 @@ fn what_a_cut_off_worker_did_counts_once() {
         let experiment = Experiment {
             coordinator: impatient(),
             workers: workers(2, MS),
-            job: sleeps(&muster, 150, 20),
+            jobs: vec![sleeps(&muster, 150, 20)],
             events,
             ..Experiment::default()
         };
@@ -170,9 +169,8 @@ fn a_short_cut_is_only_a_delay() {
     let cut = Fault::Cut { length: 400 * MS, direction: Direction::Both };
     let experiment = Experiment {
         workers: workers(1, MS),
-        job: sleeps(&muster, 20, 20),
+        jobs: vec![Job { has_plugin: true, ..sleeps(&muster, 20, 20) }],
         events: vec![event(10 * MS, 0, cut)],
-        has_plugin: true,
         ..Experiment::default()
     };
     let run = once(&muster, experiment);
@@ -190,7 +188,7 @@ fn a_worker_that_stood_still_for_too_long_comes_back() {
     let experiment = Experiment {
         coordinator: impatient(),
         workers: workers(2, MS),
-        job: sleeps(&muster, 180, 20),
+        jobs: vec![sleeps(&muster, 180, 20)],
         events,
         ..Experiment::default()
     };
@@ -210,7 +208,7 @@ fn a_worker_of_half_speed_does_half_as_much() {
     let mut workers = workers(2, MS);
     workers[1].speed = Speed::new(0.5).unwrap();
     let job = sleeps(&muster, 150, 10);
-    let run = once(&muster, Experiment { workers, job, ..Experiment::default() });
+    let run = once(&muster, Experiment { workers, jobs: vec![job], ..Experiment::default() });
     assert_each_result_once(&muster, &run, 150);
     let [full, half] = run.by_worker[..] else { panic!("two workers") };
     assert!((0.4..0.6).contains(&(half as f64 / full as f64)), "{full} and {half}");
@@ -222,16 +220,16 @@ fn batches_of_tiny_tasks_take_longer_in_proportion() {
     let muster = Muster::new();
     let fastest_at = |speed| {
         let params = vec![("iters".to_owned(), "20000".to_owned())];
-        let job = Job { plugin: plugin("loop"), params, tasks: 10_000, ..Job::default() };
+        let job = Job { plugin: plugin("loop"), has_plugin: true, params, tasks: 10_000, ..Job::default() };
         let workers = vec![Worker { speed: Speed::new(speed).unwrap(), ..Worker::new("w", 1) }];
-        let experiment = Experiment { workers, job, has_plugin: true, repeats: 3, ..Experiment::default() };
+        let experiment = Experiment { workers, jobs: vec![job], repeats: 3, ..Experiment::default() };
         // The fastest was the least disturbed.
         let runs = emulate(&muster, experiment).runs.into_iter();
         runs.min_by(|one, other| one.makespan_s.total_cmp(&other.makespan_s)).unwrap()
     };
     let (full, slow) = (fastest_at(1.0), fastest_at(0.1));
     // The wait counts as busy. Ten times, where nobody else wants the cores.
-    let busy = slow.status.busy_ns as f64 / full.status.busy_ns as f64;
+    let busy = slow.jobs[0].status.busy_ns as f64 / full.jobs[0].status.busy_ns as f64;
     let factor = slow.makespan_s / full.makespan_s;
     assert!((3.0..20.0).contains(&busy), "busy {busy}, in all {factor}");
     // Not all of a run is work.
@@ -248,9 +246,15 @@ fn a_plugin_comes_through_the_link() {
     // Half a second for the plugin.
     let link = LinkModel { bandwidth: Some(bytes * 2), ..LinkModel::default() };
     let workers = vec![Worker { link, ..Worker::new("w", 1) }];
-    let run = once(&muster, Experiment { workers, job, ..Experiment::default() });
-    assert_each_result_once(&muster, &run, 2);
-    assert!((0.5..1.0).contains(&run.makespan_s), "{}", run.makespan_s);
+    // Another plugin is there already.
+    let params = vec![("iters".to_owned(), "1000".to_owned())];
+    let other = Job { plugin: plugin("loop"), has_plugin: true, params, tasks: 1, ..Job::default() };
+    let run = once(&muster, Experiment { workers, jobs: vec![job, other], ..Experiment::default() });
+    let fetching = run.jobs[0].makespan_s;
+    assert!((0.5..1.0).contains(&fetching), "{fetching}");
+    assert_eq!(run.jobs[1].status.ok, 1, "{:?}", run.jobs[1]);
+    let lines = String::from_utf8(muster.read("out")).unwrap().lines().count();
+    assert_eq!((run.committed, lines), (3, 2), "{:?}", run.jobs);
 }
 
 #[test]
@@ -259,7 +263,7 @@ fn without_a_worker_the_run_ends() {
     let muster = Muster::new();
     let experiment = Experiment {
         workers: workers(1, MS),
-        job: sleeps(&muster, 100, 20),
+        jobs: vec![sleeps(&muster, 100, 20)],
         events: vec![event(100 * MS, 0, Fault::Kill)],
         ..Experiment::default()
     };
@@ -275,7 +279,7 @@ fn a_signal_ends_everything() {
     // A worker that stands still, so that it cannot hear anything.
     let experiment = Experiment {
         workers: workers(2, MS),
-        job: sleeps(&muster, 1_000, 60_000),
+        jobs: vec![sleeps(&muster, 1_000, 60_000)],
         events: vec![event(Duration::ZERO, 1, Fault::Stop)],
         ..Experiment::default()
     };

@@ -57,12 +57,16 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     let found = finished.json();
     let expected = json!({
         "fidelity": "emulated", "name": "killed", "seed": 9, "policy": "fair+adaptive", "workers": 2, "slots": 2,
-        "plugin": "sleep", "params": {"ms": "10"}, "tasks": 80, "faults": 1, "committed": [80, 80], "failed": [0, 0],
+        "tasks": 80, "faults": 1, "committed": [80, 80], "failed": [0, 0],
         "lost_workers": [1, 1], "planned_until_s": null,
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&found[key], value, "{key} in {found}");
     }
+    assert_eq!(
+        (&found["jobs"][0]["plugin"], &found["jobs"][0]["params"]),
+        (&json!("sleep"), &json!({"ms": "10"}))
+    );
     for number in 0..2 {
         let makespan = found["makespan_s"][number].as_f64().unwrap();
         assert!((0.4..5.0).contains(&makespan), "{found}");
@@ -183,6 +187,73 @@ fn every_fault_that_can_be_emulated_is() {
 }
 
 #[test]
+fn faults_strike_whether_or_not_the_scenario_is_simulated_too() {
+    let muster = Muster::new();
+    let found = emulate(&muster, KILLED, &["--json"]).ok().json();
+    let expected = json!([[1], 1, [80], null]);
+    assert_eq!(
+        json!([found["lost_workers"], found["faults"], found["committed"], found["planned_until_s"]]),
+        expected
+    );
+}
+
+#[test]
+fn several_jobs_come_when_they_should_and_are_told_apart() {
+    let muster = Muster::new();
+    // Built beside the others.
+    plugin("exec");
+    let scenario = r#"
+        [[workers]]
+        count = 2
+
+        [[jobs]]
+        name = "long"
+        tasks = 100
+        io = 1.0
+        time = { const = "20ms" }
+
+        [[jobs]]
+        name = "urgent"
+        tasks = 20
+        io = 1.0
+        time = { const = "20ms" }
+        submit_at = "300ms"
+        priority = 10
+
+        [[jobs]]
+        name = "failing"
+        tasks = 3
+        submit_at = "100ms"
+        time = { const = "1ms" }
+        plugin = "exec"
+        params = { command = "exit 1" }
+        max_attempts = 1
+    "#;
+    let finished = emulate(&muster, scenario, &["--simulate", "--repeats", "2", "-o", "run"]).exits(1);
+    let text = finished.text();
+    assert!(finished.stderr.contains("123 tasks of 3 jobs"), "{}", finished.stderr);
+    for job in ["job long", "job urgent", "job failing"] {
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(job)).collect();
+        assert!(lines.len() == 2 && lines[0].contains("median") && lines[1].contains(" %"), "{text}");
+    }
+    let found: Value = serde_json::from_slice(&muster.read("run/report.json")).unwrap();
+    assert_eq!((&found["committed"], &found["failed"]), (&json!([120, 120]), &json!([3, 3])), "{found}");
+    let jobs = found["jobs"].as_array().unwrap();
+    let names: Vec<_> = jobs.iter().map(|job| job["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["long", "urgent", "failing"]);
+    assert_eq!((&jobs[2]["failed"], &jobs[2]["committed"]), (&json!([3, 3]), &json!([0, 0])));
+    assert_eq!((&jobs[1]["submit_at_s"], &jobs[1]["plugin"]), (&json!(0.3), &json!("sleep")));
+    for run in 0..2 {
+        let time = |job: usize| jobs[job]["makespan_s"][run].as_f64().unwrap();
+        // 1 s of work for each worker by the first alone, and the later job goes before what is left of it.
+        assert!(time(0) >= 1.0 && 0.3 + time(1) < time(0), "{found}");
+        assert!(found["makespan_s"][run].as_f64().unwrap() >= time(0), "{found}");
+    }
+    muster.run(&["simulate", "--beside", "run"]).ok();
+    muster.assert_no_process_left();
+}
+
+#[test]
 fn without_json_people_read_what_happened() {
     let muster = Muster::new();
     let words = ["--set", "workers=3", "--set", "jobs.tasks=30", "--set", "faults.0.count=0", "--simulate"];
@@ -232,8 +303,14 @@ fn what_cannot_be_emulated_is_refused_in_one_line() {
         (fault("kind = \"clock_drift\"\nppm = 10"), &["clock_drift"]),
         (fault("kind = \"straggler\"\nat = \"1s\"\nfactor = 2.0"), &["straggler", "at = \"0s\""]),
         (fault("kind = \"straggler\"\nevery = \"1s\"\nfactor = 2.0"), &["straggler", "at = \"0s\""]),
-        (with(&format!("{job}name = \"b\"")), &["2 jobs", "one at a time"]),
-        (with("submit_at = \"1s\""), &["submit_at"]),
+        (
+            with(&format!("plugin_bytes = \"1kB\"\n{job}name = \"b\"")),
+            &["plugin_bytes", "\"job\" and \"b\"", "plugin sleep", "the same for both"],
+        ),
+        (
+            format!("{workers}speed = 0.5\n{job}{}name = \"b\"", job.replace("1.0", "0.5")),
+            &["speed", "different io"],
+        ),
         (with("input_bytes = \"1kB\""), &["input_bytes"]),
         (with("result_bytes = \"1kB\""), &["result_bytes", "plugin = "]),
         (with("plugin_bytes = \"1kB\""), &["plugin_bytes", "1,000 B"]),

@@ -15,7 +15,9 @@ extern crate std;
 
 pub mod id;
 pub mod quantity;
+pub mod random;
 pub mod range;
+pub mod spelling;
 pub mod time;
 
 pub mod claim;

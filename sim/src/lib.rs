@@ -15,7 +15,6 @@ pub mod open_metrics;
 pub mod outcome;
 mod prefetch;
 pub mod queue;
-pub mod random;
 pub mod scenario;
 mod scheduling;
 pub mod statistics;

@@ -48,6 +48,14 @@ pub struct JobReport {
     pub outcome: Option<Outcome>,
 }
 
+impl JobReport {
+    /// From its submission to its end, if it ended.
+    #[must_use]
+    pub fn time(&self) -> Option<Span> {
+        Some(self.ended?.since(self.submitted?))
+    }
+}
+
 impl Report {
     /// Tasks of all jobs.
     #[must_use]

@@ -157,7 +157,7 @@ mod tests {
     /// The interval of 95 % holds the true mean in about 95 of 100 experiments.
     #[test]
     fn coverage_is_as_said() {
-        let stream = crate::random::Stream::new(5);
+        let stream = muster_core::random::Stream::new(5);
         let held = (0..2_000u64).filter(|experiment| {
             let draws = stream.split(*experiment);
             let values: Vec<f64> = (0..8).map(|at| draws.unit(2 * at)).collect();

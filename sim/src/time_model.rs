@@ -5,8 +5,8 @@
 //! makes one time, the time never falls when the number rises. Lognormal times take two numbers (Box and Muller,
 //! "A note on the generation of random normal deviates", Annals of Mathematical Statistics 29, 1958).
 
-use crate::random::Stream;
 use crate::scenario::TaskTime;
+use muster_core::random::Stream;
 use muster_core::time::Span;
 
 /// No task takes longer, so that its end is still a point in time.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use muster_core::time::Span;
 use muster_sim::cluster::Cluster;
 use muster_sim::outcome::Report;
 use muster_sim::scenario::Scenario;
@@ -75,6 +76,35 @@ fn workers_of_a_link_share_its_bandwidth() {
     near(makespan(&link("bandwidth = \"1MB/s\"")), 3.0, 0.002);
     near(makespan(&link("worker_bandwidth = \"250kB/s\"")), 5.0, 0.005);
     near(makespan(&link("bandwidth = \"1MB/s\"\nworker_bandwidth = \"750kB/s\"")), 3.0, 0.002);
+}
+
+#[test]
+fn a_worker_fetches_a_plugin_once_and_keeps_its_executors() {
+    let took = |first: &str, second: &str| {
+        let job = |plugin: &str, at: &str| {
+            format!(
+                "[[jobs]]\ntasks = 1\ntime = {{ const = \"1s\" }}\nsubmit_at = \"{at}\"\nplugin = \"{plugin}\"\n\
+                 plugin_bytes = \"1MB\"\n"
+            )
+        };
+        let (first, second) = (job(first, "0s"), job(second, "10s"));
+        let link = "[[links]]\nname = \"lan\"\nlatency = \"0s\"\nworker_bandwidth = \"1MB/s\"\n";
+        let workers = "[[workers]]\ncount = 1\nlink = \"lan\"\n";
+        let scenario = scenario(&format!("{ONE_BY_ONE}{link}{workers}{first}{second}"));
+        let mut slow = scenario.clone();
+        slow.workers[0].executor_start = Span::from_millis(500);
+        [scenario, slow].map(|scenario| {
+            let report = Cluster::new(scenario, 1).checked().run(|| false);
+            let job = &report.jobs[1];
+            job.ended.unwrap().since(job.submitted.unwrap()).as_secs_f64()
+        })
+    };
+    for (found, expected) in took("loop", "loop").into_iter().zip([1.0, 1.0]) {
+        near(found, expected, 0.002);
+    }
+    for (found, expected) in took("loop", "sleep").into_iter().zip([2.0, 2.5]) {
+        near(found, expected, 0.002);
+    }
 }
 
 /// One link gives its worker 100 kB/s; what the coordinator can send beyond that goes to the other: 900 kB/s.

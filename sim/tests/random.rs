@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use muster_core::random::Stream;
 use muster_sim::cluster::Cluster;
-use muster_sim::random::Stream;
 use muster_sim::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

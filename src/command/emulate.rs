@@ -2,7 +2,8 @@
 
 use crate::cli::EmulateArgs;
 use crate::emulation::{
-    Beside, Experiment, Folder, Planned, Report, Simulated, Spread, experiment, has_lasting_faults, run_each,
+    Beside, Experiment, Folder, Job, Planned, Report, Simulated, Spread, experiment, has_lasting_faults,
+    run_each,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -10,7 +11,7 @@ use crate::plugin::{Located, PluginFailure, PluginFile, Searched, bundled, locat
 use crate::summary::{counted, number, pairs, seconds};
 use crate::terminal::{self, note};
 use muster_core::time::Span;
-use muster_sim::scenario::{Override, Scenario};
+use muster_sim::scenario::{self, Override, Scenario};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,33 +31,39 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
     let scenario = Scenario::read(&args.scenario, &changes).map_err(wrong)?;
     let text = Scenario::text(&args.scenario, &changes).map_err(wrong)?;
     // What cannot be emulated is said before anything takes time.
-    let mut planned = experiment(&scenario, Span::ZERO)?;
+    let lasting = has_lasting_faults(&scenario);
+    let mut planned = experiment(&scenario, if lasting { Span::ZERO } else { scenario.until })?;
     let mut simulated = None;
-    if args.simulate || has_lasting_faults(&scenario) {
+    if args.simulate || lasting {
         let found = simulate(&scenario, &mut interrupt).await?;
-        let makespan = Span((found.makespan_s * 1e9) as u64);
-        let end = Span(makespan.0.saturating_mul(PLANNED_FACTOR)) + PLANNED_MORE;
-        planned = experiment(&scenario, end.min(scenario.until))?;
+        if lasting {
+            let makespan = Span((found.makespan_s * 1e9) as u64);
+            let end =
+                first_submit(&scenario) + Span(makespan.0.saturating_mul(PLANNED_FACTOR)) + PLANNED_MORE;
+            planned = experiment(&scenario, end.min(scenario.until))?;
+        }
         simulated = args.simulate.then_some(found);
     }
     let Planned { mut experiment, planned_until } = planned;
-    let name = experiment.job.plugin.clone();
-    let plugin = plugin(&name, &args.plugins, &mut interrupt).await?;
-    check_size(&scenario, &plugin)?;
-    experiment.job.plugin = plugin.path().to_string_lossy().into_owned();
+    let named = experiment.jobs.clone();
+    for (number, job) in experiment.jobs.iter_mut().enumerate() {
+        let plugin = plugin(&job.plugin, &args.plugins, &mut interrupt).await?;
+        check_size(&scenario.jobs[number], &plugin)?;
+        job.plugin = plugin.path().to_string_lossy().into_owned();
+    }
     experiment.repeats = args.repeats;
     let folder = args.output.as_deref().map(|path| Folder::create(path, &text)).transpose()?;
-    note(what_runs(&scenario, &experiment, &name));
+    note(what_runs(&scenario, &experiment, &named));
     let repeated = run_each(&experiment, &mut interrupt, |number, run| {
         if args.repeats > 1 {
             note(format_args!("run {number} of {}: {}", args.repeats, seconds(run.makespan_s)));
         }
     });
     let repeated = Box::pin(repeated).await?;
-    experiment.job.plugin = name;
+    experiment.jobs = named;
     let report =
         Report::new(&scenario, &experiment, planned_until.map(|until| until.as_secs_f64()), &repeated);
-    warn(&report);
+    warn(&report, first_submit(&scenario));
     let exit = if report.is_complete() { Exit::Ok } else { Exit::TasksFailed };
     let (json, table) = match simulated {
         Some(simulated) => {
@@ -101,22 +108,28 @@ async fn plugin(name: &str, folder: &Path, interrupt: &mut Interrupt) -> Result<
 }
 
 /// What workers fetch through their links is the plugin as it is.
-fn check_size(scenario: &Scenario, plugin: &PluginFile) -> Result<(), Failure> {
-    let said = scenario.jobs[0].plugin_bytes;
+fn check_size(job: &scenario::Job, plugin: &PluginFile) -> Result<(), Failure> {
+    let said = job.plugin_bytes;
     let bytes = std::fs::metadata(plugin.path()).map_or(0, |facts| facts.len());
     if said == 0 || (said as f64 / bytes as f64 - 1.0).abs() <= PLUGIN_BYTES_TOLERANCE {
         return Ok(());
     }
     let (said, found) = (number(said), number(bytes));
     let message = format_args!(
-        "plugin_bytes of {said} B cannot be emulated: the plugin has {found} B; write \"{bytes}B\", or leave it out for \
-         workers that have the plugin"
+        "plugin_bytes of {said} B of job {:?} cannot be emulated: the plugin has {found} B; write \"{bytes}B\", or leave it out for \
+         workers that have the plugin",
+        job.name
     )
     .to_string();
     Err(Failure::new(Exit::Job, message))
 }
 
-fn what_runs(scenario: &Scenario, experiment: &Experiment, plugin: &str) -> String {
+/// When the makespan begins.
+fn first_submit(scenario: &Scenario) -> Span {
+    scenario.jobs.iter().map(|job| job.submit_at).min().unwrap_or_default()
+}
+
+fn what_runs(scenario: &Scenario, experiment: &Experiment, jobs: &[Job]) -> String {
     let present = experiment.workers.iter().filter(|worker| worker.is_present).count();
     let slots: u64 = experiment
         .workers
@@ -124,14 +137,20 @@ fn what_runs(scenario: &Scenario, experiment: &Experiment, plugin: &str) -> Stri
         .filter(|worker| worker.is_present)
         .map(|worker| u64::from(worker.slots))
         .sum();
-    let params: Vec<String> =
-        experiment.job.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let tasks = number(jobs.iter().map(|job| job.tasks).sum());
+    let work = match jobs {
+        [job] => {
+            let params: Vec<String> =
+                job.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            format!("{tasks} tasks of {} {}", job.plugin, params.join(" "))
+        }
+        jobs => format!("{tasks} tasks of {} jobs", jobs.len()),
+    };
     format!(
-        "emulating {}: seed {}, {} tasks of {plugin} {} on {} with {}, policy {}, {} of faults, {}",
+        "emulating {}: seed {}, {} on {} with {}, policy {}, {} of faults, {}",
         scenario.name,
         scenario.seed,
-        number(experiment.job.tasks),
-        params.join(" "),
+        work.trim_end(),
         counted(present as u32, "worker", "workers"),
         counted(u32::try_from(slots).unwrap_or(u32::MAX), "slot", "slots"),
         scenario.scheduling.policy,
@@ -141,21 +160,21 @@ fn what_runs(scenario: &Scenario, experiment: &Experiment, plugin: &str) -> Stri
 }
 
 /// What makes a run less than it was to be.
-fn warn(report: &Report) {
+fn warn(report: &Report, first_submit: Span) {
     if let Some(until) = report.planned_until_s
-        && report.makespan_s.iter().any(|&makespan| makespan > until)
+        && report.makespan_s.iter().any(|&makespan| first_submit.as_secs_f64() + makespan > until)
     {
         note(format_args!("warning: faults were planned for {} only, and a run took longer", seconds(until)));
     }
 }
 
 fn summary(report: &Report) -> String {
-    let makespan = report.makespan();
-    let shown = if report.makespan_s.len() == 1 {
-        seconds(makespan.median)
-    } else {
-        let (min, max) = (seconds(makespan.min), seconds(makespan.max));
-        format!("{} (median; {min} to {max}, {:.1} %)", seconds(makespan.median), 100.0 * makespan.relative())
+    let timed = |times: Spread| {
+        if report.makespan_s.len() == 1 {
+            return seconds(times.median);
+        }
+        let (min, max) = (seconds(times.min), seconds(times.max));
+        format!("{} (median; {min} to {max}, {:.1} %)", seconds(times.median), 100.0 * times.relative())
     };
     let task = Spread::of(report.task_s.clone());
     let each = |counts: &[u64]| {
@@ -163,14 +182,18 @@ fn summary(report: &Report) -> String {
         let shown = if is_same { &counts[..1] } else { counts };
         shown.iter().map(|&count| number(count)).collect::<Vec<_>>().join(", ")
     };
-    let mut rows = vec![
-        ("seed", report.seed.to_string()),
-        ("makespan", shown),
+    let mut rows = vec![("seed", report.seed.to_string()), ("makespan", timed(report.makespan()))];
+    let names: Vec<String> = report.jobs.iter().map(|job| format!("job {}", job.name)).collect();
+    if let several @ [_, _, ..] = &report.jobs[..] {
+        let times = several.iter().map(|job| timed(Spread::of(job.makespan_s.clone())));
+        rows.extend(names.iter().map(String::as_str).zip(times));
+    }
+    rows.extend([
         ("tasks", format!("{} of {}", number(report.tasks), seconds(task.median))),
         ("committed", each(&report.committed)),
         ("repeated attempts", each(&report.repeated)),
         ("workers lost", each(&report.lost_workers)),
-    ];
+    ]);
     if report.failed.iter().any(|&failed| failed > 0) {
         rows.push(("failed", each(&report.failed)));
     }

@@ -4,6 +4,7 @@ use super::outcome::Spread;
 use super::report::{Folder, Report};
 use crate::exit::{Exit, Failure};
 use crate::summary::{Column, list, number, seconds};
+use muster_core::time::Span;
 use muster_sim::cluster::Cluster;
 use muster_sim::scenario::{Override, Scenario};
 use serde::Serialize;
@@ -12,8 +13,10 @@ use std::path::Path;
 /// What a simulation says of what was emulated.
 #[derive(Clone, Debug, Serialize)]
 pub struct Simulated {
-    /// Seconds from the submission of the job to its end.
+    /// Seconds from the first submission to the end of the last job.
     pub makespan_s: f64,
+    /// Seconds from the submission of each job to its end; null: it did not end.
+    pub jobs_s: Vec<Option<f64>>,
     /// Tasks with a result.
     pub committed: u64,
     /// Attempts whose outcome counted, with those that had to be repeated.
@@ -40,6 +43,7 @@ impl Simulated {
         let ended = report.tasks() - report.unfinished();
         Self {
             makespan_s: report.makespan.as_secs_f64(),
+            jobs_s: report.jobs.iter().map(|job| job.time().map(Span::as_secs_f64)).collect(),
             committed: report.committed(),
             attempts: ended + report.measures.retried,
             repeated: report.measures.retried,
@@ -72,7 +76,7 @@ impl Beside {
 
     /// By how much the simulated makespan is above the median of the emulated ones, as a part of it.
     pub fn error(&self) -> f64 {
-        self.simulated.makespan_s / self.emulated.makespan().median - 1.0
+        error(self.simulated.makespan_s, self.emulated.makespan())
     }
 
     /// For people.
@@ -85,14 +89,20 @@ impl Beside {
             Column::number("SPREAD"),
         ];
         let (simulated, emulated) = (&self.simulated, &self.emulated);
-        let makespan = emulated.makespan();
-        let time = vec![
-            "makespan".to_owned(),
-            seconds(simulated.makespan_s),
-            seconds(makespan.median),
-            percent(self.error()),
-            format!("{:.1} %", 100.0 * makespan.relative()),
-        ];
+        let timed = |name: String, simulated: Option<f64>, emulated: Spread| {
+            vec![
+                name,
+                simulated.map_or_else(|| "none".to_owned(), seconds),
+                seconds(emulated.median),
+                simulated.map_or_else(String::new, |simulated| percent(error(simulated, emulated))),
+                format!("{:.1} %", 100.0 * emulated.relative()),
+            ]
+        };
+        let makespan = timed("makespan".to_owned(), Some(simulated.makespan_s), emulated.makespan());
+        let several = emulated.jobs.iter().zip(&simulated.jobs_s).filter(|_| emulated.jobs.len() > 1);
+        let jobs = several.map(|(job, &simulated)| {
+            timed(format!("job {}", job.name), simulated, Spread::of(job.makespan_s.clone()))
+        });
         let counted = |name: &str, simulated: u64, emulated: &[u64]| {
             let spread = Spread::of(emulated.iter().map(|&count| count as f64).collect());
             let error = simulated as f64 - spread.median;
@@ -108,13 +118,13 @@ impl Beside {
                 number((spread.max - spread.min) as u64),
             ]
         };
-        let rows = vec![
-            time,
+        let counts = [
             counted("committed", simulated.committed, &emulated.committed),
             counted("attempts", simulated.attempts, &emulated.attempts),
             counted("repeated", simulated.repeated, &emulated.repeated),
             counted("workers lost", simulated.lost_workers, &emulated.lost_workers),
         ];
+        let rows = std::iter::once(makespan).chain(jobs).chain(counts).collect();
         let runs = emulated.makespan_s.len();
         let mut text = format!(
             "{}, seed {}: simulated beside {runs} emulated {} (median; spread: largest - smallest)\n{}",
@@ -142,16 +152,31 @@ impl Beside {
     }
 }
 
+fn error(simulated: f64, emulated: Spread) -> f64 {
+    simulated / emulated.median - 1.0
+}
+
 fn percent(part: f64) -> String {
     format!("{:+.1} %", 100.0 * part)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::JobReport;
     use super::*;
 
     #[test]
     fn errors_have_signs_and_spreads_are_of_all_runs() {
+        let job = |name: &str, tasks: u64| JobReport {
+            name: name.to_owned(),
+            plugin: "sleep".to_owned(),
+            params: std::collections::BTreeMap::new(),
+            tasks,
+            submit_at_s: 0.0,
+            makespan_s: vec![0.8, 1.0, 0.9],
+            committed: vec![tasks; 3],
+            failed: vec![0; 3],
+        };
         let emulated = Report {
             fidelity: "emulated".to_owned(),
             name: "small".to_owned(),
@@ -159,8 +184,7 @@ mod tests {
             policy: "fair+adaptive".to_owned(),
             workers: 4,
             slots: 4,
-            plugin: "sleep".to_owned(),
-            params: std::collections::BTreeMap::new(),
+            jobs: vec![job("first", 600), job("second", 400)],
             tasks: 1_000,
             faults: 1,
             makespan_s: vec![1.0, 1.1, 0.9],
@@ -176,6 +200,7 @@ mod tests {
         };
         let simulated = Simulated {
             makespan_s: 0.95,
+            jobs_s: vec![Some(0.9), None],
             committed: 1_000,
             attempts: 1_002,
             repeated: 2,
@@ -188,6 +213,8 @@ mod tests {
             assert!(text.contains(words), "{words}:\n{text}");
         }
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line("job first").contains("+0.0 %"), "{text}");
+        assert!(line("job second").contains("none"), "{text}");
         let cells: Vec<_> = line("repeated").split_whitespace().collect();
         assert_eq!(cells, ["repeated", "2", "4", "-2", "1"]);
         assert_eq!(both.to_json()["simulated"]["attempts"], 1_002);

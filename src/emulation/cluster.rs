@@ -10,6 +10,7 @@ use muster_coordinator::Config;
 use muster_proto::link::{Link, Target, connect};
 use muster_proto::v1;
 use muster_worker::emulation::{self, Emulation};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct Cluster {
 struct Member {
     name: String,
     arguments: Vec<OsString>,
+    /// Where it keeps plugins.
+    cache: PathBuf,
     /// Its place among the processes, once it was started.
     process: Option<usize>,
 }
@@ -57,6 +60,8 @@ impl Cluster {
         let processes =
             Processes { workers: Vec::new(), coordinator, orphans, folder, grace: Duration::ZERO };
         let start = emulation::Start::File(processes.folder.path().join("start"));
+        // Workers have a folder of plugins in common unless there is something to fetch.
+        let shared = experiment.jobs.iter().all(|job| job.has_plugin);
         let members = experiment.workers.iter().enumerate().map(|(number, worker)| {
             let emulation = Emulation {
                 link: worker.link,
@@ -65,12 +70,12 @@ impl Cluster {
                 seed: experiment.seed.wrapping_add(repeat << 32).wrapping_add(number as u64),
                 speed: worker.speed,
             };
-            let place =
-                if experiment.has_plugin { "plugins".to_owned() } else { format!("plugins-{number}") };
+            let place = if shared { "plugins".to_owned() } else { format!("plugins-{number}") };
             let cache = processes.folder.path().join(place);
             Member {
                 name: worker.name.clone(),
                 arguments: arguments(worker, &cache, &emulation),
+                cache,
                 process: None,
             }
         });
@@ -86,9 +91,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The folder of plugins that all workers share.
-    pub fn plugins(&self) -> PathBuf {
-        self.processes.folder.path().join("plugins")
+    /// The folders in which workers keep plugins, each once.
+    pub fn plugin_folders(&self) -> BTreeSet<&Path> {
+        self.members.iter().map(|member| member.cache.as_path()).collect()
     }
 
     /// The file that holds the instant from which cuts count.

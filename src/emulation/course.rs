@@ -1,8 +1,8 @@
-//! One run: the job is submitted, the schedule is followed, the end is seen.
+//! One run: the jobs are submitted, the schedule is followed, the end is seen.
 
 use super::cluster::Cluster;
-use super::experiment::Experiment;
-use super::outcome::Run;
+use super::experiment::{Experiment, Job};
+use super::outcome::{JobRun, Run};
 use super::schedule::{Action, Step};
 use crate::cluster::clients;
 use crate::command::{push, up_workers};
@@ -13,6 +13,7 @@ use crate::job::{ShapePlan, is_final, submit, take, wait_until_final};
 use crate::output::{Sink, Target};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::hex;
+use futures_util::future::try_join_all;
 use muster_plugin_host::from_pairs;
 use muster_proto::link::Link;
 use muster_proto::v1;
@@ -29,22 +30,49 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// How often is asked whether they have.
 const ATTACH_POLL: Duration = Duration::from_millis(2);
 
-/// A job that is ready to be submitted, as often as wanted.
+/// Jobs that are ready to be submitted, as often as wanted, and what their runs have in common.
 pub(super) struct Prepared {
-    plugin: Box<PluginFile>,
-    spec: v1::JobSpec,
-    out: Option<Target>,
+    jobs: Vec<PreparedJob>,
     names: Vec<String>,
     present: u32,
-    has_plugin: bool,
     limit: Duration,
     attach_limit: Duration,
 }
 
+struct PreparedJob {
+    name: String,
+    submit_at: Duration,
+    plugin: Box<PluginFile>,
+    has_plugin: bool,
+    spec: v1::JobSpec,
+    out: Option<Target>,
+}
+
 impl Prepared {
-    /// Builds the plugin when it is a folder, and checks the job with it.
+    /// Builds plugins that are folders, and checks each job with its plugin.
     pub async fn new(experiment: &Experiment, interrupt: &mut Interrupt) -> Result<Self, Failure> {
-        let job = &experiment.job;
+        if experiment.jobs.is_empty() {
+            return Err(Failure::usage("an emulation needs at least one job"));
+        }
+        let mut jobs = Vec::with_capacity(experiment.jobs.len());
+        for job in &experiment.jobs {
+            jobs.push(PreparedJob::new(job, interrupt).await?);
+        }
+        let workers = &experiment.workers;
+        let slowest = workers.iter().map(|worker| worker.link.latency + worker.link.jitter).max();
+        Ok(Self {
+            jobs,
+            names: workers.iter().map(|worker| worker.name.clone()).collect(),
+            present: u32::try_from(workers.iter().filter(|worker| worker.is_present).count())
+                .unwrap_or(u32::MAX),
+            limit: experiment.limit,
+            attach_limit: ATTACH_LIMIT + 10 * slowest.unwrap_or_default(),
+        })
+    }
+}
+
+impl PreparedJob {
+    async fn new(job: &Job, interrupt: &mut Interrupt) -> Result<Self, Failure> {
         let plugin = match locate(&job.plugin, interrupt).await? {
             Located::Here(plugin) => plugin,
             Located::Registered(query) => {
@@ -75,18 +103,13 @@ impl Prepared {
             seed: job.seed,
             ..v1::JobSpec::default()
         };
-        let workers = &experiment.workers;
-        let slowest = workers.iter().map(|worker| worker.link.latency + worker.link.jitter).max();
         Ok(Self {
+            name: job.name.clone(),
+            submit_at: job.submit_at,
             plugin,
+            has_plugin: job.has_plugin,
             spec,
             out: job.out.as_deref().map(Target::new),
-            names: workers.iter().map(|worker| worker.name.clone()).collect(),
-            present: u32::try_from(workers.iter().filter(|worker| worker.is_present).count())
-                .unwrap_or(u32::MAX),
-            has_plugin: experiment.has_plugin,
-            limit: experiment.limit,
-            attach_limit: ATTACH_LIMIT + 10 * slowest.unwrap_or_default(),
         })
     }
 
@@ -101,30 +124,31 @@ impl Prepared {
     }
 }
 
-/// What the client saw.
+/// What the client saw of a job.
 struct Seen {
+    sent_ns: u64,
     accepted_ns: u64,
     ended_ns: u64,
     status: v1::JobStatus,
     sink: Option<Sink>,
 }
 
-/// Runs the job once.
+/// Runs the jobs once.
 pub(super) async fn run(
-    job: &Prepared,
+    prepared: &Prepared,
     cluster: &mut Cluster,
     steps: &[Step],
     interrupt: &mut Interrupt,
 ) -> Result<Run, Failure> {
-    interrupt.or(get_ready(job, cluster)).await?;
+    interrupt.or(get_ready(prepared, cluster)).await?;
     let link = cluster.link.clone();
-    let sink = job.sink()?;
-    let system = |error: std::io::Error| Failure::new(Exit::Limit, error);
+    let sinks = prepared.jobs.iter().map(PreparedJob::sink).collect::<Result<Vec<_>, _>>()?;
     let mut timer = PreciseTimer::new().map_err(system)?;
     let mut children = signal(SignalKind::child()).map_err(system)?;
     let zero_ns = mark_start(&cluster.start_file())?;
-    let mut following = Box::pin(follow(&link, job.spec.clone(), sink));
-    let mut ends = std::pin::pin!(tokio::time::sleep(job.limit));
+    let jobs = prepared.jobs.iter().zip(sinks);
+    let mut following = try_join_all(jobs.map(|(job, sink)| Box::pin(follow(&link, zero_ns, job, sink))));
+    let mut ends = std::pin::pin!(tokio::time::sleep(prepared.limit));
     let (mut next, mut late_ns) = (0, 0);
     let seen = loop {
         let due_ns = steps.get(next).map(|step| zero_ns.saturating_add(ns(step.at)));
@@ -141,8 +165,9 @@ pub(super) async fn run(
                 return Err(Failure::new(Exit::Interrupted, format_args!("cancelled by {signal}")));
             }
             () = &mut ends => {
-                let limit = job.limit.as_secs_f64();
-                return Err(Failure::new(Exit::Limit, format_args!("the job did not end within {limit} s")));
+                let (limit, one) = (prepared.limit.as_secs_f64(), prepared.jobs.len() == 1);
+                let what = if one { "the job did not" } else { "not all jobs did" };
+                return Err(Failure::new(Exit::Limit, format_args!("{what} end within {limit} s")));
             }
         }
         let comes_more = steps[next..].iter().any(|step| step.action == Action::Start);
@@ -151,24 +176,31 @@ pub(super) async fn run(
             return Err(failure.hint("let one start again after it was killed"));
         }
     };
-    let by_worker = committed_of(&link, &job.names).await?;
-    outcome(seen, zero_ns, late_ns, by_worker)
+    outcome(prepared, seen, late_ns, census(&link, &prepared.names).await?)
 }
 
-/// Waits until all workers are attached and the coordinator has the plugin.
-async fn get_ready(job: &Prepared, cluster: &mut Cluster) -> Result<(), Failure> {
-    if job.has_plugin {
-        give_plugin(&job.plugin, &cluster.plugins())?;
-    }
+fn system(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Limit, error)
+}
+
+/// Waits until all workers are attached and the coordinator has the plugins.
+async fn get_ready(prepared: &Prepared, cluster: &mut Cluster) -> Result<(), Failure> {
     let link = cluster.link.clone();
-    push(&link, &job.plugin).await?;
-    let deadline = Instant::now() + job.attach_limit;
-    while up_workers(&link).await?.0 < job.present {
+    for job in &prepared.jobs {
+        if job.has_plugin {
+            for folder in cluster.plugin_folders() {
+                give_plugin(&job.plugin, folder)?;
+            }
+        }
+        push(&link, &job.plugin).await?;
+    }
+    let deadline = Instant::now() + prepared.attach_limit;
+    while up_workers(&link).await?.0 < prepared.present {
         if let Some(failure) = cluster.ended() {
             return Err(failure);
         }
         if Instant::now() >= deadline {
-            let seconds = job.attach_limit.as_secs();
+            let seconds = prepared.attach_limit.as_secs();
             return Err(Failure::new(
                 Exit::Connection,
                 format_args!("not all workers attached within {seconds} s"),
@@ -182,6 +214,9 @@ async fn get_ready(job: &Prepared, cluster: &mut Cluster) -> Result<(), Failure>
 /// Puts the plugin to where workers look first.
 fn give_plugin(plugin: &PluginFile, folder: &Path) -> Result<(), Failure> {
     let path: PathBuf = folder.join(format!("{}.so", hex(plugin.inspection().digest.as_bytes())));
+    if path.exists() {
+        return Ok(());
+    }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let copied = made.and_then(|()| std::fs::copy(plugin.path(), &path));
     copied
@@ -200,58 +235,84 @@ fn mark_start(file: &Path) -> Result<u64, Failure> {
     Ok(zero_ns)
 }
 
-/// Submits the job, takes its results, and sees its end.
-async fn follow(link: &Link, spec: v1::JobSpec, sink: Option<Sink>) -> Result<Seen, Failure> {
-    let job = submit(link, spec).await?;
+/// Waits until a job is due, submits it, takes its results, and sees its end.
+async fn follow(link: &Link, zero_ns: u64, job: &PreparedJob, sink: Option<Sink>) -> Result<Seen, Failure> {
+    let sent_ns = zero_ns.saturating_add(ns(job.submit_at));
+    PreciseTimer::new().map_err(system)?.until(sent_ns).await.map_err(system)?;
+    let id = submit(link, job.spec.clone()).await?;
     let accepted_ns = monotonic_ns();
     let mut ended_ns = 0;
-    let watching = wait_until_final(link, job, |status| {
+    let watching = wait_until_final(link, id, |status| {
         if is_final(status) {
             ended_ns = monotonic_ns();
         }
     });
     let taking = async {
         let Some(sink) = sink else { return Ok(None) };
-        let request = v1::ResultsRequest { job, from: 0, follow: true, last: 0 };
+        let request = v1::ResultsRequest { job: id, from: 0, follow: true, last: 0 };
         take(link, request, 0, sink).await.map(Some).map_err(|error| Failure::from(error.cause))
     };
     let (status, sink) = tokio::try_join!(watching, taking)?;
-    Ok(Seen { accepted_ns, ended_ns, status, sink })
+    Ok(Seen { sent_ns, accepted_ns, ended_ns, status, sink })
 }
 
-/// Committed tasks of each worker, over all its lives.
-async fn committed_of(link: &Link, names: &[String]) -> Result<Vec<u64>, Failure> {
+/// What the coordinator says of all workers there were.
+struct Census {
+    /// Committed tasks by the worker's name, over all its lives.
+    committed: Vec<u64>,
+    /// Lives that ended without a farewell.
+    lost: u64,
+}
+
+async fn census(link: &Link, names: &[String]) -> Result<Census, Failure> {
     let reply = clients::cluster(link).workers(v1::WorkersRequest { all: true }).await;
-    let reply = reply.map_err(|status| Failure::from_status("listing workers", &status))?.into_inner();
+    let workers =
+        reply.map_err(|status| Failure::from_status("listing workers", &status))?.into_inner().workers;
+    let lost = workers.iter().filter(|worker| worker.state() == v1::WorkerState::Lost).count() as u64;
     let mut committed: BTreeMap<String, u64> = BTreeMap::new();
-    for worker in reply.workers {
+    for worker in workers {
         *committed.entry(worker.name).or_default() += worker.committed;
     }
-    Ok(names.iter().map(|name| committed.get(name).copied().unwrap_or(0)).collect())
+    let committed = names.iter().map(|name| committed.get(name).copied().unwrap_or(0)).collect();
+    Ok(Census { committed, lost })
 }
 
-fn outcome(seen: Seen, zero_ns: u64, late_ns: u64, by_worker: Vec<u64>) -> Result<Run, Failure> {
-    let Seen { accepted_ns, ended_ns, status, mut sink } = seen;
-    if let Some(sink) = &mut sink {
-        sink.finish()?;
+fn outcome(prepared: &Prepared, seen: Vec<Seen>, late_ns: u64, census: Census) -> Result<Run, Failure> {
+    let seconds = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns) as f64 / 1e9;
+    let first_ns = seen.iter().map(|seen| seen.sent_ns).min().unwrap_or(0);
+    let last_ns = seen.iter().map(|seen| seen.ended_ns).max().unwrap_or(0);
+    let mut jobs = Vec::with_capacity(seen.len());
+    for (job, Seen { sent_ns, accepted_ns, ended_ns, status, mut sink }) in prepared.jobs.iter().zip(seen) {
+        if let Some(sink) = &mut sink {
+            sink.finish()?;
+        }
+        if status.state() != v1::JobState::Done {
+            let exit = if status.over_limit { Exit::Limit } else { Exit::Job };
+            let which =
+                if prepared.jobs.len() == 1 { "the job".to_owned() } else { format!("job {}", job.name) };
+            let reason = &status.reason;
+            return Err(Failure::new(exit, format_args!("{which} did not come to its end: {reason}")));
+        }
+        jobs.push(JobRun {
+            makespan_s: seconds(sent_ns, ended_ns),
+            submit_s: seconds(sent_ns, accepted_ns),
+            reduced: sink.as_ref().and_then(Sink::reduced).map(<[u8]>::to_vec),
+            status,
+        });
     }
-    if status.state() != v1::JobState::Done {
-        let exit = if status.over_limit { Exit::Limit } else { Exit::Job };
-        return Err(Failure::new(exit, format_args!("the job did not come to its end: {}", status.reason)));
-    }
-    let seconds = |at_ns: u64| at_ns.saturating_sub(zero_ns) as f64 / 1e9;
+    let sum = |value: fn(&v1::JobStatus) -> u64| jobs.iter().map(|job| value(&job.status)).sum();
+    // The coordinator remembers a few hundred workers that are gone, and of each job how many it lost.
+    let lost_of_jobs = jobs.iter().map(|job| job.status.lost_workers).max();
     Ok(Run {
-        makespan_s: seconds(ended_ns),
-        submit_s: seconds(accepted_ns),
-        committed: status.ok,
-        failed: status.failed,
-        attempts: status.ok + status.failed + status.retried,
-        duplicates: status.duplicates,
-        lost_workers: status.lost_workers,
-        by_worker,
+        makespan_s: seconds(first_ns, last_ns),
+        committed: sum(|status| status.ok),
+        failed: sum(|status| status.failed),
+        attempts: sum(|status| status.ok + status.failed + status.retried),
+        duplicates: sum(|status| status.duplicates),
+        lost_workers: census.lost.max(lost_of_jobs.unwrap_or(0)),
+        by_worker: census.committed,
         late_s: late_ns as f64 / 1e9,
-        reduced: sink.as_ref().and_then(Sink::reduced).map(<[u8]>::to_vec),
-        status,
+        jobs,
     })
 }
 

@@ -5,7 +5,7 @@ use muster_worker::emulation::{Direction, LinkModel, Speed};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A cluster, a job, and what happens meanwhile.
+/// A cluster, its jobs, and what happens meanwhile.
 #[derive(Clone, Debug)]
 pub struct Experiment {
     /// The `muster` that workers are; none: this program.
@@ -16,10 +16,8 @@ pub struct Experiment {
     pub workers: Vec<Worker>,
     /// What happens, in any order.
     pub events: Vec<Event>,
-    /// The job.
-    pub job: Job,
-    /// Whether workers have the plugin from the start, instead of fetching it through their links.
-    pub has_plugin: bool,
+    /// The jobs, at least one.
+    pub jobs: Vec<Job>,
     /// Where jitter comes from. Each worker and each repeat has its own.
     pub seed: u64,
     /// How often it is run, each time on a new cluster; 0 is 1.
@@ -41,14 +39,14 @@ pub struct Worker {
     pub speed: Speed,
     /// Its link to the coordinator.
     pub link: LinkModel,
-    /// Whether it is there when the job is submitted; otherwise an event starts it.
+    /// Whether it is there from the start; otherwise an event starts it.
     pub is_present: bool,
 }
 
 /// Something happens to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When, counted from the submission of the job.
+    /// When, counted from the start.
     pub at: Duration,
     /// The worker's place in the list.
     pub worker: usize,
@@ -81,8 +79,14 @@ pub enum Fault {
 /// A job of tasks that need no inputs.
 #[derive(Clone, Debug, Default)]
 pub struct Job {
+    /// What messages call it.
+    pub name: String,
+    /// When it is submitted, counted from the start.
+    pub submit_at: Duration,
     /// The plugin's source folder, which is built first, or its file.
     pub plugin: String,
+    /// Whether workers have the plugin from the start, instead of fetching it through their links.
+    pub has_plugin: bool,
     /// Its parameters.
     pub params: Vec<(String, String)>,
     /// How many tasks.
@@ -111,8 +115,7 @@ impl Default for Experiment {
             coordinator: muster_coordinator::Config::default(),
             workers: Vec::new(),
             events: Vec::new(),
-            job: Job::default(),
-            has_plugin: false,
+            jobs: Vec::new(),
             seed: 0,
             repeats: 1,
             limit: Duration::from_secs(3_600),

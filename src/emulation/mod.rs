@@ -1,5 +1,5 @@
-//! Runs a job on a cluster that is elsewhere only in appearance: a coordinator in this process, workers that are
-//! processes of this machine behind emulated links, and a schedule of what goes wrong, by the clock of the job.
+//! Runs jobs on a cluster that is elsewhere only in appearance: a coordinator in this process, workers that are
+//! processes of this machine behind emulated links, and a schedule of what is submitted and what goes wrong.
 //!
 //! `scenario` turns a scenario file into such an experiment, `beside` holds its outcome against the simulated one.
 //! [`run`] takes plain data ([`Experiment`]) and gives what was measured ([`Repeated`]). The links and the slowness are
@@ -21,7 +21,7 @@ pub use beside::{Beside, Simulated};
 pub use experiment::{Event, Experiment, Fault, Job, Worker};
 pub use muster_core::shape::ShapeRequest;
 pub use muster_worker::emulation::{Direction, LinkModel, Speed};
-pub use outcome::{Repeated, Run, Spread};
+pub use outcome::{JobRun, Repeated, Run, Spread};
 pub use report::{Folder, Report};
 
 pub(crate) use scenario::{Planned, experiment, has_lasting_faults};
@@ -46,11 +46,11 @@ pub(crate) async fn run_each(
     mut ran: impl FnMut(u64, &Run),
 ) -> Result<Repeated, Failure> {
     let schedule = schedule::Schedule::new(experiment)?;
-    let job = course::Prepared::new(experiment, interrupt).await?;
+    let jobs = course::Prepared::new(experiment, interrupt).await?;
     let mut runs = Vec::new();
     for number in 0..u64::from(experiment.repeats.max(1)) {
         let mut cluster = cluster::Cluster::start(experiment, &schedule, number).await?;
-        let outcome = Box::pin(course::run(&job, &mut cluster, schedule.steps(), interrupt)).await;
+        let outcome = Box::pin(course::run(&jobs, &mut cluster, schedule.steps(), interrupt)).await;
         cluster.stop().await;
         let outcome = outcome?;
         ran(number + 1, &outcome);

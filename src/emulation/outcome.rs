@@ -5,10 +5,8 @@ use muster_proto::v1;
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Seconds from sending the job to its end, as the client saw both.
+    /// Seconds from the first submission to the end of the last job, as the client saw both.
     pub makespan_s: f64,
-    /// Seconds from sending the job to the coordinator's answer.
-    pub submit_s: f64,
     /// Tasks with a committed result.
     pub committed: u64,
     /// Tasks that failed for good.
@@ -17,15 +15,26 @@ pub struct Run {
     pub attempts: u64,
     /// Results that came again, or too late, and were dropped.
     pub duplicates: u64,
-    /// Workers that were lost while the job ran.
+    /// Workers that were lost.
     pub lost_workers: u64,
     /// Committed tasks of each worker, over all its lives, in the order of the experiment.
     pub by_worker: Vec<u64>,
     /// The largest time by which something of the schedule happened late, in seconds.
     pub late_s: f64,
-    /// All that the coordinator says of the job.
+    /// The jobs, in the order of the experiment.
+    pub jobs: Vec<JobRun>,
+}
+
+/// One job of a run.
+#[derive(Clone, Debug)]
+pub struct JobRun {
+    /// Seconds from sending it to its end, as the client saw both.
+    pub makespan_s: f64,
+    /// Seconds from sending it to the coordinator's answer.
+    pub submit_s: f64,
+    /// All that the coordinator says of it.
     pub status: v1::JobStatus,
-    /// The combined output of a job that has one.
+    /// The combined output, if it has one.
     pub reduced: Option<Vec<u8>>,
 }
 

@@ -30,15 +30,13 @@ pub struct Report {
     pub workers: usize,
     /// Their slots.
     pub slots: u64,
-    /// The plugin.
-    pub plugin: String,
-    /// Its parameters.
-    pub params: BTreeMap<String, String>,
-    /// Tasks of the job.
+    /// The jobs, in the order of the scenario.
+    pub jobs: Vec<JobReport>,
+    /// Tasks of all jobs.
     pub tasks: u64,
     /// Faults that were planned, cuts included.
     pub faults: usize,
-    /// Seconds from submitting the job to its end, as the client saw both.
+    /// Seconds from the first submission to the end of the last job, as the client saw both.
     pub makespan_s: Vec<f64>,
     /// Seconds that a task took in its thread, on average over those with a result; what it was slowed by counts.
     pub task_s: Vec<f64>,
@@ -60,8 +58,46 @@ pub struct Report {
     pub planned_until_s: Option<f64>,
 }
 
+/// One of the jobs. Lists have an entry for each run, in their order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobReport {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Its plugin.
+    pub plugin: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, String>,
+    /// Its tasks.
+    pub tasks: u64,
+    /// When it was submitted, in seconds from the start.
+    pub submit_at_s: f64,
+    /// Seconds from submitting it to its end, as the client saw both.
+    pub makespan_s: Vec<f64>,
+    /// Tasks with a result.
+    pub committed: Vec<u64>,
+    /// Tasks that failed for good.
+    pub failed: Vec<u64>,
+}
+
+impl JobReport {
+    fn new(experiment: &Experiment, number: usize, runs: &[Run]) -> Self {
+        let job = &experiment.jobs[number];
+        let runs = runs.iter().map(|run| &run.jobs[number]);
+        Self {
+            name: job.name.clone(),
+            plugin: job.plugin.clone(),
+            params: job.params.iter().cloned().collect(),
+            tasks: job.tasks,
+            submit_at_s: job.submit_at.as_secs_f64(),
+            makespan_s: runs.clone().map(|run| run.makespan_s).collect(),
+            committed: runs.clone().map(|run| run.status.ok).collect(),
+            failed: runs.map(|run| run.status.failed).collect(),
+        }
+    }
+}
+
 impl Report {
-    /// What the runs of an experiment came to. `plugin`: how people call it.
+    /// What the runs of an experiment came to.
     pub fn new(
         scenario: &Scenario,
         experiment: &Experiment,
@@ -79,14 +115,16 @@ impl Report {
             policy: scenario.scheduling.policy.to_string(),
             workers: present.clone().count(),
             slots: present.map(|worker| u64::from(worker.slots)).sum(),
-            plugin: experiment.job.plugin.clone(),
-            params: experiment.job.params.iter().cloned().collect(),
-            tasks: experiment.job.tasks,
+            jobs: (0..experiment.jobs.len()).map(|number| JobReport::new(experiment, number, runs)).collect(),
+            tasks: experiment.jobs.iter().map(|job| job.tasks).sum(),
             faults: experiment.events.iter().filter(|event| !is_end(event.fault)).count(),
             makespan_s: runs.iter().map(|run| run.makespan_s).collect(),
             task_s: runs
                 .iter()
-                .map(|run| run.status.busy_ns as f64 / 1e9 / run.committed.max(1) as f64)
+                .map(|run| {
+                    let busy_ns: u64 = run.jobs.iter().map(|job| job.status.busy_ns).sum();
+                    busy_ns as f64 / 1e9 / run.committed.max(1) as f64
+                })
                 .collect(),
             committed: each(|run| run.committed),
             failed: each(|run| run.failed),

@@ -24,7 +24,7 @@ const SHAPE_MAX: f64 = 100.0;
 /// An experiment, and what is to be known of how it came about.
 #[derive(Debug)]
 pub struct Planned {
-    /// What is run. The plugin is a name yet.
+    /// What is run. Plugins are names yet.
     pub experiment: Experiment,
     /// Faults that come again and again are planned up to here; none: there are none.
     pub planned_until: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct Planned {
 pub fn experiment(scenario: &Scenario, end: Span) -> Result<Planned, Failure> {
     scheduling(scenario)?;
     costs(scenario)?;
-    let (job, plugin_bytes) = job(scenario)?;
+    let jobs = jobs(scenario)?;
     links(scenario)?;
     faults(scenario)?;
     room(scenario, scenario.workers.iter().map(|group| (group, u64::from(group.count))))?;
@@ -69,8 +69,7 @@ pub fn experiment(scenario: &Scenario, end: Span) -> Result<Planned, Failure> {
         coordinator,
         workers,
         events: strikes.events,
-        job,
-        has_plugin: plugin_bytes == 0,
+        jobs,
         seed: scenario.seed,
         limit: scenario.until.into(),
         ..Experiment::default()
@@ -142,20 +141,26 @@ fn costs(scenario: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The job, and the bytes of its plugin that each worker has to fetch.
-fn job(scenario: &Scenario) -> Result<(Job, u64), Failure> {
-    let [job] = &scenario.jobs[..] else {
-        return refused(format_args!(
-            "{} jobs cannot be emulated: one at a time can; emulate each in a scenario of its own, or simulate",
-            scenario.jobs.len()
-        ));
-    };
-    let name = &job.name;
-    if job.submit_at != Span::ZERO {
-        return refused(format_args!(
-            "submit_at of job {name:?} cannot be emulated: an emulation begins when the job is submitted"
-        ));
+fn jobs(scenario: &Scenario) -> Result<Vec<Job>, Failure> {
+    let jobs: Vec<Job> =
+        (0..scenario.jobs.len()).map(|number| job(scenario, number)).collect::<Result<_, _>>()?;
+    for (number, job) in jobs.iter().enumerate() {
+        let other = jobs[..number].iter().find(|other| other.plugin == job.plugin);
+        if let Some(other) = other.filter(|other| other.has_plugin != job.has_plugin) {
+            return refused(format_args!(
+                "plugin_bytes of jobs {:?} and {:?} cannot be emulated: both run plugin {}, which workers have or fetch \
+                 once; write the same for both",
+                other.name, job.name, job.plugin
+            ));
+        }
     }
+    Ok(jobs)
+}
+
+/// The job at a place of the list.
+fn job(scenario: &Scenario, number: usize) -> Result<Job, Failure> {
+    let job = &scenario.jobs[number];
+    let name = &job.name;
     if job.input_bytes > 0 {
         return refused(format_args!(
             "input_bytes of job {name:?} cannot be emulated: its tasks have no inputs"
@@ -174,18 +179,21 @@ fn job(scenario: &Scenario) -> Result<(Job, u64), Failure> {
         }
     };
     let spec = &job.spec;
-    let experiment = Job {
+    Ok(Job {
+        name: name.clone(),
+        submit_at: job.submit_at.into(),
         plugin,
+        has_plugin: job.plugin_bytes == 0,
         params,
         tasks: spec.tasks,
         shape: spec.shape,
-        seed: scenario.seed,
+        // Jobs of the same plugin draw numbers of their own.
+        seed: scenario.seed.wrapping_add(number as u64),
         max_attempts: spec.max_attempts,
         priority: spec.priority,
         weight: spec.weight,
         ..Job::default()
-    };
-    Ok((experiment, job.plugin_bytes))
+    })
 }
 
 /// Parameters with which the plugin `sleep` takes the times of a job.
@@ -320,23 +328,32 @@ fn room<'a>(
     scenario: &Scenario,
     groups: impl Iterator<Item = (&'a WorkerGroup, u64)>,
 ) -> Result<(), Failure> {
-    let shape = scenario.jobs[0].spec.shape;
     let (mut workers, mut slots, mut executors) = (0, 0, 0);
     for (group, count) in groups {
-        let shape = shape.resolve(group.slots);
         workers += count;
-        slots += count * u64::from(shape.slots());
-        executors += count * u64::from(shape.processes);
+        // At the worst all jobs are open at the same time.
+        for job in &scenario.jobs {
+            let shape = job.spec.shape.resolve(group.slots);
+            slots += count * u64::from(shape.slots());
+            executors += count * u64::from(shape.processes);
+        }
     }
     Room::here().check(workers, slots, executors)
 }
 
 /// The worker at a place of its group, counted from 1.
 fn worker(scenario: &Scenario, group: &WorkerGroup, place: u32, slower: f64) -> Result<Worker, Failure> {
-    let io = scenario.jobs[0].io;
     // Only computing depends on how fast a worker is.
-    let takes = io + (1.0 - io) * slower / group.speed;
-    let part = 1.0 / takes;
+    let mut takes = scenario.jobs.iter().map(|job| job.io + (1.0 - job.io) * slower / group.speed);
+    let first = takes.next().unwrap_or(1.0);
+    if takes.any(|other| (other / first - 1.0).abs() > 1e-9) {
+        return refused(format_args!(
+            "the speed of workers {:?} cannot be emulated for jobs of different io: a slow worker stretches all tasks \
+             alike; give all jobs the same io, or simulate",
+            group.name
+        ));
+    }
+    let part = 1.0 / first;
     // Products of speeds and factors may be off by a last bit.
     let Some(speed) = Speed::new(if (1.0..1.0 + 1e-9).contains(&part) { 1.0 } else { part }) else {
         let why = if part > 1.0 {

@@ -2,7 +2,7 @@
 //! emulated one suffer the same.
 
 use super::Purpose;
-use crate::random::Stream;
+use muster_core::random::Stream;
 use muster_core::time::Span;
 
 /// The random numbers of one fault.

@@ -300,8 +300,9 @@ impl Cluster {
                 self.coordinator.log.write(durable, Entry::Submitted(job.0 as u32))
             }
             Output::Open { worker, job, shape, leaf } => {
-                let bytes = MESSAGE_BYTES + self.scenario.jobs[job.0 as usize].plugin_bytes;
-                self.send(worker, ToWorker::Open { job, shape, leaf }, bytes);
+                let owner = self.coordinator.owner(worker);
+                let plugin = owner.map_or(0, |owner| self.plugins.bytes_to_send(owner, worker, job.0 as u32));
+                self.send(worker, ToWorker::Open { job, shape, leaf }, MESSAGE_BYTES + plugin);
             }
             Output::Grant { worker, grant } => {
                 let Grant { lease, job, range, kind, attempt, speculative, .. } = grant;

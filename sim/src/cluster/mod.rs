@@ -13,6 +13,7 @@ mod message;
 mod network;
 mod page;
 mod pipe;
+mod plugins;
 mod thread;
 mod worker;
 
@@ -23,7 +24,6 @@ use crate::measure::{Columns, Measures, Point};
 use crate::outcome::{JobReport, Report};
 use crate::prefetch::prefetch;
 use crate::queue::Queue;
-use crate::random::Stream;
 use crate::scenario::Scenario;
 use coordinator::Coordinator;
 use cores::Cores;
@@ -31,9 +31,11 @@ use fault::Faults;
 use machine::Machines;
 use message::{Down, Event, Post, Up};
 use muster_core::agent;
+use muster_core::random::Stream;
 use muster_core::time::{Span, Time};
 use network::Network;
 use page::Pages;
+use plugins::Plugins;
 use std::collections::{BTreeMap, VecDeque};
 use thread::Threads;
 
@@ -58,6 +60,7 @@ pub struct Cluster {
     coordinator: Coordinator,
     machines: Machines,
     pages: Pages,
+    plugins: Plugins,
     threads: Threads,
     network: Network,
     down: Post<Down>,
@@ -93,6 +96,7 @@ impl Cluster {
             coordinator: Coordinator::new(&scenario, seed),
             machines: Machines::new(&scenario),
             pages: Pages::default(),
+            plugins: Plugins::new(&scenario),
             threads: Threads::new(scenario.scheduling.claim),
             network: Network::new(&scenario, &mut queue),
             down: Post::default(),

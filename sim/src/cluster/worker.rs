@@ -7,7 +7,7 @@ use super::network::{MESSAGE_BYTES, Way};
 use super::page::Page;
 use super::thread::State;
 use crate::prefetch::prefetch;
-use muster_core::agent::{ExitCause, Grant, Input, Output, PluginKey};
+use muster_core::agent::{ExitCause, Grant, Input, Output};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::range::IndexRange;
 use muster_core::time::{Span, Time};
@@ -33,7 +33,8 @@ impl Cluster {
             }
             ToWorker::Open { job, shape, leaf } => {
                 self.leaves.insert((worker, job.0 as u32), leaf);
-                let plugin = PluginKey(job.0);
+                self.plugins.arrived(worker, job.0 as u32);
+                let plugin = self.plugins.key(job.0 as u32);
                 let reduce = leaf.is_some();
                 self.tell_agent(worker, Input::Open { job, shape, plugin, reusable: true, reduce });
             }

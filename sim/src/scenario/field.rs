@@ -2,9 +2,10 @@
 
 use super::error::{Place, ScenarioError};
 use super::keys::{Kind, SECTIONS, Section};
-use super::nearest::{names_hint, nearest, suggestion};
+use super::nearest::{names_hint, suggestion};
 use super::tree::{Entry, Node, Value, shortened};
 use muster_core::quantity::{self, QuantityError};
+use muster_core::spelling::nearest;
 use muster_core::time::Span;
 use std::fmt::Display;
 use std::ops::RangeInclusive;

@@ -1,6 +1,6 @@
 //! Random numbers for one purpose, one after the other.
 
-use crate::random::Stream;
+use muster_core::random::Stream;
 use muster_core::time::Span;
 
 /// A stream that is read in order.

@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use super::fault::Fault;
 use super::params::Params;
-use crate::random::Stream;
+use muster_core::random::Stream;
 use muster_core::scheduler::{Chunking, Config, FailureClass, JobSpec, Order, PolicySpec, Speculation};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};

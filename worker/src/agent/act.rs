@@ -8,6 +8,7 @@ use crate::frame::{OpenJob, ToExecutor};
 use muster_core::agent::{ExitCause, Input, Output};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
+use muster_core::time::Span;
 use muster_proto::packed::Items;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -202,8 +203,8 @@ impl Driver {
             ((*items).clone().into_packed(), *busy_ns)
         } else {
             let from = (range.start - all.start) as usize;
-            let share = u128::from(*busy_ns) * u128::from(range.len()) / u128::from(all.len().max(1));
-            (items.slice(from..from + range.len() as usize), share as u64)
+            let busy = Span(*busy_ns).share(range.len(), all.len());
+            (items.slice(from..from + range.len() as usize), busy.0)
         };
         if !lease.whole {
             self.metrics.attempts_ok(&job.plugin.name, range.len() - skipped.len() as u64);

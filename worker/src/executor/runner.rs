@@ -197,8 +197,8 @@ impl<'a> Runner<'a> {
         }
         for partial in partials {
             let range = partial.block.range();
-            let share = (u128::from(busy) * u128::from(range.len()) / u128::from(tasks)) as u64;
-            held.gather.add_combined(place, range, &partial.bytes, partial.skipped, share, ended_ns);
+            let share = Span(busy).share(range.len(), tasks);
+            held.gather.add_combined(place, range, &partial.bytes, partial.skipped, share.0, ended_ns);
         }
         busy
     }

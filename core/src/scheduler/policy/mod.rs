@@ -7,6 +7,7 @@ pub use spec::{Chunking, Order, PolicyError, PolicySpec, Speculation};
 
 use super::chunk::{self, Batch, Outlook};
 use crate::id::JobId;
+use crate::random::Stream;
 use crate::time::Span;
 use core::fmt::Debug;
 
@@ -99,14 +100,7 @@ impl Policy for Composed {
 /// generators", OOPSLA 2014) at a place that the seed, the turn and the job give. Whoever draws the lowest is served,
 /// so all have the same chance, and no generator has to be kept.
 const fn drawn(seed: u64, turn: u64, job: u64) -> u64 {
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    const fn mixed(mut bits: u64) -> u64 {
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-    let of_turn = mixed(seed.wrapping_add(turn.wrapping_add(1).wrapping_mul(STEP)));
-    mixed(of_turn.wrapping_add(job.wrapping_add(1).wrapping_mul(STEP)))
+    Stream::new(Stream::new(seed).bits(turn)).bits(job)
 }
 
 #[cfg(test)]

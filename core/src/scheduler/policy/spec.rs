@@ -1,10 +1,11 @@
 //! Policies as people write them: words joined by `+`, such as `priority+guided+speculation`.
 
 use crate::page::LEASE_TASKS_MAX;
+use crate::quantity::duration;
+use crate::spelling::nearest;
 use crate::time::Span;
 use alloc::borrow::ToOwned as _;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -178,11 +179,7 @@ const FORMS: &str =
     "fifo, fair, priority or random; fixed:N, guided, factoring or adaptive[:TIME]; speculation";
 const WORDS: [&str; 9] =
     ["fifo", "fair", "priority", "random", "fixed", "guided", "factoring", "adaptive", "speculation"];
-/// Changed letters that still count as a slip.
-const SLIPS_MAX: usize = 2;
-/// Longer ones are no slip of a word.
-const WORD_BYTES_MAX: usize = 16;
-/// Units of time, the longest first.
+/// Units in which times are shown, the longest first.
 const UNITS: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
 
 /// What one word says.
@@ -213,13 +210,13 @@ impl Part {
             }
             "adaptive" => {
                 let [least, most] = Chunking::TARGETS;
-                let target = value.map_or(Some(Chunking::TARGET), parse_span);
+                let target = value.map_or(Some(Chunking::TARGET), |value| duration(value).ok());
                 return target
                     .filter(|target| (least..=most).contains(target))
                     .map(|target| Self::Chunking(Chunking::Adaptive { target }))
                     .ok_or(wrong("adaptive:TIME with TIME from 1ms to 60s"));
             }
-            _ => return Err(PolicyError::Unknown { word: word.to_owned(), nearest: nearest(name) }),
+            _ => return Err(PolicyError::Unknown { word: word.to_owned(), nearest: nearest(name, WORDS) }),
         };
         if value.is_some() {
             return Err(wrong("a word of policies; it takes no value"));
@@ -238,45 +235,6 @@ fn once<'a, T>(place: &mut Option<(&'a str, T)>, word: &'a str, part: T) -> Resu
             Ok(())
         }
     }
-}
-
-/// A whole number and a unit.
-fn parse_span(text: &str) -> Option<Span> {
-    let units = UNITS.iter().rev();
-    let (number, length) =
-        units.filter_map(|(unit, length)| Some((text.strip_suffix(unit)?, length))).next()?;
-    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| number.parse::<u64>().ok()?.checked_mul(*length).map(Span))?
-}
-
-/// The word that a misspelled one was meant to be.
-fn nearest(word: &str) -> Option<&'static str> {
-    let word = word.to_ascii_lowercase();
-    let far = |known: &&str| slips(&word, known);
-    if word.len() > WORD_BYTES_MAX {
-        return None;
-    }
-    WORDS.into_iter().min_by_key(far).filter(|known| far(known) <= SLIPS_MAX)
-}
-
-/// Letters to add, drop, change or swap with their neighbour to get from one word to the other: the distance of
-/// Damerau and Levenshtein, without going back to what was swapped.
-fn slips(one: &str, other: &str) -> usize {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut rows = alloc::vec![(0..=other.len()).collect::<Vec<usize>>()];
-    for at in 1..=one.len() {
-        let mut row = alloc::vec![at];
-        for place in 1..=other.len() {
-            let changed = usize::from(one[at - 1] != other[place - 1]);
-            let kept = rows[at - 1][place - 1] + changed;
-            let least = kept.min(rows[at - 1][place] + 1).min(row[place - 1] + 1);
-            let swapped =
-                at > 1 && place > 1 && one[at - 1] == other[place - 2] && one[at - 2] == other[place - 1];
-            row.push(if swapped { least.min(rows[at - 2][place - 2] + 1) } else { least });
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
 }
 
 #[cfg(test)]
