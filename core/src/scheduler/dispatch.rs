@@ -12,6 +12,9 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::range::RangeSet;
 use alloc::vec::Vec;
 
+/// Workers that are looked at for the best one to call tasks back from, once there is any.
+const LOOKED_AT_MAX: usize = 32;
+
 impl Scheduler {
     /// Leases out what can be leased out. Each round gives one lease to the least loaded worker, so that a
     /// few tasks spread over many workers.
@@ -152,15 +155,20 @@ impl Scheduler {
         self.recall(lease, count);
     }
 
-    /// The lease whose unstarted tasks are worth the most elsewhere, and how many of them to ask for.
+    /// The lease whose unstarted tasks are worth the most elsewhere, and how many of them to ask for. Of many workers
+    /// those are looked at that have the most tasks waiting: thousands may have one or two, and any of them will do.
     fn best_recall(&self, thief: WorkerId) -> Option<(LeaseId, u64)> {
         let slots = self.fleet.get(thief)?.slots as u32;
         // No task is worth more than one of the job with the longest.
         let dearest = self.jobs.values().map(|job| job.pace.task_ps().unwrap_or(u64::MAX)).max()?;
+        let least = self.config.recall_gain.0.saturating_mul(1000);
         let mut best: Option<(u64, LeaseId, u64)> = None;
-        for (id, worker) in self.fleet.stocked() {
+        for (looked_at, (id, worker)) in self.fleet.stocked().enumerate() {
             let half = worker.waiting().div_ceil(2);
-            if best.is_some_and(|(most, ..)| half.saturating_mul(dearest) <= most) {
+            let worth = half.saturating_mul(dearest);
+            // No other is worth more, or enough.
+            let is_best = best.is_some_and(|(most, ..)| worth <= most || looked_at >= LOOKED_AT_MAX);
+            if is_best || worth < least {
                 break;
             }
             if id == thief {
@@ -178,7 +186,7 @@ impl Scheduler {
                 let count = half.min(outstanding.len());
                 let measured = job.pace.task_ps();
                 let gain_ps = count.saturating_mul(measured.unwrap_or(lease.task_ps));
-                if measured.is_some() && gain_ps < self.config.recall_gain.0.saturating_mul(1000) {
+                if measured.is_some() && gain_ps < least {
                     continue;
                 }
                 if best.is_none_or(|(most, ..)| gain_ps > most) {
