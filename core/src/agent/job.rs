@@ -244,7 +244,16 @@ impl Agent {
     /// What is owed and neither waits nor stands in the page was lost there. Whoever lost it may do so again.
     pub(super) fn on_quiet(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
-        if job.published > 0 || job.places.iter().all(Option::is_none) {
+        if job.places.iter().all(Option::is_none) {
+            return;
+        }
+        if job.published > 0 {
+            // Without slots nobody looks for what stands in the page, and what was lost waits for its turn with it.
+            if job.allowed == 0 {
+                for Piece { lease, range } in self.missing(id) {
+                    self.queue(id, lease, range);
+                }
+            }
             return;
         }
         job.alone.interrupt();

@@ -159,6 +159,12 @@ impl Agent {
         self.leases.get(&lease).map(|lease| lease.job)
     }
 
+    /// Whether something is owed of a job that neither waits nor stands in its page: threads run it, or it is lost.
+    #[must_use]
+    pub fn is_missing(&self, job: JobId) -> bool {
+        !self.missing(job).is_empty()
+    }
+
     /// The executor that has these slots of a job's page.
     #[must_use]
     pub fn executor_at(&self, job: JobId, place: usize) -> Option<ExecutorId> {

@@ -1,0 +1,130 @@
+//! How the jobs on a worker divide its slots.
+
+#![allow(missing_docs)]
+
+use muster_core::agent::{Agent, Grant, Input, Output, PluginKey};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::range::IndexRange;
+use muster_core::shape::Shape;
+use muster_core::time::Time;
+use std::collections::BTreeMap;
+
+/// An agent, and what each job may claim with.
+struct World {
+    agent: Agent,
+    allowed: BTreeMap<u64, u32>,
+    /// Entries that were given a lease's tasks.
+    published: BTreeMap<u64, usize>,
+}
+
+impl World {
+    /// A worker with jobs of one executor each, all of whose threads are ready.
+    fn new(slots: u32, jobs: u64) -> Self {
+        let mut world =
+            Self { agent: Agent::new(slots), allowed: BTreeMap::new(), published: BTreeMap::new() };
+        for job in 1..=jobs {
+            let (shape, plugin) = (Shape { processes: 1, threads: slots }, PluginKey(1));
+            world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
+            world.hand(Input::ExecutorReady { executor: ExecutorId(job) });
+        }
+        world
+    }
+
+    fn hand(&mut self, input: Input) {
+        self.agent.handle(Time::ZERO, input);
+        while let Some(output) = self.agent.poll_output() {
+            match output {
+                Output::Allow { job, slots } => drop(self.allowed.insert(job.0, slots)),
+                Output::Publish { entry, lease, .. } => drop(self.published.insert(lease.0, entry)),
+                _ => {}
+            }
+        }
+        self.agent.check_invariants();
+    }
+
+    fn grant(&mut self, job: u64, lease: u64, tasks: u64) {
+        let range = IndexRange::from_count(lease * 1_000, tasks);
+        let grant = Grant { lease: LeaseId(lease), job: JobId(job), range, whole: false };
+        self.hand(Input::Grant(grant));
+    }
+
+    /// Threads have claimed all there was of a lease.
+    fn claimed(&mut self, job: u64, lease: u64) {
+        self.hand(Input::Drained { job: JobId(job), entry: self.published[&lease] });
+    }
+
+    fn done(&mut self, lease: u64, first: u64, tasks: u64) {
+        let range = IndexRange::from_count(lease * 1_000 + first, tasks);
+        self.hand(Input::Done { lease: LeaseId(lease), range });
+    }
+
+    fn allowed<const N: usize>(&self) -> [u32; N] {
+        std::array::from_fn(|at| self.allowed.get(&(at as u64 + 1)).copied().unwrap_or(0))
+    }
+}
+
+#[test]
+fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
+    let mut world = World::new(1, 2);
+    world.grant(1, 1, 1);
+    assert_eq!(world.allowed(), [1, 0]);
+    world.grant(2, 2, 1);
+    assert_eq!(world.allowed(), [1, 0], "the first has something to claim");
+    world.claimed(1, 1);
+    assert_eq!(world.allowed::<2>()[1], 0, "its task runs");
+    world.grant(1, 3, 1);
+    assert_eq!(world.allowed(), [0, 0], "the other's turn comes, once the task has ended");
+    world.done(1, 0, 1);
+    assert_eq!(world.allowed(), [0, 1]);
+    world.claimed(2, 2);
+    assert_eq!(world.allowed::<2>()[0], 0, "now that task runs");
+    world.done(2, 0, 1);
+    assert_eq!(world.allowed::<2>()[0], 1);
+}
+
+#[test]
+fn slots_of_which_no_task_runs_are_given_on_at_once() {
+    let mut world = World::new(4, 2);
+    world.grant(1, 1, 3);
+    world.claimed(1, 1);
+    world.grant(2, 2, 100);
+    assert_eq!(world.allowed::<2>()[1], 1, "three of four are busy");
+    world.done(1, 0, 1);
+    assert_eq!(world.allowed::<2>()[1], 2);
+    world.grant(1, 3, 100);
+    assert_eq!(world.allowed(), [2, 2], "each has its share, and two are the first one's already");
+    world.done(1, 1, 2);
+    assert_eq!(world.allowed(), [2, 2]);
+}
+
+#[test]
+fn tasks_that_the_page_lost_keep_slots_only_until_nothing_moves() {
+    let mut world = World::new(1, 2);
+    world.grant(1, 1, 1);
+    world.claimed(1, 1);
+    world.grant(2, 2, 1);
+    world.grant(1, 3, 1);
+    assert_eq!(world.allowed(), [0, 0], "the task of the first is taken to run");
+    // Nothing runs: the claim has vanished.
+    assert!(world.agent.is_missing(JobId(1)) && !world.agent.is_missing(JobId(2)));
+    world.hand(Input::Quiet { job: JobId(1) });
+    assert!(!world.agent.is_missing(JobId(1)), "it stands in the page again");
+    assert_eq!(world.allowed::<2>().iter().sum::<u32>(), 1);
+}
+
+#[test]
+fn a_job_alone_has_all_of_its_shape() {
+    let mut world = World { agent: Agent::new(2), allowed: BTreeMap::new(), published: BTreeMap::new() };
+    let (shape, plugin) = (Shape { processes: 1, threads: 8 }, PluginKey(1));
+    for job in [1, 2] {
+        world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
+    }
+    world.grant(1, 1, 100);
+    assert_eq!(world.allowed(), [8, 0], "more threads than slots are its author's wish");
+    world.grant(2, 2, 1);
+    assert_eq!(world.allowed(), [1, 1]);
+    world.claimed(2, 2);
+    assert_eq!(world.allowed::<2>()[0], 1, "the task of the other runs");
+    world.done(2, 0, 1);
+    assert_eq!(world.allowed::<2>()[0], 8);
+}
