@@ -16,6 +16,10 @@ pub struct Measures {
     pub attempts: u64,
     /// Attempts whose work was lost: in a crash, or because nobody wanted their result any more.
     pub lost: u64,
+    /// Of them, those that did not come to their end.
+    pub interrupted: u64,
+    /// Tasks that ran and whose results were on their way to the coordinator when the run ended.
+    pub on_the_way: u64,
     /// Tasks that were leased again after they had been lost or had failed, started or not: what a real coordinator
     /// calls retried.
     pub retried: u64,
@@ -148,7 +152,7 @@ impl Series {
     pub fn advance(&mut self, now: Time, state: Point) {
         while self.next <= now {
             self.count(self.next);
-            self.close(state);
+            self.close(state, self.step);
         }
     }
 
@@ -156,15 +160,29 @@ impl Series {
     pub fn finish(&mut self, now: Time, state: Point) {
         self.advance(now, state);
         self.count(now);
-        if self.open.busy_ns > 0 || self.points.is_empty() {
-            self.close(state);
+        let start = self.next - self.step;
+        let length = now.since(start);
+        let last = self.points.last().map(|last| Point { busy_ns: 0, coordinating_ns: 0, ..*last });
+        if length > Span::ZERO {
+            self.close(state, length);
+        } else if last != Some(state) {
+            // What happened at the last moment belongs to the step before.
+            match self.points.last_mut() {
+                Some(point) => {
+                    *point =
+                        Point { busy_ns: point.busy_ns, coordinating_ns: point.coordinating_ns, ..state };
+                }
+                None => self.close(state, length),
+            }
         }
     }
 
-    fn close(&mut self, state: Point) {
+    fn close(&mut self, state: Point, length: Span) {
         let Point { busy_ns, coordinating_ns, .. } = self.open;
-        self.points.push(Point { busy_ns, coordinating_ns, ..state });
-        self.open = Point::default();
+        // What the coordinator has taken on and not done goes on in the next step.
+        let later = coordinating_ns.saturating_sub(length.0);
+        self.points.push(Point { busy_ns, coordinating_ns: coordinating_ns - later, ..state });
+        self.open = Point { coordinating_ns: later, ..Point::default() };
         if self.points.len() == POINTS_MAX {
             self.step = Span(self.step.0 * 2);
             let halves = self.points.chunks(2).map(|pair| {

@@ -75,11 +75,11 @@ impl Report {
         self.jobs.iter().map(|job| job.tasks - job.committed - job.failed).sum()
     }
 
-    /// Attempts beyond one for each task that ended.
+    /// Attempts beyond one for each task that ended, or whose result was on its way.
     #[must_use]
     pub fn repeated(&self) -> u64 {
-        let ended: u64 = self.jobs.iter().map(|job| job.committed + job.failed).sum();
-        (self.measures.attempts + self.measures.lost).saturating_sub(ended)
+        let once = self.tasks() - self.unfinished() + self.measures.on_the_way;
+        (self.measures.attempts + self.measures.interrupted).saturating_sub(once)
     }
 
     /// The part of the slots' time that was spent on tasks, 0..1; of the slots there were at the start.

@@ -107,6 +107,159 @@ fn a_worker_fetches_a_plugin_once_and_keeps_its_executors() {
     }
 }
 
+const TWO_JOBS: &str = "[[workers]]\ncount = 1\n[[jobs]]\ntasks = 20\ntime = { const = \"1s\" }\n\
+                        [[jobs]]\ntasks = 20\ntime = { const = \"1s\" }\n";
+
+#[test]
+fn jobs_beside_each_other_take_as_long_as_one_after_the_other() {
+    for policy in ["fair+fixed:1", "fifo+fixed:1", "fair+adaptive", "fair+guided"] {
+        let text = format!("policy = \"{policy}\"\n{TWO_JOBS}");
+        let report = run_with(&text, 1);
+        near(report.makespan.as_secs_f64(), 40.0, 0.01);
+        near(report.utilisation(), 1.0, 0.001);
+        // Waiting needs no core, and yet no more of it than there are slots.
+        let waiting = text.replace("time =", "io = 1.0\ntime =");
+        near(makespan(&waiting), 40.0, 0.01);
+        near(makespan(&waiting.replace("count = 1", "count = 2\nslots = 3")), 7.0, 0.3);
+    }
+    // Twenty of these are one core's work, whatever runs on the other slots.
+    let more = TWO_JOBS.replace("count = 1", "count = 1\nslots = 8\ncores = 2");
+    near(makespan(&more), 20.0, 0.05);
+}
+
+#[test]
+fn results_take_their_time_on_a_link() {
+    let text = "[[links]]\nbandwidth = \"1MB/s\"\n[[workers]]\ncount = 1\n\
+                [[jobs]]\ntasks = 10\ntime = { const = \"1ms\" }\nresult_bytes = \"1MB\"\n";
+    for policy in ["fifo+fixed:1", "fifo+fixed:7", "fifo+fixed:10", "fair+adaptive"] {
+        near(makespan(&format!("policy = \"{policy}\"\n{text}")), 10.0, 0.02);
+    }
+    let slow = text.replace("bandwidth = \"1MB/s\"", "latency = \"0s\"");
+    near(
+        makespan(&format!("policy = \"fair+fixed:1\"\n{slow}[coordinator]\nper_byte = \"1us\"\n")),
+        10.0,
+        0.02,
+    );
+}
+
+#[test]
+fn poison_does_nothing_before_its_time() {
+    let text = "[[workers]]\ncount = 1\n[[jobs]]\ntasks = 10\ntime = { const = \"1s\" }\n\
+                [[faults]]\nkind = \"poison\"\nshare = 1.0\nat = ";
+    assert_eq!(run_with(&format!("{text}\"1h\""), 1).committed(), 10);
+    assert_eq!(run_with(&format!("{text}\"0s\""), 1).committed(), 0);
+    let later = run_with(&format!("{text}\"4500ms\""), 1).committed();
+    assert!((4..=6).contains(&later), "{later}");
+}
+
+#[test]
+fn what_runs_twice_is_counted_once_each_time() {
+    let text = "[[workers]]\ncount = 1\n[[jobs]]\ntasks = 10_000\ntime = { const = \"100us\" }\n\
+                [[faults]]\nkind = \"worker_crash\"\nat = \"500ms\"\nrestart = \"0s\"\n";
+    for claim in ["", "claim = \"1h\"\n"] {
+        let report = run_with(&format!("{claim}{text}"), 1);
+        let (lost, wasted) = (report.measures.lost, report.measures.wasted.as_secs_f64());
+        assert!(lost > 0, "{report:?}");
+        near(wasted / 100e-6, lost as f64, 1.0);
+        assert_eq!(report.repeated(), lost);
+    }
+    // Nothing runs twice because the end is not waited for.
+    let text = "until = \"100ms\"\n[[workers]]\ncount = 4\nslots = 2\n[[jobs]]\ntasks = 100\ntime = { const = \"10ms\" }\n";
+    let report = Cluster::new(scenario(text), 1).checked().run(|| false);
+    assert!(report.unfinished() > 0);
+    assert_eq!((report.repeated(), report.measures.lost), (0, 0));
+}
+
+#[test]
+fn nothing_ends_after_the_end() {
+    let text = "until = \"10s\"\n[coordinator]\ncommit = \"1h\"\n[[workers]]\ncount = 1\n\
+                [[jobs]]\ntasks = 1\ntime = { const = \"1s\" }\n";
+    let report = Cluster::new(scenario(text), 1).checked().run(|| false);
+    assert_eq!((report.jobs[0].ended, report.makespan.as_secs_f64()), (None, 10.0));
+    // An end that was not durable yet is lost with the coordinator, and found again.
+    let text = "[coordinator]\ncommit = \"5s\"\n[[workers]]\ncount = 1\n[[jobs]]\ntasks = 1\n\
+                time = { const = \"1s\" }\n[[faults]]\nkind = \"coordinator_crash\"\nat = \"4s\"\nrestart = \"1s\"\n";
+    let report = run_with(text, 1);
+    assert_eq!(report.measures.faults["coordinator_crash"], 1);
+    assert!(report.makespan.as_secs_f64() > 11.0, "{report:?}");
+}
+
+#[test]
+fn the_last_point_of_a_series_is_how_things_stand() {
+    let text = "[[links]]\nlatency = \"100ms\"\n[[workers]]\ncount = 1\n\
+                [[jobs]]\ntasks = 1\ntime = { const = \"1ms\" }\n";
+    let report = run_with(text, 1);
+    let last = report.measures.series.points().last().unwrap();
+    assert_eq!((last.committed, last.jobs), (1, 0));
+}
+
+#[test]
+fn a_coordinator_is_never_busy_for_longer_than_it_was_there() {
+    let text = "[coordinator]\nper_message = \"1s\"\n[[workers]]\ncount = 100\n\
+                [[jobs]]\ntasks = 1_000\ntime = { const = \"1ms\" }\n";
+    for text in [text.to_owned(), format!("until = \"10s\"\n{text}")] {
+        let report = Cluster::new(scenario(&text), 1).checked().run(|| false);
+        assert!((0.9..=1.0).contains(&report.coordinator_load()), "{}", report.coordinator_load());
+        let series = &report.measures.series;
+        let booked: u64 = series.points().iter().map(|point| point.coordinating_ns).sum();
+        near(booked as f64, report.measures.coordinating.0 as f64, 1.0);
+        assert!(series.points().iter().all(|point| point.coordinating_ns <= series.step().0));
+    }
+}
+
+#[test]
+fn a_worker_that_stands_still_is_not_busy() {
+    for slots in ["", "slots = 2\ncores = 1\n"] {
+        let text = format!(
+            "{ONE_BY_ONE}[[workers]]\ncount = 1\n{slots}[[jobs]]\ntasks = 1\ntime = {{ const = \"1s\" }}\n\
+             [[faults]]\nkind = \"pause\"\nat = \"500ms\"\nlength = \"9s\"\n\
+             [[faults]]\nkind = \"pause\"\nat = \"700ms\"\nlength = \"1s\"\n"
+        );
+        let report = run_with(&text, 1);
+        near(report.makespan.as_secs_f64(), 10.0, 1e-6);
+        near(report.measures.busy.as_secs_f64(), 1.0, 1e-6);
+        let drawn: u64 = report.measures.series.points().iter().map(|point| point.busy_ns).sum();
+        near(drawn as f64 / 1e9, 1.0, 1e-6);
+    }
+}
+
+#[test]
+fn stragglers_slow_down_only_what_computes_and_never_stop_it() {
+    let text = |io: &str, until: &str| {
+        format!(
+            "until = \"{until}\"\n[[workers]]\ncount = 1\n[[jobs]]\ntasks = 1_000\nio = {io}\n\
+             time = {{ const = \"1s\" }}\n[[faults]]\nkind = \"straggler\"\nevery = \"1s\"\nfactor = 10.0\n"
+        )
+    };
+    near(makespan(&text("1.0", "30d")), 1_000.0, 0.1);
+    let report = Cluster::new(scenario(&text("0.5", "10000s")), 1).checked().run(|| false);
+    assert!(report.unfinished() > 900, "{report:?}");
+}
+
+#[test]
+fn a_worker_that_wants_to_go_goes_whatever_happens_meanwhile() {
+    let text = "[[links]]\nlatency = \"100ms\"\n[[workers]]\nname = \"going\"\ncount = 1\n[[workers]]\ncount = 1\n\
+                [[jobs]]\ntasks = 40\ntime = { const = \"1s\" }\n\
+                [[faults]]\nkind = \"leave\"\nat = \"1550ms\"\nworkers = \"going\"\n";
+    let crash = "[[faults]]\nkind = \"coordinator_crash\"\nat = \"1600ms\"\nrestart = \"1s\"\n";
+    for text in [text.to_owned(), format!("{text}{crash}")] {
+        let report = run_with(&text, 1);
+        let last = report.measures.series.points().last().unwrap();
+        assert_eq!(last.workers, 1, "{report:?}");
+        assert!(report.makespan.as_secs_f64() > 30.0, "one worker does most: {report:?}");
+    }
+}
+
+#[test]
+fn faults_end_with_the_workers_that_they_could_hit() {
+    let text = "[[workers]]\ncount = 4\n[[jobs]]\ntasks = 1_000\ntime = { const = \"1s\" }\n\
+                [[faults]]\nkind = \"worker_crash\"\nevery = \"10ms\"\n\
+                [[faults]]\nkind = \"coordinator_crash\"\nevery = \"10ms\"\nrestart = \"1ms\"\n";
+    let report = Cluster::new(scenario(text), 1).checked().run(|| false);
+    assert_eq!(report.measures.faults["worker_crash"], 4);
+    assert!(report.events < 10_000, "{}", report.events);
+}
+
 /// One link gives its worker 100 kB/s; what the coordinator can send beyond that goes to the other: 900 kB/s.
 #[test]
 fn the_coordinators_bandwidth_is_shared_max_min_fair() {

@@ -45,6 +45,8 @@ pub(super) struct Coordinator {
 #[derive(Clone, Debug, Default)]
 pub(super) struct JobState {
     pub submitted: Option<Time>,
+    /// Its end is written down and durable from then on.
+    ending: Option<Time>,
     pub ended: Option<Time>,
     pub outcome: Option<Outcome>,
     pub committed: u64,
@@ -171,7 +173,7 @@ impl Coordinator {
 
     /// How often workers say that they are alive; none: never.
     pub(super) fn heartbeat(&self) -> Option<Span> {
-        (self.config.lease != NEVER).then_some(Span(self.config.lease.0 / HEARTBEATS_PER_LEASE))
+        (self.config.lease != NEVER).then_some(Span((self.config.lease.0 / HEARTBEATS_PER_LEASE).max(1)))
     }
 
     fn owner(&self, session: WorkerId) -> Option<u32> {
@@ -195,6 +197,9 @@ impl Cluster {
         }
         self.tell_scheduler(Input::Joined { worker: session, slots });
         self.start_beating(worker);
+        if self.machines.get(worker).leaving {
+            self.say(worker, FromWorker::Leaving, false, 0);
+        }
     }
 
     pub(super) fn submit(&mut self, job: u32) {
@@ -337,11 +342,13 @@ impl Cluster {
             Output::Ended { job, outcome, .. } => {
                 self.coordinator.log.write(durable, Entry::Ended(job.0 as u32));
                 let state = &mut self.coordinator.jobs[job.0 as usize];
-                if state.ended.is_none() {
-                    self.coordinator.jobs_left -= 1;
-                }
-                state.ended = Some(durable);
+                state.ending = Some(durable);
                 state.outcome = Some(outcome);
+                if durable == self.now {
+                    self.end(job.0 as u32);
+                } else {
+                    self.queue.push(durable, Event::Ended { job: job.0 as u32 });
+                }
             }
             Output::Lost { worker } => {
                 self.measures.workers_lost += 1;
@@ -355,6 +362,18 @@ impl Cluster {
             Output::Combined { .. } | Output::Extended { .. } | Output::Sealed { .. } => {
                 self.coordinator.log.next += 1;
             }
+        }
+    }
+
+    /// The end of a job is durable, unless it was lost before.
+    pub(super) fn end(&mut self, job: u32) {
+        let state = &mut self.coordinator.jobs[job as usize];
+        if state.ending != Some(self.now) {
+            return;
+        }
+        state.ending = None;
+        if state.ended.replace(self.now).is_none() {
+            self.coordinator.jobs_left -= 1;
         }
     }
 
@@ -393,6 +412,11 @@ impl Cluster {
         self.coordinator.busy_until
     }
 
+    /// Work that the coordinator has taken on and not done.
+    pub(super) fn undone(&self) -> Span {
+        self.coordinator.busy_until.since(self.now)
+    }
+
     /// The coordinator ends: what was not durable is gone, and so are all connections.
     pub(super) fn crash_coordinator(&mut self) {
         self.coordinator.up = false;
@@ -402,6 +426,7 @@ impl Cluster {
         for session in 1..self.coordinator.sessions.len() as u64 {
             self.forget(WorkerId(session));
         }
+        self.coordinator.jobs.iter_mut().for_each(|job| job.ending = None);
         for machine in &mut self.machines.states {
             machine.session = NO_SESSION;
         }
@@ -439,7 +464,9 @@ impl Cluster {
         (state.committed, state.failed) = (durable.committed.len(), durable.failed.len());
         self.coordinator.committed += state.committed;
         if durable.ended {
-            return;
+            // It became durable at the last moment.
+            state.ending = Some(self.now);
+            return self.end(number);
         }
         if state.ended.take().is_some() {
             self.coordinator.jobs_left += 1;

@@ -55,12 +55,14 @@ impl Cores {
 }
 
 impl Cluster {
-    /// Whether the threads of a job may be more than the cores of a worker.
+    /// Whether what a job computes on a worker may have to share cores: its threads may be more than those, or other
+    /// jobs may run beside it.
     pub(super) fn shares_cores(&self, worker: u32, job: u32) -> bool {
         let group = &self.scenario.workers[self.machines.get(worker).group as usize];
-        let spec = &self.scenario.jobs[job as usize].spec;
+        let jobs = &self.scenario.jobs;
+        let spec = &jobs[job as usize].spec;
         let threads = if spec.oversubscribe { spec.shape.resolve(group.slots).slots() } else { 0 };
-        group.cores < group.slots.max(threads)
+        group.cores < group.slots.max(threads) || (jobs.len() > 1 && jobs[job as usize].io < 1.0)
     }
 
     /// A thread has waited for what it waits for and computes from now on.
@@ -133,15 +135,15 @@ impl Cluster {
                 let ended = self.threads.get_mut(thread);
                 ended.state = State::Running;
                 ended.ends = now;
-                ended.running.busy = now.since(ended.began);
+                ended.running.busy = Span(now.since(ended.began).0.saturating_sub(ended.stood.0));
                 done.push((thread, version));
             }
         }
         self.look_at_cores(worker);
         for (number, version) in done {
             let thread = self.threads.get(number);
-            let (range, job) = (thread.running.range, self.pages.get(thread.page).job);
-            if self.first_poisoned(job, range).is_some() {
+            let (range, began, job) = (thread.running.range, thread.began, self.pages.get(thread.page).job);
+            if self.first_poisoned(job, range, began).is_some() {
                 self.poisoned(number, version);
             } else {
                 self.ran(number, version);

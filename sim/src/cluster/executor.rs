@@ -48,7 +48,7 @@ impl Cluster {
         if drained {
             self.backlog.push_back(Input::Drained { job: JobId(u64::from(job)), entry: entry as usize });
         }
-        let poisoned = self.first_poisoned(job, range);
+        let poisoned = self.first_poisoned(job, range, self.now);
         let run = poisoned.map_or(range, |index| IndexRange::new(range.start, index));
         let busy = if whole { Span::ZERO } else { self.time_of(worker, job, run) };
         let waited = self.now.since(self.submitted(job));
@@ -62,6 +62,7 @@ impl Cluster {
         thread.state = State::Running;
         thread.running = Claimed { lease, range, busy };
         thread.began = now;
+        thread.stood = Span::ZERO;
         thread.ends = now + busy;
         let (version, ends) = (thread.version, thread.ends);
         let overdue = (!thread.held.is_empty()).then_some(thread.held_since + self.scenario.scheduling.hold);
@@ -128,6 +129,8 @@ impl Cluster {
         let Claimed { lease, range, busy } = thread.running;
         let tasks = range.len();
         thread.state = State::Idle;
+        self.go_on(number);
+        let thread = self.threads.get_mut(number);
         thread.pace.record(u32::try_from(tasks).unwrap_or(u32::MAX), busy.0);
         let hold = hold_ns(thread.ahead_ns, self.scenario.scheduling.hold);
         let at_once = thread.held.is_empty() && busy.0 >= hold;
@@ -208,6 +211,10 @@ impl Cluster {
 
     /// What a thread runs and holds is lost.
     pub(super) fn abort(&mut self, number: u32) {
+        self.go_on(number);
+        let thread = self.threads.get(number);
+        let begun = if thread.is_busy() { self.task_at(number) + 1 - thread.running.range.start } else { 0 };
+        let elapsed = self.elapsed(number);
         let thread = self.threads.get_mut(number);
         let held: u64 = thread.held.iter().map(|results| results.range.len()).sum();
         let held_busy = thread.held.iter().fold(Span::ZERO, |sum, results| sum + results.busy);
@@ -222,12 +229,36 @@ impl Cluster {
             if was_computing {
                 self.stop_computing(self.pages.get(page).worker);
             }
-            let thread = self.threads.get(number);
-            self.measures.lost += 1;
-            self.measures.wasted += self.now.since(thread.began);
-            self.measures.busy += self.now.since(thread.began);
+            self.measures.lost += begun;
+            self.measures.interrupted += begun;
+            self.measures.wasted += elapsed;
+            self.measures.busy += elapsed;
             self.measures.series.busy(self.now, -1);
         }
+    }
+
+    /// A busy thread stands still for so long, from now on or on top of what it does so already.
+    pub(super) fn stand(&mut self, number: u32, longer: Span) {
+        let thread = self.threads.get_mut(number);
+        thread.stood += longer;
+        if !std::mem::replace(&mut thread.stands, true) {
+            self.measures.series.busy(self.now, -1);
+        }
+    }
+
+    /// A thread that stood still does so no more.
+    pub(super) fn go_on(&mut self, number: u32) {
+        if std::mem::take(&mut self.threads.get_mut(number).stands) {
+            self.measures.series.busy(self.now, 1);
+        }
+    }
+
+    /// For how long a thread has run what it runs.
+    fn elapsed(&self, number: u32) -> Span {
+        let thread = self.threads.get(number);
+        let paused = self.machines.get(self.pages.get(thread.page).worker).paused_until;
+        let stood = thread.stood.0.saturating_sub(paused.since(self.now).0);
+        Span(self.now.since(thread.began).0.saturating_sub(stood))
     }
 
     /// The executor of a thread dies while the thread runs the task at `index`.
@@ -258,12 +289,15 @@ impl Cluster {
     /// The task that a thread is running.
     pub(super) fn task_at(&self, number: u32) -> u64 {
         let thread = self.threads.get(number);
-        let Claimed { range, .. } = thread.running;
+        let Claimed { range, busy, .. } = thread.running;
+        if busy == Span::ZERO {
+            return range.start;
+        }
         let page = self.pages.get(thread.page);
-        let mut at = thread.began;
+        let (mut at, elapsed) = (Span::ZERO, self.elapsed(number));
         for index in range.start..range.end {
-            at = at + self.time_of(page.worker, page.job, IndexRange::from_count(index, 1));
-            if at > self.now {
+            at += self.time_of(page.worker, page.job, IndexRange::from_count(index, 1));
+            if at > elapsed {
                 return index;
             }
         }

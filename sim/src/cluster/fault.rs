@@ -22,10 +22,25 @@ const BACKOFF_MAX: Span = Span::from_millis(1_000);
 pub(super) struct Faults {
     /// How often each has struck.
     struck: Vec<u64>,
-    /// Jobs with tasks that end their executor: the part of them, and where to look.
-    poison: Vec<(u32, f64, Stream)>,
+    poison: Vec<Poison>,
     backoffs: u64,
+    /// Workers that crashed and will be there again.
+    returning: u32,
 }
+
+/// Tasks that end their executor.
+#[derive(Debug)]
+struct Poison {
+    job: u32,
+    share: f64,
+    /// Says which.
+    stream: Stream,
+    /// What began before ends well.
+    from: Time,
+}
+
+/// A straggler that was slowed down again and again stays this many times as slow.
+const SLOWNESS_MAX: f64 = 1e12;
 
 impl Scenario {
     /// Whether something in it can keep the coordinator from hearing of a worker that is there.
@@ -91,7 +106,11 @@ impl Cluster {
             let fault = &self.scenario.faults[at];
             if let FaultKind::Poison { job, share } = fault.kind {
                 let stream = self.stream(Purpose::Poison).split(at as u64);
-                self.faults.poison.push((job as u32, share, stream));
+                let from = match fault.when {
+                    When::At(at) => Time::ZERO + at,
+                    When::Every(_) => Time::ZERO,
+                };
+                self.faults.poison.push(Poison { job: job as u32, share, stream, from });
                 continue;
             }
             self.plan(at);
@@ -105,13 +124,30 @@ impl Cluster {
         let next = match fault.when {
             When::At(span) => (struck == 0).then_some(Time::ZERO + span),
             When::Every(mean) => {
-                let hit = fault.kind.target().map_or(1, |target| self.candidates(target).len());
+                let hit = match fault.kind.target() {
+                    Some(target) => self.candidates(target).len(),
+                    None if matches!(fault.kind, FaultKind::Join { .. }) => 1,
+                    None => self.machines.states.iter().filter(|machine| machine.up).count().min(1),
+                };
+                // Nobody is there to be hit, nor ever will be.
+                if hit == 0 && !self.somebody_comes() {
+                    return;
+                }
                 Some(self.now + Chance::of(self.seed, at).gap(struck, mean, hit))
             }
         };
         if let Some(next) = next {
             self.queue.push(next, Event::Fault { fault: at as u32 });
         }
+    }
+
+    /// Whether a worker that is not there may come.
+    fn somebody_comes(&self) -> bool {
+        let comes = |(fault, &struck): (&Fault, &u64)| {
+            matches!(fault.kind, FaultKind::Join { .. })
+                && (struck == 0 || matches!(fault.when, When::Every(_)))
+        };
+        self.faults.returning > 0 || self.scenario.faults.iter().zip(&self.faults.struck).any(comes)
     }
 
     fn fault_stream(&self, at: usize) -> Stream {
@@ -123,7 +159,9 @@ impl Cluster {
         let group = target.group.map(|group| group as u32);
         let states = self.machines.states.iter().enumerate();
         states
-            .filter(|(_, machine)| machine.up && group.is_none_or(|group| machine.group == group))
+            .filter(|(_, machine)| {
+                machine.up && !machine.leaving && group.is_none_or(|group| machine.group == group)
+            })
             .map(|(worker, _)| worker as u32)
             .collect()
     }
@@ -146,21 +184,24 @@ impl Cluster {
         let kind = self.scenario.faults[at].kind.clone();
         let workers = kind.target().map(|target| self.chosen(at, target)).unwrap_or_default();
         self.faults.struck[at] += 1;
-        let hits = if kind.target().is_some() { workers.len() as u64 } else { 1 };
-        *self.measures.faults.entry(kind.name()).or_default() += hits;
+        let mut hits = if kind.target().is_some() { workers.len() as u64 } else { 1 };
         for &worker in &workers {
             match &kind {
                 FaultKind::WorkerCrash { restart, .. } => self.crash_worker(worker, *restart),
-                FaultKind::ExecutorCrash { .. } => self.crash_some_executor(at, worker),
+                FaultKind::ExecutorCrash { .. } => hits -= u64::from(!self.crash_some_executor(at, worker)),
                 FaultKind::Pause { length, .. } => self.pause(worker, *length),
                 FaultKind::Partition { direction, length, .. } => self.cut(worker, *direction, *length),
                 FaultKind::Straggler { factor, .. } => {
-                    self.machines.get_mut(worker).slowness *= factor;
+                    let machine = self.machines.get_mut(worker);
+                    machine.slowness = (machine.slowness * factor).min(SLOWNESS_MAX);
                 }
                 FaultKind::Leave { .. } => self.leave_cluster(worker),
                 FaultKind::ClockDrift { ppm, .. } => self.machines.get_mut(worker).drift_ppm = *ppm,
                 FaultKind::CoordinatorCrash { .. } | FaultKind::Poison { .. } | FaultKind::Join { .. } => {}
             }
+        }
+        if hits > 0 {
+            *self.measures.faults.entry(kind.name()).or_default() += hits;
         }
         match kind {
             FaultKind::CoordinatorCrash { restart } if self.coordinator.up => {
@@ -191,7 +232,8 @@ impl Cluster {
             self.queue.push(at, Event::Healed { worker, what: Healing::Notice, life: session.0 as u32 });
         }
         self.machines.get_mut(worker).session = NO_SESSION;
-        if let Some(restart) = restart {
+        if let Some(restart) = restart.filter(|_| !self.machines.get(worker).leaving) {
+            self.faults.returning += 1;
             self.queue.push(self.now + restart, Event::Healed { worker, what: Healing::Restart, life });
         }
     }
@@ -213,8 +255,8 @@ impl Cluster {
         machine.paused_until = Time::ZERO;
     }
 
-    /// A running task takes its executor with it.
-    fn crash_some_executor(&mut self, at: usize, worker: u32) {
+    /// A running task takes its executor with it; `false`: none runs.
+    fn crash_some_executor(&mut self, at: usize, worker: u32) -> bool {
         let pages = &self.machines.get(worker).pages;
         let running: Vec<u32> = pages
             .iter()
@@ -222,13 +264,14 @@ impl Cluster {
             .filter(|&thread| self.threads.get(thread).is_busy())
             .collect();
         if running.is_empty() {
-            return;
+            return false;
         }
         let unit = self.fault_stream(at).unit(2 * self.faults.struck[at] + 1);
         let thread = running[((unit * running.len() as f64) as usize).min(running.len() - 1)];
         let executor = self.threads.get(thread).executor;
         let index = self.task_at(thread);
         self.crash_executor(worker, executor, thread, index);
+        true
     }
 
     /// A worker stands still. What computes goes on where it stopped.
@@ -243,12 +286,17 @@ impl Cluster {
             // What waits for something else than a core goes on; shared cores stand still by themselves.
             let goes_on = self.scenario.jobs[job as usize].io >= 1.0 || self.shares_cores(worker, job);
             for number in seats {
+                let state = self.threads.get(number).state;
+                if state == State::Computing || (state == State::Running && !goes_on) {
+                    self.stand(number, longer);
+                }
                 let thread = self.threads.get_mut(number);
-                if thread.state == State::Running && !goes_on {
+                if state == State::Running && !goes_on {
                     thread.version = thread.version.wrapping_add(1);
                     thread.ends = thread.ends + longer;
                     let (ends, version) = (thread.ends, thread.version);
-                    let event = match self.first_poisoned(job, self.threads.get(number).running.range) {
+                    let (range, began) = (thread.running.range, thread.began);
+                    let event = match self.first_poisoned(job, range, began) {
                         Some(_) => Event::Crash { thread: number, version },
                         None => Event::Ran { worker, thread: number, version },
                     };
@@ -278,7 +326,7 @@ impl Cluster {
         if machine.session == NO_SESSION {
             self.stop_machine(worker);
         } else {
-            self.say(worker, FromWorker::Leaving, false);
+            self.say(worker, FromWorker::Leaving, false, 0);
         }
     }
 
@@ -298,6 +346,7 @@ impl Cluster {
         match what {
             Healing::Notice => self.lose(WorkerId(u64::from(life)), Loss::Disconnected),
             Healing::Restart => {
+                self.faults.returning -= 1;
                 if self.machines.get(worker).life == life {
                     self.machines.get_mut(worker).up = true;
                     self.reconnect_at(worker, self.now);
@@ -356,15 +405,15 @@ impl Cluster {
             return;
         }
         let late = scaled(interval, 1.0 - machine.drift_ppm as f64 / 1e6);
-        self.say(worker, FromWorker::Heartbeat, false);
+        self.say(worker, FromWorker::Heartbeat, false, 0);
         self.queue.push(self.now + late, Event::Beat { worker, life });
     }
 
-    /// The first of these tasks that ends its executor.
-    pub(super) fn first_poisoned(&self, job: u32, range: IndexRange) -> Option<u64> {
-        let poison = self.faults.poison.iter().filter(|(of, ..)| *of == job);
+    /// The first of these tasks, claimed at `began`, that ends its executor.
+    pub(super) fn first_poisoned(&self, job: u32, range: IndexRange, began: Time) -> Option<u64> {
+        let poison = self.faults.poison.iter().filter(|poison| poison.job == job && poison.from <= began);
         poison
-            .filter_map(|&(_, share, stream)| {
+            .filter_map(|&Poison { share, stream, .. }| {
                 (range.start..range.end).find(|&index| stream.unit(index) < share)
             })
             .min()
@@ -377,6 +426,7 @@ impl Cluster {
             return;
         }
         let (page, executor, range) = (thread.page, thread.executor, thread.running.range);
+        let began = thread.began;
         let Page { worker, job, .. } = *self.pages.get(page);
         let paused = self.machines.get(worker).paused_until;
         if paused > self.now {
@@ -384,13 +434,16 @@ impl Cluster {
             return;
         }
         *self.measures.faults.entry("poison").or_default() += 1;
-        let index = self.first_poisoned(job, range).unwrap_or(range.start);
+        let index = self.first_poisoned(job, range, began).unwrap_or(range.start);
         self.crash_executor(worker, executor, number, index);
     }
 
     /// A worker that stood still goes on: its threads look for work.
     pub(super) fn wake_up(&mut self, page: u32, worker: u32) {
         if self.machines.get(worker).pages.iter().any(|&(_, other)| other == page) {
+            if self.machines.get(worker).paused_until <= self.now {
+                self.pages.get(page).seats().for_each(|thread| self.go_on(thread));
+            }
             self.wake(page);
             self.drain_backlog(worker);
         }

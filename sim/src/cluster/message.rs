@@ -51,6 +51,8 @@ pub(super) enum Event {
     Healed { worker: u32, what: Healing, life: u32 },
     /// The coordinator starts again.
     CoordinatorBack,
+    /// That a job has ended is durable.
+    Ended { job: u32 },
 }
 
 /// What is over for a worker, or noticed.
@@ -171,6 +173,12 @@ impl<M: Copy> Post<M> {
 
     pub(super) fn get(&self, at: u32) -> M {
         self.places[at as usize]
+    }
+
+    /// All that are under way.
+    pub(super) fn iter(&self) -> impl Iterator<Item = M> + '_ {
+        let free: std::collections::BTreeSet<u32> = self.free.iter().copied().collect();
+        (0..self.places.len() as u32).filter(move |at| !free.contains(at)).map(|at| self.get(at))
     }
 
     pub(super) fn take(&mut self, at: u32) -> M {

@@ -29,7 +29,7 @@ use coordinator::Coordinator;
 use cores::Cores;
 use fault::Faults;
 use machine::Machines;
-use message::{Down, Event, Post, Up};
+use message::{Down, Event, FromWorker, Post, Up};
 use muster_core::agent;
 use muster_core::random::Stream;
 use muster_core::time::{Span, Time};
@@ -72,6 +72,8 @@ pub struct Cluster {
     /// The memory for what an agent says, lent to each in turn.
     said: VecDeque<agent::Output>,
     checked: bool,
+    /// Some job has results of a size.
+    has_results: bool,
     /// The cores of workers that have more threads than cores, once they are used.
     cores: BTreeMap<u32, Cores>,
     /// The random numbers of each job.
@@ -106,6 +108,7 @@ impl Cluster {
             backlog: VecDeque::new(),
             said: VecDeque::new(),
             checked: false,
+            has_results: scenario.jobs.iter().any(|job| job.result_bytes > 0),
             streams: (0..scenario.jobs.len() as u64).map(|job| Stream::new(seed).split(job)).collect(),
             cores: BTreeMap::new(),
             leaves: BTreeMap::new(),
@@ -198,6 +201,7 @@ impl Cluster {
             Event::Fault { fault } => self.strike(fault),
             Event::Healed { worker, what, life } => self.heal(worker, what, life),
             Event::CoordinatorBack => self.coordinator_back(),
+            Event::Ended { job } => self.end(job),
         }
         if self.checked {
             self.coordinator.scheduler.check_invariants();
@@ -237,6 +241,9 @@ impl Cluster {
     fn report(mut self, stopped: bool) -> Report {
         let state = self.state();
         self.measures.series.finish(self.now, state);
+        let undone = self.undone();
+        self.measures.coordinating = Span(self.measures.coordinating.0.saturating_sub(undone.0));
+        self.measures.on_the_way = self.on_the_way();
         self.digest.add(self.coordinator.committed());
         let jobs = self.job_reports();
         let first = jobs.iter().filter_map(|job| job.submitted).min().unwrap_or_default();
@@ -259,6 +266,16 @@ impl Cluster {
             stopped,
             measures: self.measures,
         }
+    }
+
+    /// Tasks that have run and whose results have not reached the coordinator, as far as they still can.
+    fn on_the_way(&self) -> u64 {
+        let held = self.threads.iter().flat_map(|thread| &thread.held).map(|results| results.range.len());
+        let sent = self.up.iter().filter_map(|up| match up.what {
+            FromWorker::Done { range, .. } => Some(range.len()),
+            _ => None,
+        });
+        held.chain(sent).sum()
     }
 
     fn job_reports(&self) -> Vec<JobReport> {

@@ -25,6 +25,10 @@ pub(super) struct Thread {
     pub ends: Time,
     /// What of its claim needs a core, when cores are shared.
     pub computing: Span,
+    /// For how long it stands still with its worker, since it began.
+    pub stood: Span,
+    /// It stands still.
+    pub stands: bool,
     /// Finished results that wait for others.
     pub held: Vec<Results>,
     pub held_since: Time,
@@ -76,6 +80,8 @@ impl Thread {
             began: Time::ZERO,
             ends: Time::ZERO,
             computing: Span::ZERO,
+            stood: Span::ZERO,
+            stands: false,
             held: Vec::new(),
             held_since: Time::ZERO,
         }
@@ -154,6 +160,10 @@ impl Threads {
 
     pub(super) fn get(&self, thread: u32) -> &Thread {
         &self.places[thread as usize]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Thread> {
+        self.places.iter()
     }
 
     pub(super) fn get_mut(&mut self, thread: u32) -> &mut Thread {

@@ -59,13 +59,14 @@ impl Cluster {
             _ => 1,
         };
         self.agent_inputs += 1;
+        let task_bytes = self.task_bytes(worker, &input);
         self.machines.agent(worker).swap_outputs(&mut self.said);
         self.machines.agent(worker).handle(self.now, input);
-        self.act_on_agent(worker, busy, total);
+        self.act_on_agent(worker, busy, total, task_bytes);
         while let Some(input) = self.backlog.pop_front() {
             self.agent_inputs += 1;
             self.machines.agent(worker).handle(self.now, input);
-            self.act_on_agent(worker, Span::ZERO, 1);
+            self.act_on_agent(worker, Span::ZERO, 1, 0);
         }
         self.machines.agent(worker).swap_outputs(&mut self.said);
         self.note_agent_due(worker);
@@ -96,21 +97,33 @@ impl Cluster {
         machine.agent_due = Time(u64::MAX);
         if machine.up {
             self.machines.agent(worker).handle_timeout(self.now);
-            self.act_on_agent(worker, Span::ZERO, 1);
+            self.act_on_agent(worker, Span::ZERO, 1, 0);
             while let Some(input) = self.backlog.pop_front() {
                 self.machines.agent(worker).handle(self.now, input);
-                self.act_on_agent(worker, Span::ZERO, 1);
+                self.act_on_agent(worker, Span::ZERO, 1, 0);
             }
             self.note_agent_due(worker);
         }
     }
 
-    fn act_on_agent(&mut self, worker: u32, busy: Span, total: u64) {
+    /// The bytes of each result that an agent is told of. Asked before: the agent forgets a lease with its last result.
+    fn task_bytes(&self, worker: u32, input: &Input) -> u64 {
+        let Input::Done { lease, .. } = input else { return 0 };
+        if !self.has_results {
+            return 0;
+        }
+        let job = self.machines.agents[worker as usize].job_of(*lease);
+        job.map_or(0, |job| self.scenario.jobs[job.0 as usize].result_bytes)
+    }
+
+    fn act_on_agent(&mut self, worker: u32, busy: Span, total: u64, task_bytes: u64) {
         let mut follows = false;
         while let Some(output) = self.machines.agent(worker).poll_output() {
+            let mut results = 0;
             let said = match output {
                 Output::Forward { lease, range } => {
                     let busy = busy.share(range.len(), total);
+                    results = range.len().saturating_mul(task_bytes);
                     FromWorker::Done { lease, range, busy }
                 }
                 Output::ReportFailed { lease, index, class } => {
@@ -123,31 +136,24 @@ impl Cluster {
                     continue;
                 }
             };
-            self.say(worker, said, follows);
+            self.say(worker, said, follows, results);
             follows = true;
         }
     }
 
-    /// A worker says something to the coordinator, when it has a connection.
-    pub(super) fn say(&mut self, worker: u32, what: FromWorker, follows: bool) {
+    /// A worker says something to the coordinator, with so many bytes of results, when it has a connection.
+    pub(super) fn say(&mut self, worker: u32, what: FromWorker, follows: bool, results: u64) {
         let session = self.machines.get(worker).session;
         if session == NO_SESSION {
             return;
         }
         let follows = follows || self.last_from == (worker, self.now);
         self.last_from = (worker, self.now);
-        let results = match what {
-            FromWorker::Done { lease, range, .. } => {
-                let (at_worker, at_lease) = self.coordinator.scheduler.memory_of(session, lease);
-                at_worker.into_iter().for_each(prefetch);
-                at_lease.into_iter().for_each(prefetch);
-                let job = self.machines.agents[worker as usize].job_of(lease);
-                job.map_or(0, |job| {
-                    range.len().saturating_mul(self.scenario.jobs[job.0 as usize].result_bytes)
-                })
-            }
-            _ => 0,
-        };
+        if let FromWorker::Done { lease, .. } = what {
+            let (at_worker, at_lease) = self.coordinator.scheduler.memory_of(session, lease);
+            at_worker.into_iter().for_each(prefetch);
+            at_lease.into_iter().for_each(prefetch);
+        }
         let bytes = results + if follows { 0 } else { MESSAGE_BYTES };
         self.send_up(Up { worker, session, follows, bytes, what });
     }

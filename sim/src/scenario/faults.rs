@@ -22,14 +22,43 @@ pub(super) fn faults(
     top: &Table<'_>,
     workers: &[WorkerGroup],
     jobs: &[Job],
+    until: Span,
 ) -> Result<Vec<Fault>, ScenarioError> {
     let tables = top.tables("faults", &FAULTS)?;
     let is_join = |table: &Table<'_>| {
         table.get("kind").is_some_and(|field| field.node.scalar().as_deref() == Some("join"))
     };
     let known = Known { workers, jobs, joins: tables.iter().any(is_join) };
-    let faults = tables.iter().map(|table| fault(table, &known));
-    faults.filter_map(Result::transpose).collect()
+    let mut faults = Vec::new();
+    let mut workers_later: f64 = workers.iter().map(|group| f64::from(group.count)).sum();
+    for table in &tables {
+        let Some(fault) = fault(table, &known)? else { continue };
+        workers_later += joining(&fault, until);
+        if workers_later > f64::from(cluster::WORKERS_MAX) {
+            let place = table.get("count").map_or(table.place, |field| &field.node.place).clone();
+            let problem = format!(
+                "makes about {workers_later:.0} workers with those from the start: at most {}; make joins rarer, or set until",
+                cluster::WORKERS_MAX
+            );
+            return Err(ScenarioError::Structure {
+                place,
+                subject: "join in [[faults]]".to_owned(),
+                problem,
+            });
+        }
+        faults.push(fault);
+    }
+    Ok(faults)
+}
+
+/// How many workers a fault lets join until the end.
+fn joining(fault: &Fault, until: Span) -> f64 {
+    let FaultKind::Join { count, .. } = fault.kind else { return 0.0 };
+    let times = match fault.when {
+        When::At(_) => 1.0,
+        When::Every(mean) => until.as_secs_f64() / mean.as_secs_f64(),
+    };
+    times * f64::from(count)
 }
 
 /// None: a fault that hits nobody.

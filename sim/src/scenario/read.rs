@@ -21,6 +21,8 @@ const DEFAULT_UNTIL: Span = Span(30 * 86_400 * 1_000_000_000);
 /// What the scheduler does when it is told nothing.
 const DEFAULT_CLAIM: Span = Span::from_millis(1);
 const DEFAULT_HOLD: Span = Span::from_millis(100);
+/// Workers say ten times in it that they are alive.
+const LEASE_MIN: Span = Span::from_millis(1);
 /// Tasks and work that a slot may have waiting, at the most.
 const CREDIT_TASKS_MAX: u64 = 1_000_000_000;
 
@@ -69,13 +71,14 @@ fn scenario(root: &Node, title: &str, base: &Path) -> Result<Scenario, ScenarioE
     let links = cluster::links(&top)?;
     let workers = cluster::workers(&top, &links)?;
     let jobs = jobs::jobs(&top, &workers, base)?;
+    let until = top.get("until").map_or(Ok(DEFAULT_UNTIL), |field| field.duration_above_zero())?;
     Ok(Scenario {
         name,
         seed: top.whole("seed", 0..=SEED_MAX, DEFAULT_SEED)?,
-        until: top.get("until").map_or(Ok(DEFAULT_UNTIL), |field| field.duration_above_zero())?,
+        until,
         scheduling: scheduling(&top)?,
         coordinator: coordinator(&top)?,
-        faults: faults::faults(&top, &workers, &jobs)?,
+        faults: faults::faults(&top, &workers, &jobs, until)?,
         links,
         workers,
         jobs,
@@ -87,12 +90,21 @@ fn scheduling(top: &Table<'_>) -> Result<Scheduling, ScenarioError> {
     let above_zero = |key, default| top.get(key).map_or(Ok(default), |field| field.duration_above_zero());
     Ok(Scheduling {
         policy: policy(top)?,
-        lease: above_zero("lease", config.lease)?,
+        lease: lease(top, config.lease)?,
         credit_tasks: top.whole("credit_tasks", 1..=CREDIT_TASKS_MAX, config.credit_tasks)?,
         credit: top.duration("credit", config.credit)?,
         claim: above_zero("claim", DEFAULT_CLAIM)?,
         hold: top.duration("hold", DEFAULT_HOLD)?,
     })
+}
+
+fn lease(top: &Table<'_>, usual: Span) -> Result<Span, ScenarioError> {
+    let Some(field) = top.get("lease") else { return Ok(usual) };
+    let lease = field.duration()?;
+    if lease < LEASE_MIN {
+        return Err(field.wrong("is too short: at least \"1ms\", ten heartbeats"));
+    }
+    Ok(lease)
 }
 
 fn policy(top: &Table<'_>) -> Result<PolicySpec, ScenarioError> {

@@ -217,7 +217,7 @@ fn top_level_values_are_checked() {
         ("until = \"-5s\"", "until = \"-5s\" is negative: write it as in \"5s\""),
         ("until = nan", "until = nan is not a finite number: write it as in \"5s\""),
         ("until = true", "until = true is not a duration: write it as in \"5s\""),
-        ("lease = \"0s\"", "lease = \"0s\" must be longer than nothing: write at least \"1ns\""),
+        ("lease = \"0s\"", "lease = \"0s\" is too short: at least \"1ms\", ten heartbeats"),
         ("credit_tasks = 0", "credit_tasks = 0 is too small: at least 1"),
     ];
     for (line, message) in cases {
@@ -398,6 +398,11 @@ fn faults_are_checked() {
         (
             "kind = \"poison\"\nevery = \"1s\"\nshare = 0.1",
             "9: every = \"1s\" in [[faults]] does not belong to kind = \"poison\", which lasts: use at",
+        ),
+        (
+            "kind = \"join\"\nevery = \"1ms\"\ncount = 1000",
+            "10: join in [[faults]] makes about 2592000000004 workers with those from the start: at most 10000000; make \
+             joins rarer, or set until",
         ),
         (
             "kind = \"leave\"\nat = \"1s\"\nworkers = \"fast\"",

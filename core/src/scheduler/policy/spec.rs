@@ -159,8 +159,9 @@ impl fmt::Display for PolicyError {
         match self {
             Self::Unknown { word, nearest } => {
                 write!(f, "no policy has the word {word:?}")?;
-                if let Some(nearest) = nearest {
-                    write!(f, ", did you mean {nearest}?")?;
+                match nearest {
+                    Some(nearest) => write!(f, ", did you mean {nearest}?")?,
+                    None => write!(f, ".")?,
                 }
                 write!(f, " Words, joined by +: {FORMS}")
             }
@@ -283,6 +284,7 @@ mod tests {
             assert!(matches!(error, PolicyError::Unknown { nearest, .. } if nearest == meant), "{error}");
             assert!(error.to_string().contains("fifo, fair, priority or random;"), "{error}");
         }
+        assert!(refused("x").starts_with("no policy has the word \"x\". Words, joined by +: fifo"));
         let error = refused("fiar");
         assert!(error.starts_with("no policy has the word \"fiar\", did you mean fair? Words"), "{error}");
     }
