@@ -2,6 +2,7 @@
 
 use crate::cli::{RUNS_MAX, SimulateArgs};
 use crate::exit::{Exit, Failure, Outcome};
+use muster_core::scheduler::PolicySpec;
 use muster_sim::scenario::{Override, SEED_MAX, Scenario, ScenarioError, Source, Sweep, points};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -57,10 +58,10 @@ impl Plan {
             ))
             .hint("use fewer --replicas, or fewer values in --sweep"));
         }
-        let source = Source::read(file(args)).map_err(|error| failure(&error, &axes))?;
+        let source = Source::read(file(args)).map_err(|error| failure(&error, args))?;
         let all = |point: &Vec<Override>| changes.iter().chain(point).cloned().collect();
         let overrides: Vec<Vec<Override>> = swept.iter().map(all).collect();
-        let scenarios = source.scenarios(&overrides).map_err(|error| failure(&error, &axes))?;
+        let scenarios = source.scenarios(&overrides).map_err(|error| failure(&error, args))?;
         let points: Vec<Point> = swept
             .into_iter()
             .zip(scenarios)
@@ -110,7 +111,7 @@ impl Plan {
 
     /// The scenario as a file, with everything in it that was changed for all points.
     pub fn written(&self) -> Outcome<String> {
-        self.source.written(&self.changes).map_err(|error| failure(&error, &self.axes))
+        self.source.written(&self.changes).map_err(|error| Failure::new(Exit::Job, error))
     }
 }
 
@@ -118,11 +119,6 @@ impl Plan {
 fn axes(args: &SimulateArgs) -> Outcome<Vec<Sweep>> {
     let mut axes = args.sweep.clone();
     if args.policy.len() > 1 {
-        for (at, policy) in args.policy.iter().enumerate() {
-            if args.policy[..at].contains(policy) {
-                return Err(Failure::usage(format_args!("--policy names {policy} twice: name it once")));
-            }
-        }
         axes.push(Sweep { key: "policy".to_owned(), values: args.policy.clone() });
     }
     Ok(axes)
@@ -145,14 +141,16 @@ fn check_keys(args: &SimulateArgs, axes: &[Sweep]) -> Outcome<()> {
         }
     }
     for (at, axis) in axes.iter().enumerate() {
-        if let Some(value) = axis
-            .values
-            .iter()
-            .enumerate()
-            .find_map(|(at, value)| axis.values[..at].contains(value).then_some(value))
-        {
-            let key = &axis.key;
-            return Err(Failure::usage(format_args!("--sweep {key} has {value} twice: keep one of them")));
+        let (key, values) = (&axis.key, &axis.values);
+        for (at, value) in values.iter().enumerate() {
+            if let Some(other) = values[..at].iter().find(|other| is_same(key, other, value)) {
+                let also =
+                    if other == value { String::new() } else { format!(", as {other} and as {value}") };
+                return Err(Failure::usage(format_args!(
+                    "{} {key} has {value} twice{also}: keep one of them",
+                    flag_of(args, key)
+                )));
+            }
         }
         if axes[..at].iter().any(|other| other.key == axis.key) {
             let key = &axis.key;
@@ -162,6 +160,26 @@ fn check_keys(args: &SimulateArgs, axes: &[Sweep]) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Whether two values of a key mean the same.
+fn is_same(key: &str, one: &str, other: &str) -> bool {
+    let policy = |text: &str| text.parse::<PolicySpec>().ok();
+    let number = |text: &str| text.parse::<f64>().ok();
+    one == other
+        || (key == "policy" && policy(one).is_some_and(|one| Some(one) == policy(other)))
+        || number(one).is_some_and(|one| Some(one) == number(other))
+}
+
+/// The flag that says a key.
+fn flag_of(args: &SimulateArgs, key: &str) -> &'static str {
+    if key == "policy" && !args.policy.is_empty() {
+        "--policy"
+    } else if args.sweep.iter().any(|sweep| sweep.key == key) {
+        "--sweep"
+    } else {
+        "--set"
+    }
 }
 
 fn check_seeds(first: u64, replicas: usize) -> Outcome<()> {
@@ -174,15 +192,10 @@ fn check_seeds(first: u64, replicas: usize) -> Outcome<()> {
 }
 
 /// A scenario that cannot be run: wrong usage when the command line made it so.
-fn failure(error: &ScenarioError, axes: &[Sweep]) -> Failure {
+fn failure(error: &ScenarioError, args: &SimulateArgs) -> Failure {
     let message = error.to_string();
     if let Some(key) = error.overridden() {
-        let flag = match axes.iter().any(|axis| axis.key == key) {
-            true if key == "policy" => "--policy",
-            true => "--sweep",
-            false => "--set",
-        };
-        return Failure::usage(message.replacen("--set", flag, 1));
+        return Failure::usage(message.replacen("--set", flag_of(args, key), 1));
     }
     match error {
         ScenarioError::Unreadable { path, error } => Failure::io(Exit::Job, "read", path, error),
@@ -192,7 +205,9 @@ fn failure(error: &ScenarioError, axes: &[Sweep]) -> Failure {
 
 /// The command that repeats all runs.
 fn again(args: &SimulateArgs, seed: u64) -> String {
-    let mut command = format!("muster simulate {}", quoted(&file(args).to_string_lossy()));
+    let name = file(args).to_string_lossy();
+    let dot = if name.starts_with('-') { "./" } else { "" };
+    let mut command = format!("muster simulate {}", quoted(&format!("{dot}{name}")));
     // Writing to a String cannot fail.
     let mut add = |flag: &str, value: &str| {
         let _ = write!(command, " {flag} {}", quoted(value));
