@@ -286,3 +286,23 @@ fn another_process_with_a_coordinators_number_is_left_alone() {
     other.kill().unwrap();
     other.wait().unwrap();
 }
+
+/// Whoever runs while another does finds its folder there and fails. A thread may claim once more before it sees that
+/// the slot is another job's: on a machine with too much to do that is one task in a hundred.
+#[test]
+fn tasks_of_two_jobs_share_no_slot() {
+    let muster = Muster::new();
+    muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+    let lock = muster.path("lock");
+    let command = format!("command=mkdir {0} && sleep 0.005 && rmdir {0}", lock.display());
+    let submit = ["submit", &plugin("exec"), &command, "-n", "60", "--max-attempts", "1"];
+    let jobs = [(); 2].map(|()| muster.run(&submit).ok().text().trim().to_owned());
+    let failed = jobs.map(|job| {
+        // The exit code says whether tasks failed.
+        muster.run(&["job", "wait", &job]);
+        let status = muster.run(&["job", "info", &job, "--json"]).ok().json();
+        status["failed"].as_u64().unwrap()
+    });
+    assert!(failed.iter().sum::<u64>() <= 6, "{failed:?} of 60 and 60 ran beside another");
+    muster.run(&["down"]).ok();
+}

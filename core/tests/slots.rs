@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-use muster_core::agent::{Agent, Grant, Input, Output, PluginKey};
+use muster_core::agent::{Agent, ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::shape::Shape;
@@ -48,6 +48,11 @@ impl World {
         self.hand(Input::Grant(grant));
     }
 
+    /// So many threads of a job run something.
+    fn runs(&mut self, job: u64, threads: u32) {
+        self.agent.set_running(JobId(job), threads);
+    }
+
     /// Threads have claimed all there was of a lease.
     fn claimed(&mut self, job: u64, lease: u64) {
         self.hand(Input::Drained { job: JobId(job), entry: self.published[&lease] });
@@ -70,14 +75,18 @@ fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
     assert_eq!(world.allowed(), [1, 0]);
     world.grant(2, 2, 1);
     assert_eq!(world.allowed(), [1, 0], "the first has something to claim");
+    world.runs(1, 1);
     world.claimed(1, 1);
     assert_eq!(world.allowed::<2>()[1], 0, "its task runs");
     world.grant(1, 3, 1);
     assert_eq!(world.allowed(), [0, 0], "the other's turn comes, once the task has ended");
+    world.runs(1, 0);
     world.done(1, 0, 1);
     assert_eq!(world.allowed(), [0, 1]);
+    world.runs(2, 1);
     world.claimed(2, 2);
     assert_eq!(world.allowed::<2>()[0], 0, "now that task runs");
+    world.runs(2, 0);
     world.done(2, 0, 1);
     assert_eq!(world.allowed::<2>()[0], 1);
 }
@@ -86,30 +95,33 @@ fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
 fn slots_of_which_no_task_runs_are_given_on_at_once() {
     let mut world = World::new(4, 2);
     world.grant(1, 1, 3);
+    world.runs(1, 3);
     world.claimed(1, 1);
     world.grant(2, 2, 100);
     assert_eq!(world.allowed::<2>()[1], 1, "three of four are busy");
+    world.runs(1, 2);
     world.done(1, 0, 1);
     assert_eq!(world.allowed::<2>()[1], 2);
     world.grant(1, 3, 100);
     assert_eq!(world.allowed(), [2, 2], "each has its share, and two are the first one's already");
-    world.done(1, 1, 2);
-    assert_eq!(world.allowed(), [2, 2]);
+    world.runs(1, 4);
+    world.done(1, 1, 1);
+    assert_eq!(world.allowed(), [2, 0], "results that wait for others say nothing about what runs");
 }
 
 #[test]
-fn tasks_that_the_page_lost_keep_slots_only_until_nothing_moves() {
+fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
     let mut world = World::new(1, 2);
     world.grant(1, 1, 1);
+    world.runs(1, 1);
     world.claimed(1, 1);
     world.grant(2, 2, 1);
-    world.grant(1, 3, 1);
-    assert_eq!(world.allowed(), [0, 0], "the task of the first is taken to run");
-    // Nothing runs: the claim has vanished.
-    assert!(world.agent.is_missing(JobId(1)) && !world.agent.is_missing(JobId(2)));
-    world.hand(Input::Quiet { job: JobId(1) });
-    assert!(!world.agent.is_missing(JobId(1)), "it stands in the page again");
-    assert_eq!(world.allowed::<2>().iter().sum::<u32>(), 1);
+    world.hand(Input::Close { job: JobId(1), cancel: true });
+    assert_eq!(world.allowed::<2>()[1], 0, "its task still runs");
+    world.runs(1, 0);
+    let (executor, cause) = (ExecutorId(1), ExitCause::Stopped);
+    world.hand(Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new() });
+    assert_eq!(world.allowed::<2>()[1], 1);
 }
 
 #[test]
@@ -123,8 +135,10 @@ fn a_job_alone_has_all_of_its_shape() {
     assert_eq!(world.allowed(), [8, 0], "more threads than slots are its author's wish");
     world.grant(2, 2, 1);
     assert_eq!(world.allowed(), [1, 1]);
+    world.runs(2, 1);
     world.claimed(2, 2);
     assert_eq!(world.allowed::<2>()[0], 1, "the task of the other runs");
+    world.runs(2, 0);
     world.done(2, 0, 1);
     assert_eq!(world.allowed::<2>()[0], 8);
 }

@@ -105,28 +105,15 @@ impl Agent {
 
     /// Whatever is owed, and neither waits nor stands in the page, runs alone, once nothing else can be running.
     pub(super) fn run_owed_alone(&mut self, id: JobId) {
-        if self.jobs.get(&id).is_none_or(|job| !job.alone.leaving.is_empty()) {
-            return;
-        }
-        let missing = self.missing(id);
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.alone.queue.extend(missing);
-        }
-        self.publish(id);
-    }
-
-    /// What is owed of a job and neither waits nor stands in its page: it was claimed, or it is lost.
-    pub(super) fn missing(&self, id: JobId) -> Vec<Piece> {
-        let Some(job) = self.jobs.get(&id) else { return Vec::new() };
-        let mut missing = Vec::new();
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.alone.leaving.is_empty()) else { return };
         for (&lease, view) in self.leases.iter().filter(|(_, view)| view.job == id) {
             let mut owed = view.outstanding.clone();
             for piece in job.pieces().filter(|piece| piece.lease == lease) {
                 owed.remove(piece.range);
             }
-            missing.extend(owed.iter().map(|range| Piece { lease, range }));
+            job.alone.queue.extend(owed.iter().map(|range| Piece { lease, range }));
         }
-        missing
+        self.publish(id);
     }
 
     /// Lets the next piece run alone, when none does; `false`: there is none, and others may run.

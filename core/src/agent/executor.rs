@@ -272,6 +272,8 @@ impl Agent {
             *seat = None;
         }
         self.forget_when_empty(now, job);
+        // Its slots may be what another job waits for.
+        self.share_slots();
     }
 
     pub(super) fn executor_states(&self) -> impl Iterator<Item = (ExecutorId, Option<(JobId, usize)>)> + '_ {

@@ -30,6 +30,8 @@ pub(super) struct Job {
     pub(super) waiting: VecDeque<Piece>,
     /// Threads that may claim, as last said.
     pub(super) allowed: u32,
+    /// Threads that run something, as last heard.
+    pub(super) running: u32,
     /// Executors that ended in a row without having become ready.
     pub(super) failed_starts: u32,
     /// Tasks one of which ended an executor while several ran: until they are done, one thread runs alone, so
@@ -61,6 +63,7 @@ impl Job {
             published: 0,
             waiting: VecDeque::new(),
             allowed: 0,
+            running: 0,
             failed_starts: 0,
             suspects: Vec::new(),
             alone: Alone::default(),
@@ -244,16 +247,7 @@ impl Agent {
     /// What is owed and neither waits nor stands in the page was lost there. Whoever lost it may do so again.
     pub(super) fn on_quiet(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.closing) else { return };
-        if job.places.iter().all(Option::is_none) {
-            return;
-        }
-        if job.published > 0 {
-            // Without slots nobody looks for what stands in the page, and what was lost waits for its turn with it.
-            if job.allowed == 0 {
-                for Piece { lease, range } in self.missing(id) {
-                    self.queue(id, lease, range);
-                }
-            }
+        if job.published > 0 || job.places.iter().all(Option::is_none) {
             return;
         }
         job.alone.interrupt();

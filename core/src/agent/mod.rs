@@ -98,6 +98,14 @@ impl Agent {
         }
     }
 
+    /// Says how many threads of a job run something. To be said before each input while several jobs are here: a slot goes
+    /// to another job when its task has ended, which the page shows and results that wait for others do not.
+    pub fn set_running(&mut self, job: JobId, threads: u32) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.running = threads;
+        }
+    }
+
     /// What to do next. Outputs keep their order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -157,12 +165,6 @@ impl Agent {
     #[must_use]
     pub fn job_of(&self, lease: LeaseId) -> Option<JobId> {
         self.leases.get(&lease).map(|lease| lease.job)
-    }
-
-    /// Whether something is owed of a job that neither waits nor stands in its page: threads run it, or it is lost.
-    #[must_use]
-    pub fn is_missing(&self, job: JobId) -> bool {
-        !self.missing(job).is_empty()
     }
 
     /// The executor that has these slots of a job's page.

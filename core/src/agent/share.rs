@@ -3,7 +3,7 @@
 
 use super::Agent;
 use super::io::Output;
-use super::job::{Job, Piece};
+use super::job::Job;
 use crate::id::{JobId, LeaseId};
 use crate::range::IndexRange;
 use smallvec::SmallVec;
@@ -20,8 +20,7 @@ impl Agent {
             }
         }
         let sharing = self.turns.len() as u32;
-        let busy = self.busy_slots();
-        let is_alone = sharing == 1 && busy.iter().all(|&(id, _)| self.turns.first() == Some(&id));
+        let is_alone = matches!(self.turns[..], [id] if !self.others_run(id));
         let mut left = self.slots;
         let mut shares: SmallVec<[u32; 2]> = SmallVec::new();
         for (turn, id) in self.turns.iter().enumerate() {
@@ -34,7 +33,7 @@ impl Agent {
             shares.push(share);
         }
         if !is_alone {
-            self.wait_for_busy_slots(&busy, &mut shares, left);
+            self.wait_for_running(&mut shares, left);
         }
         for (id, &share) in self.turns.iter().zip(&shares) {
             let Some(job) = self.jobs.get_mut(id).filter(|job| job.allowed != share) else { continue };
@@ -43,36 +42,22 @@ impl Agent {
         }
     }
 
-    /// Slots on which something runs although it is not to be claimed any more, by job. None are counted while a single
-    /// job is here.
-    fn busy_slots(&self) -> SmallVec<[(JobId, u32); 2]> {
-        let mut busy: SmallVec<[(JobId, u32); 2]> = SmallVec::new();
-        if self.jobs.len() < 2 {
-            return busy;
-        }
-        for (&id, job) in self.jobs.iter().filter(|(_, job)| !job.closing) {
-            let is_whole = |lease| self.leases.get(&lease).is_some_and(|lease| lease.whole);
-            let of = |piece: Piece| if is_whole(piece.lease) { 1 } else { piece.range.len() };
-            let running: u64 = self.missing(id).into_iter().map(of).sum();
-            if running > 0 {
-                busy.push((id, u32::try_from(running).unwrap_or(u32::MAX).min(job.shape.slots())));
-            }
-        }
-        busy
+    /// Whether another job than this one runs something.
+    fn others_run(&self, id: JobId) -> bool {
+        self.jobs.iter().any(|(&other, job)| other != id && job.running > 0)
     }
 
-    /// Cuts shares by what still runs of jobs beyond theirs: a slot is given on when its task has ended. `spare` slots
-    /// are nobody's share.
-    fn wait_for_busy_slots(&self, busy: &[(JobId, u32)], shares: &mut [u32], spare: u32) {
-        let busy_of = |id: JobId| busy.iter().find(|(of, _)| *of == id).map_or(0, |&(_, slots)| slots);
-        let share_of = |id: JobId, shares: &[u32]| {
-            let turn = self.turns.iter().position(|other| *other == id);
+    /// Cuts shares by what other jobs still run beyond theirs. `spare` slots are nobody's share.
+    fn wait_for_running(&self, shares: &mut [u32], spare: u32) {
+        let share_of = |id: &JobId, shares: &[u32]| {
+            let turn = self.turns.iter().position(|other| other == id);
             turn.map_or(0, |turn| shares[turn])
         };
-        let beyond: u32 = busy.iter().map(|&(id, slots)| slots.saturating_sub(share_of(id, shares))).sum();
-        let mut owed = beyond.saturating_sub(spare);
+        let beyond = self.jobs.iter().map(|(id, job)| job.running.saturating_sub(share_of(id, shares)));
+        let mut owed = beyond.fold(0, u32::saturating_add).saturating_sub(spare);
         for (id, share) in self.turns.iter().zip(shares).rev() {
-            let cut = owed.min(share.saturating_sub(busy_of(*id)));
+            let running = self.jobs.get(id).map_or(0, |job| job.running);
+            let cut = owed.min(share.saturating_sub(running));
             *share -= cut;
             owed -= cut;
         }

@@ -61,10 +61,12 @@ impl Cluster {
         self.agent_inputs += 1;
         let task_bytes = self.task_bytes(worker, &input);
         self.machines.agent(worker).swap_outputs(&mut self.said);
+        self.say_what_runs(worker);
         self.machines.agent(worker).handle(self.now, input);
         self.act_on_agent(worker, busy, total, task_bytes);
         while let Some(input) = self.backlog.pop_front() {
             self.agent_inputs += 1;
+            self.say_what_runs(worker);
             self.machines.agent(worker).handle(self.now, input);
             self.act_on_agent(worker, Span::ZERO, 1, 0);
         }
@@ -72,6 +74,18 @@ impl Cluster {
         self.note_agent_due(worker);
         if self.checked {
             self.machines.agent(worker).check_invariants();
+        }
+    }
+
+    /// As a real worker does from its pages.
+    fn say_what_runs(&mut self, worker: u32) {
+        let machine = &self.machines.states[worker as usize];
+        if machine.pages.len() > 1 {
+            for &(job, page) in &machine.pages {
+                let seats = self.pages.get(page).seats();
+                let running = seats.filter(|&thread| self.threads.get(thread).is_busy()).count() as u32;
+                self.machines.agents[worker as usize].set_running(JobId(u64::from(job)), running);
+            }
         }
     }
 
@@ -96,9 +110,11 @@ impl Cluster {
         }
         machine.agent_due = Time(u64::MAX);
         if machine.up {
+            self.say_what_runs(worker);
             self.machines.agent(worker).handle_timeout(self.now);
             self.act_on_agent(worker, Span::ZERO, 1, 0);
             while let Some(input) = self.backlog.pop_front() {
+                self.say_what_runs(worker);
                 self.machines.agent(worker).handle(self.now, input);
                 self.act_on_agent(worker, Span::ZERO, 1, 0);
             }

@@ -72,7 +72,16 @@ impl World {
         self.inputs += 1;
         self.check(&Fact::Handed { machine, input: &input });
         self.note(|| format!("  agent {machine} <- {input:?}"));
+        self.say_what_runs(machine);
         self.machines[machine].agent.handle(self.now, input);
+    }
+
+    fn say_what_runs(&mut self, machine: usize) {
+        let view = &mut self.machines[machine];
+        for &job in view.pages.keys() {
+            let runs = |thread: &&Thread| thread.job == job && thread.claim.is_some();
+            view.agent.set_running(job, view.threads.iter().filter(runs).count() as u32);
+        }
     }
 
     fn note_agent_due(&mut self, machine: usize) {
@@ -93,6 +102,7 @@ impl World {
             return;
         }
         self.machines[machine].agent_due = Time(u64::MAX);
+        self.say_what_runs(machine);
         self.machines[machine].agent.handle_timeout(self.now);
         while let Some(output) = self.machines[machine].agent.poll_output() {
             self.check(&Fact::Answered { machine, output: &output });

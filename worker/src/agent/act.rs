@@ -31,6 +31,7 @@ impl Driver {
 
     /// As [`Driver::feed`], for an input that came with something.
     pub fn feed_with(&mut self, input: Input, arrived: Arrived<'_>) {
+        self.say_what_runs();
         self.agent.handle(self.now(), input);
         self.act(arrived);
         self.feed_backlog();
@@ -39,13 +40,25 @@ impl Driver {
     /// Hands in what arose meanwhile.
     pub fn feed_backlog(&mut self) {
         while let Some(input) = self.backlog.pop_front() {
+            self.say_what_runs();
             self.agent.handle(self.now(), input);
             self.act(Arrived::Nothing);
         }
     }
 
+    /// Jobs that are here together share the slots: the agent has to know who still has which.
+    fn say_what_runs(&mut self) {
+        if self.jobs.len() > 1 {
+            for (&id, job) in &self.jobs {
+                let running = job.memory.as_ref().map_or(0, |memory| memory.page.busy_slots());
+                self.agent.set_running(id, running);
+            }
+        }
+    }
+
     /// Lets the agent do what is due.
     pub fn turn(&mut self) {
+        self.say_what_runs();
         self.agent.handle_timeout(self.now());
         self.act(Arrived::Nothing);
         self.feed_backlog();

@@ -78,6 +78,9 @@ impl Driver {
         if !self.has_intact_page(id, look) {
             return;
         }
+        // Whoever sent this may have claimed the last of an entry since.
+        self.note_drained(id);
+        self.feed_backlog();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.frame_arrived();
         job.phases.dispatch.merge(&batch.dispatch);

@@ -328,12 +328,11 @@ impl Driver {
     /// Jobs whose tasks the page has lost.
     fn quiet_jobs(&mut self, now: Time) -> Vec<JobId> {
         let seats: Vec<Seat> = self.executors.values().filter_map(|executor| executor.seat).collect();
-        let agent = &self.agent;
         self.jobs
             .iter_mut()
             .filter_map(|(&id, job)| {
                 let seats = seats.iter().copied().filter(|seat| seat.job == id);
-                (job.is_quiet(now, seats) && agent.is_missing(id)).then_some(id)
+                job.is_quiet(now, seats).then_some(id)
             })
             .collect()
     }

@@ -187,15 +187,14 @@ impl JobState {
     }
 
     /// Whether every thread was asleep at several calls and nothing came in between, although leases are in
-    /// force: what they wait for is not in the page any more, or they wait for slots that other jobs have. Calls that follow at once count as one: what the
+    /// force: what they wait for is not in the page any more. Calls that follow at once count as one: what the
     /// executors have sent may not have been read yet, also after this process was stopped for long. `seats` are
     /// those of its executors; the other slots have no threads.
     pub fn is_quiet(&mut self, now: Time, mut seats: impl Iterator<Item = Seat>) -> bool {
         let memory = self.memory.as_ref().filter(|_| self.leases > 0);
         let asleep = memory.is_some_and(|memory| {
             seats.all(|seat| memory.page.all_parked(seat.first_slot, seat.threads))
-                && (memory.page.allowed() == 0
-                    || memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0))
+                && memory.page.entries().iter().all(|entry| entry.word().unclaimed() == 0)
         });
         self.quiet.check(asleep, now)
     }
