@@ -1,6 +1,7 @@
 //! What is to be simulated or emulated: workers, links, jobs, faults, policy. Checked once, when it is read; the
 //! types here hold nothing that cannot be run.
 
+mod bare;
 mod cluster;
 mod error;
 mod faults;

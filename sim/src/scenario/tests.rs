@@ -170,6 +170,48 @@ fn empty_lists_and_brackets_are_explained() {
 }
 
 #[test]
+fn text_without_quotes_is_shown_with_them() {
+    for (line, message) in [
+        ("policy = fifo", "policy = fifo: text needs quotes: policy = \"fifo\""),
+        ("policy = fifo  # first come", "policy = fifo: text needs quotes: policy = \"fifo\""),
+        ("policy=fair+adaptive", "policy = fair+adaptive: text needs quotes: policy = \"fair+adaptive\""),
+        ("lease = 10ms", "lease = 10ms: text needs quotes: lease = \"10ms\""),
+        ("lease = 10 s", "lease = 10 s: text needs quotes: lease = \"10 s\""),
+        ("name = true story", "name = true story: text needs quotes: name = \"true story\""),
+        ("name = inf1", "name = inf1: text needs quotes: name = \"inf1\""),
+        ("links = [{ latency = 10ms }]", "latency = 10ms: text needs quotes: latency = \"10ms\""),
+        (
+            "links = [{ name = \"a\", latency = 5us, jitter = \"1ms\" }]",
+            "latency = 5us: text needs quotes: latency = \"5us\"",
+        ),
+        ("links = [1, ms]", "ms: text needs quotes: \"ms\""),
+        ("jobs = [{ time = { uniform = [1ms, 3ms] } }]", "1ms: text needs quotes: \"1ms\""),
+        ("jobs = [{ oversubscribe = True }]", "oversubscribe = True is written small: oversubscribe = true"),
+    ] {
+        let text = format!("# \u{e4}\n{line}\nseed = 1\n");
+        let error = parse_with(&text, &[]).unwrap_err().to_string();
+        assert_eq!(error, format!("scenario.toml:2: {message}"), "{line}");
+        let error = parse_with(line, &[]).unwrap_err().to_string();
+        assert_eq!(error, format!("scenario.toml:1: {message}"), "{line}");
+    }
+    // What is no text is left to the parser, and nothing breaks.
+    for line in [
+        "seed = 007",
+        "seed = 1.",
+        "name = ",
+        "name = \"a",
+        "name = a\"b",
+        "=",
+        "= x",
+        "[x = y",
+        "a = \u{e4}\u{201c}",
+    ] {
+        let error = parse_with(line, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("scenario.toml:1: not TOML: "), "{line}: {error}");
+    }
+}
+
+#[test]
 fn unknown_keys_are_named_with_what_was_meant() {
     refused("latency = \"1ms\"\n", "", "1: unknown key \"latency\" in the scenario: it belongs in [[links]]");
     refused("polcy = \"fifo\"\n", "", "1: unknown key \"polcy\" in the scenario: did you mean \"policy\"?");

@@ -1,5 +1,6 @@
 //! A scenario as it was written: values with the place of each, so that what is wrong later can be pointed at.
 
+use super::bare;
 use super::error::{Place, ScenarioError};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -42,10 +43,12 @@ impl Node {
                 place: lines.place(0),
                 value: table_value(table.into_inner(), &|at| lines.place(at)),
             }),
-            Err(error) => Err(ScenarioError::Syntax {
-                place: lines.place(error.span().map_or(0, |span| span.start)),
-                reason: one_line(error.message()),
-            }),
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                let place = lines.place(offset);
+                let reason = one_line(error.message());
+                Err(bare::explained(text, offset, &place).unwrap_or(ScenarioError::Syntax { place, reason }))
+            }
         }
     }
 
