@@ -256,7 +256,17 @@ fn several_jobs_come_when_they_should_and_are_told_apart() {
 #[test]
 fn without_json_people_read_what_happened() {
     let muster = Muster::new();
-    let words = ["--set", "workers=3", "--set", "jobs.tasks=30", "--set", "faults.0.count=0", "--simulate"];
+    let words = [
+        "--set",
+        "workers=3",
+        "--set",
+        "jobs.tasks=30",
+        "--set",
+        "faults.0.count=0",
+        "--simulate",
+        "--replicas",
+        "1",
+    ];
     let finished = emulate(&muster, KILLED, &words).ok();
     let text = finished.text();
     for words in
@@ -329,12 +339,17 @@ fn what_cannot_be_emulated_is_refused_in_one_line() {
     ] {
         emulate(&muster, &scenario, &[]).fails(3, words).says_no_more();
     }
-    emulate(&muster, &both, &["--set", "tasks=0"]).fails(3, &["--set tasks"]).says_no_more();
+    emulate(&muster, &both, &["--set", "tasks=0"]).fails(2, &["--set tasks"]).says_no_more();
+    muster
+        .run(&["emulate", "no.toml"])
+        .fails(3, &["error: cannot read no.toml: No such file"])
+        .says_no_more();
     emulate(&muster, &both, &["--set", "tasks"]).fails(2, &["key=value"]).says_no_more();
     let unknown = format!("{both}plugin = \"unknown\"\n");
     emulate(&muster, &unknown, &[]).fails(4, &["no plugin \"unknown\""]).says_no_more();
     muster.write("file", "");
-    emulate(&muster, &both, &["-o", "file"]).fails(9, &["cannot make folder file"]).says_no_more();
+    emulate(&muster, &both, &["-o", "file"]).fails(3, &["cannot write into file"]).says_no_more();
+    emulate(&muster, &both, &["--out", "."]).fails(3, &[". is not empty", "-o DIR"]).says_no_more();
     muster.assert_no_process_left();
 }
 
@@ -346,11 +361,12 @@ fn a_signal_ends_every_process() {
                     [[faults]]\nkind = \"pause\"\nat = \"0s\"\nlength = \"1h\"\ncount = 1\n";
     let path = muster.write("scenario.toml", scenario);
     let plugins = plugins();
-    let started = muster.start(&["emulate", &path, "--plugins", &plugins]);
+    let started = muster.start(&["emulate", &path, "--plugins", &plugins, "-o", "run"]);
     let executors = || muster.processes().iter().filter(|(_, line)| line.contains("executor")).count();
     assert!(wait_until(|| executors() >= 2), "{:?}", muster.processes());
     started.signal(libc::SIGINT);
     started.finish().fails(130, &["cancelled by Ctrl-C"]);
+    assert_eq!(std::fs::read_dir(muster.path("run")).unwrap().count(), 0, "the folder can be named again");
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
 }

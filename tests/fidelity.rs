@@ -61,8 +61,7 @@ impl Cell {
 
     fn measure(self, muster: &Muster) -> Value {
         let path = muster.write("cell.toml", self.scenario());
-        let folder = muster.path("run").to_str().unwrap().to_owned();
-        let words = ["emulate", &path, "--repeats", RUNS, "--simulate", "--json", "-o", &folder];
+        let words = ["emulate", &path, "--repeats", RUNS, "--simulate", "--json"];
         muster.run(&words).ok().json()
     }
 }

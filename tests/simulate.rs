@@ -386,7 +386,7 @@ fn bad_input_is_one_line() {
     let s = "s.toml";
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&[], 2, &["<SCENARIO>"]),
-        (&["missing.toml"], 3, &["missing.toml", "No such file"]),
+        (&["missing.toml"], 3, &["error: cannot read missing.toml: No such file"]),
         (&["folder"], 3, &["folder", "Is a directory"]),
         (&["huge.toml"], 3, &["huge.toml:", "1e12"]),
         (&["broken.toml"], 3, &["broken.toml:1", "not TOML"]),
@@ -446,6 +446,7 @@ fn bad_input_is_one_line() {
         (&[s, "--beside", "nothing"], 2, &["--beside"]),
         (&[], 2, &["SCENARIO"]),
         (&[s, "--replica", "2"], 2, &["--replicas"]),
+        (&[s, "--repeats", "0"], 2, &["--replicas", "at least 1"]),
         (&[s, "t.toml"], 2, &["unexpected argument"]),
     ];
     for (arguments, code, words) in cases {

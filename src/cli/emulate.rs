@@ -14,10 +14,11 @@ pub struct EmulateArgs {
     #[arg(long, value_name = "S", value_parser = quantity::whole, allow_hyphen_values = true)]
     pub seed: Option<u64>,
     /// Change a key of the scenario, as in workers.count=8; may be given several times
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub changes: Vec<Override>,
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    pub set: Vec<Override>,
     /// How often it is run, each time on a new cluster
-    #[arg(long, value_name = "R", value_parser = quantity::small, default_value = "1", allow_hyphen_values = true)]
+    #[arg(long, alias = "replicas", value_name = "R", value_parser = quantity::small, default_value = "1")]
+    #[arg(allow_hyphen_values = true)]
     pub repeats: u32,
     /// Simulate the same scenario, and show both side by side
     #[arg(long)]
@@ -28,7 +29,7 @@ pub struct EmulateArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Keep the report and the scenario as it was run in this folder
-    #[arg(short = 'o', long = "output", value_name = "DIR")]
-    pub output: Option<PathBuf>,
+    /// Keep the report and the scenario as it was run in this folder, which must be new or empty
+    #[arg(short = 'o', long, alias = "output", value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }

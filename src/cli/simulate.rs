@@ -18,7 +18,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub set: Vec<Override>,
     /// Runs of the same with the seeds S, S+1 and so on
-    #[arg(long, value_name = "R", value_parser = replicas, default_value = "1", allow_hyphen_values = true)]
+    #[arg(long, alias = "repeats", value_name = "R", value_parser = replicas, default_value = "1")]
+    #[arg(allow_hyphen_values = true)]
     pub replicas: u32,
     /// Run once for each value of a key: workers=10,100 or workers=10..1000:5; repeated, every combination
     #[arg(long, value_name = "KEY=VALUES", allow_hyphen_values = true)]
@@ -41,7 +42,7 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub json: bool,
     /// Write report, scenario, metrics, charts and all runs into this folder, which must be new or empty
-    #[arg(short = 'o', long, value_name = "DIR")]
+    #[arg(short = 'o', long, alias = "output", value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 

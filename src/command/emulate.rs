@@ -3,7 +3,7 @@
 use crate::cli::EmulateArgs;
 use crate::emulation::{
     Beside, Experiment, Folder, Job, Planned, Report, Simulated, Spread, experiment, has_lasting_faults,
-    run_each,
+    run_each, unusable,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -25,14 +25,14 @@ const PLUGIN_BYTES_TOLERANCE: f64 = 0.05;
 /// Emulates a scenario.
 pub async fn emulate(args: &EmulateArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
-    let mut changes = args.changes.clone();
+    let mut changes = args.set.clone();
     changes.extend(args.seed.map(|seed| Override { key: "seed".to_owned(), value: seed.to_string() }));
-    let wrong = |error| Failure::new(Exit::Job, error);
-    let scenario = Scenario::read(&args.scenario, &changes).map_err(wrong)?;
-    let text = Scenario::text(&args.scenario, &changes).map_err(wrong)?;
+    let scenario = Scenario::read(&args.scenario, &changes).map_err(|error| unusable(&error))?;
+    let text = Scenario::text(&args.scenario, &changes).map_err(|error| unusable(&error))?;
     // What cannot be emulated is said before anything takes time.
     let lasting = has_lasting_faults(&scenario);
     let mut planned = experiment(&scenario, if lasting { Span::ZERO } else { scenario.until })?;
+    let folder = args.out.as_deref().map(|path| Folder::create(path, &text)).transpose()?;
     let mut simulated = None;
     if args.simulate || lasting {
         let found = simulate(&scenario, &mut interrupt).await?;
@@ -52,7 +52,6 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
         job.plugin = plugin.path().to_string_lossy().into_owned();
     }
     experiment.repeats = args.repeats;
-    let folder = args.output.as_deref().map(|path| Folder::create(path, &text)).transpose()?;
     note(what_runs(&scenario, &experiment, &named));
     let repeated = run_each(&experiment, &mut interrupt, |number, run| {
         if args.repeats > 1 {
@@ -72,7 +71,7 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
         }
         None => (serde_json::json!(report), None),
     };
-    if let Some(folder) = &folder {
+    if let Some(folder) = folder {
         folder.write(&json)?;
     }
     if args.json {

@@ -2,7 +2,8 @@
 
 use super::outcome::Spread;
 use super::report::{Folder, Report};
-use crate::exit::{Exit, Failure};
+use super::scenario::unusable;
+use crate::exit::Failure;
 use crate::summary::{Column, list, number, seconds};
 use muster_core::time::Span;
 use muster_sim::cluster::Cluster;
@@ -69,7 +70,7 @@ impl Beside {
         stop: impl FnMut() -> bool,
     ) -> Result<Self, Failure> {
         let (emulated, scenario) = Folder::read(folder)?;
-        let scenario = Scenario::read(&scenario, changes).map_err(|error| Failure::new(Exit::Job, error))?;
+        let scenario = Scenario::read(&scenario, changes).map_err(|error| unusable(&error))?;
         let simulated = Simulated::of(&scenario, stop);
         Ok(Self::new(emulated, simulated))
     }

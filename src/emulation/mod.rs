@@ -24,7 +24,7 @@ pub use muster_worker::emulation::{Direction, LinkModel, Speed};
 pub use outcome::{JobRun, Repeated, Run, Spread};
 pub use report::{Folder, Report};
 
-pub(crate) use scenario::{Planned, experiment, has_lasting_faults};
+pub(crate) use scenario::{Planned, experiment, has_lasting_faults, unusable};
 
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;

@@ -3,6 +3,7 @@
 use super::experiment::{Experiment, Fault};
 use super::outcome::{Repeated, Run, Spread};
 use crate::exit::{Exit, Failure};
+use crate::simulation;
 use muster_sim::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,33 +151,31 @@ impl Report {
 
 /// A folder of results.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Whether it goes without a report: then it is left as empty as it was.
+    lacks_report: bool,
+}
 
 impl Folder {
-    /// Makes it and writes the scenario, so that what keeps results from being written is seen before they are there.
+    /// Makes it, or takes an empty one, and writes the scenario, so that what keeps results from being written is seen
+    /// before they are there.
     pub fn create(path: &Path, scenario: &str) -> Result<Self, Failure> {
-        let folder = Self(path.to_owned());
-        std::fs::create_dir_all(path)
-            .map_err(|error| Failure::io(Exit::Storage, "make folder", path, &error))?;
-        // What is there of an earlier run would not fit to this scenario.
-        match std::fs::remove_file(folder.file(REPORT_FILE)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Failure::io(Exit::Storage, "replace", &folder.file(REPORT_FILE), &error));
-            }
-            _ => {}
-        }
+        simulation::Folder::claim(path)?;
+        let folder = Self { path: path.to_owned(), lacks_report: true };
         folder.put(SCENARIO_FILE, scenario.as_bytes())?;
         Ok(folder)
     }
 
     /// Writes the report.
-    pub fn write(&self, report: &serde_json::Value) -> Result<(), Failure> {
+    pub fn write(mut self, report: &serde_json::Value) -> Result<(), Failure> {
+        self.lacks_report = false;
         self.put(REPORT_FILE, format!("{report:#}\n").as_bytes())
     }
 
     /// Reads one; gives the path of its scenario, too.
     pub fn read(path: &Path) -> Result<(Report, PathBuf), Failure> {
-        let folder = Self(path.to_owned());
+        let folder = Self { path: path.to_owned(), lacks_report: false };
         let file = folder.file(REPORT_FILE);
         let bytes = std::fs::read(&file).map_err(|error| {
             Failure::io(Exit::Job, "read", &file, &error)
@@ -192,11 +191,20 @@ impl Folder {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.file(name);
         std::fs::write(&path, bytes).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))
+    }
+}
+
+impl Drop for Folder {
+    /// After a run that was given up the same folder can be named again.
+    fn drop(&mut self) {
+        if self.lacks_report {
+            let _ = std::fs::remove_file(self.file(SCENARIO_FILE));
+        }
     }
 }

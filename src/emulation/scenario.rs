@@ -5,7 +5,9 @@ use super::room::Room;
 use super::strikes::Strikes;
 use crate::exit::{Exit, Failure};
 use muster_core::time::Span;
-use muster_sim::scenario::{self, FaultKind, Link, Scenario, TaskTime, Unreliable, When, WorkerGroup};
+use muster_sim::scenario::{
+    self, FaultKind, Link, Scenario, ScenarioError, TaskTime, Unreliable, When, WorkerGroup,
+};
 use muster_worker::emulation::{LinkModel, Speed};
 use std::path::Path;
 use std::time::Duration;
@@ -77,6 +79,15 @@ pub fn experiment(scenario: &Scenario, end: Span) -> Result<Planned, Failure> {
     Ok(Planned { experiment, planned_until: strikes.go_on.then(|| end.into()) })
 }
 
+/// Why a scenario cannot be read: wrong usage when the command line made it so.
+pub fn unusable(error: &ScenarioError) -> Failure {
+    match error {
+        ScenarioError::Unreadable { path, error } => Failure::io(Exit::Job, "read", path, error),
+        _ if error.overridden().is_some() => Failure::usage(error),
+        _ => Failure::new(Exit::Job, error),
+    }
+}
+
 /// Whether faults come again and again.
 pub fn has_lasting_faults(scenario: &Scenario) -> bool {
     scenario.faults.iter().any(|fault| matches!(fault.when, When::Every(_)))
@@ -89,7 +100,7 @@ fn refused<T>(message: impl std::fmt::Display) -> Result<T, Failure> {
 /// A scenario in which nothing is said that need not be: its values are the defaults.
 fn usual() -> Result<Scenario, Failure> {
     let text = "workers = [{ count = 1 }]\njobs = [{ tasks = 1, time = { const = \"1ms\" } }]";
-    Scenario::parse(text, "defaults", Path::new(""), &[]).map_err(|error| Failure::new(Exit::Job, error))
+    Scenario::parse(text, "defaults", Path::new(""), &[]).map_err(|error| unusable(&error))
 }
 
 /// Executors do not take orders about how they claim and hold.

@@ -37,7 +37,7 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ScenarioError {
     /// A file cannot be opened or read.
-    #[error("{}: cannot be read: {error}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

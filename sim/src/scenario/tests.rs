@@ -141,7 +141,7 @@ fn files_that_are_not_there_or_no_text_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("no.toml");
     let error = Scenario::read(&path, &[]).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("{}: cannot be read: ", path.display())), "{error}");
+    assert!(error.starts_with(&format!("cannot read {}: ", path.display())), "{error}");
     std::fs::write(&path, b"\xff").unwrap();
     let error = Scenario::read(&path, &[]).unwrap_err().to_string();
     assert!(error.ends_with("it is not UTF-8 text"), "{error}");
