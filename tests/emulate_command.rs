@@ -57,7 +57,7 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     let found = finished.json();
     let expected = json!({
         "fidelity": "emulated", "name": "killed", "seed": 9, "policy": "fair+adaptive", "workers": 2, "slots": 2,
-        "tasks": 80, "faults": 1, "committed": [80, 80], "failed": [0, 0],
+        "tasks": 80, "faults": 1, "ok": [80, 80], "failed": [0, 0],
         "lost_workers": [1, 1], "planned_until_s": null,
     });
     for (key, value) in expected.as_object().unwrap() {
@@ -74,7 +74,7 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
         assert_eq!(attempts.as_u64().unwrap(), 80 + repeated.as_u64().unwrap());
         assert!(repeated.as_u64().unwrap() > 0, "what the killed worker had is run again: {found}");
     }
-    assert_eq!(found["simulated"]["committed"], 80);
+    assert_eq!(found["simulated"]["ok"], 80);
     assert_eq!(found["simulated"]["lost_workers"], 1);
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
@@ -177,7 +177,7 @@ fn every_fault_that_can_be_emulated_is() {
         restart = "100ms"
     "#;
     let found = emulate(&muster, scenario, &["--json"]).ok().json();
-    assert_eq!((&found["committed"], &found["failed"]), (&json!([500]), &json!([0])), "{found}");
+    assert_eq!((&found["ok"], &found["failed"]), (&json!([500]), &json!([0])), "{found}");
     assert_eq!((&found["workers"], &found["slots"]), (&json!(4), &json!(7)));
     assert_eq!(found["policy"], "fifo+factoring");
     assert!(found["faults"].as_u64().unwrap() > 4, "crashes, beside the four that come once: {found}");
@@ -192,7 +192,7 @@ fn faults_strike_whether_or_not_the_scenario_is_simulated_too() {
     let found = emulate(&muster, KILLED, &["--json"]).ok().json();
     let expected = json!([[1], 1, [80], null]);
     assert_eq!(
-        json!([found["lost_workers"], found["faults"], found["committed"], found["planned_until_s"]]),
+        json!([found["lost_workers"], found["faults"], found["ok"], found["planned_until_s"]]),
         expected
     );
 }
@@ -237,11 +237,11 @@ fn several_jobs_come_when_they_should_and_are_told_apart() {
         assert!(lines.len() == 2 && lines[0].contains("median") && lines[1].contains(" %"), "{text}");
     }
     let found: Value = serde_json::from_slice(&muster.read("run/report.json")).unwrap();
-    assert_eq!((&found["committed"], &found["failed"]), (&json!([120, 120]), &json!([3, 3])), "{found}");
+    assert_eq!((&found["ok"], &found["failed"]), (&json!([120, 120]), &json!([3, 3])), "{found}");
     let jobs = found["jobs"].as_array().unwrap();
     let names: Vec<_> = jobs.iter().map(|job| job["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["long", "urgent", "failing"]);
-    assert_eq!((&jobs[2]["failed"], &jobs[2]["committed"]), (&json!([3, 3]), &json!([0, 0])));
+    assert_eq!((&jobs[2]["failed"], &jobs[2]["ok"]), (&json!([3, 3]), &json!([0, 0])));
     assert_eq!((&jobs[1]["submit_at_s"], &jobs[1]["plugin"]), (&json!(0.3), &json!("sleep")));
     for run in 0..2 {
         let time = |job: usize| jobs[job]["makespan_s"][run].as_f64().unwrap();

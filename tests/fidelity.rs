@@ -88,8 +88,8 @@ fn simulated_makespans_are_near_emulated_ones() {
     for cell in Cell::all() {
         let found = cell.measure(&muster);
         let makespans = numbers(&found["makespan_s"]);
-        let committed = numbers(&found["committed"]);
-        assert!(committed.iter().all(|&committed| committed == found["tasks"].as_f64().unwrap()), "{found}");
+        let ok = numbers(&found["ok"]);
+        assert!(ok.iter().all(|&ok| ok == found["tasks"].as_f64().unwrap()), "{found}");
         let lost = numbers(&found["lost_workers"]);
         assert!(lost.iter().all(|&lost| lost == f64::from(u8::from(cell.is_killed))), "{found}");
         let error = found["error_percent"].as_f64().unwrap();

@@ -102,7 +102,7 @@ fn the_report_has_every_number_in_one_object() {
         "lost",
         "lost_thread_s",
         "repeated",
-        "workers_lost",
+        "lost_workers",
         "faults",
         "coordinator_load",
         "saturation",

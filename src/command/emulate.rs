@@ -189,7 +189,7 @@ fn summary(report: &Report) -> String {
     }
     rows.extend([
         ("tasks", format!("{} of {}", number(report.tasks), seconds(task.median))),
-        ("committed", each(&report.committed)),
+        ("ok", each(&report.ok)),
         ("repeated attempts", each(&report.repeated)),
         ("workers lost", each(&report.lost_workers)),
     ]);

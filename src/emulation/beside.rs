@@ -19,7 +19,7 @@ pub struct Simulated {
     /// Seconds from the submission of each job to its end; null: it did not end.
     pub jobs_s: Vec<Option<f64>>,
     /// Tasks with a result.
-    pub committed: u64,
+    pub ok: u64,
     /// Attempts whose outcome counted, with those that had to be repeated.
     pub attempts: u64,
     /// Of them, those beyond one for each task.
@@ -45,7 +45,7 @@ impl Simulated {
         Self {
             makespan_s: report.makespan.as_secs_f64(),
             jobs_s: report.jobs.iter().map(|job| job.time().map(Span::as_secs_f64)).collect(),
-            committed: report.committed(),
+            ok: report.committed(),
             attempts: ended + report.measures.retried,
             repeated: report.measures.retried,
             lost_workers: report.measures.workers_lost,
@@ -120,7 +120,7 @@ impl Beside {
             ]
         };
         let counts = [
-            counted("committed", simulated.committed, &emulated.committed),
+            counted("ok", simulated.ok, &emulated.ok),
             counted("attempts", simulated.attempts, &emulated.attempts),
             counted("repeated", simulated.repeated, &emulated.repeated),
             counted("workers lost", simulated.lost_workers, &emulated.lost_workers),
@@ -175,7 +175,7 @@ mod tests {
             tasks,
             submit_at_s: 0.0,
             makespan_s: vec![0.8, 1.0, 0.9],
-            committed: vec![tasks; 3],
+            ok: vec![tasks; 3],
             failed: vec![0; 3],
         };
         let emulated = Report {
@@ -190,7 +190,7 @@ mod tests {
             faults: 1,
             makespan_s: vec![1.0, 1.1, 0.9],
             task_s: vec![0.01; 3],
-            committed: vec![1_000; 3],
+            ok: vec![1_000; 3],
             failed: vec![0; 3],
             attempts: vec![1_004, 1_005, 1_004],
             repeated: vec![4, 5, 4],
@@ -202,7 +202,7 @@ mod tests {
         let simulated = Simulated {
             makespan_s: 0.95,
             jobs_s: vec![Some(0.9), None],
-            committed: 1_000,
+            ok: 1_000,
             attempts: 1_002,
             repeated: 2,
             lost_workers: 1,

@@ -42,7 +42,7 @@ pub struct Report {
     /// Seconds that a task took in its thread, on average over those with a result; what it was slowed by counts.
     pub task_s: Vec<f64>,
     /// Tasks with a result.
-    pub committed: Vec<u64>,
+    pub ok: Vec<u64>,
     /// Tasks that failed for good.
     pub failed: Vec<u64>,
     /// Attempts whose outcome counted, with those that had to be repeated.
@@ -75,7 +75,7 @@ pub struct JobReport {
     /// Seconds from submitting it to its end, as the client saw both.
     pub makespan_s: Vec<f64>,
     /// Tasks with a result.
-    pub committed: Vec<u64>,
+    pub ok: Vec<u64>,
     /// Tasks that failed for good.
     pub failed: Vec<u64>,
 }
@@ -91,7 +91,7 @@ impl JobReport {
             tasks: job.tasks,
             submit_at_s: job.submit_at.as_secs_f64(),
             makespan_s: runs.clone().map(|run| run.makespan_s).collect(),
-            committed: runs.clone().map(|run| run.status.ok).collect(),
+            ok: runs.clone().map(|run| run.status.ok).collect(),
             failed: runs.map(|run| run.status.failed).collect(),
         }
     }
@@ -127,7 +127,7 @@ impl Report {
                     busy_ns as f64 / 1e9 / run.committed.max(1) as f64
                 })
                 .collect(),
-            committed: each(|run| run.committed),
+            ok: each(|run| run.committed),
             failed: each(|run| run.failed),
             attempts: each(|run| run.attempts),
             repeated: each(|run| run.attempts.saturating_sub(run.committed + run.failed)),
@@ -145,7 +145,7 @@ impl Report {
 
     /// Whether every task of every run has its result.
     pub fn is_complete(&self) -> bool {
-        self.committed.iter().all(|&committed| committed == self.tasks)
+        self.ok.iter().all(|&ok| ok == self.tasks)
     }
 }
 

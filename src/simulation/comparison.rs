@@ -62,7 +62,7 @@ pub struct PointSummary {
     pub lost: Interval,
     pub lost_thread_s: Interval,
     pub repeated: Interval,
-    pub workers_lost: Interval,
+    pub lost_workers: Interval,
     /// Of the tasks of all runs.
     pub queue_wait_s: Times,
 }
@@ -115,7 +115,7 @@ pub fn points(plan: &Plan, finished: &Finished) -> Vec<PointSummary> {
             lost: over(&|run| run.lost as f64)?,
             lost_thread_s: over(&|run| run.lost_thread_s)?,
             repeated: over(&|run| run.repeated as f64)?,
-            workers_lost: over(&|run| run.workers_lost as f64)?,
+            lost_workers: over(&|run| run.lost_workers as f64)?,
             queue_wait_s: Times::of(queue_wait),
         })
     };

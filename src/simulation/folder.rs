@@ -82,7 +82,7 @@ fn json(value: &impl serde::Serialize) -> Outcome<String> {
 fn table(plan: &Plan, runs: &[Run]) -> String {
     const COLUMNS: &str = "policy,seed,ended,makespan_s,tasks,ok,failed,unfinished,throughput,utilisation,\
                            queue_wait_mean_s,queue_wait_p50_s,queue_wait_p95_s,queue_wait_p99_s,lost,\
-                           lost_thread_s,repeated,workers_lost,faults,coordinator_load,events,\
+                           lost_thread_s,repeated,lost_workers,faults,coordinator_load,events,\
                            scheduler_inputs,agent_inputs,digest";
     let keys: Vec<&str> =
         plan.axes.iter().map(|axis| axis.key.as_str()).filter(|key| *key != "policy").collect();
@@ -115,7 +115,7 @@ fn table(plan: &Plan, runs: &[Run]) -> String {
             run.lost.to_string(),
             run.lost_thread_s.to_string(),
             run.repeated.to_string(),
-            run.workers_lost.to_string(),
+            run.lost_workers.to_string(),
             run.faults_struck().to_string(),
             run.coordinator_load.to_string(),
             run.events.to_string(),

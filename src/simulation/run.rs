@@ -32,7 +32,7 @@ pub struct Run {
     pub lost_thread_s: f64,
     /// Attempts beyond one for each task that ended.
     pub repeated: u64,
-    pub workers_lost: u64,
+    pub lost_workers: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub coordinator_load: f64,
     /// Where the coordinator would have no time left; `null`: its messages cost nothing.
@@ -103,7 +103,7 @@ impl Run {
             lost: measures.lost,
             lost_thread_s: secs(measures.wasted),
             repeated: report.repeated(),
-            workers_lost: measures.workers_lost,
+            lost_workers: measures.workers_lost,
             faults: measures.faults.clone(),
             coordinator_load: report.coordinator_load(),
             saturation: report
@@ -195,7 +195,7 @@ impl Run {
             lost: 0,
             lost_thread_s: 0.0,
             repeated: 0,
-            workers_lost: 0,
+            lost_workers: 0,
             faults: BTreeMap::new(),
             coordinator_load: 0.0,
             saturation: None,

@@ -39,7 +39,7 @@ fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report) -> Vec<Stri
         ("lost work", format!("{}, {} of thread time", tasks_of(run.lost), seconds_or_0(run.lost_thread_s))),
         ("repeated", format!("{} run beyond once", tasks_of(run.repeated))),
         ("faults", faults(run)),
-        ("workers lost", number(run.workers_lost)),
+        ("workers lost", number(run.lost_workers)),
         ("coordinator", coordinator(run)),
         ("digest", run.digest.clone()),
     ]);
@@ -74,7 +74,7 @@ fn replicas(
         ("lost time", with(&point.lost_thread_s, &seconds_or_0, " of threads")),
         ("repeated", with(&point.repeated, &rounded, " tasks run beyond once")),
         ("faults", faults_of(runs)),
-        ("workers lost", with(&point.workers_lost, &rounded, "")),
+        ("workers lost", with(&point.lost_workers, &rounded, "")),
         ("coordinator", coordinator_of(point, runs, &with)),
         ("simulated", cost(report, runs.iter().map(|run| run.events).sum())),
     ]);
