@@ -70,12 +70,14 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     for number in 0..2 {
         let makespan = found["makespan_s"][number].as_f64().unwrap();
         assert!((0.4..5.0).contains(&makespan), "{found}");
-        let (attempts, repeated) = (&found["attempts"][number], &found["repeated"][number]);
-        assert_eq!(attempts.as_u64().unwrap(), 80 + repeated.as_u64().unwrap());
-        assert!(repeated.as_u64().unwrap() > 0, "what the killed worker had is run again: {found}");
+        let (attempts, again) = (&found["attempts"][number], &found["leased_again"][number]);
+        assert_eq!(attempts.as_u64().unwrap(), 80 + again.as_u64().unwrap());
+        assert!(again.as_u64().unwrap() > 0, "what the killed worker had is run again: {found}");
     }
     assert_eq!(found["simulated"]["ok"], 80);
     assert_eq!(found["simulated"]["lost_workers"], 1);
+    assert!(found["simulated"]["leased_again"].as_u64().unwrap() > 0, "{found}");
+    assert!(found.get("repeated").is_none() && found["simulated"].get("repeated").is_none(), "{found}");
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
 
@@ -269,9 +271,7 @@ fn without_json_people_read_what_happened() {
     ];
     let finished = emulate(&muster, KILLED, &words).ok();
     let text = finished.text();
-    for words in
-        ["seed               5", "makespan", "repeated attempts  0", "workers lost       0", "SIMULATED"]
-    {
+    for words in ["seed          5", "makespan", "leased again  0", "workers lost  0", "SIMULATED"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     for words in ["emulating killed", "30 tasks of sleep ms=10 on 3 workers with 3 slots"] {

@@ -81,7 +81,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn simulated_makespans_are_near_emulated_ones() {
     let muster = Muster::new();
     eprintln!(
-        "| task | workers | latency | killed | simulated | emulated | error | spread | repeated, sim | repeated, emu |"
+        "| task | workers | latency | killed | simulated | emulated | error | spread | leased again, sim | leased again, emu |"
     );
     eprintln!("|---|---|---|---|---|---|---|---|---|---|");
     let mut errors = Vec::new();
@@ -102,8 +102,8 @@ fn simulated_makespans_are_near_emulated_ones() {
             found["simulated"]["makespan_s"].as_f64().unwrap() * 1e3,
             median(makespans) * 1e3,
             found["spread_percent"].as_f64().unwrap(),
-            found["simulated"]["repeated"],
-            median(numbers(&found["repeated"])),
+            found["simulated"]["leased_again"],
+            median(numbers(&found["leased_again"])),
         );
         errors.push(error.abs());
     }

@@ -190,7 +190,7 @@ fn summary(report: &Report) -> String {
     rows.extend([
         ("tasks", format!("{} of {}", number(report.tasks), seconds(task.median))),
         ("ok", each(&report.ok)),
-        ("repeated attempts", each(&report.repeated)),
+        ("leased again", each(&report.leased_again)),
         ("workers lost", each(&report.lost_workers)),
     ]);
     if report.failed.iter().any(|&failed| failed > 0) {

@@ -20,10 +20,10 @@ pub struct Simulated {
     pub jobs_s: Vec<Option<f64>>,
     /// Tasks with a result.
     pub ok: u64,
-    /// Attempts whose outcome counted, with those that had to be repeated.
+    /// Attempts whose outcome counted, with those of which the lease was given up.
     pub attempts: u64,
-    /// Of them, those beyond one for each task.
-    pub repeated: u64,
+    /// Of them, those beyond one for each task: tasks leased once more, whether they had begun or not.
+    pub leased_again: u64,
     /// Workers that crashed or were given up.
     pub lost_workers: u64,
     /// Tasks that had not ended when the simulation did.
@@ -47,7 +47,7 @@ impl Simulated {
             jobs_s: report.jobs.iter().map(|job| job.time().map(Span::as_secs_f64)).collect(),
             ok: report.committed(),
             attempts: ended + report.measures.retried,
-            repeated: report.measures.retried,
+            leased_again: report.measures.retried,
             lost_workers: report.measures.workers_lost,
             unfinished: report.unfinished(),
         }
@@ -122,7 +122,7 @@ impl Beside {
         let counts = [
             counted("ok", simulated.ok, &emulated.ok),
             counted("attempts", simulated.attempts, &emulated.attempts),
-            counted("repeated", simulated.repeated, &emulated.repeated),
+            counted("leased again", simulated.leased_again, &emulated.leased_again),
             counted("workers lost", simulated.lost_workers, &emulated.lost_workers),
         ];
         let rows = std::iter::once(makespan).chain(jobs).chain(counts).collect();
@@ -193,7 +193,7 @@ mod tests {
             ok: vec![1_000; 3],
             failed: vec![0; 3],
             attempts: vec![1_004, 1_005, 1_004],
-            repeated: vec![4, 5, 4],
+            leased_again: vec![4, 5, 4],
             duplicates: vec![0; 3],
             lost_workers: vec![1; 3],
             late_s: vec![0.0; 3],
@@ -204,7 +204,7 @@ mod tests {
             jobs_s: vec![Some(0.9), None],
             ok: 1_000,
             attempts: 1_002,
-            repeated: 2,
+            leased_again: 2,
             lost_workers: 1,
             unfinished: 0,
         };
@@ -216,8 +216,8 @@ mod tests {
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
         assert!(line("job first").contains("+0.0 %"), "{text}");
         assert!(line("job second").contains("none"), "{text}");
-        let cells: Vec<_> = line("repeated").split_whitespace().collect();
-        assert_eq!(cells, ["repeated", "2", "4", "-2", "1"]);
+        let cells: Vec<_> = line("leased again").split_whitespace().collect();
+        assert_eq!(cells, ["leased", "again", "2", "4", "-2", "1"]);
         assert_eq!(both.to_json()["simulated"]["attempts"], 1_002);
     }
 }

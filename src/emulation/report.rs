@@ -45,10 +45,10 @@ pub struct Report {
     pub ok: Vec<u64>,
     /// Tasks that failed for good.
     pub failed: Vec<u64>,
-    /// Attempts whose outcome counted, with those that had to be repeated.
+    /// Attempts whose outcome counted, with those of which the lease was given up.
     pub attempts: Vec<u64>,
-    /// Of them, those beyond one for each task.
-    pub repeated: Vec<u64>,
+    /// Of them, those beyond one for each task: tasks leased once more, whether they had begun or not.
+    pub leased_again: Vec<u64>,
     /// Results that came again or too late, and were dropped.
     pub duplicates: Vec<u64>,
     /// Workers that were lost.
@@ -130,7 +130,7 @@ impl Report {
             ok: each(|run| run.committed),
             failed: each(|run| run.failed),
             attempts: each(|run| run.attempts),
-            repeated: each(|run| run.attempts.saturating_sub(run.committed + run.failed)),
+            leased_again: each(|run| run.attempts.saturating_sub(run.committed + run.failed)),
             duplicates: each(|run| run.duplicates),
             lost_workers: each(|run| run.lost_workers),
             late_s: runs.iter().map(|run| run.late_s).collect(),
