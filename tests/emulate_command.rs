@@ -252,6 +252,10 @@ fn several_jobs_come_when_they_should_and_are_told_apart() {
         assert!(found["makespan_s"][run].as_f64().unwrap() >= time(0), "{found}");
     }
     muster.run(&["simulate", "--beside", "run"]).ok();
+    // Its error is that of the simulation only when both have the same times.
+    let drawn = muster.run(&["simulate", "--beside", "run", "--set", "jobs.long.time.exp=20ms"]).ok();
+    assert!(drawn.text().lines().last().unwrap().starts_with("task times are drawn: "), "{}", drawn.text());
+    assert!(!text.contains("drawn"), "{text}");
     muster.assert_no_process_left();
 }
 

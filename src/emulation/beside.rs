@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use crate::summary::{Column, list, number, seconds};
 use muster_core::time::Span;
 use muster_sim::cluster::Cluster;
-use muster_sim::scenario::{Override, Scenario};
+use muster_sim::scenario::{Override, Scenario, TaskTime};
 use serde::Serialize;
 use std::path::Path;
 
@@ -28,6 +28,9 @@ pub struct Simulated {
     pub lost_workers: u64,
     /// Tasks that had not ended when the simulation did.
     pub unfinished: u64,
+    /// Times of tasks are drawn, and emulated ones are other numbers.
+    #[serde(skip)]
+    pub draws: bool,
 }
 
 /// Both.
@@ -50,6 +53,7 @@ impl Simulated {
             leased_again: report.measures.retried,
             lost_workers: report.measures.workers_lost,
             unfinished: report.unfinished(),
+            draws: scenario.jobs.iter().any(|job| !matches!(job.time, TaskTime::Const(_))),
         }
     }
 }
@@ -140,6 +144,12 @@ impl Beside {
                 number(simulated.unfinished)
             ));
         }
+        if simulated.draws {
+            text.push_str(
+                "\ntask times are drawn: both sides have the same distribution, not the same numbers; compare several \
+                 --seed, or use const",
+            );
+        }
         text
     }
 
@@ -207,6 +217,7 @@ mod tests {
             leased_again: 2,
             lost_workers: 1,
             unfinished: 0,
+            draws: false,
         };
         let both = Beside::new(emulated, simulated);
         let text = both.table();
