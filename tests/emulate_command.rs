@@ -349,8 +349,16 @@ fn what_cannot_be_emulated_is_refused_in_one_line() {
         .fails(3, &["error: cannot read no.toml: No such file"])
         .says_no_more();
     emulate(&muster, &both, &["--set", "tasks"]).fails(2, &["key=value"]).says_no_more();
-    let unknown = format!("{both}plugin = \"unknown\"\n");
-    emulate(&muster, &unknown, &[]).fails(4, &["no plugin \"unknown\""]).says_no_more();
+    let unknown = format!("{both}plugin = \"slep\"\n");
+    emulate(&muster, &unknown, &[])
+        .fails(4, &["no plugin \"slep\"", "did you mean \"sleep\"?"])
+        .says_no_more();
+    let far = emulate(&muster, &unknown, &["--set", "jobs.plugin=unknown"]);
+    far.fails(4, &["no plugin \"unknown\"", "there are ", "--plugins DIR"]).says_no_more();
+    let elsewhere = muster.run(&["emulate", "scenario.toml", "--plugins", "no"]);
+    elsewhere
+        .fails(4, &["no plugin \"slep\" in no", "checkout of muster's sources: --plugins"])
+        .says_no_more();
     muster.write("file", "");
     emulate(&muster, &both, &["-o", "file"]).fails(3, &["cannot write into file"]).says_no_more();
     emulate(&muster, &both, &["--out", "."]).fails(3, &[". is not empty", "-o DIR"]).says_no_more();
