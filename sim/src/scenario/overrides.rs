@@ -76,6 +76,16 @@ fn section_of(list: &str) -> Option<&'static Section> {
     }
 }
 
+/// What the first entry of a list has to say, or what it does without a word.
+fn needs(list: &str) -> &'static str {
+    match list {
+        "links" => ", which all workers then use",
+        "faults" => ", as in kind = \"worker_crash\" and every = \"1h\"",
+        "jobs" => " with tasks = 1000 and time = { exp = \"1s\" }",
+        _ => " with count = 100",
+    }
+}
+
 struct Change {
     key: Arc<str>,
     value: Node,
@@ -103,7 +113,10 @@ impl Change {
             Some(Node { value: Value::List(items), .. }) if !items.is_empty() => items,
             // What is no list is refused later, where it stands.
             Some(Node { value: Value::Text(_) | Value::Table(_), .. }) => return Ok(()),
-            _ => return Err(self.wrong(section.title, "is not in the scenario: there is nothing to change")),
+            _ => {
+                let problem = format!("is not in the scenario: add {} to it{}", section.title, needs(list));
+                return Err(self.wrong(section.title, problem));
+            }
         };
         let names: Vec<String> =
             items.iter().enumerate().map(|(index, item)| name_of(item, section, index)).collect();

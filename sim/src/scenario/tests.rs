@@ -566,7 +566,11 @@ fn overrides_create_what_is_not_there_yet_and_are_checked_alike() {
         ("workers.5.count=5", "workers.5 is not there: workers has the places 0 to 0"),
         ("workers.count.x=5", "count = {...} in [[workers]] is not a whole number: write it as in 10"),
         ("jobs=5", "jobs is a list: say which key, as in jobs.tasks"),
-        ("latency=5ms", "[[links]] is not in the scenario: there is nothing to change"),
+        ("latency=5ms", "[[links]] is not in the scenario: add [[links]] to it, which all workers then use"),
+        (
+            "faults.0.kind=pause",
+            "[[faults]] is not in the scenario: add [[faults]] to it, as in kind = \"worker_crash\" and every = \"1h\"",
+        ),
         ("jobs.0.time.pareto.shape=2", "pareto of [[jobs]] has no min: add min = \"1s\""),
         ("coordinator=5", "coordinator is 5, and should be a table"),
         (".=5", "a part of the key is empty: write names and keys with one dot between"),
@@ -597,4 +601,17 @@ fn kept_scenarios_are_what_their_names_say() {
         names.push(scenario.name);
     }
     assert_eq!(names.len(), 7, "{names:?}");
+}
+
+#[test]
+fn what_a_change_misses_can_be_added_as_it_says() {
+    let said = [
+        ("latency=5ms", "[[links]]\n"),
+        ("faults.0.every=2h", "[[faults]]\nkind = \"worker_crash\"\nevery = \"1h\"\n"),
+    ];
+    for (change, added) in said {
+        assert!(parse_with(&format!("{WORKERS}{JOB}"), &[change]).is_err());
+        let scenario = parse_with(&format!("{WORKERS}{JOB}{added}"), &[change]).unwrap();
+        assert!(scenario.links.is_empty() || scenario.workers[0].link == Some(0), "all workers use it");
+    }
 }
