@@ -2,6 +2,7 @@
 
 use super::keys::TOP;
 use super::nearest::suggestion;
+use muster_core::spelling::nearest;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub enum ScenarioError {
         reason: String,
     },
     /// A key that means nothing where it stands.
-    #[error("{place}: unknown key {key:?} in {section}: {}", key_hint(key, *home, known))]
+    #[error("{place}: unknown key {key:?} in {section}: {}", key_hint(place, key, section, *home, known))]
     UnknownKey {
         /// Where.
         place: Place,
@@ -135,10 +136,31 @@ fn in_table(section: &str) -> String {
     if section == TOP.title { String::new() } else { format!(" in {section}") }
 }
 
-fn key_hint(key: &str, home: Option<&str>, known: &[&'static str]) -> String {
+fn key_hint(place: &Place, key: &str, section: &str, home: Option<&str>, known: &[&'static str]) -> String {
+    if let Some(list) = list_meant(key).filter(|_| section == TOP.title) {
+        return match place {
+            Place::Line { .. } => format!("did you mean [[{list}]]?"),
+            Place::Set { .. } => format!("did you mean {list:?}?"),
+        };
+    }
     match home {
         Some(home) if home == TOP.title => "it belongs at the top, before the first [table]".to_owned(),
         Some(home) => format!("it belongs in {home}"),
         None => suggestion(key, "its keys are", known.iter().copied()),
     }
+}
+
+/// The list of tables that somebody calls otherwise, or means one entry of.
+fn list_meant(key: &str) -> Option<&'static str> {
+    const ALSO: &[(&str, &str)] = &[
+        ("cluster", "workers"),
+        ("machine", "workers"),
+        ("machines", "workers"),
+        ("node", "workers"),
+        ("nodes", "workers"),
+        ("network", "links"),
+        ("task", "jobs"),
+    ];
+    let also = ALSO.iter().find(|(word, _)| *word == key).map(|(_, list)| *list);
+    also.or_else(|| nearest(key, ["workers", "links", "jobs", "faults"]))
 }

@@ -2,7 +2,8 @@
 
 use super::error::ScenarioError;
 use super::field::{Field, Table};
-use super::keys::{FAULT_KINDS, FAULTS};
+use super::keys::{FAULT_KINDS, FAULTS, Kind};
+use super::tree::Value;
 use super::{Direction, Fault, FaultKind, Job, Target, When, WorkerGroup, cluster};
 use muster_core::time::Span;
 
@@ -24,6 +25,7 @@ pub(super) fn faults(
     jobs: &[Job],
     until: Span,
 ) -> Result<Vec<Fault>, ScenarioError> {
+    top.get("faults").map_or(Ok(()), |field| known_kinds(&field))?;
     let tables = top.tables("faults", &FAULTS)?;
     let is_join = |table: &Table<'_>| {
         table.get("kind").is_some_and(|field| field.node.scalar().as_deref() == Some("join"))
@@ -61,10 +63,22 @@ fn joining(fault: &Fault, until: Span) -> f64 {
     times * f64::from(count)
 }
 
+/// The kind decides which keys there may be, so it is looked at first.
+fn known_kinds(faults: &Field<'_>) -> Result<(), ScenarioError> {
+    let Value::List(items) = &faults.node.value else { return Ok(()) };
+    for node in items.iter().filter_map(|item| item.get("kind")) {
+        Field { section: &FAULTS, key: "kind", kind: Kind::Text, node }.choice(&words())?;
+    }
+    Ok(())
+}
+
+fn words() -> Vec<&'static str> {
+    FAULT_KINDS.iter().map(|(kind, _)| *kind).collect()
+}
+
 /// None: a fault that hits nobody.
 fn fault(table: &Table<'_>, known: &Known<'_>) -> Result<Option<Fault>, ScenarioError> {
-    let words: Vec<&'static str> = FAULT_KINDS.iter().map(|(kind, _)| *kind).collect();
-    let word = table.need("kind", "kind = \"worker_crash\"")?.choice(&words)?;
+    let word = table.need("kind", "kind = \"worker_crash\"")?.choice(&words())?;
     refuse_other_keys(table, word)?;
     let target = || target(table, known);
     let kind = match word {

@@ -1,7 +1,7 @@
 //! Tables with known keys, and single values with their checks.
 
 use super::error::{Place, ScenarioError};
-use super::keys::{Kind, SECTIONS, Section};
+use super::keys::{FAULT_KINDS, FAULTS, Kind, SECTIONS, Section};
 use super::nearest::{names_hint, suggestion};
 use super::tree::{Entry, Node, Value, shortened};
 use muster_core::quantity::{self, QuantityError};
@@ -35,7 +35,7 @@ impl<'a> Table<'a> {
             });
         };
         match entries.iter().find(|entry| !section.has(&entry.key)) {
-            Some(entry) => Err(unknown_key(entry, section)),
+            Some(entry) => Err(unknown_key(entry, section, node)),
             None => Ok(Self { section, place: &node.place, entries }),
         }
     }
@@ -119,8 +119,14 @@ impl<'a> Table<'a> {
     }
 }
 
-fn unknown_key(entry: &Entry, section: &'static Section) -> ScenarioError {
-    let known: Vec<&'static str> = section.keys.iter().map(|(key, _)| *key).collect();
+fn unknown_key(entry: &Entry, section: &'static Section, table: &Node) -> ScenarioError {
+    let mut known: Vec<&'static str> = section.keys.iter().map(|(key, _)| *key).collect();
+    if section.title == FAULTS.title
+        && let Some(kind) = table.get("kind").and_then(Node::scalar)
+        && let Some((_, keys)) = FAULT_KINDS.iter().find(|(known, _)| *known == kind)
+    {
+        known = [&["kind"], *keys].concat();
+    }
     let is_near = nearest(&entry.key, known.iter().copied()).is_some();
     let homes: Vec<_> = SECTIONS.iter().filter(|home| home.has(&entry.key)).collect();
     let home = match homes[..] {

@@ -214,6 +214,24 @@ fn text_without_quotes_is_shown_with_them() {
 #[test]
 fn unknown_keys_are_named_with_what_was_meant() {
     refused("latency = \"1ms\"\n", "", "1: unknown key \"latency\" in the scenario: it belongs in [[links]]");
+    for (key, meant) in [("job", "jobs"), ("worker", "workers"), ("cluster", "workers"), ("task", "jobs")] {
+        let message = format!("1: unknown key {key:?} in the scenario: did you mean [[{meant}]]?");
+        for text in [format!("[{key}]\ncount = 1\n"), format!("[[{key}]]\ncount = 1\n")] {
+            assert_eq!(parse_with(&text, &[]).unwrap_err().to_string(), format!("scenario.toml:{message}"));
+        }
+    }
+    let error = parse_with(&format!("{WORKERS}{JOB}"), &["worker.count=3"]).unwrap_err().to_string();
+    assert!(error.ends_with("did you mean \"workers\"?"), "{error}");
+    refused(
+        "",
+        "[[faults]]\nlenght = \"1s\"\nkind = \"stragglers\"\n",
+        "9: kind = \"stragglers\" in [[faults]] is unknown: did you mean \"straggler\"?",
+    );
+    refused(
+        "",
+        "[[faults]]\nspeed_up = 2\nkind = \"straggler\"\n",
+        "8: unknown key \"speed_up\" in [[faults]]: its keys are kind, at, every, workers, count, share, factor",
+    );
     refused("polcy = \"fifo\"\n", "", "1: unknown key \"polcy\" in the scenario: did you mean \"policy\"?");
     refused(
         "[[links]]\n\nlatancy = \"1ms\"\n",
@@ -398,6 +416,23 @@ fn times_are_checked() {
         (
             "{ uniform = [\"1s\"] }",
             "uniform = [...] in time of [[jobs]] has 1 values, and should have two: [\"1ms\", \"3ms\"]",
+        ),
+        (
+            "{ lognormal = { mean = \"2s\", sigma = 1 } }",
+            "mean = \"2s\" in lognormal of [[jobs]] is not the median: write median = mean / exp(sigma\u{b2}/2)",
+        ),
+        (
+            "{ lognormal = [\"2s\", 0.5] }",
+            "lognormal = [...] in time of [[jobs]] is not a table: write it as in { median = \"1s\", sigma = 0.5 }",
+        ),
+        (
+            "{ pareto = \"1s\" }",
+            "pareto = \"1s\" in time of [[jobs]] is not a table: write it as in { min = \"1s\", shape = 1.5 }",
+        ),
+        (
+            "{ bimodal = 5 }",
+            "bimodal = 5 in time of [[jobs]] is not a table: write it as in { short = \"10ms\", long = \"1s\", \
+             share = 0.05 }",
         ),
         ("{ lognormal = { median = \"1s\" } }", "lognormal of [[jobs]] has no sigma: add sigma = 0.5"),
         (

@@ -67,15 +67,31 @@ fn uniform(field: &Field<'_>) -> Result<TaskTime, ScenarioError> {
     Ok(TaskTime::Uniform { min, max })
 }
 
+/// The table of a distribution that has more than one number.
+fn parameters<'a>(
+    field: &Field<'a>,
+    section: &'static keys::Section,
+    example: &str,
+) -> Result<Table<'a>, ScenarioError> {
+    match field.node.value {
+        Value::Table(_) => Table::open(field.node, section, field.key),
+        _ => Err(field.wrong(format!("is not a table: write it as in {example}"))),
+    }
+}
+
 fn lognormal(field: &Field<'_>) -> Result<TaskTime, ScenarioError> {
-    let table = Table::open(field.node, &keys::LOGNORMAL, "lognormal")?;
+    if let Some(node) = field.node.get("mean") {
+        let mean = Field { section: &keys::LOGNORMAL, key: "mean", node, ..*field };
+        return Err(mean.wrong("is not the median: write median = mean / exp(sigma\u{b2}/2)"));
+    }
+    let table = parameters(field, &keys::LOGNORMAL, "{ median = \"1s\", sigma = 0.5 }")?;
     let median = table.need("median", "median = \"1s\"")?.duration_above_zero()?;
     let sigma = table.need("sigma", "sigma = 0.5")?.number(0.0..=SIGMA_MAX)?;
     Ok(TaskTime::Lognormal { median, sigma })
 }
 
 fn pareto(field: &Field<'_>) -> Result<TaskTime, ScenarioError> {
-    let table = Table::open(field.node, &keys::PARETO, "pareto")?;
+    let table = parameters(field, &keys::PARETO, "{ min = \"1s\", shape = 1.5 }")?;
     let min = table.need("min", "min = \"1s\"")?.duration_above_zero()?;
     let shape_field = table.need("shape", "shape = 1.5")?;
     let shape = shape_field.number(f64::MIN..=SHAPE_MAX)?;
@@ -86,7 +102,8 @@ fn pareto(field: &Field<'_>) -> Result<TaskTime, ScenarioError> {
 }
 
 fn bimodal(field: &Field<'_>) -> Result<TaskTime, ScenarioError> {
-    let table = Table::open(field.node, &keys::BIMODAL, "bimodal")?;
+    let example = "{ short = \"10ms\", long = \"1s\", share = 0.05 }";
+    let table = parameters(field, &keys::BIMODAL, example)?;
     let short_field = table.need("short", "short = \"10ms\"")?;
     let short = short_field.duration()?;
     let long_field = table.need("long", "long = \"1s\"")?;
