@@ -2,7 +2,7 @@
 
 use super::Cli;
 use crate::exit::{Exit, Failure};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use std::ffi::OsString;
 
@@ -19,7 +19,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Cli
                 Ok(()) => Ok(None),
             }
         }
-        Err(error) => Err(failure(&error.render().to_string(), &arguments)),
+        Err(error) => {
+            let failure = failure(&error.render().to_string(), &arguments);
+            Err(match said_in_scenario(&error, &arguments) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        }
     }
 }
 
@@ -55,6 +61,37 @@ fn failure(text: &str, arguments: &[OsString]) -> Failure {
         tips.push(format!("{} --help", command_words(arguments)));
     }
     Failure::usage(message).hint(tips.join("; "))
+}
+
+/// What a scenario says is changed in it, and not with the flags of a job.
+fn said_in_scenario(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    if !matches!(command_words(arguments).as_str(), "muster simulate" | "muster emulate") {
+        return None;
+    }
+    let argument = |kind| match error.get(kind) {
+        Some(ContextValue::String(argument)) => Some(argument.as_str()),
+        Some(ContextValue::Strings(arguments)) => arguments.first().map(String::as_str),
+        _ => None,
+    };
+    let invalid = argument(ContextKind::InvalidArg)?;
+    if error.kind() == ErrorKind::ArgumentConflict {
+        let both = [invalid, argument(ContextKind::PriorArg)?];
+        let beside = both.iter().any(|name| name.starts_with("--beside")) && both.contains(&"[SCENARIO]");
+        return beside
+            .then(|| "RUN holds its scenario: leave the other out, and change it with --set".to_owned());
+    }
+    let (key, example) = match invalid {
+        "-n" | "--tasks" => ("tasks", "100"),
+        "-w" | "--workers" => ("workers", "500"),
+        "--latency" => ("latency", "5ms"),
+        _ => return None,
+    };
+    let words: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let at = words.iter().position(|word| word.starts_with(invalid))?;
+    let attached = words[at][invalid.len()..].trim_start_matches('=');
+    let value = if attached.is_empty() { words.get(at + 1).copied().unwrap_or_default() } else { attached };
+    let is_value = value.starts_with(|c: char| c.is_ascii_digit());
+    Some(format!("--set {key}={}", if is_value { value } else { example }))
 }
 
 /// The command among the arguments, down to its subcommand: not all of clap's messages name it.
@@ -130,6 +167,32 @@ mod tests {
             wrong(&["run", "x", "-n", "-4"])
         );
         assert!(wrong(&["run", "x", "--model", "fibres"]).contains("hybrid"));
+    }
+
+    #[test]
+    fn what_a_scenario_says_is_changed_with_set() {
+        for (words, hint) in [
+            (&["simulate", "s.toml", "-n", "250"][..], "--set tasks=250"),
+            (&["simulate", "s.toml", "-n250"], "--set tasks=250"),
+            (&["simulate", "--tasks=1e6", "s.toml"], "--set tasks=1e6"),
+            (&["emulate", "s.toml", "--workers", "40"], "--set workers=40"),
+            (&["emulate", "s.toml", "-w"], "--set workers=500"),
+            (&["emulate", "--latency", "s.toml"], "--set latency=5ms"),
+            (
+                &["simulate", "s.toml", "--beside", "run"],
+                "RUN holds its scenario: leave the other out, and change it with --set",
+            ),
+            (
+                &["simulate", "--beside", "run", "s.toml"],
+                "RUN holds its scenario: leave the other out, and change it with --set",
+            ),
+            (&["simulate", "--beside", "run", "-o", "x"], "muster simulate --help"),
+            (&["simulate", "s.toml", "--nothing"], "muster simulate --help"),
+        ] {
+            let text = wrong(words);
+            assert!(text.ends_with(&format!("\nhint: {hint}")), "{words:?}: {text}");
+            assert_eq!(text.lines().count(), 2, "{words:?}: {text}");
+        }
     }
 
     #[test]
