@@ -183,6 +183,14 @@ fn every_fault_that_can_be_emulated_is() {
     assert_eq!((&found["workers"], &found["slots"]), (&json!(4), &json!(7)));
     assert_eq!(found["policy"], "fifo+factoring");
     assert!(found["faults"].as_u64().unwrap() > 4, "crashes, beside the four that come once: {found}");
+    let slow = "[[faults]]\nkind = \"straggler\"\nfactor = 2.0\n";
+    let slow = format!("[[workers]]\ncount = 2\n[[jobs]]\ntasks = 4\ntime = {{ const = \"1ms\" }}\n{slow}");
+    let shared = format!("{slow}[[faults]]\nkind = \"pause\"\nat = \"1s\"\nlength = \"1s\"\nshare = 0.1\n");
+    let slowed = emulate(&muster, &shared, &["--json"]).ok();
+    assert_eq!(slowed.json()["faults"], 2, "two slow workers");
+    for words in ["2 events of faults", "share 0.1 of 2 workers is nobody: write count = 1"] {
+        assert!(slowed.stderr.contains(words), "{words}: {}", slowed.stderr);
+    }
     assert!(found["planned_until_s"].as_f64().unwrap() > found["makespan_s"][0].as_f64().unwrap());
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();

@@ -136,6 +136,15 @@ fn the_report_has_every_number_in_one_object() {
 }
 
 #[test]
+fn a_share_of_nobody_is_said_once() {
+    let muster = world();
+    let fault = "\n[[faults]]\nkind = \"straggler\"\nfactor = 2.0\nshare = 0.05\n";
+    muster.write("s.toml", format!("{SCENARIO}{fault}"));
+    let text = muster.run(&["simulate", "s.toml", "--set", "workers=5", "--policy", "fifo,fair"]).ok().stderr;
+    assert_eq!(text.matches("share 0.05 of 5 workers is nobody: write count = 1").count(), 1, "{text}");
+}
+
+#[test]
 fn people_see_the_seed_first_then_numbers_and_a_chart() {
     let muster = world();
     for columns in [80, 120] {

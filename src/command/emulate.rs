@@ -44,7 +44,7 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
         }
         simulated = args.simulate.then_some(found);
     }
-    let Planned { mut experiment, planned_until } = planned;
+    let Planned { mut experiment, slowed, planned_until } = planned;
     let named = experiment.jobs.clone();
     for (number, job) in experiment.jobs.iter_mut().enumerate() {
         let plugin = plugin(&job.plugin, &args.plugins, &mut interrupt).await?;
@@ -52,7 +52,8 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
         job.plugin = plugin.path().to_string_lossy().into_owned();
     }
     experiment.repeats = args.repeats;
-    note(what_runs(&scenario, &experiment, &named));
+    scenario.notes.iter().for_each(note);
+    note(what_runs(&scenario, &experiment, slowed, &named));
     let repeated = run_each(&experiment, &mut interrupt, |number, run| {
         if args.repeats > 1 {
             note(format_args!("run {number} of {}: {}", args.repeats, seconds(run.makespan_s)));
@@ -60,8 +61,13 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
     });
     let repeated = Box::pin(repeated).await?;
     experiment.jobs = named;
-    let report =
-        Report::new(&scenario, &experiment, planned_until.map(|until| until.as_secs_f64()), &repeated);
+    let report = Report::new(
+        &scenario,
+        &experiment,
+        slowed,
+        planned_until.map(|until| until.as_secs_f64()),
+        &repeated,
+    );
     warn(&report, first_submit(&scenario));
     let exit = if report.is_complete() { Exit::Ok } else { Exit::TasksFailed };
     let (json, table) = match simulated {
@@ -128,7 +134,7 @@ fn first_submit(scenario: &Scenario) -> Span {
     scenario.jobs.iter().map(|job| job.submit_at).min().unwrap_or_default()
 }
 
-fn what_runs(scenario: &Scenario, experiment: &Experiment, jobs: &[Job]) -> String {
+fn what_runs(scenario: &Scenario, experiment: &Experiment, slowed: usize, jobs: &[Job]) -> String {
     let present = experiment.workers.iter().filter(|worker| worker.is_present).count();
     let slots: u64 = experiment
         .workers
@@ -153,7 +159,7 @@ fn what_runs(scenario: &Scenario, experiment: &Experiment, jobs: &[Job]) -> Stri
         counted(present as u32, "worker", "workers"),
         counted(u32::try_from(slots).unwrap_or(u32::MAX), "slot", "slots"),
         scenario.scheduling.policy,
-        counted(experiment.events.len() as u32, "event", "events"),
+        counted((experiment.events.len() + slowed) as u32, "event", "events"),
         counted(experiment.repeats, "run", "runs"),
     )
 }

@@ -25,6 +25,7 @@ pub async fn simulate(args: SimulateArgs) -> Outcome {
     let folder = out.as_deref().map(Folder::claim).transpose()?;
     let plan = Arc::new(plan);
     note(first_lines(&plan));
+    notes(&plan).into_iter().for_each(note);
     let mut progress = Progress::new(terminal::watched(), plan.runs() as u64, tasks_of_only_run(&plan));
     let began = Instant::now();
     let running = Running::start(Arc::clone(&plan), threads)?;
@@ -68,6 +69,16 @@ fn first_lines(plan: &Plan) -> String {
         replicas => format!("seeds {first} to {}", first + replicas - 1),
     };
     format!("{seeds}; the same again: {}", plan.again)
+}
+
+/// What is probably not meant, once for all points; of many only the first.
+fn notes(plan: &Plan) -> Vec<&String> {
+    const SHOWN_MAX: usize = 3;
+    let mut notes: Vec<&String> = plan.points.iter().flat_map(|point| &point.scenario.notes).collect();
+    notes.sort();
+    notes.dedup();
+    notes.truncate(SHOWN_MAX);
+    notes
 }
 
 fn tasks_of_only_run(plan: &Plan) -> Option<u64> {

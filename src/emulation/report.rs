@@ -35,7 +35,7 @@ pub struct Report {
     pub jobs: Vec<JobReport>,
     /// Tasks of all jobs.
     pub tasks: u64,
-    /// Faults that were planned, cuts included.
+    /// Faults that were planned: one for each worker that a fault hits, cuts and slow workers included.
     pub faults: usize,
     /// Seconds from the first submission to the end of the last job, as the client saw both.
     pub makespan_s: Vec<f64>,
@@ -102,6 +102,7 @@ impl Report {
     pub fn new(
         scenario: &Scenario,
         experiment: &Experiment,
+        slowed: usize,
         planned_until_s: Option<f64>,
         repeated: &Repeated,
     ) -> Self {
@@ -118,7 +119,7 @@ impl Report {
             slots: present.map(|worker| u64::from(worker.slots)).sum(),
             jobs: (0..experiment.jobs.len()).map(|number| JobReport::new(experiment, number, runs)).collect(),
             tasks: experiment.jobs.iter().map(|job| job.tasks).sum(),
-            faults: experiment.events.iter().filter(|event| !is_end(event.fault)).count(),
+            faults: experiment.events.iter().filter(|event| !is_end(event.fault)).count() + slowed,
             makespan_s: runs.iter().map(|run| run.makespan_s).collect(),
             task_s: runs
                 .iter()

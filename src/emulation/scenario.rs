@@ -28,6 +28,8 @@ const SHAPE_MAX: f64 = 100.0;
 pub struct Planned {
     /// What is run. Plugins are names yet.
     pub experiment: Experiment,
+    /// Workers that stragglers slow down from the start, without an event.
+    pub slowed: usize,
     /// Faults that come again and again are planned up to here; none: there are none.
     pub planned_until: Option<Duration>,
 }
@@ -67,6 +69,7 @@ pub fn experiment(scenario: &Scenario, end: Span) -> Result<Planned, Failure> {
         credit: scheduling.credit.into(),
         ..muster_coordinator::Config::default()
     };
+    let slowed = strikes.factors.iter().filter(|factor| **factor > 1.0).count();
     let experiment = Experiment {
         coordinator,
         workers,
@@ -76,7 +79,7 @@ pub fn experiment(scenario: &Scenario, end: Span) -> Result<Planned, Failure> {
         limit: scenario.until.into(),
         ..Experiment::default()
     };
-    Ok(Planned { experiment, planned_until: strikes.go_on.then(|| end.into()) })
+    Ok(Planned { experiment, slowed, planned_until: strikes.go_on.then(|| end.into()) })
 }
 
 /// Why a scenario cannot be read: wrong usage when the command line made it so.

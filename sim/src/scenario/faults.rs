@@ -19,12 +19,13 @@ struct Known<'a> {
     joins: bool,
 }
 
+/// The faults that hit somebody, and notes about those that only seem to.
 pub(super) fn faults(
     top: &Table<'_>,
     workers: &[WorkerGroup],
     jobs: &[Job],
     until: Span,
-) -> Result<Vec<Fault>, ScenarioError> {
+) -> Result<(Vec<Fault>, Vec<String>), ScenarioError> {
     top.get("faults").map_or(Ok(()), |field| known_kinds(&field))?;
     let tables = top.tables("faults", &FAULTS)?;
     let is_join = |table: &Table<'_>| {
@@ -50,7 +51,8 @@ pub(super) fn faults(
         }
         faults.push(fault);
     }
-    Ok(faults)
+    let notes = tables.iter().map(|table| nobody(table, &known));
+    Ok((faults, notes.filter_map(Result::transpose).collect::<Result<_, _>>()?))
 }
 
 /// How many workers a fault lets join until the end.
@@ -61,6 +63,20 @@ fn joining(fault: &Fault, until: Span) -> f64 {
         When::Every(mean) => until.as_secs_f64() / mean.as_secs_f64(),
     };
     times * f64::from(count)
+}
+
+/// Says that a share is rounded to no worker. Who wants nobody writes 0.
+fn nobody(table: &Table<'_>, known: &Known<'_>) -> Result<Option<String>, ScenarioError> {
+    let Some(field) = table.get("share") else { return Ok(None) };
+    let kind = table.get("kind").and_then(|kind| kind.node.scalar()).unwrap_or_default();
+    // Its share is one of tasks.
+    if kind == "poison" {
+        return Ok(None);
+    }
+    let (share, (_, size)) = (field.share()?, members(table, known)?);
+    let is_nobody = share > 0.0 && part(share, size) == 0;
+    let said = || format!("{kind}: share {share} of {size} workers is nobody: write count = 1");
+    Ok(is_nobody.then(said))
 }
 
 /// The kind decides which keys there may be, so it is looked at first.
@@ -165,11 +181,7 @@ fn direction(table: &Table<'_>) -> Result<Direction, ScenarioError> {
 
 /// Which workers; none when the share or the count is zero. A share is of the workers from the start, rounded.
 fn target(table: &Table<'_>, known: &Known<'_>) -> Result<Option<Target>, ScenarioError> {
-    let group = table.get("workers").map(|field| group(&field, known)).transpose()?;
-    let size = match group {
-        Some(index) => u64::from(known.workers[index].count),
-        None => known.workers.iter().map(|group| u64::from(group.count)).sum(),
-    };
+    let (group, size) = members(table, known)?;
     let count = match (table.get("count"), table.get("share")) {
         (Some(_), Some(share)) => return Err(share.wrong("stands beside count: keep one of them")),
         (Some(field), None) => {
@@ -179,10 +191,24 @@ fn target(table: &Table<'_>, known: &Known<'_>) -> Result<Option<Target>, Scenar
             }
             Some(count)
         }
-        (None, Some(field)) => Some((field.share()? * size as f64).round() as u32),
+        (None, Some(field)) => Some(part(field.share()?, size)),
         (None, None) => None,
     };
     Ok(if count == Some(0) { None } else { Some(Target { group, count }) })
+}
+
+/// The group that is meant, if it is one, and how many workers there are in it or in all from the start.
+fn members(table: &Table<'_>, known: &Known<'_>) -> Result<(Option<usize>, u64), ScenarioError> {
+    let group = table.get("workers").map(|field| group(&field, known)).transpose()?;
+    let size = match group {
+        Some(index) => u64::from(known.workers[index].count),
+        None => known.workers.iter().map(|group| u64::from(group.count)).sum(),
+    };
+    Ok((group, size))
+}
+
+fn part(share: f64, size: u64) -> u32 {
+    (share * size as f64).round() as u32
 }
 
 fn group(field: &Field<'_>, known: &Known<'_>) -> Result<usize, ScenarioError> {

@@ -55,6 +55,8 @@ pub struct Scenario {
     pub jobs: Vec<Job>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What is probably not meant as it is written, one line each.
+    pub notes: Vec<String>,
 }
 
 /// How tasks are handed out.

@@ -72,13 +72,15 @@ fn scenario(root: &Node, title: &str, base: &Path) -> Result<Scenario, ScenarioE
     let workers = cluster::workers(&top, &links)?;
     let jobs = jobs::jobs(&top, &workers, base)?;
     let until = top.get("until").map_or(Ok(DEFAULT_UNTIL), |field| field.duration_above_zero())?;
+    let (faults, notes) = faults::faults(&top, &workers, &jobs, until)?;
     Ok(Scenario {
         name,
         seed: top.whole("seed", 0..=SEED_MAX, DEFAULT_SEED)?,
         until,
         scheduling: scheduling(&top)?,
         coordinator: coordinator(&top)?,
-        faults: faults::faults(&top, &workers, &jobs, until)?,
+        faults,
+        notes,
         links,
         workers,
         jobs,

@@ -639,6 +639,23 @@ fn kept_scenarios_are_what_their_names_say() {
 }
 
 #[test]
+fn a_share_that_is_nobody_is_noted_unless_it_is_zero() {
+    let with = |share: f64, more: &str| {
+        let fault = format!("[[faults]]\nkind = \"straggler\"\nfactor = 2.0\nshare = {share}\n{more}");
+        parse(&format!("{WORKERS}{JOB}{fault}"))
+    };
+    let rare = with(0.05, "");
+    assert_eq!(rare.notes, ["straggler: share 0.05 of 4 workers is nobody: write count = 1"]);
+    assert_eq!(rare.faults, []);
+    for (share, faults) in [(0.0, 0), (0.25, 1)] {
+        let found = with(share, "");
+        assert_eq!((found.notes.len(), found.faults.len()), (0, faults), "{share}");
+    }
+    let poison = "[[faults]]\nkind = \"poison\"\nshare = 1e-9\n";
+    assert_eq!(parse(&format!("{WORKERS}{JOB}{poison}")).notes.len(), 0, "a share of tasks");
+}
+
+#[test]
 fn what_a_change_misses_can_be_added_as_it_says() {
     let said = [
         ("latency=5ms", "[[links]]\n"),
