@@ -99,6 +99,26 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
 }
 
 #[test]
+fn the_kept_example_can_be_emulated() {
+    let muster = Muster::new();
+    let example = include_str!("../sim/scenarios/emulated.toml");
+    let finished = emulate(&muster, example, &["--simulate", "--json"]).ok();
+    let found = finished.json();
+    let expected = json!({
+        "name": "emulated", "workers": 6, "slots": 8, "tasks": 1760, "ok": [1760], "failed": [0], "lost_workers": [1],
+        "faults": 2, "planned_until_s": null,
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&found[key], value, "{key} in {found}");
+    }
+    assert_eq!((&found["simulated"]["ok"], &found["simulated"]["lost_workers"]), (&json!(1760), &json!(1)));
+    let (main, urgent) = (&found["jobs"][0]["makespan_s"][0], &found["jobs"][1]["makespan_s"][0]);
+    let end = |makespan: &Value, submitted: f64| submitted + makespan.as_f64().unwrap();
+    assert!(end(urgent, 0.3) < end(main, 0.0), "the later job is done before the first: {found}");
+    muster.assert_no_process_left();
+}
+
+#[test]
 fn what_was_not_emulated_is_no_run() {
     let muster = Muster::new();
     let failure = Beside::of_folder(&muster.path("nothing"), &[], || false).unwrap_err();

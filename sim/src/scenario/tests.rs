@@ -635,7 +635,7 @@ fn kept_scenarios_are_what_their_names_say() {
         }
         names.push(scenario.name);
     }
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
 }
 
 #[test]
