@@ -63,6 +63,14 @@ fn a_killed_worker_costs_no_result_and_the_run_is_kept() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&found[key], value, "{key} in {found}");
     }
+    let documentation = include_str!("../docs/emulation.md");
+    let table = documentation.split("### What the object holds").nth(1).unwrap();
+    let table = table.split("###").next().unwrap();
+    for object in [&found, &found["jobs"][0], &found["simulated"]] {
+        for key in object.as_object().unwrap().keys() {
+            assert!(table.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+    }
     assert_eq!(
         (&found["jobs"][0]["plugin"], &found["jobs"][0]["params"]),
         (&json!("sleep"), &json!({"ms": "10"}))

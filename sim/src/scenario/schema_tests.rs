@@ -88,6 +88,24 @@ fn schema_and_reader_have_the_same_kinds_of_faults() {
     }
 }
 
+#[test]
+fn every_unit_is_documented() {
+    for (kind, row) in
+        [("duration", "duration"), ("per_byte", "time per byte"), ("size", "size"), ("rate", "rate")]
+    {
+        let pattern = schema()["$defs"][kind]["pattern"].as_str().unwrap().to_owned();
+        let units = pattern.rsplit_once('(').unwrap().1.split_once(')').unwrap().0;
+        let start = format!("| {row} | ");
+        let row = DOCUMENTATION.lines().find(|line| line.starts_with(&start)).unwrap();
+        let words: BTreeSet<&str> = row.split(|c: char| !c.is_alphanumeric()).collect();
+        // Both letters for micro look alike, and rates in bytes are told by sizes.
+        let told = |unit: &&str| *unit != "\u{3bc}s" && (kind != "rate" || unit.ends_with("bit"));
+        for unit in units.split('|').filter(told) {
+            assert!(words.contains(unit), "{unit} of {kind}: {row}");
+        }
+    }
+}
+
 /// Writing a default down changes nothing.
 #[test]
 fn defaults_of_the_schema_are_the_readers() {
