@@ -2,6 +2,8 @@
 //! results are compared, shown and written. The simulations themselves are `muster_sim`'s.
 
 mod comparison;
+mod ending;
+mod figures;
 mod folder;
 mod metrics;
 mod pictures;
@@ -11,10 +13,12 @@ mod progress;
 mod report;
 mod run;
 mod summary;
+mod tables;
 
+pub use ending::not_ended;
 pub use folder::Folder;
 pub use plan::{Plan, apart};
 pub use pool::{Finished, Running};
 pub use progress::Progress;
 pub use report::Report;
-pub use summary::{not_ended, summary};
+pub use summary::summary;

@@ -1,18 +1,17 @@
 //! The summary for people.
 
-use super::comparison::{Comparison, Interval, PointSummary};
+use super::comparison::{Interval, PointSummary};
+use super::figures::{percent, percent_number, rounded, seconds_or_0, time, time_short};
 use super::pictures::{intervals, timeline};
 use super::plan::Plan;
 use super::pool::Finished;
 use super::report::{Content, Report, Summary};
-use super::run::{Job, Run, Times};
+use super::run::{Run, Times};
+use super::tables::{POINTS_SHOWN, comparisons, jobs, points};
 use crate::job::short;
-use crate::summary::{Column, bytes, list, number, pairs, seconds};
+use crate::summary::{bytes, number, pairs, seconds};
 use crate::terminal;
 use muster_sim::chart;
-
-/// Points that the tables show; the rest is in the files.
-const POINTS_SHOWN: usize = 60;
 
 /// Everything that is worth reading about what was simulated.
 pub fn summary(plan: &Plan, finished: &Finished, report: &Report) -> String {
@@ -222,10 +221,6 @@ fn coordinator_of(point: &PointSummary, runs: &[Run], show: Show<'_>) -> String 
     )
 }
 
-fn rounded(value: f64) -> String {
-    if value == 0.0 { "0".to_owned() } else { short(value) }
-}
-
 fn last_seed(runs: &[Run]) -> u64 {
     runs.iter().map(|run| run.seed).max().unwrap_or_default()
 }
@@ -236,209 +231,8 @@ fn cost(report: &Report, events: u64) -> String {
     format!("in {}, {} events/s{}", seconds(report.wall_s), short(rate), memory.unwrap_or_default())
 }
 
-/// A table of the jobs, when there are several.
-fn jobs(jobs: &[Job]) -> String {
-    if jobs.len() < 2 {
-        return String::new();
-    }
-    let columns = [
-        Column::text("JOB"),
-        Column::text("STATE"),
-        Column::number("TASKS"),
-        Column::number("OK"),
-        Column::number("FAILED"),
-        Column::number("SUBMITTED"),
-        Column::number("TIME"),
-    ];
-    let row = |job: &Job| {
-        vec![
-            job.name.clone(),
-            job.outcome.unwrap_or("not ended").to_owned(),
-            number(job.tasks),
-            number(job.ok),
-            number(job.failed),
-            job.submitted_s.map_or_else(|| "never".to_owned(), seconds_or_0),
-            job.makespan_s.map_or_else(|| "-".to_owned(), time_short),
-        ]
-    };
-    list(&columns, jobs.iter().map(row).collect())
-}
-
 fn over_time(plan: &Plan, finished: &Finished) -> String {
     let (point, _) = plan.run(0);
     let timeline = finished.first.as_ref().and_then(|report| timeline(point, report));
     timeline.map(|timeline| timeline.text(terminal::columns(), terminal::colours())).unwrap_or_default()
-}
-
-fn points(points: &[PointSummary]) -> String {
-    let columns = [
-        Column::text("POINT"),
-        Column::number("MAKESPAN"),
-        Column::number("± 95 %"),
-        Column::number("LEAST").wide(),
-        Column::number("GREATEST").wide(),
-        Column::number("TASKS/S"),
-        Column::number("BUSY"),
-        Column::number("COORDINATOR").wide(),
-        Column::number("LOST").wide(),
-    ];
-    let row = |point: &PointSummary| {
-        let bound = if point.not_ended > 0 { "at least " } else { "" };
-        let makespan = &point.makespan_s;
-        vec![
-            point.name.clone(),
-            format!("{bound}{}", time_short(makespan.mean)),
-            makespan.high.map_or_else(|| "-".to_owned(), |high| seconds_or_0(high - makespan.mean)),
-            time_short(makespan.min),
-            time_short(makespan.max),
-            short(point.throughput.mean),
-            percent(point.utilisation.mean),
-            percent(point.coordinator_load.mean),
-            if point.lost.mean == 0.0 { "0".to_owned() } else { short(point.lost.mean) },
-        ]
-    };
-    list(&columns, points.iter().map(row).collect())
-}
-
-fn comparisons(comparisons: &[Comparison]) -> String {
-    if comparisons.is_empty() {
-        return String::new();
-    }
-    let several = comparisons.len() > 1;
-    let columns = [
-        Column::text(if several { "POINT" } else { "" }),
-        Column::text("POLICY"),
-        Column::text("AGAINST"),
-        Column::number("DIFFERENCE"),
-        Column::number("± 95 %"),
-        Column::number("%"),
-        Column::text("NOISE?"),
-    ];
-    let point = |comparison: &Comparison| {
-        let pairs: Vec<String> = comparison.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        pairs.join(" ")
-    };
-    let rows = comparisons.iter().take(POINTS_SHOWN).flat_map(|comparison| {
-        comparison.pairs.iter().map(|pair| {
-            let difference = &pair.difference_s;
-            let half = difference.high.map(|high| high - difference.mean);
-            vec![
-                point(comparison),
-                pair.policy.clone(),
-                comparison.base.clone(),
-                signed(difference.mean),
-                half.map_or_else(|| "-".to_owned(), seconds_or_0),
-                format!("{:+.2}", pair.relative * 100.0),
-                match (half, pair.within_noise) {
-                    (None, _) => "one run".to_owned(),
-                    (_, true) => "yes".to_owned(),
-                    (_, false) => "no".to_owned(),
-                },
-            ]
-        })
-    });
-    let verdicts = comparisons.iter().take(POINTS_SHOWN).map(|comparison| {
-        if several {
-            format!("{}: {}", point(comparison), comparison.verdict)
-        } else {
-            comparison.verdict.clone()
-        }
-    });
-    let verdicts: Vec<String> = verdicts.collect();
-    format!("{}\n{}", list(&columns, rows.collect()), verdicts.join("\n"))
-}
-
-/// What did not end, a line each.
-pub fn not_ended(plan: &Plan, report: &Report) -> Vec<String> {
-    match &report.content {
-        Content::One(run) => {
-            let until = plan.points[0].scenario.until;
-            let jobs = run.jobs.iter().filter(|job| job.outcome.is_none());
-            jobs.map(|job| {
-                let left = number(job.tasks - job.ok - job.failed);
-                format!(
-                    "job {} did not end: {left} of {} tasks were left after {} (until is {})",
-                    job.name,
-                    number(job.tasks),
-                    time_short(run.makespan_s),
-                    time_short(super::run::secs(until))
-                )
-            })
-            .collect()
-        }
-        Content::Many { runs, .. } => {
-            let count = runs.iter().filter(|run| !run.ended).count();
-            if count == 0 {
-                return Vec::new();
-            }
-            vec![format!(
-                "{} of {} runs did not end: their makespans are lower bounds, and so are the means",
-                number(count as u64),
-                number(runs.len() as u64)
-            )]
-        }
-    }
-}
-
-/// `1,001.9 s (16 min 42 s)`.
-fn time(time: f64) -> String {
-    let in_words = match time {
-        time if time >= 86_400.0 * 2.0 => format!(" ({:.1} days)", time / 86_400.0),
-        time if time >= 7_200.0 => {
-            format!(" ({} h {:.0} min)", (time / 3_600.0) as u64, (time % 3_600.0) / 60.0)
-        }
-        time if time >= 120.0 => format!(" ({} min {} s)", (time / 60.0) as u64, (time % 60.0) as u64),
-        _ => String::new(),
-    };
-    time_short(time) + &in_words
-}
-
-/// `1,001.9 s`: seconds with a decimal where there are many of them.
-fn time_short(time: f64) -> String {
-    if time < 100.0 {
-        return seconds_or_0(time);
-    }
-    let tenths = (time * 10.0).round() as u64;
-    format!("{}.{} s", number(tenths / 10), tenths % 10)
-}
-
-fn seconds_or_0(time: f64) -> String {
-    if time == 0.0 { "0 s".to_owned() } else { seconds(time) }
-}
-
-fn signed(time: f64) -> String {
-    let sign = if time < 0.0 { "-" } else { "+" };
-    format!("{sign}{}", time_short(time.abs()))
-}
-
-fn percent_number(share: f64) -> String {
-    format!("{:.2}", share * 100.0)
-}
-
-/// Three digits, and never 100 unless it is.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent {
-        0.0 => "0 %".to_owned(),
-        percent if percent < 1.0 => format!("{percent:.2} %"),
-        percent if percent > 99.9 && percent < 100.0 => format!("{:.2} %", (percent * 100.0).floor() / 100.0),
-        percent => format!("{percent:.1} %"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_as_exact_as_their_noise_needs() {
-        assert_eq!(time(1_001.935_56), "1,001.9 s (16 min 41 s)");
-        assert_eq!(time(12.3), "12.3 s");
-        assert_eq!(time(90_000.0), "90,000.0 s (25 h 0 min)");
-        assert_eq!((signed(-0.5), signed(2.0)), ("-500 ms".to_owned(), "+2.00 s".to_owned()));
-        assert_eq!(
-            [percent(0.99996), percent(1.0), percent(0.0), percent(0.001)],
-            ["99.99 %", "100.0 %", "0 %", "0.10 %"]
-        );
-    }
 }
