@@ -171,6 +171,40 @@ fn people_see_the_seed_first_then_numbers_and_a_chart() {
     }
 }
 
+/// Also what was so for less than a step of the series.
+#[test]
+fn charts_begin_with_the_start_and_hold_all_that_there_was() {
+    let muster = world();
+    let gone = "\n[[faults]]\nkind = \"worker_crash\"\nat = \"5s\"\n";
+    muster.write("gone.toml", SCENARIO.to_owned() + gone);
+    let at_once = ["--set", "workers.slots=1000", "--set", "until=2s"];
+    let text = muster.run(&[&["simulate", "s.toml"], &at_once[..]].concat()).exits(1).stderr;
+    assert!(text.contains("queue, tasks: at most 2,000\n"), "{text}");
+    let text = muster.run(&["simulate", "gone.toml", "-o", "out"]).exits(1).stderr;
+    assert!(text.contains("workers: 0 to 10\n"), "{text}");
+    assert!(text.contains(" of the slots at the start\n"), "{text}");
+    let svg = String::from_utf8(muster.read("out/utilisation.svg")).unwrap();
+    // The corner of the first step: all ten workers, at the top of the axis.
+    let workers = svg.rsplit("<polyline").next().unwrap();
+    let start = workers.split("points=\"84.0,").nth(1).unwrap().split(' ').next().unwrap();
+    let top = svg.rsplit("<path class=\"axis\" fill=\"none\" d=\"M84 ").next().unwrap();
+    let top: f64 = top.split('V').next().unwrap().parse().unwrap();
+    assert!(start.parse::<f64>().unwrap() < top + 30.0, "{start} {top}");
+}
+
+/// Tasks of the first job still run while its slots are given to the second.
+#[test]
+fn utilisation_above_all_slots_is_within_the_chart() {
+    let muster = world();
+    let longer =
+        SCENARIO.replace("100ms", "20s").replace("{ uniform = [\"10ms\", \"50ms\"] }", "{ exp = \"5s\" }");
+    muster.write("longer.toml", longer.replace("submit_at = \"2s\"", "submit_at = \"100s\""));
+    let text = muster.run(&["simulate", "longer.toml"]).ok().stderr;
+    let mut lines = text.lines().skip_while(|line| !line.contains("utilisation, % of slots"));
+    let top = lines.nth(1).unwrap().trim_start().split('┤').next().unwrap();
+    assert!(top.parse::<f64>().unwrap() > 100.0, "{text}");
+}
+
 #[test]
 fn replicas_are_the_same_on_any_number_of_threads() {
     let muster = world();

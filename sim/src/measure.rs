@@ -88,6 +88,38 @@ pub struct Point {
     pub slots: u64,
     /// Time that the coordinator spent on messages in this step, in nanoseconds.
     pub coordinating_ns: u64,
+    /// The most queued tasks that were seen in this step; set by the series, as those below.
+    pub queued_most: u64,
+    /// The fewest workers that were seen in this step.
+    pub workers_least: u64,
+    /// The most workers that were seen in this step.
+    pub workers_most: u64,
+}
+
+impl Point {
+    /// A step that ends like this one, after what was counted in it.
+    fn closed(self, counted: &Self) -> Self {
+        Self {
+            busy_ns: counted.busy_ns,
+            coordinating_ns: counted.coordinating_ns,
+            queued_most: self.queued,
+            workers_least: self.workers,
+            workers_most: self.workers,
+            ..self
+        }
+    }
+
+    /// This step and the one after it as one.
+    fn and(self, next: Self) -> Self {
+        Self {
+            busy_ns: self.busy_ns + next.busy_ns,
+            coordinating_ns: self.coordinating_ns + next.coordinating_ns,
+            queued_most: self.queued_most.max(next.queued_most),
+            workers_least: self.workers_least.min(next.workers_least),
+            workers_most: self.workers_most.max(next.workers_most),
+            ..next
+        }
+    }
 }
 
 impl Default for Series {
@@ -162,36 +194,26 @@ impl Series {
         self.count(now);
         let start = self.next - self.step;
         let length = now.since(start);
-        let last = self.points.last().map(|last| Point { busy_ns: 0, coordinating_ns: 0, ..*last });
-        if length > Span::ZERO {
-            self.close(state, length);
-        } else if last != Some(state) {
+        match self.points.last_mut() {
             // What happened at the last moment belongs to the step before.
-            match self.points.last_mut() {
-                Some(point) => {
-                    *point =
-                        Point { busy_ns: point.busy_ns, coordinating_ns: point.coordinating_ns, ..state };
-                }
-                None => self.close(state, length),
-            }
+            Some(last) if length == Span::ZERO => *last = last.and(state.closed(&Point::default())),
+            _ => self.close(state, length),
         }
     }
 
     fn close(&mut self, state: Point, length: Span) {
-        let Point { busy_ns, coordinating_ns, .. } = self.open;
+        self.points.push(state.closed(&self.open));
         // What the coordinator has taken on and not done goes on in the next step.
-        let later = coordinating_ns.saturating_sub(length.0);
-        self.points.push(Point { busy_ns, coordinating_ns: coordinating_ns - later, ..state });
+        let later = self.open.coordinating_ns.saturating_sub(length.0);
+        if let Some(point) = self.points.last_mut() {
+            point.coordinating_ns -= later;
+        }
         self.open = Point { coordinating_ns: later, ..Point::default() };
         if self.points.len() == POINTS_MAX {
             self.step = Span(self.step.0 * 2);
-            let halves = self.points.chunks(2).map(|pair| {
-                let last = pair[pair.len() - 1];
-                let busy_ns = pair.iter().map(|point| point.busy_ns).sum();
-                let coordinating_ns = pair.iter().map(|point| point.coordinating_ns).sum();
-                Point { busy_ns, coordinating_ns, ..last }
-            });
-            self.points = halves.collect();
+            let halves = self.points.chunks(2);
+            self.points =
+                halves.filter_map(|pair| pair.iter().copied().reduce(|one, next| one.and(next))).collect();
         }
         self.next = Time(self.points.len() as u64 * self.step.0) + self.step;
     }
@@ -253,5 +275,25 @@ mod tests {
         assert_eq!(series.points()[10].queued, 5);
         let spans: Vec<_> = series.spans(end).collect();
         assert_eq!((spans.len(), spans[375].1), (376, end), "the last step ends where the run does");
+    }
+
+    #[test]
+    fn merged_steps_keep_what_was_most_and_least() {
+        let mut series = Series::default();
+        let at = |step: u64| Time(STEP_FIRST.0 * step);
+        series.advance(at(1), Point { queued: 9, workers: 8, ..Point::default() });
+        series.advance(at(2), Point { queued: 3, workers: 1, ..Point::default() });
+        series.advance(at(600), Point { queued: 5, workers: 4, ..Point::default() });
+        let first = series.points()[0];
+        assert_eq!((first.queued, first.queued_most), (3, 9));
+        assert_eq!((first.workers, first.workers_least, first.workers_most), (1, 1, 8));
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_seen_when_nothing_runs_any_more() {
+        let mut series = Series::default();
+        series.advance(Time(STEP_FIRST.0), Point { workers: 8, ..Point::default() });
+        series.finish(Time(STEP_FIRST.0 + 5), Point::default());
+        assert_eq!(series.points().last().map(|point| point.workers), Some(0));
     }
 }

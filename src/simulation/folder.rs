@@ -1,11 +1,12 @@
 //! The folder of `-o DIR`: everything about the runs, for programs and people.
 
 use super::metrics::metrics;
-use super::pictures::{makespans, timeline};
+use super::pictures::makespans;
 use super::plan::Plan;
 use super::pool::Finished;
 use super::report::{Content, Report};
 use super::run::Run;
+use super::timeline::timeline;
 use crate::exit::{Exit, Failure, Outcome};
 use muster_sim::measure::Columns;
 use muster_sim::scenario::Scenario;

@@ -1,7 +1,7 @@
 //! What a simulated cluster's coordinator and workers would have shown at `/metrics`, over virtual time, under the
 //! names of the real ones.
 
-use super::pictures::end_of;
+use super::timeline::end_of;
 use muster_coordinator::metrics::{JOBS, QUEUE_TASKS, SLOTS, TASK_PHASE_SECONDS, TASKS_TOTAL, WORKERS};
 use muster_core::exposition::{Family, escape};
 use muster_core::time::{Span, Time};

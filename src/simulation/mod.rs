@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod summary;
 mod tables;
+mod timeline;
 
 pub use ending::not_ended;
 pub use folder::Folder;

@@ -1,75 +1,8 @@
-//! Charts of runs: utilisation and queue over time, and the makespan against what was swept.
+//! The makespan against what was swept.
 
 use super::comparison::PointSummary;
-use super::plan::{Plan, Point as Run};
-use muster_core::time::Time;
-use muster_sim::chart::{
-    Axis, Chart, Interval, LINES_MAX, Line, Panel, Point, Scale, TimePanel, TimeUnit, Timeline,
-};
-use muster_sim::measure;
-use muster_sim::outcome::Report;
-
-/// A coordinator that is busy for less of its time needs no panel.
-const LOAD_SHOWN: f64 = 0.01;
-
-/// When the last job ended, or the simulation.
-pub fn end_of(report: &Report) -> Time {
-    report.jobs.iter().filter_map(|job| job.submitted).min().unwrap_or_default() + report.makespan
-}
-
-/// How one run went over time; none when no time passed.
-pub fn timeline(run: &Run, report: &Report) -> Option<Timeline> {
-    let end = end_of(report);
-    let spans: Vec<_> = report.measures.series.spans(end).collect();
-    if spans.is_empty() {
-        return None;
-    }
-    let secs = |time: Time| time.0 as f64 / 1e9;
-    let panel = |label: &str, remark: String, max: f64, rows, value: &dyn Fn(f64, &measure::Point) -> f64| {
-        let step = |(from, until, point): &(Time, Time, measure::Point)| {
-            (secs(*from), secs(*until), value(until.since(*from).0 as f64, point).min(max))
-        };
-        let steps = spans.iter().map(step).collect();
-        TimePanel { label: label.to_owned(), remark, max, steps, rows }
-    };
-    let busy = |length: f64, point: &measure::Point| match point.slots {
-        0 => 0.0,
-        slots => 100.0 * point.busy_ns as f64 / (length * slots as f64),
-    };
-    let most =
-        |number: &dyn Fn(&measure::Point) -> u64| spans.iter().map(|(_, _, point)| number(point)).max();
-    let utilisation = format!("mean {:.1}", report.utilisation() * 100.0);
-    let queued = most(&|point| point.queued).unwrap_or_default();
-    let mut panels = vec![
-        panel("utilisation, % of slots", utilisation, 100.0, 6, &busy),
-        panel(
-            "queue, tasks",
-            format!("at most {}", crate::summary::number(queued)),
-            queued.max(1) as f64,
-            4,
-            &|_, point| point.queued as f64,
-        ),
-    ];
-    if report.coordinator_load() >= LOAD_SHOWN {
-        let remark = format!("mean {:.1}", report.coordinator_load() * 100.0);
-        panels.push(panel("coordinator, % busy", remark, 100.0, 3, &|length, point| {
-            100.0 * point.coordinating_ns as f64 / length
-        }));
-    }
-    let workers = most(&|point| point.workers).unwrap_or_default();
-    if spans.iter().any(|(_, _, point)| point.workers != workers) {
-        let least = spans.iter().map(|(_, _, point)| point.workers).min().unwrap_or_default();
-        let remark = format!("{} to {}", crate::summary::number(least), crate::summary::number(workers));
-        panels.push(panel("workers", remark, workers.max(1) as f64, 3, &|_, point| point.workers as f64));
-    }
-    let policy = &run.scenario.scheduling.policy;
-    Some(Timeline {
-        title: format!("{}: utilisation and queue", run.scenario.name),
-        subtitle: format!("simulated with policy {policy}, seed {}", report.seed),
-        end_s: secs(end),
-        panels,
-    })
-}
+use super::plan::Plan;
+use muster_sim::chart::{Axis, Chart, Interval, LINES_MAX, Line, Panel, Point, Scale, TimeUnit};
 
 /// The makespan against the first thing that was swept, a line for each combination of the rest; none when nothing
 /// was swept.

@@ -2,12 +2,13 @@
 
 use super::comparison::{Interval, PointSummary};
 use super::figures::{percent, percent_number, rounded, seconds_or_0, time, time_short};
-use super::pictures::{intervals, timeline};
+use super::pictures::intervals;
 use super::plan::Plan;
 use super::pool::Finished;
 use super::report::{Content, Report, Summary};
 use super::run::{Run, Times};
 use super::tables::{POINTS_SHOWN, comparisons, jobs, points};
+use super::timeline::timeline;
 use crate::job::short;
 use crate::summary::{bytes, number, pairs, seconds};
 use crate::terminal;

@@ -8,7 +8,7 @@ mod timeline;
 
 pub use interval::{Interval, intervals};
 pub use scale::{Scale, TimeUnit};
-pub use timeline::{TimePanel, Timeline};
+pub use timeline::{Step, TimePanel, Timeline};
 
 /// Lines of one panel that can be told apart by their colours.
 pub const LINES_MAX: usize = 8;

@@ -24,10 +24,21 @@ pub struct TimePanel {
     pub remark: String,
     /// The top of its axis; its bottom is 0.
     pub max: f64,
-    /// From, until (seconds), and the value in between, by rising time and without gaps.
-    pub steps: Vec<(f64, f64, f64)>,
+    /// By rising time and without gaps.
+    pub steps: Vec<Step>,
     /// Lines of characters that it takes in a terminal.
     pub rows: usize,
+}
+
+/// What a number is from one time to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// In seconds.
+    pub from: f64,
+    /// In seconds.
+    pub until: f64,
+    /// The number at its start and at its end; the same for a mean over the step.
+    pub values: (f64, f64),
 }
 
 impl Timeline {
@@ -63,20 +74,25 @@ impl Timeline {
 impl TimePanel {
     fn corners(&self, unit: TimeUnit) -> Vec<Point> {
         let corner = |time: f64, y| Point { x: time / unit.seconds, y, band: None };
-        self.steps.iter().flat_map(|&(from, until, y)| [corner(from, y), corner(until, y)]).collect()
+        let corners = |step: &Step| [corner(step.from, step.values.0), corner(step.until, step.values.1)];
+        self.steps.iter().flat_map(corners).collect()
     }
 
     /// The mean over each of so many equal parts of the time up to `end_s`.
     pub(super) fn means(&self, end_s: f64, parts: usize) -> Vec<f64> {
         let (mut sums, length) = (vec![0.0; parts], end_s / parts as f64);
-        for &(from, until, value) in &self.steps {
+        for &Step { from, until, values } in &self.steps {
+            let at = |time: f64| values.0 + (values.1 - values.0) * (time - from) / (until - from);
             let first = ((from / length) as usize).min(parts);
             for (part, sum) in sums.iter_mut().enumerate().skip(first) {
                 let (start, end) = (part as f64 * length, (part + 1) as f64 * length);
                 if start >= until {
                     break;
                 }
-                *sum += value * (until.min(end) - from.max(start)).max(0.0);
+                let (first, last) = (from.max(start), until.min(end));
+                if last > first {
+                    *sum += (at(first) + at(last)) / 2.0 * (last - first);
+                }
             }
         }
         sums.into_iter().map(|sum| sum / length).collect()
@@ -87,16 +103,29 @@ impl TimePanel {
 mod tests {
     use super::*;
 
-    fn panel(steps: Vec<(f64, f64, f64)>) -> TimePanel {
+    fn panel(steps: &[(f64, f64, f64)]) -> TimePanel {
+        let steps =
+            steps.iter().map(|&(from, until, value)| Step { from, until, values: (value, value) }).collect();
         TimePanel { label: "busy, %".to_owned(), remark: "mean 50".to_owned(), max: 100.0, steps, rows: 4 }
     }
 
     #[test]
     fn means_weigh_by_time() {
-        let panel = panel(vec![(0.0, 1.0, 100.0), (1.0, 3.0, 0.0), (3.0, 4.0, 50.0)]);
+        let panel = panel(&[(0.0, 1.0, 100.0), (1.0, 3.0, 0.0), (3.0, 4.0, 50.0)]);
         assert_eq!(panel.means(4.0, 4), [100.0, 0.0, 0.0, 50.0]);
         assert_eq!(panel.means(4.0, 2), [50.0, 25.0]);
         assert_eq!(panel.means(4.0, 8)[..3], [100.0, 100.0, 0.0]);
+    }
+
+    #[test]
+    fn what_changes_within_a_step_begins_where_it_was() {
+        let mut panel = panel(&[]);
+        panel.steps = vec![Step { from: 0.0, until: 2.0, values: (500.0, 100.0) }];
+        assert_eq!(panel.means(2.0, 2), [400.0, 200.0]);
+        assert_eq!(
+            panel.corners(TimeUnit::of(2.0)).iter().map(|corner| corner.y).collect::<Vec<_>>(),
+            [500.0, 100.0]
+        );
     }
 
     #[test]
@@ -105,7 +134,7 @@ mod tests {
             title: "A & B".to_owned(),
             subtitle: "seed 1".to_owned(),
             end_s: 1_003.0,
-            panels: vec![panel(vec![(0.0, 900.0, 100.0), (900.0, 1_003.0, 20.0)])],
+            panels: vec![panel(&[(0.0, 900.0, 100.0), (900.0, 1_003.0, 20.0)])],
         };
         let svg = timeline.svg();
         for part in
