@@ -247,6 +247,29 @@ fn policies_are_compared_on_the_same_seeds() {
     assert!(verdict.contains("--replicas"), "{verdict}");
 }
 
+/// Long names in narrow windows: broken at their joints, nothing beyond the edge but a command to be copied.
+#[test]
+fn tables_fit_the_window() {
+    let muster = world();
+    let policies = "fifo+adaptive,fifo+adaptive+speculation,fair+factoring+speculation";
+    let flags = ["simulate", "s.toml", "--policy", policies, "--replicas", "2", "--sweep", "workers=10,20"];
+    for columns in [60, 80, 120] {
+        let output = muster.command(&flags).env("COLUMNS", columns.to_string()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let is_command = |line: &str| line.starts_with("muster simulate s.toml");
+        assert!(text.lines().all(|line| is_command(line) || line.chars().count() <= columns), "{text}");
+        for words in ["COORDINATOR", "DIFFERENCE", "NOISE?", "makespan against that of fifo+adaptive\n"] {
+            assert!(text.contains(words), "{columns}: {words} is not in {text}");
+        }
+        assert_eq!(text.contains("a wider window also shows "), columns < 120, "{text}");
+        for word in text.split(|c: char| !c.is_ascii_lowercase()) {
+            for whole in ["adaptive", "speculation", "factoring"] {
+                assert!(!word.starts_with(&whole[..3]) || word == whole, "{columns}: {word} in {text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn sweeps_run_every_combination() {
     let muster = world();

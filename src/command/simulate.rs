@@ -68,7 +68,13 @@ fn first_lines(plan: &Plan) -> String {
         1 => format!("seed {first}"),
         replicas => format!("seeds {first} to {}", first + replicas - 1),
     };
-    format!("{seeds}; the same again: {}", plan.again)
+    let line = format!("{seeds}; the same again: {}", plan.again);
+    // What is to be copied is not broken.
+    if line.chars().count() > terminal::columns() {
+        format!("{seeds}; the same again:\n{}", plan.again)
+    } else {
+        line
+    }
 }
 
 /// What is probably not meant, once for all points; of many only the first.

@@ -10,7 +10,7 @@ use super::run::{Run, Times};
 use super::tables::{POINTS_SHOWN, comparisons, jobs, points};
 use super::timeline::timeline;
 use crate::job::short;
-use crate::summary::{bytes, number, pairs, seconds};
+use crate::summary::{bytes, number, pairs, paragraph, seconds};
 use crate::terminal;
 use muster_sim::chart;
 
@@ -85,7 +85,7 @@ fn replicas(
     } else {
         format!("the first run, seed {}\n{of_first}", runs[0].seed)
     };
-    vec![pairs(&rows), method.to_owned(), of_first]
+    vec![pairs(&rows), paragraph(method), of_first]
 }
 
 fn many(plan: &Plan, summary: &Summary, report: &Report) -> Vec<String> {
@@ -108,7 +108,7 @@ fn many(plan: &Plan, summary: &Summary, report: &Report) -> Vec<String> {
     let rest = summary.points.len() - shown.len();
     let mut parts = vec![pairs(&rows), points(shown)];
     if rest > 0 {
-        parts.push(format!("{rest} more points: -o DIR writes all of them"));
+        parts.push(format!("{} more points: -o DIR writes all of them", number(rest as u64)));
     }
     parts.push(format!(
         "makespan{}\n{}",

@@ -6,4 +6,4 @@ mod table;
 
 pub use explain::{Before, before, where_time_went};
 pub use report::{Facts, Report, counted, hex, shape, state_name, workers_of_slots};
-pub use table::{Column, bytes, list, number, pairs, seconds};
+pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};

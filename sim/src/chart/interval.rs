@@ -50,12 +50,22 @@ pub fn intervals(rows: &[Interval], width: usize, colours: bool) -> String {
             }
             cells[place(row.mean)] = '●';
             let cells: String = cells.into_iter().collect();
-            let name: String = row.name.chars().take(gutter - 1).collect();
+            let name = ending(&row.name, gutter - 1);
             format!("{name:<gutter$}│{before}{}{after}", cells.trim_end())
         })
         .collect();
     lines.extend(time_axis(&scale, unit, columns, gutter, ""));
     lines.join("\n")
+}
+
+/// The end of a name that is too long: names of points begin alike.
+fn ending(name: &str, room: usize) -> String {
+    let length = name.chars().count();
+    if length <= room {
+        return name.to_owned();
+    }
+    let end = name.chars().skip(length + 1 - room);
+    core::iter::once('…').chain(end).collect()
 }
 
 #[cfg(test)]
@@ -69,10 +79,15 @@ mod tests {
             mean,
             ends: Some((mean - half, mean + half)),
         };
-        let rows = [row("fifo", 50.0, 10.0), row("a rather long name of a point of a sweep", 100.0, 0.001)];
+        let rows = [
+            row("fifo", 50.0, 10.0),
+            row("a long name of a point of a sweep with policy fifo", 100.0, 0.001),
+        ];
         for width in [40, 80, 120] {
             let text = intervals(&rows, width, false);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(text.contains('…'), width < 100, "{text}");
+            assert!(text.contains("policy fifo "), "{text}");
             assert!(
                 text.contains("├") && text.contains("─┤") && text.contains('●') && text.contains("100 s"),
                 "{text}"
