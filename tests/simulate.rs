@@ -404,12 +404,23 @@ fn jobs_that_do_not_end_are_said() {
     let finished = muster.run(&short).exits(1);
     let report = finished.json();
     assert_eq!((&report["ended"], &report["jobs"][0]["outcome"]), (&false.into(), &Value::Null));
-    let words = "job first did not end: ";
-    assert!(
-        finished.stderr.contains(words) && finished.stderr.contains("until is 1.00 s"),
-        "{}",
-        finished.stderr
-    );
+    for words in [
+        "makespan      at least 1.00 s\n",
+        "job \"first\" did not end: ",
+        " of 2,000 tasks are left\n",
+        "job \"second\" was never submitted: all of its 500 tasks are left\n",
+        "the time was over: until is 1s\n",
+    ] {
+        assert!(finished.stderr.contains(words), "{words}: {}", finished.stderr);
+    }
+    let crash = "\n[[faults]]\nkind = \"worker_crash\"\nat = \"1s\"\n";
+    muster.write("gone.toml", SCENARIO.to_owned() + crash);
+    let words = "no worker is left: 10 crashed, and workers without restart stay away\n";
+    let gone = muster.run(&["simulate", "gone.toml"]).exits(1);
+    assert!(gone.stderr.contains(words) && !gone.stderr.contains("until"), "{}", gone.stderr);
+    muster.write("left.toml", SCENARIO.to_owned() + &crash.replace("worker_crash", "leave"));
+    let left = muster.run(&["simulate", "left.toml"]).exits(1);
+    assert!(left.stderr.contains("no worker is left: 10 left\n"), "{}", left.stderr);
     let many = muster.run(&["simulate", "s.toml", "--set", "until=1s", "--replicas", "2"]).exits(1);
     assert!(many.stderr.contains("2 of 2 runs did not end"), "{}", many.stderr);
 }

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::simulation::Progress;
 use crate::simulation::{Finished, Folder, Plan, Report, Running, apart, not_ended, summary};
+use crate::summary::paragraph;
 use crate::terminal::{self, note};
 use muster_sim::scenario::Override;
 use std::path::PathBuf;
@@ -102,7 +103,7 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
         };
         note(format_args!("cancelled by {signal}; {how_far}"));
     } else {
-        not_ended(plan, report).into_iter().for_each(note);
+        not_ended(plan, finished, report).into_iter().for_each(|line| note(paragraph(&line)));
     }
     if let Some(folder) = folder {
         folder.write(plan, finished, report)?;

@@ -2,6 +2,7 @@
 
 use crate::job::short;
 use crate::summary::{number, seconds};
+use muster_core::time::Span;
 
 pub fn rounded(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { short(value) }
@@ -33,6 +34,21 @@ pub fn seconds_or_0(time: f64) -> String {
     if time == 0.0 { "0 s".to_owned() } else { seconds(time) }
 }
 
+/// As people write it in a scenario: `30d`, `90s`.
+pub fn span(span: Span) -> String {
+    const UNITS: [(u64, &str); 6] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "m"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+    ];
+    let whole = UNITS.into_iter().find(|(length, _)| span.0 > 0 && span.0.is_multiple_of(*length));
+    let (length, unit) = whole.unwrap_or((1, "ns"));
+    format!("{}{unit}", span.0 / length)
+}
+
 pub fn signed(time: f64) -> String {
     let sign = if time < 0.0 { "-" } else { "+" };
     format!("{sign}{}", time_short(time.abs()))
@@ -61,6 +77,9 @@ mod tests {
     fn times_are_as_exact_as_their_noise_needs() {
         assert_eq!(time(1_001.935_56), "1,001.9 s (16 min 41 s)");
         assert_eq!(time(12.3), "12.3 s");
+        for written in ["30d", "1h", "90s", "5m", "1500ms", "20us", "1ns", "36h"] {
+            assert_eq!(span(muster_core::quantity::duration(written).unwrap()), written);
+        }
         assert_eq!(time(90_000.0), "90,000.0 s (25 h 0 min)");
         assert_eq!((signed(-0.5), signed(2.0)), ("-500 ms".to_owned(), "+2.00 s".to_owned()));
         assert_eq!(

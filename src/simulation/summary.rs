@@ -32,7 +32,10 @@ fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report) -> Vec<Stri
     let mut rows = head(plan);
     rows.extend([
         ("tasks", tasks(run)),
-        ("makespan", time(run.makespan_s)),
+        (
+            "makespan",
+            if run.ended { time(run.makespan_s) } else { format!("at least {}", time(run.makespan_s)) },
+        ),
         ("throughput", format!("{} tasks/s", short(run.throughput))),
         ("utilisation", format!("{} of the slots' time", percent(run.utilisation))),
         ("queue wait", wait),
