@@ -1,5 +1,5 @@
-//! A log-linear histogram of times: sixteen buckets per power of two, so a quantile is at most 3.2 % off,
-//! with exact count, sum and maximum. The same numbers travel on the wire and feed summaries and metrics.
+//! A log-linear histogram of times: sixteen buckets per power of two, so a quantile is at most 6.3 % off and
+//! as a rule far less, with exact count, sum and maximum. The same numbers travel on the wire and feed summaries and metrics.
 
 use crate::time::Span;
 use alloc::vec::Vec;
@@ -124,22 +124,24 @@ impl Sketch {
         (self.count > 0).then(|| Span(self.sum / self.count))
     }
 
-    /// The time below which the share `q` (0 to 1) of the times lies; the middle of the bucket it falls into,
-    /// at most the maximum.
+    /// The time below which the share `q` (0 to 1) of the times lies, as if those of a bucket lay at even distances
+    /// in it: a single one in its middle. At most the maximum.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Span> {
         if self.count == 0 {
             return None;
         }
         let rank = (libm_ceil(q.clamp(0.0, 1.0) * self.count as f64) as u64).clamp(1, self.count);
-        let mut seen = 0u64;
+        let mut before = 0u64;
         for (bucket, &count) in self.counts.iter().enumerate() {
-            seen = seen.saturating_add(count);
+            let seen = before.saturating_add(count);
             if seen >= rank {
                 let floor = bucket_floor(bucket);
                 let width = bucket_floor(bucket + 1).saturating_sub(floor);
-                return Some(Span((floor + width / 2).min(self.max)));
+                let share = ((rank - before) as f64 - 0.5) / count as f64;
+                return Some(Span((floor + (width as f64 * share) as u64).min(self.max)));
             }
+            before = seen;
         }
         Some(Span(self.max))
     }
@@ -186,6 +188,26 @@ mod tests {
             assert_eq!(bucket_of(bucket_floor(bucket + 1) - 1), bucket);
         }
         assert_eq!(bucket_of(u64::MAX), BUCKETS_MAX - 1);
+    }
+
+    /// One bucket holds 6 % of a time: percentiles within it differ nevertheless.
+    #[test]
+    fn quantiles_in_one_bucket_are_apart() {
+        let mut sketch = Sketch::new();
+        let (floor, end) = (bucket_floor(400), bucket_floor(401));
+        let at = |share: f64| floor + ((end - floor) as f64 * share) as u64;
+        (0..1_000u32).for_each(|number| sketch.record(Span(at(f64::from(number) / 1e3))));
+        for q in [0.05, 0.5, 0.95, 0.99] {
+            let found = sketch.quantile(q).unwrap().0 as f64;
+            assert!((found - at(q) as f64).abs() <= (end - floor) as f64 * 0.002, "{q}: {found}");
+        }
+        // At most what there was.
+        assert!(sketch.quantile(1.0).unwrap() <= sketch.max());
+        // Alone in its bucket: the middle.
+        sketch.clear();
+        sketch.record(Span(floor));
+        sketch.record(Span(end));
+        assert_eq!(sketch.quantile(0.5), Some(Span(at(0.5))));
     }
 
     proptest! {
