@@ -1,7 +1,7 @@
 //! What people read goes to stderr, data to stdout. Both may be closed at any time: that is noticed, never a
 //! panic.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 /// Writes one line for people on stderr. A closed stderr is not our problem.
 pub fn note(text: impl std::fmt::Display) {
@@ -26,12 +26,25 @@ pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
 
 /// Whether people watch stderr.
 pub fn watched() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    is_a_screen(&io::stderr())
 }
 
 /// Whether colours are seen on stderr and wanted (<https://no-color.org>).
 pub fn colours() -> bool {
-    watched() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+    watched() && are_wanted()
+}
+
+/// The same of stdout.
+pub fn colours_on_stdout() -> bool {
+    is_a_screen(&io::stdout()) && are_wanted()
+}
+
+fn are_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+fn is_a_screen(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How many columns tables may take.

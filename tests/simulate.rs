@@ -150,9 +150,10 @@ fn people_see_the_seed_first_then_numbers_and_a_chart() {
     for columns in [80, 120] {
         let mut command = muster.command(&["simulate", "s.toml", "--set", "workers=20"]);
         let output = command.env("COLUMNS", columns.to_string()).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success() && output.stdout.is_empty(), "{text}");
-        let first = text.lines().next().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{notes}");
+        let first = notes.lines().next().unwrap();
         assert_eq!(first, "seed 42; the same again: muster simulate s.toml --seed 42 --set workers=20");
         for words in [
             "makespan",
@@ -167,8 +168,21 @@ fn people_see_the_seed_first_then_numbers_and_a_chart() {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
         assert!(!text.contains('\x1b'), "colours where nobody sees them: {text}");
-        assert!(text.lines().skip(1).all(|line| line.chars().count() <= columns), "{columns}: {text}");
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
+        assert!(text.starts_with("scenario ") && notes.trim_end() == first, "{notes}");
     }
+}
+
+/// As with `| head -1`.
+#[test]
+fn nobody_may_read_the_summary() {
+    let muster = world();
+    let mut command = muster.command(&["simulate", "s.toml"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && notes.trim_end().lines().count() == 1, "{notes}");
 }
 
 /// Also what was so for less than a step of the series.
@@ -178,9 +192,9 @@ fn charts_begin_with_the_start_and_hold_all_that_there_was() {
     let gone = "\n[[faults]]\nkind = \"worker_crash\"\nat = \"5s\"\n";
     muster.write("gone.toml", SCENARIO.to_owned() + gone);
     let at_once = ["--set", "workers.slots=1000", "--set", "until=2s"];
-    let text = muster.run(&[&["simulate", "s.toml"], &at_once[..]].concat()).exits(1).stderr;
+    let text = muster.run(&[&["simulate", "s.toml"], &at_once[..]].concat()).exits(1).text();
     assert!(text.contains("queue, tasks: at most 2,000\n"), "{text}");
-    let text = muster.run(&["simulate", "gone.toml", "-o", "out"]).exits(1).stderr;
+    let text = muster.run(&["simulate", "gone.toml", "-o", "out"]).exits(1).text();
     assert!(text.contains("workers: 0 to 10\n"), "{text}");
     assert!(text.contains(" of the slots at the start\n"), "{text}");
     let svg = String::from_utf8(muster.read("out/utilisation.svg")).unwrap();
@@ -199,7 +213,7 @@ fn utilisation_above_all_slots_is_within_the_chart() {
     let longer =
         SCENARIO.replace("100ms", "20s").replace("{ uniform = [\"10ms\", \"50ms\"] }", "{ exp = \"5s\" }");
     muster.write("longer.toml", longer.replace("submit_at = \"2s\"", "submit_at = \"100s\""));
-    let text = muster.run(&["simulate", "longer.toml"]).ok().stderr;
+    let text = muster.run(&["simulate", "longer.toml"]).ok().text();
     let mut lines = text.lines().skip_while(|line| !line.contains("utilisation, % of slots"));
     let top = lines.nth(1).unwrap().trim_start().split('┤').next().unwrap();
     assert!(top.parse::<f64>().unwrap() > 100.0, "{text}");
@@ -223,8 +237,8 @@ fn replicas_are_the_same_on_any_number_of_threads() {
     let half = 2.306_004 * number("deviation") / 3.0;
     assert!((number("high") - number("mean") - half).abs() < 1e-6, "{makespan}");
     assert!(one["summary"]["method"].as_str().unwrap().contains("Student"));
-    let text = muster.run(&["simulate", "s.toml", "--replicas", "3"]).ok().stderr;
-    assert!(text.contains("seeds 42 to 44") && text.contains(" ± "), "{text}");
+    let shown = muster.run(&["simulate", "s.toml", "--replicas", "3"]).ok();
+    assert!(shown.stderr.contains("seeds 42 to 44") && shown.text().contains(" ± "), "{}", shown.text());
 }
 
 #[test]
@@ -240,7 +254,7 @@ fn policies_are_compared_on_the_same_seeds() {
     assert_eq!(comparison["winner"], "fifo+fixed:1", "{comparison}");
     assert_eq!(comparison["pairs"][0]["within_noise"], false);
     assert!(comparison["pairs"][0]["difference_s"]["low"].as_f64().unwrap() > 0.0);
-    let text = muster.run(&[&["simulate", "s.toml"], &flags[..]].concat()).ok().stderr;
+    let text = muster.run(&[&["simulate", "s.toml"], &flags[..]].concat()).ok().text();
     assert!(text.contains("fifo+fixed:1 wins: ") && text.contains("├") | text.contains("●"), "{text}");
     let once = simulate(&muster, &["--policy", "fifo+fixed:1,fifo+fixed:500"]);
     let verdict = once["summary"]["comparisons"][0]["verdict"].as_str().unwrap();
@@ -255,7 +269,7 @@ fn tables_fit_the_window() {
     let flags = ["simulate", "s.toml", "--policy", policies, "--replicas", "2", "--sweep", "workers=10,20"];
     for columns in [60, 80, 120] {
         let output = muster.command(&flags).env("COLUMNS", columns.to_string()).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
         let is_command = |line: &str| line.starts_with("muster simulate s.toml");
         assert!(text.lines().all(|line| is_command(line) || line.chars().count() <= columns), "{text}");
         for words in ["COORDINATOR", "DIFFERENCE", "NOISE?", "makespan against that of fifo+adaptive\n"] {

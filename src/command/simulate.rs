@@ -93,7 +93,15 @@ fn tasks_of_only_run(plan: &Plan) -> Option<u64> {
 }
 
 fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: Option<&Folder>) -> Outcome {
-    note(format_args!("\n{}", summary(plan, finished, report)));
+    // Beside an object on stdout people still read how it went.
+    let colours = if json { terminal::colours() } else { terminal::colours_on_stdout() };
+    let text = summary(plan, finished, report, colours);
+    note("");
+    if json {
+        note(text);
+    } else {
+        super::printed(terminal::print(text))?;
+    }
     if let Some(signal) = finished.stopped_by {
         let (came, planned) = (report.runs().len(), plan.runs());
         let how_far = if plan.is_single() {

@@ -15,19 +15,19 @@ use crate::terminal;
 use muster_sim::chart;
 
 /// Everything that is worth reading about what was simulated.
-pub fn summary(plan: &Plan, finished: &Finished, report: &Report) -> String {
+pub fn summary(plan: &Plan, finished: &Finished, report: &Report, colours: bool) -> String {
     let mut parts = match &report.content {
-        Content::One(run) => one(plan, finished, run, report),
+        Content::One(run) => one(plan, finished, run, report, colours),
         Content::Many { summary, runs, .. } if plan.points.len() == 1 => {
-            replicas(plan, finished, &summary.points[0], runs, report)
+            replicas(plan, &summary.points[0], runs, report, over_time(plan, finished, colours))
         }
-        Content::Many { summary, .. } => many(plan, summary, report),
+        Content::Many { summary, .. } => many(plan, summary, report, colours),
     };
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }
 
-fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report) -> Vec<String> {
+fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report, colours: bool) -> Vec<String> {
     let wait = wait(&run.queue_wait_s);
     let mut rows = head(plan);
     rows.extend([
@@ -47,15 +47,15 @@ fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report) -> Vec<Stri
         ("digest", run.digest.clone()),
     ]);
     rows.push(("simulated", cost(report, run.events)));
-    vec![pairs(&rows), jobs(&run.jobs), over_time(plan, finished)]
+    vec![pairs(&rows), jobs(&run.jobs), over_time(plan, finished, colours)]
 }
 
 fn replicas(
     plan: &Plan,
-    finished: &Finished,
     point: &PointSummary,
     runs: &[Run],
     report: &Report,
+    of_first: String,
 ) -> Vec<String> {
     let mut rows = head(plan);
     let with = |interval: &Interval, show: &dyn Fn(f64) -> String, unit: &str| {
@@ -82,7 +82,6 @@ fn replicas(
         ("simulated", cost(report, runs.iter().map(|run| run.events).sum())),
     ]);
     let method = "± is half of the 95 % interval of the mean (Student's t), in brackets the runs";
-    let of_first = over_time(plan, finished);
     let of_first = if of_first.is_empty() {
         of_first
     } else {
@@ -91,7 +90,7 @@ fn replicas(
     vec![pairs(&rows), paragraph(method), of_first]
 }
 
-fn many(plan: &Plan, summary: &Summary, report: &Report) -> Vec<String> {
+fn many(plan: &Plan, summary: &Summary, report: &Report, colours: bool) -> Vec<String> {
     let mut rows = head(plan);
     let runs = report.runs();
     let seeds = match plan.replicas {
@@ -116,7 +115,7 @@ fn many(plan: &Plan, summary: &Summary, report: &Report) -> Vec<String> {
     parts.push(format!(
         "makespan{}\n{}",
         if plan.replicas > 1 { ": mean and its 95 % interval" } else { "" },
-        chart::intervals(&intervals(shown), terminal::columns(), terminal::colours())
+        chart::intervals(&intervals(shown), terminal::columns(), colours)
     ));
     parts.push(comparisons(&summary.comparisons));
     parts
@@ -235,8 +234,8 @@ fn cost(report: &Report, events: u64) -> String {
     format!("in {}, {} events/s{}", seconds(report.wall_s), short(rate), memory.unwrap_or_default())
 }
 
-fn over_time(plan: &Plan, finished: &Finished) -> String {
+fn over_time(plan: &Plan, finished: &Finished, colours: bool) -> String {
     let (point, _) = plan.run(0);
     let timeline = finished.first.as_ref().and_then(|report| timeline(point, report));
-    timeline.map(|timeline| timeline.text(terminal::columns(), terminal::colours())).unwrap_or_default()
+    timeline.map(|timeline| timeline.text(terminal::columns(), colours)).unwrap_or_default()
 }
