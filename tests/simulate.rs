@@ -285,6 +285,19 @@ fn tables_fit_the_window() {
 }
 
 #[test]
+fn lines_beyond_the_colours_are_named() {
+    let muster = world();
+    let policies: Vec<String> = (1..=10).map(|length| format!("fifo+fixed:{length}")).collect();
+    simulate(&muster, &["--policy", &policies.join(","), "--sweep", "workers=5,10", "-o", "out"]);
+    let svg = String::from_utf8(muster.read("out/makespan.svg")).unwrap();
+    assert!(
+        svg.contains("there are colours for 8 lines, missing: fifo+fixed:9; fifo+fixed:10</desc>"),
+        "{svg}"
+    );
+    assert!(svg.contains(">makespan (seconds)") && svg.contains(">fifo+fixed:8</text>"), "{svg}");
+}
+
+#[test]
 fn sweeps_run_every_combination() {
     let muster = world();
     let report =

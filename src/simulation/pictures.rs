@@ -14,7 +14,7 @@ pub fn makespans(plan: &Plan, points: &[PointSummary]) -> Option<Chart> {
     let longest = points.iter().map(|point| point.makespan_s.max).fold(0.0, f64::max);
     let unit = TimeUnit::of(longest);
     let mut lines: Vec<Line> = Vec::new();
-    let mut left_out = false;
+    let mut left_out: Vec<String> = Vec::new();
     for point in points {
         let name = line_name(plan, point);
         let makespan = &point.makespan_s;
@@ -30,7 +30,8 @@ pub fn makespans(plan: &Plan, points: &[PointSummary]) -> Option<Chart> {
         match lines.iter().position(|line| line.name == name) {
             Some(at) => lines[at].points.push(point),
             None if lines.len() < LINES_MAX => lines.push(Line { name, points: vec![point] }),
-            None => left_out = true,
+            None if left_out.contains(&name) => {}
+            None => left_out.push(name),
         }
     }
     for line in &mut lines {
@@ -45,13 +46,16 @@ pub fn makespans(plan: &Plan, points: &[PointSummary]) -> Option<Chart> {
         1 => "one run each".to_owned(),
         runs => format!("mean of {runs} runs each with its 95 % interval"),
     };
-    let rest = if left_out { format!("; the first {LINES_MAX} lines of more") } else { String::new() };
+    let rest = match left_out.len() {
+        0 => String::new(),
+        _ => format!("; there are colours for {LINES_MAX} lines, missing: {}", some_of(&left_out)),
+    };
     Some(Chart {
         title: format!("{}: makespan by {}", plan.name(), axis.key),
         subtitle: format!("simulated, {runs}{rest}"),
         x,
         panels: vec![Panel {
-            y: Axis { label: format!("makespan, {}", unit.name), scale },
+            y: Axis { label: format!("makespan ({})", unit.full_name), scale },
             lines,
             filled: false,
             height: 320,
@@ -69,6 +73,16 @@ pub fn intervals(points: &[PointSummary]) -> Vec<Interval> {
             ends: point.makespan_s.low.zip(point.makespan_s.high),
         })
         .collect()
+}
+
+/// The first of many names, and how many follow.
+fn some_of(names: &[String]) -> String {
+    const SHOWN_MAX: usize = 10;
+    let shown = names[..names.len().min(SHOWN_MAX)].join("; ");
+    match names.len().saturating_sub(SHOWN_MAX) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
 }
 
 /// All values but the first axis'.
@@ -97,7 +111,7 @@ fn x_axis(key: &str, values: &[String], numbers: Option<&[Value]>) -> (Axis, Pla
     };
     let seconds = unit.map_or(1.0, |unit| unit.seconds);
     let all: Vec<f64> = numbers.iter().map(|value| value.number / seconds).collect();
-    let label = unit.map_or_else(|| key.to_owned(), |unit| format!("{key}, {}", unit.name));
+    let label = unit.map_or_else(|| key.to_owned(), |unit| format!("{key} ({})", unit.full_name));
     let place = move |value: &str| Value::parse(value).map(|value| value.number / seconds);
     (Axis { label, scale: Scale::around(all) }, Box::new(place))
 }

@@ -19,7 +19,8 @@ const NAME_PART: usize = 2;
 const COLOUR: &str = "\x1b[36m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Rows of at most `width` characters, and their axis. Times that differ by much have a logarithmic one.
+/// Rows of at most `width` characters, and their axis in the unit of tables, seconds. Times that differ by
+/// much have a logarithmic one, which says so.
 #[must_use]
 pub fn intervals(rows: &[Interval], width: usize, colours: bool) -> String {
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
@@ -30,7 +31,7 @@ pub fn intervals(rows: &[Interval], width: usize, colours: bool) -> String {
         [low, row.mean, high]
     });
     let seconds: Vec<f64> = ends.collect();
-    let unit = TimeUnit::of(seconds.iter().copied().fold(0.0, f64::max));
+    let unit = TimeUnit::up_to_seconds(seconds.iter().copied().fold(0.0, f64::max));
     let scale = Scale::around(seconds.iter().map(|end| end / unit.seconds));
     let (before, after) = if colours { (COLOUR, PLAIN) } else { ("", "") };
     let place = |time: f64| {
@@ -93,5 +94,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_says_so_and_times_are_in_seconds() {
+        let row = |mean: f64| Interval { name: "workers=10".to_owned(), mean, ends: None };
+        let text = intervals(&[row(10_021.6), row(20.0)], 80, false);
+        assert!(text.lines().last().is_some_and(|line| line.starts_with("log scale ")), "{text}");
+        assert!(text.contains(" 10,000 s") && !text.contains("min"), "{text}");
+        let text = intervals(&[row(10_021.6), row(9_000.0)], 80, false);
+        assert!(!text.contains("log") && text.contains("10,000 s"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! Charts computed: where lines, bands and ticks go. Nothing here writes a file or knows a terminal.
 
 mod interval;
+mod labels;
 mod scale;
 mod svg;
 mod text;
@@ -66,6 +67,16 @@ pub struct Point {
     pub y: f64,
     /// The interval around `y`, if there is one.
     pub band: Option<(f64, f64)>,
+}
+
+impl Axis {
+    /// What stands beside it.
+    fn words(&self) -> String {
+        match self.scale {
+            Scale::Log { .. } => format!("{}, log scale", self.label),
+            Scale::Linear { .. } | Scale::Names(_) => self.label.clone(),
+        }
+    }
 }
 
 impl Chart {

@@ -144,8 +144,10 @@ fn short(value: f64, step: f64) -> String {
 /// What times on an axis are measured in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeUnit {
-    /// Its name.
+    /// Its short name.
     pub name: &'static str,
+    /// Its name in full: a label with "min" reads as the least.
+    pub full_name: &'static str,
     /// Its length.
     pub seconds: f64,
 }
@@ -154,11 +156,23 @@ impl TimeUnit {
     /// The unit in which the longest time of an axis is a readable number.
     #[must_use]
     pub fn of(longest_s: f64) -> Self {
-        let units = [("d", 86_400.0, 3.0), ("h", 3_600.0, 3.0), ("min", 60.0, 10.0), ("s", 1.0, 1.0)];
-        let small = [("ms", 1e-3, 1.0), ("us", 1e-6, 1.0)];
-        let mut fitting = units.into_iter().chain(small).filter(|(_, unit, least)| longest_s >= unit * least);
-        let (name, seconds, _) = fitting.next().unwrap_or(("ns", 1e-9, 0.0));
-        Self { name, seconds }
+        const UNITS: [(&str, &str, f64, f64); 6] = [
+            ("d", "days", 86_400.0, 3.0),
+            ("h", "hours", 3_600.0, 3.0),
+            ("min", "minutes", 60.0, 10.0),
+            ("s", "seconds", 1.0, 1.0),
+            ("ms", "milliseconds", 1e-3, 1.0),
+            ("us", "microseconds", 1e-6, 1.0),
+        ];
+        let fitting = UNITS.into_iter().find(|(_, _, unit, least)| longest_s >= unit * least);
+        let (name, full_name, seconds, _) = fitting.unwrap_or(("ns", "nanoseconds", 1e-9, 0.0));
+        Self { name, full_name, seconds }
+    }
+
+    /// At most seconds: where tables beside the axis are in seconds, too.
+    #[must_use]
+    pub fn up_to_seconds(longest_s: f64) -> Self {
+        Self::of(longest_s.min(59.0))
     }
 }
 
@@ -196,5 +210,6 @@ mod tests {
     fn time_has_the_unit_of_the_longest() {
         let names = [90_000.0, 500_000.0, 1_003.0, 20.0, 0.5, 2e-5].map(|longest| TimeUnit::of(longest).name);
         assert_eq!(names, ["h", "d", "min", "s", "ms", "us"]);
+        assert_eq!([90_000.0, 0.5].map(|longest| TimeUnit::up_to_seconds(longest).name), ["s", "ms"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Charts as SVG.
 
+use super::labels::{Labels, TICK_ROW, wrapped};
 use super::{Chart, LINES_MAX, Line, Panel, Point, Scale};
 use std::fmt::Write as _;
 
@@ -12,6 +13,9 @@ const BOTTOM: f64 = 54.0;
 const GAP: f64 = 22.0;
 /// The mean width of a letter, for what has to fit beside each other.
 const LETTER: f64 = 7.2;
+/// The same of the subtitle.
+const SUBTITLE_LETTER: f64 = 7.0;
+const SUBTITLE_ROW: f64 = 17.0;
 
 /// How lines are broken, so that those on top of each other can be told apart.
 const DASHES: [&str; 4] = ["none", "9 4", "3 3", "12 3 3 3"];
@@ -27,10 +31,13 @@ pub(super) fn svg(chart: &Chart) -> String {
         [panel] if panel.lines.len() > 1 => panel.lines.iter().map(|line| line.name.as_str()).collect(),
         _ => Vec::new(),
     };
-    let (legend, legend_rows) = legend(&names);
-    let top = TITLE + legend_rows as f64 * LEGEND_ROW;
+    let subtitle = wrapped(&chart.subtitle, ((WIDTH - LEFT - RIGHT) / SUBTITLE_LETTER) as usize);
+    let title = TITLE + SUBTITLE_ROW * subtitle.len().saturating_sub(1) as f64;
+    let (legend, legend_rows) = legend(&names, title);
+    let top = title + legend_rows as f64 * LEGEND_ROW;
+    let labels = Labels::of(&chart.x.scale, WIDTH - LEFT - RIGHT, LEFT);
     let heights: f64 = chart.panels.iter().map(|panel| f64::from(panel.height)).sum();
-    let height = top + heights + GAP * (chart.panels.len().saturating_sub(1)) as f64 + BOTTOM;
+    let height = top + heights + GAP * (chart.panels.len().saturating_sub(1)) as f64 + BOTTOM + labels.more;
     let mut out = String::new();
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
@@ -40,9 +47,10 @@ pub(super) fn svg(chart: &Chart) -> String {
          <title id=\"title\">{title}</title>\n<desc id=\"desc\">{subtitle}</desc>\n<style>\n{style}</style>\n\
          <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
          <text class=\"title\" x=\"{LEFT}\" y=\"26\">{title}</text>\n\
-         <text class=\"soft\" x=\"{LEFT}\" y=\"45\">{subtitle}</text>",
+         {lines}",
         title = escape(&chart.title),
         subtitle = escape(&chart.subtitle),
+        lines = tspans("soft", "start", LEFT, 45.0, SUBTITLE_ROW, &subtitle),
         style = style(),
     );
     out.push_str(&legend);
@@ -51,7 +59,7 @@ pub(super) fn svg(chart: &Chart) -> String {
         draw(&mut out, chart, panel, at, y);
         y += f64::from(panel.height) + GAP;
     }
-    x_axis(&mut out, chart, y - GAP);
+    x_axis(&mut out, chart, &labels, y - GAP);
     out.push_str("</svg>\n");
     out
 }
@@ -80,14 +88,14 @@ fn style() -> String {
     )
 }
 
-fn legend(names: &[&str]) -> (String, usize) {
+fn legend(names: &[&str], top: f64) -> (String, usize) {
     let (mut text, mut x, mut row) = (String::new(), LEFT, 0);
     for (at, name) in names.iter().enumerate() {
         let width = 34.0 + name.chars().count() as f64 * LETTER;
         if x + width > WIDTH - RIGHT && x > LEFT {
             (x, row) = (LEFT, row + 1);
         }
-        let y = TITLE + 6.0 + f64::from(row) * LEGEND_ROW;
+        let y = top + 6.0 + f64::from(row) * LEGEND_ROW;
         let _ = writeln!(
             text,
             "<line class=\"line dashed c{colour}\" x1=\"{x:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
@@ -122,7 +130,7 @@ fn draw(out: &mut String, chart: &Chart, panel: &Panel, number: usize, top: f64)
     let _ = writeln!(
         out,
         "<text text-anchor=\"middle\" transform=\"translate(20 {middle:.1}) rotate(-90)\">{}</text>",
-        escape(&panel.y.label)
+        escape(&panel.y.words())
     );
     for (at, line) in panel.lines.iter().enumerate() {
         let colour = (at + number) % LINES_MAX;
@@ -191,29 +199,41 @@ fn draw_dot(out: &mut String, point: &Point, colour: usize, place: Place<'_>) {
     let _ = writeln!(out, "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>");
 }
 
-fn x_axis(out: &mut String, chart: &Chart, bottom: f64) {
+fn x_axis(out: &mut String, chart: &Chart, labels: &Labels, bottom: f64) {
     let width = WIDTH - LEFT - RIGHT;
-    let longest = match &chart.x.scale {
-        Scale::Names(names) => names.iter().map(|name| name.chars().count()).max().unwrap_or(1),
-        _ => 9,
-    };
-    for (value, words) in chart.x.scale.ticks((width / (longest as f64 * LETTER + 16.0)) as usize) {
-        let x = LEFT + chart.x.scale.place(value) * width;
-        let _ = writeln!(
-            out,
-            "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v5\"/>\
-             <text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
-            bottom + 19.0,
-            escape(&words)
-        );
+    for (value, lines) in &labels.ticks {
+        let x = LEFT + chart.x.scale.place(*value) * width;
+        let words = match labels.turned {
+            None => tspans("tick", "middle", x, bottom + 19.0, TICK_ROW, lines),
+            Some(angle) => format!(
+                "<text class=\"tick\" text-anchor=\"end\" transform=\"translate({:.1} {:.1}) rotate(-{angle})\">{}</text>",
+                x + 4.0,
+                bottom + 14.0,
+                escape(&lines.concat())
+            ),
+        };
+        let _ = writeln!(out, "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v5\"/>{words}");
     }
     let _ = writeln!(
         out,
         "<text text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
         LEFT + width / 2.0,
-        bottom + 42.0,
-        escape(&chart.x.label)
+        bottom + 42.0 + labels.more,
+        escape(&chart.x.words())
     );
+}
+
+/// A text in lines below each other.
+fn tspans(class: &str, anchor: &str, x: f64, y: f64, row: f64, lines: &[String]) -> String {
+    let line = |(at, line): (usize, &String)| {
+        let dy = if at == 0 { 0.0 } else { row };
+        format!("<tspan x=\"{x:.1}\" dy=\"{dy}\">{}</tspan>", escape(line))
+    };
+    let text: String = match lines {
+        [only] => escape(only),
+        lines => lines.iter().enumerate().map(line).collect(),
+    };
+    format!("<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>")
 }
 
 fn escape(text: &str) -> String {
@@ -258,5 +278,32 @@ mod tests {
         assert_eq!(svg.matches("<circle").count(), 6);
         assert!(svg.contains(">fifo</text>") && svg.contains(">&lt;fair&gt;</text>"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    fn of_names(names: &[&str]) -> Chart {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let points = (0..names.len()).map(|at| Point { x: at as f64, y: 1.0, band: None });
+        let line = Line { name: String::new(), points: points.collect() };
+        let y = Axis { label: "makespan (minutes)".to_owned(), scale: Scale::Log { min: 0.1, max: 9.0 } };
+        Chart {
+            title: "makespan by policy".to_owned(),
+            subtitle: "word ".repeat(50),
+            x: Axis { label: "policy".to_owned(), scale: Scale::Names(names) },
+            panels: vec![Panel { y, lines: vec![line], filled: false, height: 300 }],
+        }
+    }
+
+    #[test]
+    fn every_name_has_a_label() {
+        let long =
+            ["fifo+adaptive+speculation", "fair+guided+speculation", "fair+factoring+speculation", "x"];
+        let svg = of_names(&long).svg();
+        assert_eq!(svg.matches("class=\"tick\" text-anchor=\"middle\"").count(), 4, "{svg}");
+        assert!(svg.contains(">fair+factoring+</tspan>") && svg.contains(">speculation</tspan>"), "{svg}");
+        assert!(svg.contains("makespan (minutes), log scale<"), "{svg}");
+        assert_eq!(svg.matches(">word word").count(), 4, "the description, and a subtitle of three lines");
+        let many: Vec<String> = (0..30).map(|at| format!("fair+fixed:{at}+speculation")).collect();
+        let svg = of_names(&many.iter().map(String::as_str).collect::<Vec<_>>()).svg();
+        assert_eq!(svg.matches("rotate(-60)").count(), 30, "{svg}");
     }
 }

@@ -74,9 +74,19 @@ pub(super) fn time_axis(
     let mut line: Vec<char> = vec!['─'; columns];
     let mut words: Vec<char> = vec![' '; gutter + 1 + columns];
     let mut free = 0;
+    if matches!(scale, Scale::Log { .. }) {
+        let log = if gutter > 10 { "log scale" } else { "log" };
+        words.splice(0..log.len().min(gutter), log.chars());
+        free = log.len() + 1;
+    }
     for (value, tick) in scale.ticks((columns / TICK_COLUMNS).max(2)) {
         let at = libm::round(scale.place(value) * (columns - 1) as f64) as usize;
         line[at] = '┬';
+        let tick = if unit.seconds == 1.0 && (value >= 1e4 || value >= 1e3 && !tick.contains('.')) {
+            grouped(value)
+        } else {
+            tick
+        };
         let label: Vec<char> = format!("{tick} {}", unit.name).chars().collect();
         // Centred below its tick where there is room.
         let centred = (at + gutter + 1).saturating_sub(label.len() / 2);
@@ -89,6 +99,19 @@ pub(super) fn time_axis(
     let line: String = line.into_iter().collect();
     let words: String = words.into_iter().collect();
     [format!("{zero:>gutter$}┼{line}"), words.trim_end().to_owned()]
+}
+
+/// `10,000`: times are never `10 k s`.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

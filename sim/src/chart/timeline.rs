@@ -56,7 +56,7 @@ impl Timeline {
             title: self.title.clone(),
             subtitle: self.subtitle.clone(),
             x: Axis {
-                label: format!("virtual time, {}", unit.name),
+                label: format!("virtual time ({})", unit.full_name),
                 scale: Scale::up_to(self.end_s / unit.seconds),
             },
             panels: panels.collect(),
@@ -138,7 +138,7 @@ mod tests {
         };
         let svg = timeline.svg();
         for part in
-            ["<svg", "A &amp; B", "virtual time, min", "busy, %", "prefers-color-scheme: dark", "</svg>"]
+            ["<svg", "A &amp; B", "virtual time (minutes)", "busy, %", "prefers-color-scheme: dark", "</svg>"]
         {
             assert!(svg.contains(part), "{part} is not in {svg}");
         }
