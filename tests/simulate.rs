@@ -173,6 +173,26 @@ fn people_see_the_seed_first_then_numbers_and_a_chart() {
     }
 }
 
+/// The gap of a fault that comes again and again is that of each worker.
+#[test]
+fn faults_and_counts_read_well() {
+    let muster = world();
+    let faults = "\n[[faults]]\nkind = \"worker_crash\"\nevery = \"1m\"\nrestart = \"1s\"\n\
+                  [[faults]]\nkind = \"coordinator_crash\"\nevery = \"2h\"\nrestart = \"1s\"\n";
+    muster.write("often.toml", SCENARIO.to_owned() + faults);
+    let text = muster.command(&["simulate", "often.toml"]).env("COLUMNS", "200").output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(" (every 1m for each of 10 workers)"), "{text}");
+    assert!(text.contains("coordinator_crash 0 (every 2h), executor_crash 3, worker_crash "), "{text}");
+    let text = muster.run(&["simulate", "s.toml", "--replicas", "3"]).ok().text();
+    assert!(text.contains("in all runs executor_crash 9\n"), "{text}");
+    let row = text.lines().find(|line| line.starts_with("workers lost")).unwrap();
+    assert_eq!(row, "workers lost  0 ± 0 (0 to 0)");
+    let row = text.lines().find(|line| line.starts_with("lost work")).unwrap();
+    let (_, range) = row.split_once('(').unwrap();
+    assert!(!range.contains('.'), "{row}");
+}
+
 /// As with `| head -1`.
 #[test]
 fn nobody_may_read_the_summary() {

@@ -4,6 +4,11 @@ use crate::job::short;
 use crate::summary::{number, seconds};
 use muster_core::time::Span;
 
+/// A number of things, or a mean of such numbers: `48`, `5.67`.
+pub fn count(value: f64) -> String {
+    if value.fract() == 0.0 { number(value as u64) } else { short(value) }
+}
+
 pub fn rounded(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { short(value) }
 }
@@ -76,6 +81,7 @@ mod tests {
     #[test]
     fn times_are_as_exact_as_their_noise_needs() {
         assert_eq!(time(1_001.935_56), "1,001.9 s (16 min 41 s)");
+        assert_eq!([count(48.0), count(5.6666), count(0.0), count(1e6)], ["48", "5.67", "0", "1,000,000"]);
         assert_eq!(time(12.3), "12.3 s");
         for written in ["30d", "1h", "90s", "5m", "1500ms", "20us", "1ns", "36h"] {
             assert_eq!(span(muster_core::quantity::duration(written).unwrap()), written);

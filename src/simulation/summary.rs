@@ -1,7 +1,7 @@
 //! The summary for people.
 
 use super::comparison::{Interval, PointSummary};
-use super::figures::{percent, percent_number, rounded, seconds_or_0, time, time_short};
+use super::figures::{count, percent, percent_number, rounded, seconds_or_0, span, time, time_short};
 use super::pictures::intervals;
 use super::plan::Plan;
 use super::pool::Finished;
@@ -12,7 +12,10 @@ use super::timeline::timeline;
 use crate::job::short;
 use crate::summary::{bytes, number, pairs, paragraph, seconds};
 use crate::terminal;
+use muster_core::time::Span;
 use muster_sim::chart;
+use muster_sim::scenario::{FaultKind, Scenario, When};
+use std::collections::BTreeMap;
 
 /// Everything that is worth reading about what was simulated.
 pub fn summary(plan: &Plan, finished: &Finished, report: &Report, colours: bool) -> String {
@@ -41,7 +44,7 @@ fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report, colours: bo
         ("queue wait", wait),
         ("lost work", format!("{}, {} of thread time", tasks_of(run.lost), seconds_or_0(run.lost_thread_s))),
         ("repeated", format!("{} run beyond once", tasks_of(run.repeated))),
-        ("faults", faults(run)),
+        ("faults", faults(scenario(plan), std::slice::from_ref(run))),
         ("workers lost", number(run.lost_workers)),
         ("coordinator", coordinator(run)),
         ("digest", run.digest.clone()),
@@ -73,11 +76,11 @@ fn replicas(
         ("throughput", with(&point.throughput, &rounded, " tasks/s")),
         ("utilisation", with(&point.utilisation, &percent_number, " % of the slots' time")),
         ("queue wait", wait(&point.queue_wait_s)),
-        ("lost work", with(&point.lost, &rounded, " tasks")),
+        ("lost work", with(&point.lost, &count, " tasks")),
         ("lost time", with(&point.lost_thread_s, &seconds_or_0, " of threads")),
-        ("repeated", with(&point.repeated, &rounded, " tasks run beyond once")),
-        ("faults", faults_of(runs)),
-        ("workers lost", with(&point.lost_workers, &rounded, "")),
+        ("repeated", with(&point.repeated, &count, " tasks run beyond once")),
+        ("faults", faults(scenario(plan), runs)),
+        ("workers lost", with(&point.lost_workers, &count, "")),
         ("coordinator", coordinator_of(point, runs, &with)),
         ("simulated", cost(report, runs.iter().map(|run| run.events).sum())),
     ]);
@@ -121,8 +124,13 @@ fn many(plan: &Plan, summary: &Summary, report: &Report, colours: bool) -> Vec<S
     parts
 }
 
+/// The first, or the only one.
+fn scenario(plan: &Plan) -> &Scenario {
+    &plan.points[0].scenario
+}
+
 fn head(plan: &Plan) -> Vec<(&'static str, String)> {
-    let scenario = &plan.points[0].scenario;
+    let scenario = scenario(plan);
     let mut rows = vec![("scenario", plan.name().to_owned())];
     let swept = |keys: &[&str]| plan.axes.iter().any(|axis| keys.iter().any(|key| axis.key.starts_with(key)));
     if !swept(&["policy"]) {
@@ -171,25 +179,52 @@ fn wait(times: &Times) -> String {
     }
 }
 
-fn faults(run: &Run) -> String {
-    counted(run.faults.iter().map(|(kind, count)| (*kind, *count)))
-}
-
-fn faults_of(runs: &[Run]) -> String {
-    let mut all = std::collections::BTreeMap::new();
+/// Faults that struck, by kind, and those that come again and again, which may not have struck.
+fn faults(scenario: &Scenario, runs: &[Run]) -> String {
+    let mut struck = BTreeMap::new();
     for (kind, count) in runs.iter().flat_map(|run| &run.faults) {
-        *all.entry(*kind).or_insert(0) += count;
+        *struck.entry(*kind).or_insert(0) += count;
     }
-    let text = counted(all.into_iter());
-    if text == "none" { text } else { format!("in all runs {text}") }
+    let mut again: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for fault in &scenario.faults {
+        if let When::Every(gap) = fault.when {
+            again.entry(fault.kind.name()).or_default().push(every(scenario, &fault.kind, gap));
+            struck.entry(fault.kind.name()).or_insert(0);
+        }
+    }
+    let words = struck.iter().filter(|(kind, count)| **count > 0 || again.contains_key(*kind));
+    let words: Vec<String> = words
+        .map(|(kind, count)| {
+            let rule = again.get(kind).map(|rules| format!(" ({})", rules.join("; ")));
+            format!("{kind} {}{}", number(*count), rule.unwrap_or_default())
+        })
+        .collect();
+    match (&words[..], runs) {
+        ([], _) => "none".to_owned(),
+        (_, [_]) => words.join(", "),
+        _ => format!("in all runs {}", words.join(", ")),
+    }
 }
 
-fn counted<'a>(faults: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let struck: Vec<String> = faults
-        .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| format!("{kind} {}", number(count)))
-        .collect();
-    if struck.is_empty() { "none".to_owned() } else { struck.join(", ") }
+/// `every 1h for each of 500 workers`.
+fn every(scenario: &Scenario, kind: &FaultKind, gap: Span) -> String {
+    let gap = span(gap);
+    let target = match kind {
+        FaultKind::WorkerCrash { target, .. }
+        | FaultKind::ExecutorCrash { target }
+        | FaultKind::Pause { target, .. }
+        | FaultKind::Partition { target, .. }
+        | FaultKind::Straggler { target, .. }
+        | FaultKind::Leave { target }
+        | FaultKind::ClockDrift { target, .. } => target,
+        FaultKind::CoordinatorCrash { .. } | FaultKind::Poison { .. } | FaultKind::Join { .. } => {
+            return format!("every {gap}");
+        }
+    };
+    let hit =
+        scenario.workers.iter().enumerate().filter(|(at, _)| target.group.is_none_or(|group| group == *at));
+    let workers: u64 = hit.map(|(_, group)| u64::from(group.count)).sum();
+    format!("every {gap} for each of {} worker{}", number(workers), if workers == 1 { "" } else { "s" })
 }
 
 fn coordinator(run: &Run) -> String {

@@ -1,7 +1,7 @@
 //! Lists of jobs, points and policies.
 
 use super::comparison::{Comparison, Pair, PointSummary};
-use super::figures::{percent, rounded, seconds_or_0, signed, time_short};
+use super::figures::{count, percent, seconds_or_0, signed, time_short};
 use super::run::Job;
 use crate::job::short;
 use crate::summary::{Column, list, list_and_left_out, number, paragraph};
@@ -61,7 +61,7 @@ pub fn points(points: &[PointSummary]) -> String {
             short(point.throughput.mean),
             percent(point.utilisation.mean),
             percent(point.coordinator_load.mean),
-            rounded(point.lost.mean),
+            count(point.lost.mean),
             time_short(makespan.min),
             time_short(makespan.max),
         ];
