@@ -193,6 +193,49 @@ fn faults_and_counts_read_well() {
     assert!(!range.contains('.'), "{row}");
 }
 
+/// The names between backticks in the first column of the table after `heading`; in the second, where there are three.
+fn documented(text: &str, heading: &str) -> BTreeSet<String> {
+    let after = text.split_once(heading).unwrap_or_else(|| panic!("{heading} is not there")).1;
+    let rows = after.lines().skip_while(|line| !line.starts_with("|---"));
+    let mut names = BTreeSet::new();
+    for row in rows.skip(1).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let name = cells[usize::from(cells.len() == 3)];
+        names.extend(name.split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn every_field_is_documented_and_every_documented_field_is_there() {
+    let muster = world();
+    let one = simulate(&muster, &[]);
+    let many = simulate(&muster, &["--policy", "fifo,fair", "--sweep", "workers=10,20", "--replicas", "2"]);
+    let text = std::fs::read_to_string(fixture::repository().join("docs/simulate-output.md")).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let summary = &many["summary"];
+    let (point, comparison) = (&summary["points"][0], &summary["comparisons"][0]);
+    for (heading, value) in [
+        ("## Numbers of a run\n", &many["runs"][0]),
+        ("### Times\n", &one["queue_wait_s"]),
+        ("### Jobs\n", &one["jobs"][0]),
+        ("### Summary\n", summary),
+        ("An object in `points`:\n", point),
+        ("An interval:\n", &point["makespan_s"]),
+        ("An object in `comparisons`:\n", comparison),
+        ("An object in `pairs`:\n", &comparison["pairs"][0]),
+    ] {
+        assert_eq!(keys(value), documented(&text, heading), "{heading}");
+    }
+    let shared = documented(&text, "## The object of `--json`\n");
+    let with = |more: BTreeSet<String>| shared.union(&more).cloned().collect::<BTreeSet<_>>();
+    let mut run = documented(&text, "## Numbers of a run\n");
+    assert!(run.remove("set"));
+    assert_eq!(keys(&one), with(run));
+    assert_eq!(keys(&many), with(documented(&text, "it has those five and\n")));
+    assert_eq!(keys(&one["saturation"]), ["tasks_per_s", "workers"].map(str::to_owned).into());
+}
+
 /// As with `| head -1`.
 #[test]
 fn nobody_may_read_the_summary() {
