@@ -302,6 +302,7 @@ fn replicas_are_the_same_on_any_number_of_threads() {
     assert!(one["summary"]["method"].as_str().unwrap().contains("Student"));
     let shown = muster.run(&["simulate", "s.toml", "--replicas", "3"]).ok();
     assert!(shown.stderr.contains("seeds 42 to 44") && shown.text().contains(" ± "), "{}", shown.text());
+    assert!(shown.text().contains("the first run, seed 42: "), "{}", shown.text());
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn replicas(
     let of_first = if of_first.is_empty() {
         of_first
     } else {
-        format!("the first run, seed {}\n{of_first}", runs[0].seed)
+        format!("the first run, seed {}: {}\n{of_first}", runs[0].seed, time(runs[0].makespan_s))
     };
     vec![pairs(&rows), paragraph(method), of_first]
 }

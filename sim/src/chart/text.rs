@@ -15,8 +15,10 @@ pub(super) fn text(timeline: &Timeline, width: usize, colours: bool) -> String {
     let columns = width.saturating_sub(GUTTER + 1).max(10);
     let mut lines = Vec::new();
     for (at, panel) in timeline.panels.iter().enumerate() {
-        let title = format!("{}{}: {}", " ".repeat(GUTTER + 1), panel.label, panel.remark);
-        lines.push(title.chars().take(width).collect());
+        let title = format!("{}: {}", panel.label, panel.remark);
+        // Above the area where there is room.
+        let indent = width.saturating_sub(title.chars().count()).min(GUTTER + 1);
+        lines.push(format!("{}{title}", " ".repeat(indent)).chars().take(width).collect());
         let scale = Scale::up_to(panel.max);
         let shares: Vec<f64> =
             panel.means(timeline.end_s, columns).into_iter().map(|mean| scale.place(mean)).collect();

@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_title_moves_to_the_left() {
+        let mut panel = panel(&[(0.0, 1.0, 50.0)]);
+        panel.remark = "mean 83.5 of the slots at the start".to_owned();
+        let timeline =
+            Timeline { title: String::new(), subtitle: String::new(), end_s: 1.0, panels: vec![panel] };
+        assert!(timeline.text(48, false).starts_with("    busy, %: mean 83.5 of the slots at the start\n"));
+        assert!(timeline.text(80, false).starts_with("         busy, %: mean"));
+    }
+
+    #[test]
     fn both_forms_have_axes_and_fit() {
         let timeline = Timeline {
             title: "A & B".to_owned(),
