@@ -384,6 +384,8 @@ fn what_cannot_be_emulated_is_refused_in_one_line() {
         .run(&["emulate", "no.toml"])
         .fails(3, &["error: cannot read no.toml: No such file"])
         .says_no_more();
+    let beyond = emulate(&muster, &both, &["--seed", "9223372036854775808"]);
+    beyond.fails(2, &["--seed", "from 0 to 9223372036854775807"]).says_no_more();
     emulate(&muster, &both, &["--set", "tasks"]).fails(2, &["key=value"]).says_no_more();
     let unknown = format!("{both}plugin = \"slep\"\n");
     emulate(&muster, &unknown, &[])

@@ -1,6 +1,7 @@
 //! `muster emulate`.
 
 use super::quantity;
+use super::simulate::seed;
 use clap::Args;
 use muster_sim::scenario::Override;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ pub struct EmulateArgs {
     #[arg(value_name = "SCENARIO")]
     pub scenario: PathBuf,
     /// Where faults, jitter and drawn task times come from (default: what the scenario says)
-    #[arg(long, value_name = "S", value_parser = quantity::whole, allow_hyphen_values = true)]
+    #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
     /// Change a key of the scenario, as in workers.count=8; may be given several times
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]

@@ -49,7 +49,8 @@ pub struct SimulateArgs {
 /// Runs of one command.
 pub const RUNS_MAX: usize = 100_000;
 
-fn seed(text: &str) -> Result<u64, String> {
+/// As a scenario may have it.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     let wrong = || format!("not a whole number from 0 to {SEED_MAX}");
     text.parse().ok().filter(|seed| *seed <= SEED_MAX).ok_or_else(wrong)
 }
