@@ -246,6 +246,11 @@ fn nobody_may_read_the_summary() {
     let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
     let notes = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && notes.trim_end().lines().count() == 1, "{notes}");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = muster.command(&["simulate", "s.toml", "-o", "out"]).stdout(full).output().unwrap();
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && notes.contains("stdout") && !notes.contains("panicked"), "{notes}");
+    assert!(!muster.read("out/report.json").is_empty());
 }
 
 /// Also what was so for less than a step of the series.

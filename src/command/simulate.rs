@@ -97,11 +97,13 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
     let colours = if json { terminal::colours() } else { terminal::colours_on_stdout() };
     let text = summary(plan, finished, report, colours);
     note("");
-    if json {
+    // Where stdout is full, the folder gets everything all the same.
+    let printed = if json {
         note(text);
+        Ok(Exit::Ok)
     } else {
-        super::printed(terminal::print(text))?;
-    }
+        super::printed(terminal::print(text))
+    };
     if let Some(signal) = finished.stopped_by {
         let (came, planned) = (report.runs().len(), plan.runs());
         let how_far = if plan.is_single() {
@@ -117,6 +119,7 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
         folder.write(plan, finished, report)?;
         note(format_args!("written to {}", folder.path().display()));
     }
+    printed?;
     if json {
         super::printed(terminal::print_json(report))?;
     }
