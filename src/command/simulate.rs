@@ -115,14 +115,17 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
     } else {
         not_ended(plan, finished, report).into_iter().for_each(|line| note(paragraph(&line)));
     }
-    if let Some(folder) = folder {
+    let written = folder.map_or(Ok(()), |folder| -> Outcome<()> {
         folder.write(plan, finished, report)?;
         note(format_args!("written to {}", folder.path().display()));
-    }
+        Ok(())
+    });
     printed?;
+    // A full folder costs no number.
     if json {
         super::printed(terminal::print_json(report))?;
     }
+    written?;
     let runs = report.runs();
     Ok(if finished.stopped_by.is_some() {
         Exit::Interrupted

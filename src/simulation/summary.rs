@@ -229,6 +229,7 @@ fn every(scenario: &Scenario, kind: &FaultKind, gap: Span) -> String {
 
 fn coordinator(run: &Run) -> String {
     match run.saturation {
+        None if run.coordinator_load > 0.0 => format!("busy {} of the time", percent(run.coordinator_load)),
         None => "costs nothing in this scenario".to_owned(),
         Some(saturation) => format!(
             "busy {} of the time; saturated at {} tasks/s, {} workers like these",
@@ -244,6 +245,9 @@ type Show<'a> = &'a dyn Fn(&Interval, &dyn Fn(f64) -> String, &str) -> String;
 
 fn coordinator_of(point: &PointSummary, runs: &[Run], show: Show<'_>) -> String {
     let found: Vec<_> = runs.iter().filter_map(|run| run.saturation).collect();
+    if found.is_empty() && runs.iter().any(|run| run.coordinator_load > 0.0) {
+        return show(&point.coordinator_load, &percent_number, " % of the time busy");
+    }
     if found.is_empty() {
         return "costs nothing in this scenario".to_owned();
     }

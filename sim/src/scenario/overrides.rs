@@ -100,6 +100,17 @@ impl Change {
         Place::Set { key: Arc::clone(&self.key) }
     }
 
+    /// Refuses what another change has said, perhaps by another key for the same.
+    fn is_first(&self, found: &Place) -> Result<(), ScenarioError> {
+        let Place::Set { key } = found else { return Ok(()) };
+        let problem = if *key == self.key {
+            "is there twice: keep one of them".to_owned()
+        } else {
+            format!("says what {key} says already: keep one of them")
+        };
+        Err(self.wrong(self.key.to_string(), problem))
+    }
+
     /// `workers.count`, `workers.fast.count`, `workers.0.count`.
     fn in_list(self, root: &mut Node, list: &str, path: &[&str]) -> Result<(), ScenarioError> {
         let Some(section) = section_of(list) else { return self.in_table(root, path) };
@@ -154,6 +165,7 @@ impl Change {
 
     fn in_table(self, node: &mut Node, path: &[&str]) -> Result<(), ScenarioError> {
         let Some((first, rest)) = path.split_first() else {
+            self.is_first(&node.place)?;
             *node = self.value;
             return Ok(());
         };
@@ -175,7 +187,9 @@ impl Change {
             }
             Value::Table(entries) => {
                 if !self.key.split('.').any(|part| part == "params") {
-                    make_room(entries, first);
+                    for place in make_room(entries, first) {
+                        self.is_first(&place)?;
+                    }
                 }
                 match entries.iter_mut().find(|entry| entry.key == *first) {
                     Some(entry) => {
@@ -184,10 +198,15 @@ impl Change {
                     }
                     None => {
                         let place = self.place();
-                        let mut child = Node { place: place.clone(), value: Value::Table(Vec::new()) };
                         let key = (*first).to_owned();
-                        self.in_table(&mut child, rest)?;
-                        entries.push(Entry { key, place, node: child });
+                        let node = if rest.is_empty() {
+                            self.value
+                        } else {
+                            let mut table = Node { place: place.clone(), value: Value::Table(Vec::new()) };
+                            self.in_table(&mut table, rest)?;
+                            table
+                        };
+                        entries.push(Entry { key, place, node });
                         Ok(())
                     }
                 }
@@ -201,16 +220,20 @@ impl Change {
     }
 }
 
-/// Of some keys there is only one at a time: a new distribution replaces the old one, and so on.
-fn make_room(entries: &mut Vec<Entry>, key: &str) {
+/// Of some keys there is only one at a time: a new distribution replaces the old one, and so on. Where the old ones
+/// stood.
+fn make_room(entries: &mut Vec<Entry>, key: &str) -> Vec<Place> {
     const ALONE: &[&[&str]] = &[
         &["const", "uniform", "exp", "lognormal", "pareto", "bimodal", "recorded"],
         &["at", "every"],
         &["count", "share"],
     ];
+    let mut gone = Vec::new();
     for group in ALONE.iter().filter(|group| group.contains(&key)) {
-        entries.retain(|entry| entry.key == key || !group.contains(&entry.key.as_str()));
+        let is_other = |entry: &mut Entry| entry.key != key && group.contains(&entry.key.as_str());
+        gone.extend(entries.extract_if(.., is_other).map(|entry| entry.node.place));
     }
+    gone
 }
 
 fn entry_mut<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Entry> {

@@ -229,6 +229,7 @@ fn plain(value: &str) -> String {
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
     Number,
+    Picoseconds,
     Nanoseconds,
     Bytes,
     BytesPerSecond,
@@ -247,6 +248,10 @@ impl End {
         let digits = text.replace('_', "");
         let (value, unit) = if let Ok(number) = digits.parse::<f64>() {
             (number, Unit::Number)
+        } else if kind_of(key) == Some(Kind::PerByte)
+            && let Ok(ps) = quantity::per_byte_ps(text)
+        {
+            (ps as f64, Unit::Picoseconds)
         } else if let Ok(span) = quantity::duration(text) {
             (span.0 as f64, Unit::Nanoseconds)
         } else if let Ok(bytes) = quantity::size(text) {
@@ -278,6 +283,7 @@ impl Unit {
         match self {
             Self::Number if whole => format!("{value:.0}"),
             Self::Number => rounded(value),
+            Self::Picoseconds => scaled(&[("us", 1e6), ("ns", 1e3), ("ps", 1.0)]),
             Self::Nanoseconds => scaled(&[("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0)]),
             Self::Bytes => scaled(&[("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)]),
             Self::BytesPerSecond => scaled(&[("GB/s", 1e9), ("MB/s", 1e6), ("kB/s", 1e3), ("B/s", 1.0)]),
@@ -310,6 +316,7 @@ mod tests {
         assert_eq!(values("latency=100us..1s:3"), ["100us", "10ms", "1s"]);
         assert_eq!(values("jobs.0.time.exp=1ms..2ms:3"), ["1ms", "1.414ms", "2ms"]);
         assert_eq!(values("links.lan.bandwidth=1MB/s..8Mbit/s:2"), ["1MB/s", "8Mbit/s"]);
+        assert_eq!(values("coordinator.per_byte=1ps..1ns:4"), ["1ps", "10ps", "100ps", "1ns"]);
         assert_eq!(values("workers.speed=1..4:3"), ["1", "2", "4"]);
         assert_eq!(values("faults.0.share=0.01..0.16:5"), ["0.01", "0.02", "0.04", "0.08", "0.16"]);
         assert_eq!(values("jobs.0.params.ms=1..100:3"), ["1", "10", "100"]);

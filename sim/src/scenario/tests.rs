@@ -586,6 +586,31 @@ fn overrides_reach_every_kind_of_key() {
 }
 
 #[test]
+fn two_changes_do_not_say_the_same() {
+    let text = "[[links]]\nlatency = \"1ms\"\n[[workers]]\ncount = 4\n[[jobs]]\ntasks = 1\ntime = { exp = \"1s\" }\n";
+    let refused = |changes: &[&str]| {
+        let changes: Vec<Override> = changes.iter().map(|change| change.parse().unwrap()).collect();
+        Scenario::parse(text, "scenario.toml", Path::new(""), &changes).err().map(|error| error.to_string())
+    };
+    for (first, second) in [
+        ("workers=1", "workers.count=2"),
+        ("workers.count=1", "workers.0.count=2"),
+        ("workers.0.count=1", "workers.workers.count=1"),
+        ("latency=2ms", "links.link.latency=3ms"),
+        ("jobs.time.exp=1s", "jobs.0.time.const=2s"),
+        ("jobs.time={ exp = \"1s\" }", "jobs.0.time.exp=2s"),
+        ("workers.cores=2", "workers.0.cores=2"),
+    ] {
+        let (one, other) = (first.split_once('=').unwrap().0, second.split_once('=').unwrap().0);
+        let said = format!("--set {other}: {other} says what {one} says already: keep one of them");
+        assert_eq!(refused(&[first, second]), Some(said));
+        assert_eq!(refused(&[first]).or_else(|| refused(&[second])), None);
+    }
+    let twice = refused(&["seed=1", "seed=1"]).unwrap();
+    assert_eq!(twice, "--set seed: seed is there twice: keep one of them");
+}
+
+#[test]
 fn overrides_create_what_is_not_there_yet_and_are_checked_alike() {
     let text = format!("{WORKERS}{JOB}");
     let scenario = parse_with(&text, &["coordinator.bandwidth=1GB/s", "workers.speed=2"]).unwrap();
