@@ -265,6 +265,7 @@ fn charts_begin_with_the_start_and_hold_all_that_there_was() {
     let text = muster.run(&["simulate", "gone.toml", "-o", "out"]).exits(1).text();
     assert!(text.contains("workers: 0 to 10\n"), "{text}");
     assert!(text.contains(" of the slots at the start\n"), "{text}");
+    assert!(text.contains(" % of the time of the slots at the start\n"), "{text}");
     let svg = String::from_utf8(muster.read("out/utilisation.svg")).unwrap();
     // The corner of the first step: all ten workers, at the top of the axis.
     let workers = svg.rsplit("<polyline").next().unwrap();

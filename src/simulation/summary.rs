@@ -8,7 +8,7 @@ use super::pool::Finished;
 use super::report::{Content, Report, Summary};
 use super::run::{Run, Times};
 use super::tables::{POINTS_SHOWN, comparisons, jobs, points};
-use super::timeline::timeline;
+use super::timeline::{slots_changed, timeline};
 use crate::job::short;
 use crate::summary::{bytes, number, pairs, paragraph, seconds};
 use crate::terminal;
@@ -32,6 +32,8 @@ pub fn summary(plan: &Plan, finished: &Finished, report: &Report, colours: bool)
 
 fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report, colours: bool) -> Vec<String> {
     let wait = wait(&run.queue_wait_s);
+    let changed = finished.first.as_deref().is_some_and(slots_changed);
+    let of = if changed { "the slots at the start" } else { "all slots" };
     let mut rows = head(plan);
     rows.extend([
         ("tasks", tasks(run)),
@@ -40,7 +42,7 @@ fn one(plan: &Plan, finished: &Finished, run: &Run, report: &Report, colours: bo
             if run.ended { time(run.makespan_s) } else { format!("at least {}", time(run.makespan_s)) },
         ),
         ("throughput", format!("{} tasks/s", short(run.throughput))),
-        ("utilisation", format!("{} of the slots' time", percent(run.utilisation))),
+        ("utilisation", format!("{} of the time of {of}", percent(run.utilisation))),
         ("queue wait", wait),
         ("lost work", format!("{}, {} of thread time", tasks_of(run.lost), seconds_or_0(run.lost_thread_s))),
         ("repeated", format!("{} run beyond once", tasks_of(run.repeated))),
@@ -74,7 +76,10 @@ fn replicas(
         ),
         ("makespan", bound.to_owned() + &with(&point.makespan_s, &time_short, "")),
         ("throughput", with(&point.throughput, &rounded, " tasks/s")),
-        ("utilisation", with(&point.utilisation, &percent_number, " % of the slots' time")),
+        (
+            "utilisation",
+            with(&point.utilisation, &percent_number, " % of the time of the slots at the start"),
+        ),
         ("queue wait", wait(&point.queue_wait_s)),
         ("lost work", with(&point.lost, &count, " tasks")),
         ("lost time", with(&point.lost_thread_s, &seconds_or_0, " of threads")),

@@ -16,6 +16,11 @@ pub fn end_of(report: &Report) -> Time {
     report.jobs.iter().filter_map(|job| job.submitted).min().unwrap_or_default() + report.makespan
 }
 
+/// Whether there were other slots than at the start.
+pub fn slots_changed(report: &Report) -> bool {
+    report.measures.series.points().iter().any(|point| point.slots != report.slots)
+}
+
 /// How one run went over time; none when no time passed.
 pub fn timeline(run: &Run, report: &Report) -> Option<Timeline> {
     let end = end_of(report);
@@ -105,11 +110,7 @@ fn utilisation(steps: &[Passed], report: &Report) -> TimePanel {
         of((before + after) / 2.0).min(of(before.max(after)).max(100.0))
     };
     let most = steps.iter().map(busy).fold(100.0, f64::max);
-    let of = if steps.iter().any(|step| step.point.slots != report.slots) {
-        " of the slots at the start"
-    } else {
-        ""
-    };
+    let of = if slots_changed(report) { " of the slots at the start" } else { "" };
     let remark = format!("mean {:.1}{of}", report.utilisation() * 100.0);
     panel("utilisation, % of slots", remark, most, 6, steps, &|step| [busy(step); 2])
 }
