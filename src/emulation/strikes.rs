@@ -2,7 +2,7 @@
 
 use super::experiment::{Event, Fault};
 use muster_core::time::Span;
-use muster_sim::cluster::Chance;
+use muster_sim::cluster::{Chance, SLOWNESS_MAX};
 use muster_sim::scenario::{self, FaultKind, Scenario, Target, When};
 use muster_worker::emulation::Direction;
 use std::cmp::Reverse;
@@ -97,12 +97,25 @@ impl Strikes {
             When::At(at) if struck == 0 => at,
             When::At(_) => return,
             When::Every(mean) => {
-                let hit =
-                    target(&scenario.faults[fault].kind).map_or(1, |target| self.candidates(target).len());
+                let target = scenario.faults[fault].kind.target();
+                let hit = target.map_or(1, |target| self.candidates(target).len());
+                // Nobody is there to be hit, nor ever will be.
+                if hit == 0 && !self.somebody_comes(scenario) {
+                    return;
+                }
                 now + Chance::of(seed, fault).gap(struck, mean, hit)
             }
         };
         self.push(at, Due::Strike { fault, struck });
+    }
+
+    /// Whether a worker that is not there may come.
+    fn somebody_comes(&self, scenario: &Scenario) -> bool {
+        self.due.iter().any(|Reverse((.., due))| match due {
+            Due::Restart { .. } => true,
+            Due::Strike { fault, .. } => matches!(scenario.faults[*fault].kind, FaultKind::Join { .. }),
+            Due::GoOn { .. } => false,
+        })
     }
 
     fn strike(&mut self, at: Span, scenario: &Scenario, seed: u64, fault: usize, struck: u64) {
@@ -113,7 +126,7 @@ impl Strikes {
                 self.note(at, self.members.len() - 1, Fault::Start);
             }
         }
-        let Some(target) = target(kind) else { return };
+        let Some(target) = kind.target() else { return };
         for worker in chosen(self.candidates(target), Chance::of(seed, fault), struck, *when, target) {
             self.hit(at, worker, kind);
         }
@@ -151,7 +164,9 @@ impl Strikes {
                 };
                 self.note(at, worker, Fault::Cut { length: length.into(), direction });
             }
-            FaultKind::Straggler { factor, .. } => self.factors[worker] *= factor,
+            FaultKind::Straggler { factor, .. } => {
+                self.factors[worker] = (self.factors[worker] * factor).min(SLOWNESS_MAX);
+            }
             FaultKind::Leave { .. } => {
                 self.members[worker].up = false;
                 self.note(at, worker, Fault::Leave);
@@ -196,19 +211,6 @@ fn chosen(candidates: Vec<u32>, chance: Chance, struck: u64, when: When, target:
     chosen.into_iter().map(|worker| worker as usize).collect()
 }
 
-const fn target(kind: &FaultKind) -> Option<Target> {
-    match kind {
-        FaultKind::WorkerCrash { target, .. }
-        | FaultKind::ExecutorCrash { target }
-        | FaultKind::Pause { target, .. }
-        | FaultKind::Partition { target, .. }
-        | FaultKind::Straggler { target, .. }
-        | FaultKind::Leave { target }
-        | FaultKind::ClockDrift { target, .. } => Some(*target),
-        FaultKind::CoordinatorCrash { .. } | FaultKind::Poison { .. } | FaultKind::Join { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +253,13 @@ mod tests {
         assert_eq!(found.iter().filter(|event| event.2 == Fault::Leave).count(), 1);
         assert_eq!([found[1], found[2]], [(1_000, 4, Fault::Start), (1_000, 5, Fault::Start)]);
         assert_eq!(found.iter().filter(|event| event.2 == Fault::Kill).count(), 5, "not who left: {found:?}");
+    }
+
+    #[test]
+    fn faults_end_with_the_workers_that_they_could_hit() {
+        let crash = "[[faults]]\nkind = \"worker_crash\"\nevery = \"1ns\"\n";
+        let found = strikes(crash, 10_000);
+        assert_eq!((found.len(), found[3].0), (4, 0), "{found:?}");
     }
 
     #[test]

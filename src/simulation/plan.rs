@@ -1,6 +1,7 @@
 //! Which runs a command line asks for, checked before the first one starts.
 
 use crate::cli::{RUNS_MAX, SimulateArgs};
+use crate::emulation::unusable;
 use crate::exit::{Exit, Failure, Outcome};
 use muster_core::scheduler::PolicySpec;
 use muster_sim::scenario::{Override, SEED_MAX, Scenario, ScenarioError, Source, Sweep, points};
@@ -193,13 +194,9 @@ fn check_seeds(first: u64, replicas: usize) -> Outcome<()> {
 
 /// A scenario that cannot be run: wrong usage when the command line made it so.
 fn failure(error: &ScenarioError, args: &SimulateArgs) -> Failure {
-    let message = error.to_string();
-    if let Some(key) = error.overridden() {
-        return Failure::usage(message.replacen("--set", flag_of(args, key), 1));
-    }
-    match error {
-        ScenarioError::Unreadable { path, error } => Failure::io(Exit::Job, "read", path, error),
-        _ => Failure::new(Exit::Job, message),
+    match error.overridden() {
+        Some(key) => Failure::usage(error.to_string().replacen("--set", flag_of(args, key), 1)),
+        None => unusable(error),
     }
 }
 

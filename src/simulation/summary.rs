@@ -214,18 +214,7 @@ fn faults(scenario: &Scenario, runs: &[Run]) -> String {
 /// `every 1h for each of 500 workers`.
 fn every(scenario: &Scenario, kind: &FaultKind, gap: Span) -> String {
     let gap = span(gap);
-    let target = match kind {
-        FaultKind::WorkerCrash { target, .. }
-        | FaultKind::ExecutorCrash { target }
-        | FaultKind::Pause { target, .. }
-        | FaultKind::Partition { target, .. }
-        | FaultKind::Straggler { target, .. }
-        | FaultKind::Leave { target }
-        | FaultKind::ClockDrift { target, .. } => target,
-        FaultKind::CoordinatorCrash { .. } | FaultKind::Poison { .. } | FaultKind::Join { .. } => {
-            return format!("every {gap}");
-        }
-    };
+    let Some(target) = kind.target() else { return format!("every {gap}") };
     let hit =
         scenario.workers.iter().enumerate().filter(|(at, _)| target.group.is_none_or(|group| group == *at));
     let workers: u64 = hit.map(|(_, group)| u64::from(group.count)).sum();

@@ -40,7 +40,7 @@ struct Poison {
 }
 
 /// A straggler that was slowed down again and again stays this many times as slow.
-const SLOWNESS_MAX: f64 = 1e12;
+pub const SLOWNESS_MAX: f64 = 1e12;
 
 impl Scenario {
     /// Whether something in it can keep the coordinator from hearing of a worker that is there.
@@ -85,7 +85,9 @@ impl FaultKind {
         }
     }
 
-    const fn target(&self) -> Option<Target> {
+    /// The workers that it may hit; none: it is about something else.
+    #[must_use]
+    pub const fn target(&self) -> Option<Target> {
         match self {
             Self::WorkerCrash { target, .. }
             | Self::ExecutorCrash { target }

@@ -18,6 +18,7 @@ mod thread;
 mod worker;
 
 pub use chance::Chance;
+pub use fault::SLOWNESS_MAX;
 
 use crate::digest::Digest;
 use crate::measure::{Columns, Measures, Point};
