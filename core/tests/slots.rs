@@ -142,3 +142,21 @@ fn a_job_alone_has_all_of_its_shape() {
     world.done(2, 0, 1);
     assert_eq!(world.allowed::<2>()[0], 8);
 }
+
+#[test]
+fn what_a_small_job_cannot_use_is_for_the_others() {
+    let mut world = World { agent: Agent::new(16), allowed: BTreeMap::new(), published: BTreeMap::new() };
+    for (job, threads) in [(1, 16), (2, 1), (3, 3)] {
+        let (shape, plugin) = (Shape { processes: 1, threads }, PluginKey(1));
+        world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
+    }
+    world.grant(1, 1, 1_000);
+    world.grant(2, 2, 10);
+    assert_eq!(world.allowed(), [15, 1]);
+    world.grant(3, 3, 10);
+    assert_eq!(world.allowed(), [12, 1, 3]);
+    // The same when the wide one comes last.
+    world.claimed(1, 1);
+    world.grant(1, 4, 1_000);
+    assert_eq!(world.allowed(), [12, 1, 3]);
+}

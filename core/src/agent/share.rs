@@ -22,7 +22,7 @@ impl Agent {
         let sharing = self.turns.len() as u32;
         let is_alone = matches!(self.turns[..], [id] if !self.others_run(id));
         let mut left = self.slots;
-        let mut shares: SmallVec<[u32; 2]> = SmallVec::new();
+        let (mut shares, mut mosts) = (SmallVec::<[u32; 2]>::new(), SmallVec::<[u32; 2]>::new());
         for (turn, id) in self.turns.iter().enumerate() {
             let Some(job) = self.jobs.get(id) else { continue };
             let fair = left.div_ceil(sharing - turn as u32);
@@ -31,6 +31,13 @@ impl Agent {
             let share = if is_alone { most } else { most.min(fair) };
             left = left.saturating_sub(share);
             shares.push(share);
+            mosts.push(most);
+        }
+        // What a job further back cannot use is for those that can.
+        for (share, most) in shares.iter_mut().zip(mosts).filter(|_| !is_alone) {
+            let more = left.min(most.saturating_sub(*share));
+            *share += more;
+            left -= more;
         }
         if !is_alone {
             self.wait_for_running(&mut shares, left);

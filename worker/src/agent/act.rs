@@ -46,13 +46,17 @@ impl Driver {
         }
     }
 
-    /// Jobs that are here together share the slots: the agent has to know who still has which.
+    /// Jobs that are here together share the slots: the agent has to know who still has which, and who has run dry.
     fn say_what_runs(&mut self) {
-        if self.jobs.len() > 1 {
-            for (&id, job) in &self.jobs {
-                let running = job.memory.as_ref().map_or(0, |memory| memory.page.busy_slots());
-                self.agent.set_running(id, running);
-            }
+        if self.jobs.len() < 2 {
+            return;
+        }
+        for (&id, job) in &mut self.jobs {
+            let Some(memory) = &mut job.memory else { continue };
+            self.agent.set_running(id, memory.page.busy_slots());
+            // A job that has nothing left to claim needs no more than what runs.
+            let drained = memory.take_drained().into_iter();
+            self.backlog.extend(drained.map(|entry| Input::Drained { job: id, entry }));
         }
     }
 
