@@ -60,6 +60,10 @@ impl Driver {
             return;
         }
         self.tell(Input::Joined { worker: id, slots }, Subject::Nothing);
+        // It was told to go and was lost before it did.
+        if self.leaving.contains(&incarnation) {
+            self.let_go(id);
+        }
     }
 
     /// The task that reads a worker's stream; it ends with the worker.
@@ -77,6 +81,12 @@ impl Driver {
         self.incarnations.remove(&worker.hello.incarnation);
         self.pss_bytes -= worker.heartbeat.pss_bytes;
         let lost = why != Loss::Left;
+        if lost && worker.draining {
+            self.leaving.push_back(worker.hello.incarnation);
+            if self.leaving.len() > GONE_MAX {
+                self.leaving.pop_front();
+            }
+        }
         for job in &worker.jobs {
             if let Some(job) = self.jobs.get_mut(job).filter(|job| !job.over) {
                 job.progress.hear(id, 0.0);
@@ -142,16 +152,20 @@ impl Driver {
                 return Err(Refusal::ManyWorkers { name: query.to_owned(), numbers });
             }
         };
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.draining = true;
-        }
-        self.tell(Input::Drain { worker: id }, Subject::Nothing);
+        self.let_go(id);
         let leased = self.scheduler.worker_tasks(id).unwrap_or(0);
         let now = self.clock.now();
         self.workers
             .get(&id)
             .map(|worker| worker.info(id, now, leased))
             .ok_or_else(|| Refusal::NoWorker(query.to_owned()))
+    }
+
+    fn let_go(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.draining = true;
+        }
+        self.tell(Input::Drain { worker: id }, Subject::Nothing);
     }
 
     /// A plugin whose file is in the blob folder.

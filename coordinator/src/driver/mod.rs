@@ -87,6 +87,8 @@ pub struct Driver {
     gone: VecDeque<muster_proto::v1::WorkerInfo>,
     next_worker: WorkerId,
     incarnations: HashMap<Incarnation, WorkerId>,
+    /// Workers that were lost while they drained: they go when they come back.
+    leaving: VecDeque<Incarnation>,
     /// Memory of all workers and executors.
     pss_bytes: u64,
     totals: Numbers,
@@ -125,6 +127,7 @@ impl Driver {
             gone: VecDeque::new(),
             next_worker: WorkerId(1),
             incarnations: HashMap::new(),
+            leaving: VecDeque::new(),
             pss_bytes: 0,
             totals: Numbers { epoch, ..Numbers::default() },
             rejected,
