@@ -260,6 +260,29 @@ fn faults_end_with_the_workers_that_they_could_hit() {
     assert!(report.events < 10_000, "{}", report.events);
 }
 
+/// A worker that was given up while it stood still is back as soon as it goes on, and one that starts greets first.
+#[test]
+fn workers_come_back_when_they_can() {
+    let paused = "lease = \"300ms\"\n[[workers]]\ncount = 1\n[[jobs]]\ntasks = 20\ntime = { const = \"50ms\" }\n\
+                  [[faults]]\nkind = \"pause\"\nat = \"300ms\"\nlength = \"600ms\"\n";
+    let report = run_with(paused, 1);
+    assert_eq!(report.measures.workers_lost, 1);
+    // A second of work, the pause, and what it had not handed in.
+    near(report.makespan.as_secs_f64(), 1.65, 0.06);
+    let behind = "[[links]]\nlatency = \"500ms\"\n[[workers]]\ncount = 1\n[[jobs]]\ntasks = 1\n\
+                  time = { const = \"10ms\" }\n[[faults]]\nkind = \"worker_crash\"\nat = \"0s\"\nrestart = \"100ms\"\n";
+    // There and back, the greeting, the lease and the result: five ways.
+    near(makespan(behind), 0.1 + 5.0 * 0.5 + 0.01, 1e-3);
+}
+
+#[test]
+fn what_a_crashed_worker_waited_for_blocks_nobody() {
+    let text = "[[links]]\nlatency = \"0s\"\nworker_bandwidth = \"300kB/s\"\n[[workers]]\ncount = 1\n\
+                [[jobs]]\ntasks = 20\ntime = { const = \"50ms\" }\nplugin_bytes = \"600kB\"\n\
+                [[faults]]\nkind = \"worker_crash\"\nat = \"500ms\"\nrestart = \"100ms\"\n";
+    near(makespan(text), 0.6 + 2.0 + 1.0, 0.03);
+}
+
 /// One link gives its worker 100 kB/s; what the coordinator can send beyond that goes to the other: 900 kB/s.
 #[test]
 fn the_coordinators_bandwidth_is_shared_max_min_fair() {

@@ -77,15 +77,15 @@ pub async fn emulate(args: &EmulateArgs) -> Outcome {
         }
         None => (serde_json::json!(report), None),
     };
-    if let Some(folder) = folder {
-        folder.write(&json)?;
-    }
+    // A full folder costs no number.
+    let written = folder.map_or(Ok(()), |folder| folder.write(&json));
     if args.json {
         super::printed(terminal::print_json(&json))?;
     } else {
         let table = table.map_or_else(String::new, |table| format!("\n\n{table}"));
         super::printed(terminal::print(format_args!("{}{table}", summary(&report))))?;
     }
+    written?;
     Ok(exit)
 }
 

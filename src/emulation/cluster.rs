@@ -34,6 +34,8 @@ struct Member {
     cache: PathBuf,
     /// Its place among the processes, once it was started.
     process: Option<usize>,
+    /// It was to leave while the coordinator did not know it.
+    is_to_leave: bool,
 }
 
 impl Cluster {
@@ -77,6 +79,7 @@ impl Cluster {
                 arguments: arguments(worker, &cache, &emulation),
                 cache,
                 process: None,
+                is_to_leave: false,
             }
         });
         let members = members.collect();
@@ -122,14 +125,40 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has a worker finish what it has and go. One that the coordinator does not know any more is gone.
-    async fn drain(&self, number: usize) -> Result<(), Failure> {
+    /// Has a worker finish what it has and go. One that the coordinator does not know now is told when it does.
+    async fn drain(&mut self, number: usize) -> Result<(), Failure> {
         let request = v1::DrainRequest { worker: self.members[number].name.clone() };
-        match clients::cluster(&self.link).drain(request).await {
-            Ok(_) => Ok(()),
-            Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => Ok(()),
-            Err(status) => Err(Failure::from_status("draining a worker", &status)),
+        let (known, answer) = match clients::cluster(&self.link).drain(request).await {
+            Ok(_) => (true, Ok(())),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
+                (false, Ok(()))
+            }
+            Err(status) => (true, Err(Failure::from_status("draining a worker", &status))),
+        };
+        self.members[number].is_to_leave = !known;
+        answer
+    }
+
+    /// Whether some worker was to leave that the coordinator did not know.
+    pub fn has_strays(&self) -> bool {
+        self.members.iter().any(|member| member.is_to_leave)
+    }
+
+    /// Tells workers again that were to leave while the coordinator did not know them. Those that ended are gone.
+    pub async fn tell_strays(&mut self) -> Result<(), Failure> {
+        for number in 0..self.members.len() {
+            if !self.members[number].is_to_leave {
+                continue;
+            }
+            let place = self.members[number].process;
+            let child = place.and_then(|place| self.processes.workers.get_mut(place));
+            if child.is_some_and(|child| child.ended().is_none()) {
+                self.drain(number).await?;
+            } else {
+                self.members[number].is_to_leave = false;
+            }
         }
+        Ok(())
     }
 
     /// How many workers run or stand still.

@@ -24,11 +24,14 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// How long workers may take to attach, beside their links.
 const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// How often is asked whether they have.
 const ATTACH_POLL: Duration = Duration::from_millis(2);
+/// How often workers that were to leave while they were lost are told again.
+const STRAYS_POLL: Duration = Duration::from_millis(20);
 
 /// Jobs that are ready to be submitted, as often as wanted, and what their runs have in common.
 pub(super) struct Prepared {
@@ -146,8 +149,9 @@ pub(super) async fn run(
     let mut timer = PreciseTimer::new().map_err(system)?;
     let mut children = signal(SignalKind::child()).map_err(system)?;
     let zero_ns = mark_start(&cluster.start_file())?;
-    let jobs = prepared.jobs.iter().zip(sinks);
-    let mut following = try_join_all(jobs.map(|(job, sink)| Box::pin(follow(&link, zero_ns, job, sink))));
+    let jobs = prepared.jobs.iter().zip(sinks).zip(turns(&prepared.jobs));
+    let follow = |((job, sink), turn)| Box::pin(follow(&link, zero_ns, job, sink, turn));
+    let mut following = try_join_all(jobs.map(follow));
     let mut ends = std::pin::pin!(tokio::time::sleep(prepared.limit));
     let (mut next, mut late_ns) = (0, 0);
     let seen = loop {
@@ -161,6 +165,7 @@ pub(super) async fn run(
             }
             seen = &mut following => break seen?,
             _ = children.recv() => cluster.reap(),
+            () = tokio::time::sleep(STRAYS_POLL), if cluster.has_strays() => cluster.tell_strays().await?,
             signal = interrupt.next() => {
                 return Err(Failure::new(Exit::Interrupted, format_args!("cancelled by {signal}")));
             }
@@ -235,12 +240,44 @@ fn mark_start(file: &Path) -> Result<u64, Failure> {
     Ok(zero_ns)
 }
 
+/// Whose turn it is to submit: jobs go in the order in which they are due, those of the same time in that of the list.
+#[derive(Default)]
+struct Turn {
+    comes: Option<oneshot::Receiver<()>>,
+    passes: Option<oneshot::Sender<()>>,
+}
+
+fn turns(jobs: &[PreparedJob]) -> Vec<Turn> {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&place| jobs[place].submit_at);
+    let mut turns: Vec<Turn> = jobs.iter().map(|_| Turn::default()).collect();
+    for pair in order.windows(2) {
+        let (sender, receiver) = oneshot::channel();
+        turns[pair[0]].passes = Some(sender);
+        turns[pair[1]].comes = Some(receiver);
+    }
+    turns
+}
+
 /// Waits until a job is due, submits it, takes its results, and sees its end.
-async fn follow(link: &Link, zero_ns: u64, job: &PreparedJob, sink: Option<Sink>) -> Result<Seen, Failure> {
+async fn follow(
+    link: &Link,
+    zero_ns: u64,
+    job: &PreparedJob,
+    sink: Option<Sink>,
+    turn: Turn,
+) -> Result<Seen, Failure> {
     let sent_ns = zero_ns.saturating_add(ns(job.submit_at));
     PreciseTimer::new().map_err(system)?.until(sent_ns).await.map_err(system)?;
+    if let Some(comes) = turn.comes {
+        // Whoever could not be submitted ends everything.
+        let _ = comes.await;
+    }
     let id = submit(link, job.spec.clone()).await?;
     let accepted_ns = monotonic_ns();
+    if let Some(passes) = turn.passes {
+        let _ = passes.send(());
+    }
     let mut ended_ns = 0;
     let watching = wait_until_final(link, id, |status| {
         if is_final(status) {

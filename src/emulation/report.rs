@@ -170,8 +170,9 @@ impl Folder {
 
     /// Writes the report.
     pub fn write(mut self, report: &serde_json::Value) -> Result<(), Failure> {
+        self.put(REPORT_FILE, format!("{report:#}\n").as_bytes())?;
         self.lacks_report = false;
-        self.put(REPORT_FILE, format!("{report:#}\n").as_bytes())
+        Ok(())
     }
 
     /// Reads one; gives the path of its scenario, too.
@@ -205,7 +206,9 @@ impl Drop for Folder {
     /// After a run that was given up the same folder can be named again.
     fn drop(&mut self) {
         if self.lacks_report {
-            let _ = std::fs::remove_file(self.file(SCENARIO_FILE));
+            for name in [SCENARIO_FILE, REPORT_FILE] {
+                let _ = std::fs::remove_file(self.file(name));
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// The longest latency with its jitter that a worker takes.
 const LATENCY_MAX: Span = Span::from_millis(2_000);
 /// The slowest link that a worker takes.
-const BANDWIDTH_MIN: u64 = 1_000;
+const BANDWIDTH_MIN: u64 = 2_000;
 /// What stands for tasks that no plugin was named for.
 pub const STAND_IN: &str = "sleep";
 /// The sharpest and the flattest distributions that it draws from.
@@ -294,7 +294,7 @@ fn links(scenario: &Scenario) -> Result<(), Failure> {
         }
         if bandwidth(link).is_some_and(|bandwidth| bandwidth < BANDWIDTH_MIN) {
             return refused(format_args!(
-                "bandwidth of link {name:?} cannot be emulated: at least 1 kB/s can"
+                "bandwidth of link {name:?} cannot be emulated: at least 2 kB/s can"
             ));
         }
     }

@@ -30,8 +30,8 @@ pub struct Before<'a> {
 /// What will run where.
 pub fn before(facts: &Before<'_>) -> String {
     let slots = facts.slots;
-    let leases = "ranges of tasks, at least four batches ahead of every worker and smaller toward the \
-                  end; held for 10 s, renewed by heartbeat; claims of about 1 ms";
+    let leases = "ranges of tasks, cut and handed out as the policy says; held for 10 s, renewed by heartbeat; claims \
+                  of about 1 ms";
     pairs(&[
         ("plugin", format!("{} {}", facts.plugin.name, facts.plugin.version)),
         ("digest", super::report::hex(&facts.plugin.digest)),

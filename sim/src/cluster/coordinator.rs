@@ -1,6 +1,7 @@
 //! The coordinator: the real scheduler, and what its messages and its disk cost.
 
 use super::Cluster;
+use super::fault::GREETING_TRIPS;
 use super::machine::NO_SESSION;
 use super::message::{Down, Event, FromWorker, Healing, ToWorker, Up};
 use super::network::{MESSAGE_BYTES, Way};
@@ -485,12 +486,12 @@ impl Cluster {
         });
     }
 
-    /// A worker without a connection tries until it has one.
+    /// A worker that found no coordinator tries until it has one.
     pub(super) fn reconnect(&mut self, worker: u32) {
         let life = self.machines.get(worker).life;
         let group = self.machines.get(worker).group;
         let trip = self.network.latency(group);
-        let at = self.now + self.backoff(worker) + Span(2 * trip.0);
+        let at = self.now + self.backoff(worker) + Span(GREETING_TRIPS * trip.0);
         self.queue.push(at, Event::Healed { worker, what: Healing::Attach, life });
     }
 }

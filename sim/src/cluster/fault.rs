@@ -14,6 +14,8 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::Loss;
 use muster_core::time::{Span, Time};
 
+/// Ways through the link until a worker may get a lease: there and back for the link, and one for its greeting.
+pub(super) const GREETING_TRIPS: u64 = 3;
 /// A worker that found no coordinator tries again after this long at the latest.
 const BACKOFF_MAX: Span = Span::from_millis(1_000);
 
@@ -242,6 +244,7 @@ impl Cluster {
 
     /// Everything that runs on a worker is gone.
     fn stop_machine(&mut self, worker: u32) {
+        self.empty_pipes(worker);
         let pages = std::mem::take(&mut self.machines.get_mut(worker).pages);
         for (_, page) in pages {
             self.pages.get(page).seats().for_each(|thread| self.abort(thread));
@@ -339,7 +342,8 @@ impl Cluster {
         if machine.leaving {
             self.stop_machine(worker);
         } else {
-            self.reconnect(worker);
+            // Its first try is at once.
+            self.reconnect_at(worker, self.now);
         }
     }
 
@@ -375,7 +379,10 @@ impl Cluster {
     pub(super) fn reconnect_at(&mut self, worker: u32, from: Time) {
         let machine = self.machines.get(worker);
         let (life, trip) = (machine.life, self.network.latency(machine.group));
-        self.queue.push(from + Span(2 * trip.0), Event::Healed { worker, what: Healing::Attach, life });
+        self.queue.push(
+            from + Span(GREETING_TRIPS * trip.0),
+            Event::Healed { worker, what: Healing::Attach, life },
+        );
     }
 
     /// How long a worker waits before it tries to connect again.

@@ -120,6 +120,24 @@ impl Cluster {
         }
     }
 
+    /// What waits for a worker's link, in both directions, is gone with its connection.
+    pub(super) fn empty_pipes(&mut self, worker: u32) {
+        for at in 0..self.network.pipes.pipes.len() {
+            let pipe = &mut self.network.pipes.pipes[at];
+            let Some(waiting) = pipe.behind.remove(&worker) else { continue };
+            pipe.count(self.now);
+            pipe.first.retain(|Reverse((.., other))| *other != worker);
+            for Waiting { event, .. } in waiting {
+                match event {
+                    Event::Down { message } => drop(self.down.take(message)),
+                    Event::Up { message } => drop(self.up.take(message)),
+                    _ => {}
+                }
+            }
+            self.reshare(if at.is_multiple_of(2) { Way::Down } else { Way::Up });
+        }
+    }
+
     /// The first message of some worker may have passed.
     pub(super) fn passed(&mut self, pipe: u32, version: u32) {
         let at = pipe as usize;
