@@ -23,9 +23,31 @@ pub enum Mutation {
     CreditLeak,
     /// A task that ended under one of its two leases goes on under the other.
     SecondLeaseStays,
+    /// Overdue or not, every lease gets a second one.
+    SecondLeaseAtOnce,
+    /// One lease of a pair goes on being one when the other has ended.
+    PairRemembered,
+    /// A place in the log is given again and again.
+    PlaceGivenTwice,
+    /// Holding a job has no effect.
+    HoldUnheard,
+    /// A worker that is to finish goes on as before.
+    DrainUnheard,
+    /// A worker is said to have drained while it has leases.
+    DrainedEarly,
+    /// The oldest job is served whatever its rank.
+    RankIgnored,
+    /// Leases take nothing of their worker's credit in time.
+    CreditUncounted,
+    /// The place of a lease that ended is not used again.
+    LeasePlaceLost,
+    /// An agent hands on what nothing is owed of.
+    NothingRefused,
+    /// An agent keeps leases that nothing is owed of.
+    LeaseKept,
 }
 
-/// What is taken away from one state machine, and how often that made a difference.
+/// What is taken away from one scheduler or agent, and how often that made a difference.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Broken {
     #[cfg(feature = "mutations")]

@@ -3,6 +3,7 @@
 use super::Agent;
 use super::io::{Grant, Output};
 use crate::id::{JobId, LeaseId};
+use crate::mutation::Mutation;
 use crate::range::{IndexRange, RangeSet};
 use crate::scheduler::FailureClass;
 use alloc::boxed::Box;
@@ -68,7 +69,11 @@ impl Agent {
 
     pub(super) fn on_done(&mut self, id: LeaseId, range: IndexRange) {
         let Some(lease) = self.leases.get_mut(&id) else {
-            self.outputs.push_back(Output::Refuse { lease: id, range });
+            self.outputs.push_back(if self.broken.strikes(Mutation::NothingRefused) {
+                Output::Forward { lease: id, range }
+            } else {
+                Output::Refuse { lease: id, range }
+            });
             return;
         };
         let job = lease.job;
@@ -218,7 +223,7 @@ impl Agent {
     pub(super) fn finish_lease(&mut self, id: LeaseId) {
         let over =
             self.leases.get(&id).is_some_and(|lease| lease.outstanding.is_empty() && !lease.is_recalled());
-        if over {
+        if over && !self.broken.strikes(Mutation::LeaseKept) {
             if let Some(lease) = self.leases.remove(&id)
                 && let Some(job) = self.jobs.get_mut(&lease.job)
             {

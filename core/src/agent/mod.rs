@@ -10,11 +10,14 @@ mod invariants;
 mod io;
 mod job;
 mod lease;
+#[cfg(feature = "mutations")]
+mod mutate;
 mod share;
 
 pub use io::{ExitCause, Grant, Input, Output, PluginKey};
 
 use crate::id::{ExecutorId, JobId, LeaseId};
+use crate::mutation::Broken;
 use crate::small_map::SmallMap;
 use crate::time::{Span, Time};
 use alloc::collections::VecDeque;
@@ -56,6 +59,8 @@ pub struct Agent {
     /// Jobs with tasks to claim, in the order in which they get slots.
     turns: SmallVec<[JobId; 2]>,
     outputs: VecDeque<Output>,
+    /// Guarantees that tests took away: none, and no memory, in other builds.
+    broken: Broken,
 }
 
 impl Agent {
@@ -70,6 +75,7 @@ impl Agent {
             next_executor: ExecutorId(1),
             turns: SmallVec::new(),
             outputs: VecDeque::new(),
+            broken: Broken::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::lease::{Lease, Work};
 use super::policy::Rank;
 use super::reduction::Combination;
 use crate::id::{JobId, LeaseId, WorkerId};
+use crate::mutation::Mutation;
 use crate::range::RangeSet;
 use alloc::vec::Vec;
 
@@ -44,7 +45,7 @@ impl Scheduler {
     }
 
     /// The job whose turn it is on this worker, of those that fit there.
-    fn choose_job(&self, worker: WorkerId) -> Option<JobId> {
+    fn choose_job(&mut self, worker: WorkerId) -> Option<JobId> {
         let slots = self.fleet.get(worker)?.slots as u32;
         let is_only = self.ready.len() == 1;
         let mut best: Option<(Rank, JobId)> = None;
@@ -56,7 +57,7 @@ impl Scheduler {
             }
             let rank = self.policy.rank(self.turn, &job.candidate(id));
             // They come oldest first.
-            if best.is_none_or(|(least, _)| rank < least) {
+            if best.is_none_or(|(least, _)| rank < least && !self.broken.strikes(Mutation::RankIgnored)) {
                 best = Some((rank, id));
             }
         }
@@ -96,6 +97,7 @@ impl Scheduler {
         };
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
+        let task_ps = if self.broken.strikes(Mutation::CreditUncounted) { 0 } else { task_ps };
         let lease = Lease {
             job: id,
             worker,

@@ -119,6 +119,11 @@ impl Leases {
         Some(lease)
     }
 
+    /// A free place is not used again.
+    pub(super) fn lose_free_place(&mut self) {
+        self.free.pop();
+    }
+
     /// Leases, and places for them.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.places.iter().filter(|place| place.lease.is_some()).count(), self.places.len())

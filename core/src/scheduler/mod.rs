@@ -34,7 +34,7 @@ pub use io::{
 pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Rank, Speculation};
 
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
-use crate::mutation::Broken;
+use crate::mutation::{Broken, Mutation};
 use crate::range::IndexRange;
 use crate::time::{Span, Time};
 use alloc::boxed::Box;
@@ -303,7 +303,7 @@ impl Scheduler {
 
     fn on_hold(&mut self, id: JobId, held: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.held == held {
+        if job.held == held || (held && self.broken.strikes(Mutation::HoldUnheard)) {
             return;
         }
         job.held = held;
@@ -346,7 +346,9 @@ impl Scheduler {
     /// The next place in the log.
     fn log(&mut self) -> LogPos {
         let pos = self.next_pos;
-        self.next_pos = LogPos(pos.0 + 1);
+        if !self.broken.strikes(Mutation::PlaceGivenTwice) {
+            self.next_pos = LogPos(pos.0 + 1);
+        }
         pos
     }
 }

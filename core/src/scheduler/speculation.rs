@@ -118,12 +118,12 @@ impl Scheduler {
             };
             let expected = Span(task_ps.saturating_mul(term.rounds) / 1000);
             let Some(patience) = self.policy.patience(expected) else { continue };
-            match term.granted + patience {
-                due if due <= self.now => overdue.push((due, id)),
-                due => {
-                    let next = &mut self.stragglers.next_look;
-                    *next = Some(next.map_or(due, |next| next.min(due)));
-                }
+            let due = term.granted + patience;
+            if due <= self.now || self.broken.strikes(Mutation::SecondLeaseAtOnce) {
+                overdue.push((due, id));
+            } else {
+                let next = &mut self.stragglers.next_look;
+                *next = Some(next.map_or(due, |next| next.min(due)));
             }
         }
         overdue.sort_unstable();
@@ -214,7 +214,9 @@ impl Scheduler {
             return;
         }
         let Some(other) = self.stragglers.pairs.remove(&id) else { return };
-        self.stragglers.pairs.remove(&other);
+        if !self.broken.strikes(Mutation::PairRemembered) {
+            self.stragglers.pairs.remove(&other);
+        }
         if let Some(lease) = self.leases.get_mut(other) {
             lease.tried = lease.tried.max(attempt);
         }

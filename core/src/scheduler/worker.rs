@@ -36,6 +36,10 @@ impl Scheduler {
     }
 
     pub(super) fn on_drain(&mut self, worker: WorkerId) {
+        let begins = self.fleet.get(worker).is_some_and(|view| !view.draining);
+        if begins && self.broken.strikes(Mutation::DrainUnheard) {
+            return;
+        }
         self.fleet.update(worker, &self.config, |worker| worker.draining = true);
         let Some(view) = self.fleet.get(worker) else { return };
         let leases: Vec<(LeaseId, u64)> = view
@@ -101,6 +105,9 @@ impl Scheduler {
     pub(super) fn remove_lease(&mut self, id: LeaseId) -> Option<Combination> {
         let lease = self.leases.remove(id)?;
         self.unwatch(id, lease.attempt.max(lease.tried));
+        if self.broken.strikes(Mutation::LeasePlaceLost) {
+            self.leases.lose_free_place();
+        }
         let units = lease.units();
         let mut moved = None;
         self.fleet.update(lease.worker, &self.config, |worker| {
@@ -159,10 +166,10 @@ impl Scheduler {
     }
 
     pub(super) fn check_drained(&mut self, worker: WorkerId) {
-        let done = self
-            .fleet
-            .get(worker)
-            .is_some_and(|view| view.draining && !view.drained && view.leases.is_empty());
+        let done = self.fleet.get(worker).is_some_and(|view| {
+            let waits = view.draining && !view.drained;
+            waits && (view.leases.is_empty() || self.broken.strikes(Mutation::DrainedEarly))
+        });
         if done {
             self.fleet.update(worker, &self.config, |worker| worker.drained = true);
             self.outputs.push_back(Output::Drained { worker });

@@ -155,7 +155,7 @@ impl World {
     fn let_go(&mut self, worker: WorkerId) {
         if let Some(&connection) = self.sessions.get(&worker) {
             let machine = self.connections[connection].machine;
-            self.machines[machine].stop();
+            self.stop_machine(machine);
             self.machines[machine].gone = true;
         }
         self.close_session(worker);

@@ -165,7 +165,7 @@ impl World {
 
     fn crash_worker(&mut self, machine: usize) -> bool {
         let connection = self.machines[machine].connection;
-        self.machines[machine].stop();
+        self.stop_machine(machine);
         // Every second time the coordinator only notices by the silence.
         if let Some(connection) = connection
             && self.luck.once_in(2)

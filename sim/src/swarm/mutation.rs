@@ -29,7 +29,7 @@ pub enum Mutation {
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 22] = [
         ("no-fencing", Self::Core(Core::NoFencing)),
         ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
         ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
@@ -38,6 +38,17 @@ impl Mutation {
         ("attempts-stand-still", Self::Core(Core::AttemptsStandStill)),
         ("credit-leak", Self::Core(Core::CreditLeak)),
         ("second-lease-stays", Self::Core(Core::SecondLeaseStays)),
+        ("second-lease-at-once", Self::Core(Core::SecondLeaseAtOnce)),
+        ("pair-remembered", Self::Core(Core::PairRemembered)),
+        ("place-given-twice", Self::Core(Core::PlaceGivenTwice)),
+        ("hold-unheard", Self::Core(Core::HoldUnheard)),
+        ("drain-unheard", Self::Core(Core::DrainUnheard)),
+        ("drained-early", Self::Core(Core::DrainedEarly)),
+        ("rank-ignored", Self::Core(Core::RankIgnored)),
+        ("credit-uncounted", Self::Core(Core::CreditUncounted)),
+        ("lease-place-lost", Self::Core(Core::LeasePlaceLost)),
+        ("nothing-refused", Self::Core(Core::NothingRefused)),
+        ("lease-kept", Self::Core(Core::LeaseKept)),
         ("commit-before-store", Self::Shell(Shell::CommitBeforeStore)),
         ("no-quiet", Self::Shell(Shell::NoQuiet)),
         ("parts-swapped", Self::Shell(Shell::PartsSwapped)),

@@ -23,6 +23,7 @@ impl World {
     pub(super) fn add_machine(&mut self, slots: u32) {
         let machine = self.machines.len();
         self.machines.push(Machine::new(slots));
+        self.take_guarantee_of(machine);
         self.check(&super::checker::Fact::Born { machine });
         self.seek(machine, Span::ZERO);
     }
@@ -269,6 +270,7 @@ impl World {
         }
         view.up = true;
         view.agent = agent::Agent::new(view.slots);
+        self.take_guarantee_of(machine);
         self.check(&super::checker::Fact::Born { machine });
         self.seek(machine, Span::ZERO);
     }

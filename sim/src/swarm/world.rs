@@ -348,6 +348,24 @@ impl World {
     #[allow(clippy::unused_self)]
     pub(super) const fn take_guarantee(&mut self) {}
 
+    /// The same for the agent of a machine, which is new.
+    #[cfg(feature = "mutations")]
+    pub(super) fn take_guarantee_of(&mut self, machine: usize) {
+        if let Some(super::Mutation::Core(mutation)) = self.options.mutation {
+            self.machines[machine].agent.mutate(mutation);
+        }
+    }
+
+    #[cfg(not(feature = "mutations"))]
+    #[allow(clippy::unused_self)]
+    pub(super) const fn take_guarantee_of(&mut self, _machine: usize) {}
+
+    /// A machine ends, with everything in it.
+    pub(super) fn stop_machine(&mut self, machine: usize) {
+        self.strikes_before += self.agent_strikes(machine);
+        self.machines[machine].stop();
+    }
+
     /// Whether a guarantee of the shells is taken away. Asked only where that makes a difference, and counted.
     #[cfg(feature = "mutations")]
     pub(super) fn strikes(&mut self, guarantee: Shell) -> bool {
@@ -374,8 +392,21 @@ impl World {
         0
     }
 
+    /// The same for the agent of a machine.
+    #[cfg(feature = "mutations")]
+    fn agent_strikes(&self, machine: usize) -> u64 {
+        self.machines[machine].agent.mutation_strikes()
+    }
+
+    #[cfg(not(feature = "mutations"))]
+    #[allow(clippy::unused_self)]
+    const fn agent_strikes(&self, _machine: usize) -> u64 {
+        0
+    }
+
     pub(super) fn report(self) -> Report {
         let used = self.ended_at.since(self.healed_at);
+        let agents: u64 = (0..self.machines.len()).map(|machine| self.agent_strikes(machine)).sum();
         Report {
             seed: self.seed,
             params: self.params,
@@ -387,7 +418,7 @@ impl World {
             jobs: self.clients.iter().filter(|client| client.done).count() as u64,
             patience_used: used.0 * 1_000 / self.patience.0.max(1),
             digest: self.digest.value(),
-            mutated: self.strikes_before + self.scheduler_strikes() + self.shell_strikes,
+            mutated: self.strikes_before + self.scheduler_strikes() + agents + self.shell_strikes,
             violation: self.violation,
         }
     }
