@@ -25,6 +25,8 @@ pub enum Mutation {
     SecondLeaseStays,
     /// Overdue or not, every lease gets a second one.
     SecondLeaseAtOnce,
+    /// A second lease waits for the least patience only, however long the first should take.
+    SecondLeaseEarly,
     /// One lease of a pair goes on being one when the other has ended.
     PairRemembered,
     /// A place in the log is given again and again.

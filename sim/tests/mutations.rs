@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 1_000;
 
 /// Which checkers may be the one that notices, by the guarantee.
-const EXPECTED: [(&str, &[&str]); 22] = [
+const EXPECTED: [(&str, &[&str]); 23] = [
     ("no-fencing", &["fencing"]),
     ("no-duplicate-check", &["commit_once", "fencing"]),
     ("no-heartbeat-timeout", &["silence"]),
@@ -20,6 +20,7 @@ const EXPECTED: [(&str, &[&str]); 22] = [
     ("credit-leak", &["accounting"]),
     ("second-lease-stays", &["speculation"]),
     ("second-lease-at-once", &["speculation"]),
+    ("second-lease-early", &["speculation"]),
     ("pair-remembered", &["invariants"]),
     ("place-given-twice", &["log"]),
     ("hold-unheard", &["no_lease_after_end"]),

@@ -119,7 +119,11 @@ impl Scheduler {
             let expected = Span(task_ps.saturating_mul(term.rounds) / 1000);
             let Some(patience) = self.policy.patience(expected) else { continue };
             let due = term.granted + patience;
-            if due <= self.now || self.broken.strikes(Mutation::SecondLeaseAtOnce) {
+            let waited = self.stragglers.patience_min.is_some_and(|least| term.granted + least <= self.now);
+            if due <= self.now
+                || self.broken.strikes(Mutation::SecondLeaseAtOnce)
+                || (waited && self.broken.strikes(Mutation::SecondLeaseEarly))
+            {
                 overdue.push((due, id));
             } else {
                 let next = &mut self.stragglers.next_look;

@@ -29,7 +29,7 @@ pub enum Mutation {
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 22] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("no-fencing", Self::Core(Core::NoFencing)),
         ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
         ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
@@ -39,6 +39,7 @@ impl Mutation {
         ("credit-leak", Self::Core(Core::CreditLeak)),
         ("second-lease-stays", Self::Core(Core::SecondLeaseStays)),
         ("second-lease-at-once", Self::Core(Core::SecondLeaseAtOnce)),
+        ("second-lease-early", Self::Core(Core::SecondLeaseEarly)),
         ("pair-remembered", Self::Core(Core::PairRemembered)),
         ("place-given-twice", Self::Core(Core::PlaceGivenTwice)),
         ("hold-unheard", Self::Core(Core::HoldUnheard)),

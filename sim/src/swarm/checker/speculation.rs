@@ -1,21 +1,59 @@
-//! Second leases: given where the policy says so, to another worker, for tasks that one lease has for long enough. The
-//! first end of a task ends it for both; a failure for now is no end while the other lease has the task.
+//! Second leases: given where the policy says so, to another worker, for tasks that one lease has for longer than the
+//! policy is patient. The first end of a task ends it for both; a failure for now is no end while the other lease has
+//! the task.
 
-use super::in_force::InForce;
+use super::in_force::{Held, InForce};
 use super::{Checker, Fact, Verdict, hold, source};
 use muster_core::id::{JobId, LeaseId, WorkerId};
 use muster_core::range::IndexRange;
-use muster_core::scheduler::{self, Config, DropReason, Grant, GrantKind, Input, Outcome, Output};
-use muster_core::time::Time;
+use muster_core::scheduler::{
+    self, Config, DropReason, FailureClass, Grant, GrantKind, Input, Outcome, Output,
+};
+use muster_core::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Once a job's tasks have run for longer than this, and are more than so many, what was measured of them counts half.
+const WINDOW: Span = Span::from_millis(2_000);
+const WINDOW_TASKS: u64 = 16;
+
+/// How long the tasks of a job took, by what workers said of those that ended.
+#[derive(Debug, Default)]
+struct Measured {
+    busy_ns: u64,
+    tasks: u64,
+}
+
+impl Measured {
+    fn add(&mut self, tasks: u64, busy: Span) {
+        self.busy_ns = self.busy_ns.saturating_add(busy.0);
+        self.tasks += tasks;
+        if self.busy_ns > WINDOW.0 && self.tasks > WINDOW_TASKS {
+            (self.busy_ns, self.tasks) = (self.busy_ns / 2, self.tasks / 2);
+        }
+    }
+
+    /// The time of so many tasks, one after the other, by a mean in whole picoseconds.
+    fn time_of(&self, tasks: u64) -> Option<Span> {
+        let mean_ps = (u128::from(self.busy_ns) * 1_000).checked_div(self.tasks.into())?.max(1);
+        let mean_ps = u64::try_from(mean_ps).unwrap_or(u64::MAX);
+        Some(Span(mean_ps.saturating_mul(tasks) / 1_000))
+    }
+}
+
+/// When a lease was given, and how many tasks each slot of its worker then had ahead.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    at: Time,
+    rounds: u64,
+}
 
 #[derive(Debug)]
 pub(super) struct Speculation {
     leases: InForce,
     spec: Option<scheduler::Speculation>,
     reduced: BTreeSet<JobId>,
-    /// When leases were given.
-    given: BTreeMap<LeaseId, Time>,
+    given: BTreeMap<LeaseId, Given>,
+    measured: BTreeMap<JobId, Measured>,
     /// Jobs that had second leases.
     jobs: BTreeSet<JobId>,
     /// What workers were told in this step about jobs that they need no longer: whether to stop what runs.
@@ -35,6 +73,7 @@ impl Speculation {
             spec: config.policy.speculation,
             reduced: BTreeSet::new(),
             given: BTreeMap::new(),
+            measured: BTreeMap::new(),
             jobs: BTreeSet::new(),
             closed: Vec::new(),
             beaten: BTreeSet::new(),
@@ -46,14 +85,27 @@ impl Speculation {
     fn told(&mut self, input: &Input) {
         match input {
             Input::Submit { job, spec } if spec.reduce => drop(self.reduced.insert(*job)),
-            Input::Failed { worker, lease, index, class, .. } => {
+            Input::Done { worker, lease, range, busy, .. } => self.measure(*worker, *lease, *range, *busy),
+            Input::Failed { worker, lease, index, class, busy } => {
                 let of_worker = self.leases.leases.get(lease).is_some_and(|held| held.worker == *worker);
                 let task = IndexRange::from_count(*index, 1);
                 if of_worker && class.retryable() && self.leases.stays_elsewhere(*lease, task) {
                     self.void = Some((*worker, *index));
+                } else if *class != FailureClass::Crashed {
+                    self.measure(*worker, *lease, task, *busy);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A worker says how long tasks took. Of those that its lease has not, or has no more, it says nothing.
+    fn measure(&mut self, worker: WorkerId, lease: LeaseId, range: IndexRange, busy: Span) {
+        let held = self.leases.leases.get(&lease).filter(|held| held.worker == worker && !held.combines);
+        let Some(held) = held.filter(|_| self.spec.is_some()) else { return };
+        let tasks: u64 = held.tasks.overlap(range).map(IndexRange::len).sum();
+        if tasks > 0 {
+            self.measured.entry(held.job).or_default().add(tasks, busy.share(tasks, range.len()));
         }
     }
 
@@ -64,7 +116,9 @@ impl Speculation {
                     self.second(now, *worker, grant)?;
                     self.jobs.insert(grant.job);
                 }
-                self.given.insert(grant.lease, now);
+                let slots = self.leases.workers.get(worker).copied().unwrap_or(1);
+                let ahead = self.leases.of(*worker).map(Held::units).sum::<u64>() + grant.range.len();
+                self.given.insert(grant.lease, Given { at: now, rounds: ahead.div_ceil(slots) });
             }
             Output::Commit { job, range, .. } => self.over(*job, *range, cause),
             Output::Fail { job, index, class, .. } => {
@@ -90,6 +144,7 @@ impl Speculation {
                 hold!(wrong.is_none(), "{job} ends as {outcome:?} and is closed, cancel: {}", !cancels);
                 self.jobs.remove(job);
                 self.reduced.remove(job);
+                self.measured.remove(job);
                 self.uncharged.retain(|(other, _)| other != job);
                 self.given.retain(|lease, _| self.leases.leases.contains_key(lease));
             }
@@ -117,8 +172,19 @@ impl Speculation {
         let busy: u64 = self.leases.of(worker).map(|held| held.units()).sum();
         let free = slots(worker).saturating_sub(busy);
         hold!(range.len() <= free, "{worker} has {free} free slots and gets {lease}: {range}");
-        let out = self.given.get(&id).map(|&given| now.since(given));
-        hold!(out >= Some(spec.wait_min), "{id} is out for {out:?} and gets {lease}");
+        let Some(given) = self.given.get(&id) else {
+            return Err(format!("nobody gave {id}, and it gets {lease}"));
+        };
+        let measured = self.measured.get(&job);
+        let Some(expected) = measured.and_then(|measured| measured.time_of(given.rounds)) else {
+            return Err(format!("nobody knows how long {id} takes, and it gets {lease}"));
+        };
+        let out = now.since(given.at);
+        let wait = Span(expected.0.saturating_mul(spec.factor.into())).max(spec.wait_min);
+        hold!(
+            out >= wait,
+            "{id} is out for {out}, {wait} is patience, and it gets {lease}: {given:?}, {measured:?}"
+        );
         Ok(())
     }
 
@@ -162,6 +228,7 @@ impl Checker for Speculation {
             Fact::Restarted { jobs, .. } => {
                 self.reduced = jobs.iter().filter(|job| job.spec.reduce).map(|job| job.job).collect();
                 self.given.clear();
+                self.measured.clear();
                 self.uncharged.clear();
                 self.jobs.clear();
                 self.closed.clear();
