@@ -36,7 +36,10 @@ impl Pace {
     pub(super) fn task_ps(&self) -> Option<u64> {
         let mean = |tasks: u64| match self.busy_ns.checked_mul(1000) {
             Some(busy_ps) => busy_ps / tasks,
-            None => (u128::from(self.busy_ns) * 1000 / u128::from(tasks)) as u64,
+            None => {
+                let mean = u128::from(self.busy_ns) * 1000 / u128::from(tasks);
+                u64::try_from(mean).unwrap_or(u64::MAX)
+            }
         };
         (self.tasks > 0).then(|| mean(self.tasks).max(1))
     }
@@ -228,6 +231,14 @@ mod tests {
         assert_eq!(leases(Some(1_000), 32), 8);
         assert_eq!(leases(Some(1_000_000_000), 100), 4);
         assert_eq!(leases(None, 4), 2);
+    }
+
+    /// A worker may say anything.
+    #[test]
+    fn tasks_of_centuries_never_look_short() {
+        let mut pace = Pace::default();
+        pace.record(10, Span((1 << 62) + 2_499_999));
+        assert_eq!(pace.task_ps(), Some(u64::MAX));
     }
 
     #[test]
