@@ -32,6 +32,11 @@ impl World {
 
     fn hand(&mut self, input: Input) {
         self.agent.handle(Time::ZERO, input);
+        self.take_outputs();
+        self.agent.check_invariants();
+    }
+
+    fn take_outputs(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             match output {
                 Output::Allow { job, slots } => drop(self.allowed.insert(job.0, slots)),
@@ -39,7 +44,6 @@ impl World {
                 _ => {}
             }
         }
-        self.agent.check_invariants();
     }
 
     fn grant(&mut self, job: u64, lease: u64, tasks: u64) {
@@ -51,6 +55,7 @@ impl World {
     /// So many threads of a job run something.
     fn runs(&mut self, job: u64, threads: u32) {
         self.agent.set_running(JobId(job), threads);
+        self.take_outputs();
     }
 
     /// Threads have claimed all there was of a lease.
@@ -81,6 +86,7 @@ fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
     world.grant(1, 3, 1);
     assert_eq!(world.allowed(), [0, 0], "the other's turn comes, once the task has ended");
     world.runs(1, 0);
+    assert_eq!(world.allowed(), [0, 1]);
     world.done(1, 0, 1);
     assert_eq!(world.allowed(), [0, 1]);
     world.runs(2, 1);
@@ -122,6 +128,19 @@ fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
     let (executor, cause) = (ExecutorId(1), ExitCause::Stopped);
     world.hand(Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new() });
     assert_eq!(world.allowed::<2>()[1], 1);
+}
+
+#[test]
+fn the_slot_of_a_task_that_was_lost_is_given_on() {
+    let mut world = World::new(1, 2);
+    world.grant(1, 1, 1);
+    world.runs(1, 1);
+    world.claimed(1, 1);
+    world.grant(2, 2, 1);
+    world.grant(1, 3, 1);
+    assert_eq!(world.allowed(), [0, 0], "a task of the first still runs");
+    world.runs(1, 0);
+    assert_eq!(world.allowed(), [0, 1]);
 }
 
 #[test]

@@ -117,10 +117,6 @@ impl Agent {
     fn after_results(&mut self, id: LeaseId, job: JobId, range: IndexRange) {
         self.clear_suspects(id, range);
         self.finish_lease(id);
-        // What has ended may have kept another job from its slots.
-        if self.turns.len() > 1 || (!self.turns.is_empty() && self.jobs.len() > 1) {
-            self.share_slots();
-        }
         self.go_on_alone(job);
     }
 

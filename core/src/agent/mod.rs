@@ -107,8 +107,10 @@ impl Agent {
     /// Says how many threads of a job run something. To be said before each input while several jobs are here: a slot goes
     /// to another job when its task has ended, which the page shows and results that wait for others do not.
     pub fn set_running(&mut self, job: JobId, threads: u32) {
-        if let Some(job) = self.jobs.get_mut(&job) {
-            job.running = threads;
+        let Some(job) = self.jobs.get_mut(&job) else { return };
+        let before = core::mem::replace(&mut job.running, threads);
+        if threads < before || (threads > before && threads > job.allowed) {
+            self.share_slots();
         }
     }
 

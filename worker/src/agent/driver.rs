@@ -149,6 +149,8 @@ impl Driver {
             self.send_report(session.as_ref());
             let is_due = std::mem::take(&mut self.heartbeat_due) || Instant::now() >= next_heartbeat;
             if let Some(session) = session.as_ref().filter(|_| is_due) {
+                // What a thread runs may end without a word when its page was written over.
+                self.turn();
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
