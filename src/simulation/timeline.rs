@@ -107,7 +107,9 @@ fn utilisation(steps: &[Passed], report: &Report) -> TimePanel {
         let (before, after) = (step.before.slots as f64, step.point.slots as f64);
         let threads = 100.0 * step.point.busy_ns as f64 / step.length_ns();
         let of = |slots: f64| if slots > 0.0 { threads / slots } else { 0.0 };
-        of((before + after) / 2.0).min(of(before.max(after)).max(100.0))
+        // Those that were away at both ends of a step may have been there in between.
+        let most = before.max(after).max(report.slots as f64);
+        of((before + after) / 2.0).min(of(most).max(100.0))
     };
     let most = steps.iter().map(busy).fold(100.0, f64::max);
     let of = if slots_changed(report) { " of the slots at the start" } else { "" };
