@@ -18,16 +18,22 @@ struct World {
 }
 
 impl World {
-    /// A worker with jobs of one executor each, all of whose threads are ready.
-    fn new(slots: u32, jobs: u64) -> Self {
-        let mut world =
-            Self { agent: Agent::new(slots), allowed: BTreeMap::new(), published: BTreeMap::new() };
-        for job in 1..=jobs {
-            let (shape, plugin) = (Shape { processes: 1, threads: slots }, PluginKey(1));
-            world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
-            world.hand(Input::ExecutorReady { executor: ExecutorId(job) });
-        }
+    fn new(slots: u32) -> Self {
+        Self { agent: Agent::new(slots), allowed: BTreeMap::new(), published: BTreeMap::new() }
+    }
+
+    /// A worker with jobs of one executor each, which has as many threads as the worker has slots.
+    fn with_jobs(slots: u32, jobs: u64) -> Self {
+        let mut world = Self::new(slots);
+        (1..=jobs).for_each(|job| world.open(job, slots));
         world
+    }
+
+    /// A job of one executor, all of whose threads are ready.
+    fn open(&mut self, job: u64, threads: u32) {
+        let (shape, plugin) = (Shape { processes: 1, threads }, PluginKey(1));
+        self.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
+        self.hand(Input::ExecutorReady { executor: ExecutorId(job) });
     }
 
     fn hand(&mut self, input: Input) {
@@ -75,7 +81,7 @@ impl World {
 
 #[test]
 fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
-    let mut world = World::new(1, 2);
+    let mut world = World::with_jobs(1, 2);
     world.grant(1, 1, 1);
     assert_eq!(world.allowed(), [1, 0]);
     world.grant(2, 2, 1);
@@ -99,7 +105,7 @@ fn a_slot_goes_to_the_next_job_when_its_task_has_ended() {
 
 #[test]
 fn slots_of_which_no_task_runs_are_given_on_at_once() {
-    let mut world = World::new(4, 2);
+    let mut world = World::with_jobs(4, 2);
     world.grant(1, 1, 3);
     world.runs(1, 3);
     world.claimed(1, 1);
@@ -117,7 +123,7 @@ fn slots_of_which_no_task_runs_are_given_on_at_once() {
 
 #[test]
 fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
-    let mut world = World::new(1, 2);
+    let mut world = World::with_jobs(1, 2);
     world.grant(1, 1, 1);
     world.runs(1, 1);
     world.claimed(1, 1);
@@ -132,7 +138,7 @@ fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
 
 #[test]
 fn the_slot_of_a_task_that_was_lost_is_given_on() {
-    let mut world = World::new(1, 2);
+    let mut world = World::with_jobs(1, 2);
     world.grant(1, 1, 1);
     world.runs(1, 1);
     world.claimed(1, 1);
@@ -145,11 +151,8 @@ fn the_slot_of_a_task_that_was_lost_is_given_on() {
 
 #[test]
 fn a_job_alone_has_all_of_its_shape() {
-    let mut world = World { agent: Agent::new(2), allowed: BTreeMap::new(), published: BTreeMap::new() };
-    let (shape, plugin) = (Shape { processes: 1, threads: 8 }, PluginKey(1));
-    for job in [1, 2] {
-        world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
-    }
+    let mut world = World::new(2);
+    [1, 2].into_iter().for_each(|job| world.open(job, 8));
     world.grant(1, 1, 100);
     assert_eq!(world.allowed(), [8, 0], "more threads than slots are its author's wish");
     world.grant(2, 2, 1);
@@ -164,11 +167,8 @@ fn a_job_alone_has_all_of_its_shape() {
 
 #[test]
 fn what_a_small_job_cannot_use_is_for_the_others() {
-    let mut world = World { agent: Agent::new(16), allowed: BTreeMap::new(), published: BTreeMap::new() };
-    for (job, threads) in [(1, 16), (2, 1), (3, 3)] {
-        let (shape, plugin) = (Shape { processes: 1, threads }, PluginKey(1));
-        world.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
-    }
+    let mut world = World::new(16);
+    [(1, 16), (2, 1), (3, 3)].into_iter().for_each(|(job, threads)| world.open(job, threads));
     world.grant(1, 1, 1_000);
     world.grant(2, 2, 10);
     assert_eq!(world.allowed(), [15, 1]);
