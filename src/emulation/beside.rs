@@ -94,13 +94,16 @@ impl Beside {
             Column::number("SPREAD"),
         ];
         let (simulated, emulated) = (&self.simulated, &self.emulated);
+        let runs = emulated.makespan_s.len();
+        // One run says nothing about how far apart runs are.
+        let spread_of_several = |spread: String| if runs == 1 { "-".to_owned() } else { spread };
         let timed = |name: String, simulated: Option<f64>, emulated: Spread| {
             vec![
                 name,
                 simulated.map_or_else(|| "none".to_owned(), seconds),
                 seconds(emulated.median),
                 simulated.map_or_else(String::new, |simulated| percent(error(simulated, emulated))),
-                format!("{:.1} %", 100.0 * emulated.relative()),
+                spread_of_several(format!("{:.1} %", 100.0 * emulated.relative())),
             ]
         };
         let makespan = timed("makespan".to_owned(), Some(simulated.makespan_s), emulated.makespan());
@@ -120,7 +123,7 @@ impl Beside {
                     spread.median.to_string()
                 },
                 if error == 0.0 { "0".to_owned() } else { format!("{error:+}") },
-                number((spread.max - spread.min) as u64),
+                spread_of_several(number((spread.max - spread.min) as u64)),
             ]
         };
         let counts = [
@@ -130,12 +133,15 @@ impl Beside {
             counted("workers lost", simulated.lost_workers, &emulated.lost_workers),
         ];
         let rows = std::iter::once(makespan).chain(jobs).chain(counts).collect();
-        let runs = emulated.makespan_s.len();
+        let what = if runs == 1 {
+            "1 emulated run".to_owned()
+        } else {
+            format!("{runs} emulated runs (median; spread: largest - smallest)")
+        };
         let mut text = format!(
-            "{}, seed {}: simulated beside {runs} emulated {} (median; spread: largest - smallest)\n{}",
+            "{}, seed {}: simulated beside {what}\n{}",
             emulated.name,
             emulated.seed,
-            if runs == 1 { "run" } else { "runs" },
             list(&columns, rows)
         );
         if simulated.unfinished > 0 {
@@ -230,5 +236,10 @@ mod tests {
         let cells: Vec<_> = line("leased again").split_whitespace().collect();
         assert_eq!(cells, ["leased", "again", "2", "4", "-2", "1"]);
         assert_eq!(both.to_json()["simulated"]["attempts"], 1_002);
+        let mut one = both;
+        one.emulated.makespan_s.truncate(1);
+        let text = one.table();
+        assert!(text.starts_with("small, seed 7: simulated beside 1 emulated run\n"), "{text}");
+        assert!(text.lines().skip(2).take(7).all(|line| line.ends_with(" -")), "{text}");
     }
 }
