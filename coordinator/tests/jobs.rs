@@ -261,7 +261,7 @@ async fn failed_tasks_stand_among_the_results() {
                     index,
                     class,
                     message,
-                    busy_ns: 0,
+                    ..Default::default()
                 });
             } else {
                 let results = Items::of([index.to_le_bytes()]).into_packed();

@@ -171,6 +171,7 @@ async fn words_of_failures_are_kept_results_too() {
                     class: v1::FailureClass::Failed.into(),
                     message: "x".repeat(8_000),
                     busy_ns: 1_000,
+                    evidence: None,
                 })
                 .collect(),
             ..v1::Report::default()

@@ -40,7 +40,7 @@ async fn submissions() {
         with(&move |spec| spec.plugin.as_mut().unwrap().digest = Bytes::from_static(bytes))
     };
     let shape = |model: i32, processes, threads| {
-        with(&move |spec| spec.shape = Some(v1::Shape { model, processes, threads, oversubscribe: false }))
+        with(&move |spec| spec.shape = Some(v1::Shape { model, processes, threads, ..v1::Shape::default() }))
     };
     for (field, spec, code) in [
         ("spec.tasks", with(&|spec| spec.tasks = 0), Code::InvalidArgument),

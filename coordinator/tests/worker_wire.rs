@@ -136,7 +136,7 @@ async fn reports_that_break_the_protocol() {
         ),
         (
             &|_| v1::Report {
-                exits: vec![v1::ExecutorExit { job: 1, cause: "bored".into(), detail: String::new() }],
+                exits: vec![v1::ExecutorExit { job: 1, cause: "bored".into(), ..Default::default() }],
                 ..v1::Report::default()
             },
             Code::InvalidArgument,
@@ -240,6 +240,7 @@ async fn reports_that_are_dropped() {
             class: v1::FailureClass::Failed.into(),
             message: "no".into(),
             busy_ns: 1,
+            evidence: None,
         }],
         ..v1::Report::default()
     };

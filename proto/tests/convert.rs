@@ -213,7 +213,7 @@ fn submissions_are_checked() {
     refuses("plugin.digest", |it| spec(it).plugin.as_mut().unwrap().digest = Bytes::new());
     refuses("plugin.name", |it| spec(it).plugin.as_mut().unwrap().name.clear());
     let shape =
-        |model, processes, threads| Some(v1::Shape { model, processes, threads, oversubscribe: false });
+        |model, processes, threads| Some(v1::Shape { model, processes, threads, ..v1::Shape::default() });
     assert_eq!(convert::shape_request(shape(9, 0, 0)).unwrap_err().field, "shape.model");
     assert_eq!(convert::shape_request(shape(1, 2, 0)).unwrap_err().field, "shape.processes");
     assert_eq!(convert::shape_request(shape(2, 0, 2)).unwrap_err().field, "shape.threads");
@@ -326,18 +326,12 @@ fn closed_sets_come_back_as_they_were() {
         FailureClass::Cancelled,
         FailureClass::Panicked,
         FailureClass::Limit,
+        FailureClass::Timeout,
+        FailureClass::Memory,
     ] {
         assert_eq!(convert::failure_class(convert::failure_class_to_wire(class).into()).unwrap(), class);
     }
-    for cause in [
-        ExitCause::Stopped,
-        ExitCause::Killed,
-        ExitCause::Exited,
-        ExitCause::Signal,
-        ExitCause::Aborted,
-        ExitCause::LoadFailed,
-        ExitCause::Protocol,
-    ] {
+    for cause in ExitCause::ALL {
         assert_eq!(convert::exit_cause(cause.name()).unwrap(), cause);
     }
 }

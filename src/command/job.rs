@@ -225,7 +225,7 @@ fn no_output(status: &v1::JobStatus) -> Outcome {
             Exit::TasksFailed,
             format_args!("job {job} has no output: all of its {} tasks failed", number(status.tasks)),
         )),
-        v1::JobState::Unspecified | v1::JobState::Waiting | v1::JobState::Running => {
+        v1::JobState::Unspecified | v1::JobState::Waiting | v1::JobState::Running | v1::JobState::Paused => {
             note(format_args!("note: job {job} has no output yet: it is {}", state_name(status.state())));
             Ok(Exit::Ok)
         }

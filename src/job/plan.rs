@@ -68,6 +68,8 @@ impl Plan {
             seed: args.seed,
             result_max_bytes: 0,
             label: String::new(),
+            limits: None,
+            retry: None,
         }
     }
 }

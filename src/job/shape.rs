@@ -84,6 +84,8 @@ impl ShapePlan {
             processes: processes.unwrap_or(0),
             threads: threads.unwrap_or(0),
             oversubscribe: self.oversubscribe,
+            gil: None,
+            in_flight: 0,
         }
     }
 }

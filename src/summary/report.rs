@@ -356,6 +356,7 @@ pub const fn state_name(state: JobState) -> &'static str {
         JobState::Done => "done",
         JobState::Failed => "failed",
         JobState::Cancelled => "cancelled",
+        JobState::Paused => "paused",
     }
 }
 
@@ -364,6 +365,8 @@ const fn model_name(model: v1::Model) -> &'static str {
         v1::Model::Unspecified | v1::Model::Thread => "thread",
         v1::Model::Process => "process",
         v1::Model::Hybrid => "hybrid",
+        v1::Model::Spawn => "spawn",
+        v1::Model::Async => "async",
     }
 }
 
@@ -375,6 +378,8 @@ const fn class_name(class: v1::FailureClass) -> &'static str {
         v1::FailureClass::Cancelled => "cancelled",
         v1::FailureClass::Panicked => "panicked",
         v1::FailureClass::Limit => "limit",
+        v1::FailureClass::Timeout => "timeout",
+        v1::FailureClass::Memory => "memory",
     }
 }
 

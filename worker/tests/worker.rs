@@ -114,8 +114,13 @@ fn executors_come_with_tasks_and_few_stay() {
     let Some(wild) = wild() else { return };
     let plugin = coordinator.plugin(&wild);
     let mut job = open(1, &plugin, "{}", 1);
-    job.shape =
-        Some(Shape { model: Model::Process.into(), processes: 4_096, threads: 1, oversubscribe: true });
+    job.shape = Some(Shape {
+        model: Model::Process.into(),
+        processes: 4_096,
+        threads: 1,
+        oversubscribe: true,
+        ..Shape::default()
+    });
     coordinator.work(&session, Work { opens: vec![job], grants: vec![grant(1, 1, 0, 1)], ..Work::default() });
     coordinator.reports_until(&mut session, |report| settled(report) == 1);
     assert_eq!(worker.children().len(), 1, "one task needs one executor");

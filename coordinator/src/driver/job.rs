@@ -340,6 +340,7 @@ impl Job {
             over_limit: false,
             slots,
             in_progress: view.map_or(0.0, |view| self.progress.tasks(view.leased)),
+            ..v1::JobStatus::default()
         }
     }
 

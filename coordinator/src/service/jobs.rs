@@ -162,6 +162,20 @@ impl Jobs for JobsService {
         self.shared.driver.ask(|reply| Command::Acknowledge(JobId(job), below, reply)).await?;
         Ok(Response::new(v1::AcknowledgeReply {}))
     }
+
+    async fn retry(&self, _: Request<v1::RetryRequest>) -> Result<Response<v1::RetryReply>, Status> {
+        Err(Status::unimplemented("this coordinator cannot retry"))
+    }
+
+    async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        Err(Status::unimplemented("this coordinator keeps no post-mortems"))
+    }
+
+    type LogsStream = ReceiverStream<Result<v1::LogsReply, Status>>;
+
+    async fn logs(&self, _: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        Err(Status::unimplemented("this coordinator cannot ask workers for logs"))
+    }
 }
 
 /// Hands the tasks of a stream to the driver, one message after the other: the next one is read when the one

@@ -28,11 +28,17 @@ pub enum ExitCause {
     LoadFailed,
     /// It broke the protocol with its agent.
     Protocol,
+    /// A task was over its time limit, and did not stop when it was told to.
+    Timeout,
+    /// It was over its memory limit, by the evidence of its cgroup.
+    Memory,
+    /// It ended because it had run the tasks that it was started for.
+    Retired,
 }
 
 impl ExitCause {
     /// Every cause, for metrics that show each of them from the start.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Stopped,
         Self::Killed,
         Self::Exited,
@@ -40,6 +46,9 @@ impl ExitCause {
         Self::Aborted,
         Self::LoadFailed,
         Self::Protocol,
+        Self::Timeout,
+        Self::Memory,
+        Self::Retired,
     ];
 
     /// The name in metrics and messages.
@@ -53,6 +62,9 @@ impl ExitCause {
             Self::Aborted => "aborted",
             Self::LoadFailed => "load_failed",
             Self::Protocol => "protocol",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Retired => "retired",
         }
     }
 
@@ -60,8 +72,10 @@ impl ExitCause {
     #[must_use]
     pub const fn is_crash(self) -> bool {
         match self {
-            Self::Exited | Self::Signal | Self::Aborted | Self::Protocol => true,
-            Self::Stopped | Self::Killed | Self::LoadFailed => false,
+            Self::Exited | Self::Signal | Self::Aborted | Self::Protocol | Self::Timeout | Self::Memory => {
+                true
+            }
+            Self::Stopped | Self::Killed | Self::LoadFailed | Self::Retired => false,
         }
     }
 }

@@ -85,6 +85,10 @@ pub enum FailureClass {
     Panicked,
     /// It went over a limit.
     Limit,
+    /// It took longer than its time limit.
+    Timeout,
+    /// Its executor was over its memory limit.
+    Memory,
 }
 
 impl FailureClass {
@@ -98,6 +102,8 @@ impl FailureClass {
             Self::Cancelled => "cancelled",
             Self::Panicked => "panicked",
             Self::Limit => "limit",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
         }
     }
 
@@ -106,7 +112,9 @@ impl FailureClass {
     pub const fn retryable(self) -> bool {
         match self {
             Self::Transient | Self::Crashed => true,
-            Self::Failed | Self::Cancelled | Self::Panicked | Self::Limit => false,
+            Self::Failed | Self::Cancelled | Self::Panicked | Self::Limit | Self::Timeout | Self::Memory => {
+                false
+            }
         }
     }
 }

@@ -161,6 +161,8 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
         seed: submission.seed,
         result_max_bytes: submission.result_max_bytes,
         label: submission.label.clone(),
+        limits: None,
+        retry: None,
     }
 }
 

@@ -289,6 +289,9 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         busy_ns: phases.busy.0,
         slot_ns: phases.slot.0,
         retried: phases.retried,
+        gil_wait: None,
+        gil_handovers: 0,
+        stand_ins: 0,
     }
 }
 

@@ -98,6 +98,8 @@ pub fn failure_class(wire: i32) -> Result<FailureClass, ConvertError> {
         Ok(Wire::Cancelled) => Ok(FailureClass::Cancelled),
         Ok(Wire::Panicked) => Ok(FailureClass::Panicked),
         Ok(Wire::Limit) => Ok(FailureClass::Limit),
+        Ok(Wire::Timeout) => Ok(FailureClass::Timeout),
+        Ok(Wire::Memory) => Ok(FailureClass::Memory),
         Ok(Wire::Unspecified) | Err(_) => {
             Err(ConvertError::wrong("class", wire, "not a known failure class"))
         }
@@ -114,6 +116,8 @@ pub const fn failure_class_to_wire(class: FailureClass) -> v1::FailureClass {
         FailureClass::Cancelled => v1::FailureClass::Cancelled,
         FailureClass::Panicked => v1::FailureClass::Panicked,
         FailureClass::Limit => v1::FailureClass::Limit,
+        FailureClass::Timeout => v1::FailureClass::Timeout,
+        FailureClass::Memory => v1::FailureClass::Memory,
     }
 }
 
@@ -122,16 +126,8 @@ pub const fn failure_class_to_wire(class: FailureClass) -> v1::FailureClass {
 /// # Errors
 /// A name that is not in the closed set.
 pub fn exit_cause(wire: &str) -> Result<ExitCause, ConvertError> {
-    const ALL: [ExitCause; 7] = [
-        ExitCause::Stopped,
-        ExitCause::Killed,
-        ExitCause::Exited,
-        ExitCause::Signal,
-        ExitCause::Aborted,
-        ExitCause::LoadFailed,
-        ExitCause::Protocol,
-    ];
-    ALL.into_iter()
+    ExitCause::ALL
+        .into_iter()
         .find(|cause| cause.name() == wire)
         .ok_or_else(|| ConvertError::wrong("cause", format_args!("{wire:?}"), "not a known cause"))
 }
@@ -159,7 +155,9 @@ pub fn shape_request(wire: Option<v1::Shape>) -> Result<ShapeRequest, ConvertErr
         )),
         Ok(v1::Model::Process) => Ok(ShapeRequest::Process { processes }),
         Ok(v1::Model::Hybrid) => Ok(ShapeRequest::Hybrid { processes, threads }),
-        Err(_) => Err(ConvertError::wrong("shape.model", wire.model, "not a known model")),
+        Ok(v1::Model::Spawn | v1::Model::Async) | Err(_) => {
+            Err(ConvertError::wrong("shape.model", wire.model, "not a known model"))
+        }
     }
 }
 
@@ -176,6 +174,8 @@ pub fn shape_request_to_wire(shape: ShapeRequest, oversubscribe: bool) -> v1::Sh
         processes: processes.unwrap_or(0),
         threads: threads.unwrap_or(0),
         oversubscribe,
+        gil: None,
+        in_flight: 0,
     }
 }
 
@@ -205,6 +205,8 @@ pub fn shape_to_wire(shape: Shape) -> v1::Shape {
         processes: shape.processes,
         threads: shape.threads,
         oversubscribe: false,
+        gil: None,
+        in_flight: 0,
     }
 }
 

@@ -154,6 +154,7 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         weight: open.weight,
         has_inputs: open.has_inputs,
         max_attempts: open.max_attempts,
+        limits: None,
     }
 }
 

@@ -23,6 +23,22 @@ pub struct Shape {
     pub threads: u32,
     #[prost(bool, tag = "4")]
     pub oversubscribe: bool,
+    /// absent: tasks of an executor compute side by side
+    #[prost(message, optional, tag = "5")]
+    pub gil: ::core::option::Option<Gil>,
+    /// MODEL_ASYNC: tasks that a thread keeps going; 0 = 64
+    #[prost(uint32, tag = "6")]
+    pub in_flight: u32,
+}
+/// A lock that a task holds while it computes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gil {
+    /// locks per executor; 0 = 1
+    #[prost(uint32, tag = "1")]
+    pub domains: u32,
+    /// how long a waiting task waits before it asks for the lock; 0 = 5 ms
+    #[prost(uint64, tag = "2")]
+    pub switch_ns: u64,
 }
 /// A log-linear histogram: bucket numbers and counts as pairs, exact sum and
 /// maximum. Bucket b covers what muster_core::sketch says.
@@ -37,7 +53,112 @@ pub struct Sketch {
     #[prost(uint64, tag = "4")]
     pub max_ns: u64,
 }
+/// Bounds for what a task or its executor may use; 0 = none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Limits {
+    /// of an attempt
+    #[prost(uint64, tag = "1")]
+    pub timeout_ms: u64,
+    /// of an executor
+    #[prost(uint64, tag = "2")]
+    pub memory_bytes: u64,
+    /// of what a task writes and logs that is kept; 0 = 64 KiB
+    #[prost(uint64, tag = "3")]
+    pub log_bytes: u64,
+    /// of an executor
+    #[prost(uint32, tag = "4")]
+    pub open_files: u32,
+    /// of an executor, threads among them
+    #[prost(uint32, tag = "5")]
+    pub processes: u32,
+    /// of an executor
+    #[prost(uint64, tag = "6")]
+    pub scratch_bytes: u64,
+    /// from the cancel flag to SIGKILL, SIGTERM at half of it; 0 = 5 s
+    #[prost(uint64, tag = "7")]
+    pub grace_ms: u64,
+}
+/// How often a task is tried, by why its attempts failed; 0 = the default.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryPolicy {
+    #[prost(uint32, tag = "1")]
+    pub transient: u32,
+    #[prost(uint32, tag = "2")]
+    pub crashed: u32,
+    #[prost(uint32, tag = "3")]
+    pub panicked: u32,
+    #[prost(uint32, tag = "4")]
+    pub timeout: u32,
+    #[prost(uint32, tag = "5")]
+    pub memory: u32,
+    /// before the second attempt; doubles with each, with jitter
+    #[prost(uint64, tag = "6")]
+    pub backoff_ms: u64,
+    #[prost(uint64, tag = "7")]
+    pub backoff_max_ms: u64,
+}
+/// What is known about the end of one attempt.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Evidence {
+    /// closed set, see muster_core::agent::ExitCause and FailureClass
+    #[prost(string, tag = "1")]
+    pub cause: ::prost::alloc::string::String,
+    /// 0 = none
+    #[prost(int32, tag = "2")]
+    pub signal: i32,
+    /// exit_code means something
+    #[prost(bool, tag = "3")]
+    pub exited: bool,
+    #[prost(int32, tag = "4")]
+    pub exit_code: i32,
+    #[prost(bool, tag = "5")]
+    pub has_address: bool,
+    /// of the fault
+    #[prost(uint64, tag = "6")]
+    pub address: u64,
+    /// innermost first
+    #[prost(message, repeated, tag = "7")]
+    pub frames: ::prost::alloc::vec::Vec<Frame>,
+    #[prost(string, repeated, tag = "8")]
+    pub last_lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// of the executor; 0 = not known
+    #[prost(uint64, tag = "9")]
+    pub memory_peak_bytes: u64,
+    /// 0 = none
+    #[prost(uint64, tag = "10")]
+    pub memory_limit_bytes: u64,
+    #[prost(uint64, tag = "11")]
+    pub executor: u64,
+    #[prost(uint32, tag = "12")]
+    pub pid: u32,
+    /// Unix time in nanoseconds
+    #[prost(uint64, tag = "13")]
+    pub started_ns: u64,
+    #[prost(uint64, tag = "14")]
+    pub ended_ns: u64,
+    /// others that ran in the executor and run again
+    #[prost(uint64, tag = "15")]
+    pub lost_tasks: u64,
+    /// frames or lines were left out
+    #[prost(bool, tag = "16")]
+    pub truncated: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Frame {
+    /// the file name of the object, empty = not known
+    #[prost(string, tag = "1")]
+    pub module: ::prost::alloc::string::String,
+    /// into it; the address itself when the module is not known
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(string, tag = "3")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub file: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub line: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TaskFailure {
     #[prost(uint64, tag = "1")]
     pub lease: u64,
@@ -50,10 +171,12 @@ pub struct TaskFailure {
     /// thread time of the attempt that no ResultBlock counts
     #[prost(uint64, tag = "5")]
     pub busy_ns: u64,
+    #[prost(message, optional, tag = "6")]
+    pub evidence: ::core::option::Option<Evidence>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
-    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5")]
     pub kind: ::core::option::Option<from_worker::Kind>,
 }
 /// Nested message and enum types in `FromWorker`.
@@ -68,11 +191,13 @@ pub mod from_worker {
         Report(super::Report),
         #[prost(message, tag = "4")]
         Goodbye(super::Goodbye),
+        #[prost(message, tag = "5")]
+        Log(super::LogChunk),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToWorker {
-    #[prost(oneof = "to_worker::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "to_worker::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<to_worker::Kind>,
 }
 /// Nested message and enum types in `ToWorker`.
@@ -85,6 +210,8 @@ pub mod to_worker {
         Work(super::Work),
         #[prost(message, tag = "3")]
         Drain(super::Drain),
+        #[prost(message, tag = "4")]
+        Log(super::LogQuery),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -195,6 +322,8 @@ pub struct JobOpen {
     /// of a task; 0 = 3
     #[prost(uint32, tag = "11")]
     pub max_attempts: u32,
+    #[prost(message, optional, tag = "12")]
+    pub limits: ::core::option::Option<Limits>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginRef {
@@ -269,6 +398,8 @@ pub struct Report {
     pub phases: ::prost::alloc::vec::Vec<PhaseStats>,
     #[prost(message, repeated, tag = "7")]
     pub exits: ::prost::alloc::vec::Vec<ExecutorExit>,
+    #[prost(message, repeated, tag = "8")]
+    pub stopped: ::prost::alloc::vec::Vec<JobStopped>,
 }
 /// Results of start..start+count of a lease; for a job with reduction one
 /// partial result for the whole block.
@@ -328,8 +459,17 @@ pub struct PhaseStats {
     /// attempts repeated at once, inside a leaf
     #[prost(uint64, tag = "7")]
     pub retried: u64,
+    /// of each task, for the lock
+    #[prost(message, optional, tag = "8")]
+    pub gil_wait: ::core::option::Option<Sketch>,
+    /// times that a task gave the lock to another that had waited for it
+    #[prost(uint64, tag = "9")]
+    pub gil_handovers: u64,
+    /// MODEL_ASYNC: threads of an executor that stand in for a missing async form
+    #[prost(uint32, tag = "10")]
+    pub stand_ins: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorExit {
     #[prost(uint64, tag = "1")]
     pub job: u64,
@@ -338,6 +478,93 @@ pub struct ExecutorExit {
     pub cause: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub detail: ::prost::alloc::string::String,
+    /// absent: nothing beside the above
+    #[prost(message, optional, tag = "4")]
+    pub evidence: ::core::option::Option<Evidence>,
+    /// tasks that ran there, are not to blame, and run again
+    #[prost(uint64, tag = "5")]
+    pub lost_tasks: u64,
+}
+/// How the running tasks of a cancelled job came to a stop.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobStopped {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// tasks that ended after the cancel flag
+    #[prost(uint64, tag = "2")]
+    pub asked: u64,
+    /// tasks whose executor ended at SIGTERM
+    #[prost(uint64, tag = "3")]
+    pub terminated: u64,
+    /// tasks whose executor was killed
+    #[prost(uint64, tag = "4")]
+    pub killed: u64,
+    /// from the flag to the end of the last
+    #[prost(uint64, tag = "5")]
+    pub longest_ns: u64,
+}
+/// What a worker kept of what tasks wrote and logged.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogQuery {
+    /// for the answer
+    #[prost(uint64, tag = "1")]
+    pub query: u64,
+    #[prost(uint64, tag = "2")]
+    pub job: u64,
+    /// of task `index` alone
+    #[prost(bool, tag = "3")]
+    pub one: bool,
+    #[prost(uint64, tag = "4")]
+    pub index: u64,
+    ///
+    /// >
+    /// > 0: only the last so many lines
+    #[prost(uint64, tag = "5")]
+    pub last: u64,
+    /// position behind the last line that is known; 0 = from the first
+    #[prost(uint64, tag = "6")]
+    pub after: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LogChunk {
+    #[prost(uint64, tag = "1")]
+    pub query: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<LogLine>,
+    /// nothing more for this query
+    #[prost(bool, tag = "3")]
+    pub end: bool,
+    /// the log cannot be read
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogLine {
+    /// Unix time in nanoseconds
+    #[prost(uint64, tag = "1")]
+    pub time_ns: u64,
+    #[prost(uint64, tag = "2")]
+    pub executor: u64,
+    /// `index` and `attempt` mean something
+    #[prost(bool, tag = "3")]
+    pub of_task: bool,
+    #[prost(uint64, tag = "4")]
+    pub index: u64,
+    #[prost(uint32, tag = "5")]
+    pub attempt: u32,
+    #[prost(enumeration = "LogSource", tag = "6")]
+    pub source: i32,
+    /// LOG_SOURCE_CALL: 1 error, 2 warn, 3 info, 4 debug, 5 trace
+    #[prost(uint32, tag = "7")]
+    pub level: u32,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub text: ::prost::bytes::Bytes,
+    /// of the line's end, for LogQuery.after
+    #[prost(uint64, tag = "9")]
+    pub position: u64,
+    /// filled in by the coordinator
+    #[prost(string, tag = "10")]
+    pub worker: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobSpec {
@@ -375,6 +602,10 @@ pub struct JobSpec {
     pub result_max_bytes: u64,
     #[prost(string, tag = "14")]
     pub label: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "15")]
+    pub limits: ::core::option::Option<Limits>,
+    #[prost(message, optional, tag = "16")]
+    pub retry: ::core::option::Option<RetryPolicy>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitRequest {
@@ -505,6 +736,136 @@ pub struct JobStatus {
     /// what running tasks say they have done together, in tasks
     #[prost(double, tag = "34")]
     pub in_progress: f64,
+    /// that ended, in whatever way
+    #[prost(uint64, tag = "35")]
+    pub attempts: u64,
+    /// failed tasks that used up their attempts by ending executors
+    #[prost(uint64, tag = "36")]
+    pub quarantined: u64,
+    /// executors that ended other than as told
+    #[prost(message, repeated, tag = "37")]
+    pub exits: ::prost::alloc::vec::Vec<CauseCount>,
+    /// tasks that ran beside a culprit and run again
+    #[prost(uint64, tag = "38")]
+    pub lost_tasks: u64,
+    #[prost(message, optional, tag = "39")]
+    pub gil_wait: ::core::option::Option<Sketch>,
+    #[prost(uint64, tag = "40")]
+    pub gil_handovers: u64,
+    /// see PhaseStats
+    #[prost(uint32, tag = "41")]
+    pub stand_ins: u32,
+    /// of all workers, for a cancelled job
+    #[prost(message, optional, tag = "42")]
+    pub stopped: ::core::option::Option<JobStopped>,
+    /// workers that still run tasks of a cancelled job
+    #[prost(uint32, tag = "43")]
+    pub stopping: u32,
+    /// for the user, a line each: a limit that had to be kept by other means, ..
+    #[prost(string, repeated, tag = "44")]
+    pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CauseCount {
+    #[prost(string, tag = "1")]
+    pub cause: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryRequest {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// none: all that failed for good
+    #[prost(uint64, repeated, tag = "2")]
+    pub indexes: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetryReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<JobStatus>,
+    /// tasks
+    #[prost(uint64, tag = "2")]
+    pub released: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WhyRequest {
+    /// 0 = the newest
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// task `index` alone
+    #[prost(bool, tag = "2")]
+    pub one: bool,
+    #[prost(uint64, tag = "3")]
+    pub index: u64,
+    /// post-mortems at most; 0 = 10
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WhyReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<JobStatus>,
+    /// lowest index first
+    #[prost(message, repeated, tag = "2")]
+    pub tasks: ::prost::alloc::vec::Vec<PostMortem>,
+    #[prost(bool, tag = "3")]
+    pub more: bool,
+}
+/// How a task failed: its attempts, oldest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PostMortem {
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// it is not tried again
+    #[prost(bool, tag = "2")]
+    pub r#final: bool,
+    #[prost(message, repeated, tag = "3")]
+    pub attempts: ::prost::alloc::vec::Vec<AttemptReport>,
+    /// older attempts whose reports are gone
+    #[prost(uint32, tag = "4")]
+    pub forgotten: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AttemptReport {
+    #[prost(uint32, tag = "1")]
+    pub attempt: u32,
+    #[prost(string, tag = "2")]
+    pub worker: ::prost::alloc::string::String,
+    #[prost(enumeration = "FailureClass", tag = "3")]
+    pub class: i32,
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub evidence: ::core::option::Option<Evidence>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogsRequest {
+    /// 0 = the newest
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(bool, tag = "2")]
+    pub one: bool,
+    #[prost(uint64, tag = "3")]
+    pub index: u64,
+    /// of failed tasks alone
+    #[prost(bool, tag = "4")]
+    pub failed: bool,
+    #[prost(bool, tag = "5")]
+    pub follow: bool,
+    ///
+    /// >
+    /// > 0: only the last so many lines
+    #[prost(uint64, tag = "6")]
+    pub last: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LogsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub lines: ::prost::alloc::vec::Vec<LogLine>,
+    /// for the user: a worker that is gone, ..
+    #[prost(string, tag = "2")]
+    pub note: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResultsRequest {
@@ -703,6 +1064,10 @@ pub enum Model {
     Thread = 1,
     Process = 2,
     Hybrid = 3,
+    /// a fresh executor for every task
+    Spawn = 4,
+    /// many tasks in flight on each thread
+    Async = 5,
 }
 impl Model {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -715,6 +1080,8 @@ impl Model {
             Self::Thread => "MODEL_THREAD",
             Self::Process => "MODEL_PROCESS",
             Self::Hybrid => "MODEL_HYBRID",
+            Self::Spawn => "MODEL_SPAWN",
+            Self::Async => "MODEL_ASYNC",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -724,6 +1091,8 @@ impl Model {
             "MODEL_THREAD" => Some(Self::Thread),
             "MODEL_PROCESS" => Some(Self::Process),
             "MODEL_HYBRID" => Some(Self::Hybrid),
+            "MODEL_SPAWN" => Some(Self::Spawn),
+            "MODEL_ASYNC" => Some(Self::Async),
             _ => None,
         }
     }
@@ -744,6 +1113,10 @@ pub enum FailureClass {
     Panicked = 5,
     /// over a limit, for example result size
     Limit = 6,
+    /// over its time limit
+    Timeout = 7,
+    /// its executor was over its memory limit, by the evidence of a cgroup
+    Memory = 8,
 }
 impl FailureClass {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -759,6 +1132,8 @@ impl FailureClass {
             Self::Cancelled => "FAILURE_CLASS_CANCELLED",
             Self::Panicked => "FAILURE_CLASS_PANICKED",
             Self::Limit => "FAILURE_CLASS_LIMIT",
+            Self::Timeout => "FAILURE_CLASS_TIMEOUT",
+            Self::Memory => "FAILURE_CLASS_MEMORY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -771,6 +1146,8 @@ impl FailureClass {
             "FAILURE_CLASS_CANCELLED" => Some(Self::Cancelled),
             "FAILURE_CLASS_PANICKED" => Some(Self::Panicked),
             "FAILURE_CLASS_LIMIT" => Some(Self::Limit),
+            "FAILURE_CLASS_TIMEOUT" => Some(Self::Timeout),
+            "FAILURE_CLASS_MEMORY" => Some(Self::Memory),
             _ => None,
         }
     }
@@ -805,6 +1182,37 @@ impl GrantKind {
             "GRANT_KIND_RUN" => Some(Self::Run),
             "GRANT_KIND_COMBINE" => Some(Self::Combine),
             "GRANT_KIND_FINISH" => Some(Self::Finish),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LogSource {
+    Unspecified = 0,
+    /// the plugin's log call
+    Call = 1,
+    /// standard output and standard error
+    Output = 2,
+}
+impl LogSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LOG_SOURCE_UNSPECIFIED",
+            Self::Call => "LOG_SOURCE_CALL",
+            Self::Output => "LOG_SOURCE_OUTPUT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOG_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LOG_SOURCE_CALL" => Some(Self::Call),
+            "LOG_SOURCE_OUTPUT" => Some(Self::Output),
             _ => None,
         }
     }
@@ -855,6 +1263,8 @@ pub enum JobState {
     /// cannot run at all; `reason` says why
     Failed = 4,
     Cancelled = 5,
+    /// most attempts crash; `reason` says how
+    Paused = 6,
 }
 impl JobState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -869,6 +1279,7 @@ impl JobState {
             Self::Done => "JOB_STATE_DONE",
             Self::Failed => "JOB_STATE_FAILED",
             Self::Cancelled => "JOB_STATE_CANCELLED",
+            Self::Paused => "JOB_STATE_PAUSED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -880,6 +1291,7 @@ impl JobState {
             "JOB_STATE_DONE" => Some(Self::Done),
             "JOB_STATE_FAILED" => Some(Self::Failed),
             "JOB_STATE_CANCELLED" => Some(Self::Cancelled),
+            "JOB_STATE_PAUSED" => Some(Self::Paused),
             _ => None,
         }
     }
@@ -1478,6 +1890,65 @@ pub mod jobs_client {
                 .insert(GrpcMethod::new("muster.v1.Jobs", "Acknowledge"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets a paused job go on, and tries tasks again that failed for good.
+        pub async fn retry(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetryRequest>,
+        ) -> std::result::Result<tonic::Response<super::RetryReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/muster.v1.Jobs/Retry");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Retry"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is known about how tasks of a job failed.
+        pub async fn why(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WhyRequest>,
+        ) -> std::result::Result<tonic::Response<super::WhyReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/muster.v1.Jobs/Why");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Why"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn logs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LogsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LogsReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/muster.v1.Jobs/Logs");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Logs"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1550,6 +2021,26 @@ pub mod jobs_server {
             tonic::Response<super::AcknowledgeReply>,
             tonic::Status,
         >;
+        /// Lets a paused job go on, and tries tasks again that failed for good.
+        async fn retry(
+            &self,
+            request: tonic::Request<super::RetryRequest>,
+        ) -> std::result::Result<tonic::Response<super::RetryReply>, tonic::Status>;
+        /// What is known about how tasks of a job failed.
+        async fn why(
+            &self,
+            request: tonic::Request<super::WhyRequest>,
+        ) -> std::result::Result<tonic::Response<super::WhyReply>, tonic::Status>;
+        /// Server streaming response type for the Logs method.
+        type LogsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LogsReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn logs(
+            &self,
+            request: tonic::Request<super::LogsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::LogsStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct JobsServer<T> {
@@ -1974,6 +2465,138 @@ pub mod jobs_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Retry" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetrySvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::RetryRequest>
+                    for RetrySvc<T> {
+                        type Response = super::RetryReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::retry(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetrySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Why" => {
+                    #[allow(non_camel_case_types)]
+                    struct WhySvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::WhyRequest>
+                    for WhySvc<T> {
+                        type Response = super::WhyReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WhyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::why(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WhySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Logs" => {
+                    #[allow(non_camel_case_types)]
+                    struct LogsSvc<T: Jobs>(pub Arc<T>);
+                    impl<
+                        T: Jobs,
+                    > tonic::server::ServerStreamingService<super::LogsRequest>
+                    for LogsSvc<T> {
+                        type Response = super::LogsReply;
+                        type ResponseStream = T::LogsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LogsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::logs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LogsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

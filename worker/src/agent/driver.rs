@@ -254,7 +254,9 @@ impl Driver {
                 tracing::info!("draining: this worker ends when its leases are done");
                 self.draining = true;
             }
-            Some(to_worker::Kind::Welcome(_)) | None => tracing::debug!("a message without use"),
+            Some(to_worker::Kind::Welcome(_) | to_worker::Kind::Log(_)) | None => {
+                tracing::debug!("a message without use")
+            }
         }
         Next::Go
     }

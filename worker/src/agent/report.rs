@@ -76,7 +76,14 @@ impl ReportBuilder {
     ) {
         self.bytes += ENTRY_BYTES + message.len();
         let class = failure_class_to_wire(class).into();
-        self.report.failures.push(v1::TaskFailure { lease: lease.0, index, class, message, busy_ns });
+        self.report.failures.push(v1::TaskFailure {
+            lease: lease.0,
+            index,
+            class,
+            message,
+            busy_ns,
+            evidence: None,
+        });
     }
 
     /// Gives tasks back.
@@ -94,7 +101,13 @@ impl ReportBuilder {
     /// Says that an executor ended.
     pub fn exit(&mut self, job: JobId, cause: ExitCause, detail: String) {
         self.bytes += ENTRY_BYTES + detail.len();
-        self.report.exits.push(v1::ExecutorExit { job: job.0, cause: cause.name().to_owned(), detail });
+        self.report.exits.push(v1::ExecutorExit {
+            job: job.0,
+            cause: cause.name().to_owned(),
+            detail,
+            evidence: None,
+            lost_tasks: 0,
+        });
     }
 
     /// Adds where the time went.

@@ -149,6 +149,8 @@ pub(super) const fn class_code(class: FailureClass) -> u8 {
         FailureClass::Cancelled => 4,
         FailureClass::Panicked => 5,
         FailureClass::Limit => 6,
+        FailureClass::Timeout => 7,
+        FailureClass::Memory => 8,
     }
 }
 
@@ -160,6 +162,8 @@ fn class_from_code(code: u8) -> Result<FailureClass, FrameError> {
         4 => FailureClass::Cancelled,
         5 => FailureClass::Panicked,
         6 => FailureClass::Limit,
+        7 => FailureClass::Timeout,
+        8 => FailureClass::Memory,
         _ => return Err(FrameError::Inconsistent { field: "class" }),
     })
 }
