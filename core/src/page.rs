@@ -229,6 +229,8 @@ pub struct SlotRecord {
     pub parked: AtomicU32,
     /// How far the running task says it is, in the words of whoever calls it; 0 when it says nothing.
     pub progress: AtomicU64,
+    /// Tasks that a thread has going which runs many at the same time, also while it runs none of their code.
+    pub in_flight: AtomicU32,
     pending: [PendingClaim; PENDING_CLAIMS_MAX],
 }
 
@@ -243,6 +245,7 @@ impl Default for SlotRecord {
             cancel: AtomicU32::default(),
             parked: AtomicU32::default(),
             progress: AtomicU64::default(),
+            in_flight: AtomicU32::default(),
             pending: core::array::from_fn(|_| PendingClaim::default()),
         }
     }
@@ -251,6 +254,11 @@ impl Default for SlotRecord {
 impl SlotRecord {
     /// `current` of a thread that runs no task.
     pub const IDLE: u64 = u64::MAX;
+
+    /// Whether the thread has a task.
+    pub fn is_busy(&self) -> bool {
+        self.current.load(Ordering::Relaxed) != Self::IDLE || self.in_flight.load(Ordering::Relaxed) != 0
+    }
 
     /// Records a claim at ring position `at`; an empty range clears it.
     pub fn announce(&self, at: usize, entry: usize, generation: u16, range: IndexRange) {

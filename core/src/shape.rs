@@ -1,5 +1,6 @@
 //! How the executors of a job look on a worker: P processes of T threads.
 
+use crate::time::Span;
 use core::fmt;
 
 /// How a job asks for executors. `resolve` turns it into numbers once a worker's slots are known.
@@ -22,7 +23,26 @@ pub enum ShapeRequest {
         /// Threads of each; `None`: what the slots leave to each executor.
         threads: Option<u32>,
     },
+    /// A fresh executor of one thread for every task.
+    Spawn {
+        /// Executors at the same time; `None`: as many as the worker has slots.
+        processes: Option<u32>,
+    },
+    /// Executors whose threads keep many tasks going at the same time.
+    Async {
+        /// Executors; `None`: 1.
+        processes: Option<u32>,
+        /// Threads of each; `None`: what the slots leave to each executor.
+        threads: Option<u32>,
+        /// Tasks that a thread keeps going; `None`: [`IN_FLIGHT_DEFAULT`].
+        in_flight: Option<u32>,
+    },
 }
+
+/// Tasks that a thread of the async model keeps going unless told otherwise.
+pub const IN_FLIGHT_DEFAULT: u32 = 64;
+/// The most of them.
+pub const IN_FLIGHT_MAX: u32 = 1_000_000;
 
 /// P executors with T threads each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +51,53 @@ pub struct Shape {
     pub processes: u32,
     /// Threads of each, at least 1.
     pub threads: u32,
+    /// How each of them goes through its tasks.
+    pub flow: Flow,
 }
 
+/// How a thread of an executor goes through its tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// One, and then its executor ends.
+    Once,
+    /// Up to so many at the same time, interleaved by the plugin's own runtime.
+    InFlight(u32),
+}
+
+impl Flow {
+    /// Tasks that one thread has going at the same time.
+    #[must_use]
+    pub const fn in_flight(self) -> u32 {
+        match self {
+            Self::InTurn | Self::Once => 1,
+            Self::InFlight(tasks) => tasks,
+        }
+    }
+}
+
+/// A lock per executor that a task holds while it computes, as CPython's interpreter lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gil {
+    /// Locks of an executor, at least 1; its threads are divided among them in turn.
+    pub domains: u32,
+    /// How long a task waits before it asks for the lock, and then again.
+    pub switch: Span,
+}
+
+/// The switch interval of CPython (`sys.getswitchinterval`).
+pub const GIL_SWITCH_DEFAULT: Span = Span::from_millis(5);
+
 impl Shape {
-    /// Tasks that can run at the same time.
+    /// Executors of threads that run one task after the other.
+    #[must_use]
+    pub const fn new(processes: u32, threads: u32) -> Self {
+        Self { processes, threads, flow: Flow::InTurn }
+    }
+
+    /// Threads of all executors.
     #[must_use]
     pub const fn slots(self) -> u32 {
         self.processes.saturating_mul(self.threads)
@@ -59,16 +122,33 @@ impl ShapeRequest {
     pub fn resolve(self, slots: u32) -> Shape {
         let slots = slots.max(1);
         match self {
-            Self::Thread { threads } => Shape { processes: 1, threads: threads.unwrap_or(slots).max(1) },
-            Self::Process { processes } => Shape { processes: processes.unwrap_or(slots).max(1), threads: 1 },
+            Self::Thread { threads } => Shape::new(1, threads.unwrap_or(slots).max(1)),
+            Self::Process { processes } => Shape::new(processes.unwrap_or(slots).max(1), 1),
             Self::Hybrid { processes, threads } => {
                 let processes = match (processes, threads) {
                     (Some(processes), _) => processes.max(1),
                     (None, Some(threads)) => (slots / threads.max(1)).max(1),
                     (None, None) => 2.min(slots),
                 };
-                Shape { processes, threads: threads.unwrap_or(slots / processes).max(1) }
+                Shape::new(processes, threads.unwrap_or(slots / processes).max(1))
             }
+            Self::Spawn { processes } => {
+                Shape { flow: Flow::Once, ..Shape::new(processes.unwrap_or(slots).max(1), 1) }
+            }
+            Self::Async { processes, threads, .. } => {
+                let processes = processes.unwrap_or(1).max(1);
+                let threads = threads.unwrap_or(slots / processes).max(1);
+                Shape { flow: Flow::InFlight(self.in_flight()), ..Shape::new(processes, threads) }
+            }
+        }
+    }
+
+    /// Tasks that one thread has going at the same time.
+    #[must_use]
+    pub fn in_flight(self) -> u32 {
+        match self {
+            Self::Thread { .. } | Self::Process { .. } | Self::Hybrid { .. } | Self::Spawn { .. } => 1,
+            Self::Async { in_flight, .. } => in_flight.unwrap_or(IN_FLIGHT_DEFAULT).max(1),
         }
     }
 
@@ -79,6 +159,8 @@ impl ShapeRequest {
             Self::Thread { .. } => "thread",
             Self::Process { .. } => "process",
             Self::Hybrid { .. } => "hybrid",
+            Self::Spawn { .. } => "spawn",
+            Self::Async { .. } => "async",
         }
     }
 }
@@ -88,7 +170,7 @@ mod tests {
     use super::*;
 
     fn shape(processes: u32, threads: u32) -> Shape {
-        Shape { processes, threads }
+        Shape::new(processes, threads)
     }
 
     #[test]
@@ -101,5 +183,12 @@ mod tests {
         assert_eq!(ShapeRequest::Hybrid { processes: Some(3), threads: None }.resolve(8), shape(3, 2));
         assert_eq!(ShapeRequest::Hybrid { processes: None, threads: None }.resolve(1), shape(1, 1));
         assert_eq!(ShapeRequest::Thread { threads: None }.resolve(0), shape(1, 1));
+        let spawn = ShapeRequest::Spawn { processes: None }.resolve(4);
+        assert_eq!(spawn, Shape { flow: Flow::Once, ..shape(4, 1) });
+        let tasks = |processes, threads, in_flight| ShapeRequest::Async { processes, threads, in_flight };
+        let in_flight = |tasks, shape| Shape { flow: Flow::InFlight(tasks), ..shape };
+        assert_eq!(tasks(None, None, None).resolve(4), in_flight(IN_FLIGHT_DEFAULT, shape(1, 4)));
+        assert_eq!(tasks(Some(2), None, Some(9)).resolve(4), in_flight(9, shape(2, 2)));
+        assert_eq!(tasks(None, Some(1), Some(0)).resolve(4), in_flight(1, shape(1, 1)));
     }
 }

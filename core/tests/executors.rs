@@ -27,7 +27,7 @@ impl World {
     }
 
     fn open(&mut self, job: u64, processes: u32, threads: u32) -> Vec<u32> {
-        let shape = Shape { processes, threads };
+        let shape = Shape::new(processes, threads);
         let plugin = PluginKey(1);
         seated(&self.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false }))
     }

@@ -31,7 +31,7 @@ impl World {
 
     /// A job of one executor, all of whose threads are ready.
     fn open(&mut self, job: u64, threads: u32) {
-        let (shape, plugin) = (Shape { processes: 1, threads }, PluginKey(1));
+        let (shape, plugin) = (Shape::new(1, threads), PluginKey(1));
         self.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
         self.hand(Input::ExecutorReady { executor: ExecutorId(job) });
     }

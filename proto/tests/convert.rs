@@ -8,7 +8,7 @@ use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
 use muster_core::scheduler::{FailureClass, Grant, GrantKind, JobSpec};
-use muster_core::shape::{Shape, ShapeRequest};
+use muster_core::shape::{Flow, Gil, Shape, ShapeRequest};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::convert::{
@@ -218,9 +218,18 @@ fn submissions_are_checked() {
     assert_eq!(convert::shape_request(shape(1, 2, 0)).unwrap_err().field, "shape.processes");
     assert_eq!(convert::shape_request(shape(2, 0, 2)).unwrap_err().field, "shape.threads");
     assert_eq!(convert::shape_request(shape(3, u32::MAX, 2)).unwrap_err().field, "shape.processes");
+    assert_eq!(convert::shape(shape(9, 1, 2)).unwrap_err().field, "shape.model");
     assert_eq!(convert::shape(shape(3, 0, 2)).unwrap_err().field, "shape");
     assert_eq!(convert::shape(shape(3, 65_536, 2)).unwrap_err().field, "shape");
     assert_eq!(convert::shape(None).unwrap_err().field, "shape");
+    assert_eq!(convert::shape_request(shape(4, 1, 2)).unwrap_err().field, "shape.threads");
+    let in_flight =
+        v1::Shape { model: 5, processes: 1, threads: 1, in_flight: u32::MAX, ..Default::default() };
+    assert_eq!(convert::shape_request(Some(in_flight)).unwrap_err().field, "shape.in_flight");
+    assert_eq!(convert::shape(Some(in_flight)).unwrap_err().field, "shape.in_flight");
+    let gil = |domains, switch_ns| Some(v1::Shape { gil: Some(v1::Gil { domains, switch_ns }), ..in_flight });
+    assert_eq!(convert::gil(gil(u32::MAX, 0)).unwrap_err().field, "shape.gil.domains");
+    assert_eq!(convert::gil(gil(0, u64::MAX)).unwrap_err().field, "shape.gil.switch_ns");
 }
 
 #[test]
@@ -276,7 +285,8 @@ fn jobs_come_back_as_they_were() {
         params: Bytes::from_static(b"{}"),
         seed: 5,
         tasks: 6,
-        shape: Shape { processes: 2, threads: 3 },
+        shape: Shape::new(2, 3),
+        gil: Some(Gil { domains: 2, switch: Span::from_millis(3) }),
         reduce_leaf: Some(4),
         result_max_bytes: 7,
         weight: 8,
@@ -284,14 +294,20 @@ fn jobs_come_back_as_they_were() {
         max_attempts: 9,
     };
     assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
-    let open = JobOpen { reduce_leaf: None, shape: Shape { processes: 1, threads: 1 }, ..open };
-    assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
+    for flow in [Flow::InTurn, Flow::Once, Flow::InFlight(9)] {
+        let shape = Shape { flow, ..Shape::new(1, 1) };
+        let open = JobOpen { reduce_leaf: None, shape, gil: None, ..open.clone() };
+        assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
+    }
 
     for shape in [
         ShapeRequest::Thread { threads: None },
         ShapeRequest::Thread { threads: Some(3) },
         ShapeRequest::Process { processes: Some(2) },
         ShapeRequest::Hybrid { processes: None, threads: Some(4) },
+        ShapeRequest::Spawn { processes: Some(3) },
+        ShapeRequest::Async { processes: Some(1), threads: None, in_flight: Some(7) },
+        ShapeRequest::Async { processes: None, threads: Some(2), in_flight: None },
     ] {
         let spec = JobSpec {
             open: true,
@@ -307,6 +323,7 @@ fn jobs_come_back_as_they_were() {
             params: Bytes::from_static(b"{}"),
             spec,
             has_inputs: true,
+            gil: Some(Gil { domains: 1, switch: Span(7) }),
             outputs: Outputs::Checksum,
             seed: 3,
             result_max_bytes: 100,

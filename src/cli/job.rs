@@ -56,7 +56,8 @@ pub struct JobArgs {
 /// How the executors of a worker look: P processes of T threads.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ShapeArgs {
-    /// The model: threads of one process (1xT), processes (Px1), or both (PxT)
+    /// The model: threads of one process (1xT), processes (Px1), both (PxT), a process for every task, or many
+    /// tasks in flight on each thread
     #[arg(long, value_enum)]
     pub model: Option<Model>,
     /// Executor processes on each worker
@@ -68,6 +69,18 @@ pub struct ShapeArgs {
     /// Allow more threads than a worker has CPUs
     #[arg(long)]
     pub oversubscribe: bool,
+    /// Tasks that each thread of --model async keeps going (default: 64)
+    #[arg(long, value_name = "N", value_parser = quantity::in_flight, allow_hyphen_values = true)]
+    pub in_flight: Option<u32>,
+    /// Only one task of each process computes at a time, as under CPython's interpreter lock, with any model
+    #[arg(long)]
+    pub gil: bool,
+    /// How long a task waits before it asks for the lock (default: 5ms, as CPython)
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
+    pub gil_switch: Option<Duration>,
+    /// Locks of each process: 1 as in CPython, one per thread as in free-threaded Python (default: 1)
+    #[arg(long, value_name = "N", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub gil_domains: Option<u32>,
 }
 
 /// The models of concurrency.
@@ -79,6 +92,12 @@ pub enum Model {
     Process,
     /// Several executor processes of several threads: 2 that share the slots, unless -p or -t say otherwise
     Hybrid,
+    /// A fresh executor process for every task
+    Spawn,
+    /// Many tasks in flight on each thread, when the plugin has an async form; else on stand-in threads
+    Async,
+    /// The thread model under a lock (--gil)
+    Gil,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! Counts and `key=value` pairs as people write them; durations and sizes are the coordinator's flags too.
 
+use muster_core::shape::IN_FLIGHT_MAX;
+
 pub use muster_coordinator::quantity::{duration, size};
 
 /// More tasks than this in one job are refused.
@@ -25,6 +27,11 @@ pub fn whole(text: &str) -> Result<u64, String> {
 /// A small number of processes, threads or workers.
 pub fn small(text: &str) -> Result<u32, String> {
     count(text, 4096).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Tasks that one thread may keep going at the same time.
+pub fn in_flight(text: &str) -> Result<u32, String> {
+    count(text, IN_FLIGHT_MAX.into()).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// A whole number from 1 to `max`.

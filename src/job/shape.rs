@@ -3,7 +3,9 @@
 use crate::cli::{Model, ShapeArgs};
 use crate::exit::Failure;
 use crate::summary::counted;
-use muster_core::shape::{Shape, ShapeRequest};
+use muster_core::shape::{GIL_SWITCH_DEFAULT, Gil, Shape, ShapeRequest};
+use muster_core::time::Span;
+use muster_proto::convert::shape_request_to_wire;
 use muster_proto::v1;
 use muster_worker::page::SLOTS_MAX;
 
@@ -12,6 +14,7 @@ use muster_worker::page::SLOTS_MAX;
 pub struct ShapePlan {
     request: ShapeRequest,
     oversubscribe: bool,
+    gil: Option<Gil>,
 }
 
 impl ShapePlan {
@@ -25,22 +28,34 @@ impl ShapePlan {
             (Some(_), Some(_)) => Model::Hybrid,
         });
         let request = match model {
-            Model::Thread => match processes {
+            Model::Thread | Model::Gil => match processes {
                 None | Some(1) => ShapeRequest::Thread { threads },
                 Some(number) => return Err(mismatch("thread", "one process", "-p", number)),
             },
-            Model::Process => match threads {
+            Model::Process | Model::Spawn => match threads {
+                None | Some(1) if model == Model::Spawn => ShapeRequest::Spawn { processes },
                 None | Some(1) => ShapeRequest::Process { processes },
-                Some(number) => return Err(mismatch("process", "one thread in each process", "-t", number)),
+                Some(number) => {
+                    let name = if model == Model::Spawn { "spawn" } else { "process" };
+                    return Err(mismatch(name, "one thread in each process", "-t", number));
+                }
             },
             Model::Hybrid => ShapeRequest::Hybrid { processes, threads },
+            Model::Async => ShapeRequest::Async { processes, threads, in_flight: args.in_flight },
         };
-        Ok(Self { request, oversubscribe: args.oversubscribe })
+        if args.in_flight.is_some() && model != Model::Async {
+            return Err(Failure::usage(
+                "--in-flight says how many tasks a thread of --model async keeps going",
+            )
+            .hint("add --model async, or leave it out"));
+        }
+        let gil = lock(args, model)?;
+        Ok(Self { request, oversubscribe: args.oversubscribe, gil })
     }
 
     /// A shape that was put together elsewhere.
     pub const fn of(request: ShapeRequest, oversubscribe: bool) -> Self {
-        Self { request, oversubscribe }
+        Self { request, oversubscribe, gil: None }
     }
 
     /// The executors on a worker with this many slots.
@@ -55,9 +70,11 @@ impl ShapePlan {
             ShapeRequest::Hybrid { processes: Some(_), threads: Some(_) } => return None,
             ShapeRequest::Hybrid { .. } if shape.processes == 1 => "thread",
             ShapeRequest::Hybrid { .. } if shape.threads == 1 => "process",
-            ShapeRequest::Hybrid { .. } | ShapeRequest::Thread { .. } | ShapeRequest::Process { .. } => {
-                return None;
-            }
+            ShapeRequest::Hybrid { .. }
+            | ShapeRequest::Thread { .. }
+            | ShapeRequest::Process { .. }
+            | ShapeRequest::Spawn { .. }
+            | ShapeRequest::Async { .. } => return None,
         };
         let slots = counted(slots, "slot", "slots");
         Some(format!(
@@ -74,19 +91,7 @@ impl ShapePlan {
 
     /// The message.
     pub fn to_proto(self) -> v1::Shape {
-        let (model, processes, threads) = match self.request {
-            ShapeRequest::Thread { threads } => (v1::Model::Thread, Some(1), threads),
-            ShapeRequest::Process { processes } => (v1::Model::Process, processes, Some(1)),
-            ShapeRequest::Hybrid { processes, threads } => (v1::Model::Hybrid, processes, threads),
-        };
-        v1::Shape {
-            model: model.into(),
-            processes: processes.unwrap_or(0),
-            threads: threads.unwrap_or(0),
-            oversubscribe: self.oversubscribe,
-            gil: None,
-            in_flight: 0,
-        }
+        shape_request_to_wire(self.request, self.oversubscribe, self.gil)
     }
 }
 
@@ -99,8 +104,8 @@ pub fn worker_slots(
     over: bool,
 ) -> Result<u32, Failure> {
     let shape = match (processes, threads) {
-        (None, None) => Shape { processes: 1, threads: cpus },
-        (processes, threads) => Shape { processes: processes.unwrap_or(1), threads: threads.unwrap_or(1) },
+        (None, None) => Shape::new(1, cpus),
+        (processes, threads) => Shape::new(processes.unwrap_or(1), threads.unwrap_or(1)),
     };
     check_slots(shape, usable, over)
 }
@@ -122,6 +127,30 @@ fn check_slots(shape: Shape, usable: u32, oversubscribe: bool) -> Result<u32, Fa
     Ok(slots)
 }
 
+/// The lock that `--gil`, or what belongs to it, asks for.
+fn lock(args: &ShapeArgs, model: Model) -> Result<Option<Gil>, Failure> {
+    if !args.gil && model != Model::Gil {
+        let (flag, given) = match args.gil_switch {
+            Some(_) => ("--gil-switch", true),
+            None => ("--gil-domains", args.gil_domains.is_some()),
+        };
+        return if given {
+            Err(Failure::usage(format_args!("{flag} is about the lock of --gil, which is not given"))
+                .hint("add --gil, or leave it out"))
+        } else {
+            Ok(None)
+        };
+    }
+    let switch = args.gil_switch.map_or(GIL_SWITCH_DEFAULT, |time| Span(time.as_nanos() as u64));
+    if switch == Span::ZERO {
+        return Err(Failure::usage(
+            "--gil-switch 0: a task that waits for the lock asks for it after some time",
+        )
+        .hint("give at least 1us"));
+    }
+    Ok(Some(Gil { domains: args.gil_domains.unwrap_or(1), switch }))
+}
+
 fn mismatch(model: &str, has: &str, flag: &str, number: u32) -> Failure {
     Failure::usage(format_args!("--model {model} has {has}, so {flag} {number} does not fit"))
         .hint("--model hybrid takes both -p and -t")
@@ -130,13 +159,14 @@ fn mismatch(model: &str, has: &str, flag: &str, number: u32) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_core::shape::Flow;
 
     fn plan(
         model: Option<Model>,
         processes: Option<u32>,
         threads: Option<u32>,
     ) -> Result<ShapePlan, Failure> {
-        ShapePlan::new(&ShapeArgs { model, processes, threads, oversubscribe: false })
+        ShapePlan::new(&ShapeArgs { model, processes, threads, ..ShapeArgs::default() })
     }
 
     #[test]
@@ -170,6 +200,18 @@ mod tests {
         assert!(plan(Some(Model::Thread), Some(2), None).is_err());
         assert!(plan(Some(Model::Process), None, Some(2)).is_err());
         assert!(plan(Some(Model::Hybrid), Some(2), Some(2)).is_ok());
+        assert!(plan(Some(Model::Spawn), Some(2), Some(2)).is_err());
+        assert!(plan(Some(Model::Gil), Some(2), None).is_err());
+        let in_flight = ShapeArgs { in_flight: Some(9), ..ShapeArgs::default() };
+        assert!(ShapePlan::new(&in_flight).is_err());
+        let shape = ShapePlan::new(&ShapeArgs { model: Some(Model::Async), ..in_flight }).unwrap().on(4);
+        assert_eq!(shape, Shape { flow: Flow::InFlight(9), ..Shape::new(1, 4) });
+        let switch =
+            ShapeArgs { gil_switch: Some(std::time::Duration::from_millis(2)), ..ShapeArgs::default() };
+        assert!(ShapePlan::new(&switch).is_err());
+        let gil = ShapePlan::new(&ShapeArgs { gil: true, ..switch.clone() }).unwrap().gil;
+        assert_eq!(gil, Some(Gil { domains: 1, switch: Span::from_millis(2) }));
+        assert_eq!(ShapePlan::new(&ShapeArgs { model: Some(Model::Gil), ..switch }).unwrap().gil, gil);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use crate::job::{is_final, short};
 use crate::summary::table::{bytes, number, pairs, seconds};
+use muster_core::shape::ShapeRequest;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
+use muster_proto::convert::shape_request;
 use muster_proto::v1::{self, JobState};
 use serde::Serialize;
 
@@ -50,6 +52,13 @@ pub struct Report {
     queue_s: Times,
     dispatch_s: Times,
     report_s: Times,
+    /// How long a task waited for the lock of its process, where it has one.
+    gil_wait_s: Option<Times>,
+    gil_handovers: u64,
+    /// Tasks that a thread keeps going.
+    in_flight: u32,
+    /// Threads of a process that stand in for an async form that the plugin does not have; 0: none.
+    stand_in_threads: u32,
     /// Share of the slot time that the job had in which tasks ran; what other jobs had is not in it.
     busy_share: Option<f64>,
     leases: u64,
@@ -152,6 +161,10 @@ impl Report {
             queue_s: times(status.queue.as_ref()),
             dispatch_s: times(status.dispatch.as_ref()),
             report_s: times(status.report.as_ref()),
+            gil_wait_s: spec.shape.and_then(|shape| shape.gil).map(|_| times(status.gil_wait.as_ref())),
+            gil_handovers: status.gil_handovers,
+            in_flight: in_flight(&spec),
+            stand_in_threads: status.stand_ins,
             busy_share: busy_share(status),
             leases: status.leases,
             lease_tasks: LeaseTasks { min: status.lease_tasks_min, max: status.lease_tasks_max },
@@ -174,11 +187,11 @@ impl Report {
     pub fn table(&self) -> String {
         let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let Plugin { name, version, digest } = &self.plugin;
-        let shape = self.shape();
+        let (shape, lock) = (self.shape(), self.gil_wait_s.as_ref().map_or("", |_| ", taking turns"));
         let mut rows = vec![
             ("job", format!("{} {}{reason}", self.job, self.state)),
             ("plugin", format!("{name} {version} ({})", digest.get(..12).unwrap_or_default())),
-            ("ran on", format!("{}: {} ({})", self.cluster, shape, self.model)),
+            ("ran on", format!("{}: {} ({}{lock})", self.cluster, shape, self.model)),
             ("tasks", self.tasks_row()),
         ];
         if self.wall_s > 0.0 {
@@ -195,6 +208,13 @@ impl Report {
         if !slots.is_empty() {
             rows.push(("slots", slots.join(", ")));
         }
+        if let Some(wait) = &self.gil_wait_s {
+            rows.push(("lock", self.lock_row(wait)));
+        }
+        if self.stand_in_threads > 0 {
+            let threads = counted(self.stand_in_threads, "thread", "threads");
+            rows.push(("async", format!("{threads} of each process stood in: the plugin has no async form")));
+        }
         if let Some(output) = &self.output {
             rows.push(("output", output.clone()));
         } else if self.output_bytes > 0 {
@@ -206,6 +226,13 @@ impl Report {
             rows.push(("failed", format!("and {} more{}", number(more), self.all_failures())));
         }
         pairs(&rows)
+    }
+
+    /// What the lock did.
+    fn lock_row(&self, wait: &Times) -> String {
+        let mean = wait.mean.map_or_else(String::new, |mean| format!("waited {} a task, ", seconds(mean)));
+        let p99 = wait.p99.map_or_else(String::new, |p99| format!("p99 {}, ", seconds(p99)));
+        format!("{mean}{p99}handed over {} times on request", number(self.gil_handovers))
     }
 
     /// Where all failures of its tasks can be read.
@@ -302,9 +329,19 @@ pub fn workers_of_slots(workers: u32, slots: u32) -> String {
     format!("{} of {}", counted(workers, "worker", "workers"), counted(slots, "slot", "slots"))
 }
 
-/// The share of the slots' time that tasks ran.
+/// The share of the slots' time that tasks ran; where a thread keeps several tasks going, of their places.
 pub fn busy_share(status: &v1::JobStatus) -> Option<f64> {
-    (status.slot_ns > 0).then(|| (status.busy_ns as f64 / status.slot_ns as f64).min(1.0))
+    let places = match &status.spec {
+        Some(spec) if status.stand_ins == 0 => in_flight(spec),
+        Some(_) | None => 1,
+    };
+    let time_ns = status.slot_ns as f64 * f64::from(places);
+    (status.slot_ns > 0).then(|| (status.busy_ns as f64 / time_ns).min(1.0))
+}
+
+/// Tasks that a thread keeps going.
+fn in_flight(spec: &v1::JobSpec) -> u32 {
+    shape_request(spec.shape).map_or(1, ShapeRequest::in_flight)
 }
 
 /// The mean time of a task, from the slots' busy time: exact where single times are sampled.

@@ -25,6 +25,8 @@ pub struct PluginFile {
     pub name: String,
     /// An executor may serve several jobs of it, one after the other.
     pub reusable: bool,
+    /// Its threads can keep many tasks going at the same time.
+    pub interleaves: bool,
     /// The metrics that it declares.
     pub metrics: Vec<MetricSpec>,
 }
@@ -186,10 +188,11 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
         };
     }
     let inspection = inspect(&path)?;
-    let reusable = inspection.manifest.flag_names().any(|flag| flag == "multi_job");
+    let has = |name| inspection.manifest.flag_names().any(|flag| flag == name);
+    let (reusable, interleaves) = (has("multi_job"), has("async"));
     let name = inspection.manifest.name().to_owned();
     let metrics = inspection.manifest.metrics().to_vec();
-    Ok(Some(PluginFile { path, name, reusable, metrics }))
+    Ok(Some(PluginFile { path, name, reusable, interleaves, metrics }))
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -90,6 +90,12 @@ pub struct Numbers {
     pub ok: u64,
     /// Attempts repeated after one that failed or was lost.
     pub retried: u64,
+    /// How long each task waited for the lock of its executor.
+    pub gil_wait: Sketch,
+    /// How often that lock was given to a task that had asked for it.
+    pub gil_handovers: u64,
+    /// Threads of an executor that stand in for a missing async form.
+    pub stand_ins: u32,
     /// Tasks whose result came a second time or too late.
     pub duplicates: u64,
     /// Sum of the tasks' checksums.
@@ -303,7 +309,7 @@ impl Job {
         let until = numbers.last_commit.filter(|_| view.is_none()).unwrap_or(now);
         // Workers may be of different sizes: the widest shape is told, and how many slots there are in all.
         let widest = numbers.workers.values().copied().max_by_key(|shape| shape.slots());
-        let shape = widest.unwrap_or(Shape { processes: 0, threads: 0 });
+        let shape = widest.unwrap_or(Shape::new(0, 0));
         let slots = numbers.workers.values().fold(0u32, |sum, shape| sum.saturating_add(shape.slots()));
         v1::JobStatus {
             job: id.0,
@@ -340,6 +346,9 @@ impl Job {
             over_limit: false,
             slots,
             in_progress: view.map_or(0.0, |view| self.progress.tasks(view.leased)),
+            gil_wait: sketch_to_wire(&numbers.gil_wait),
+            gil_handovers: numbers.gil_handovers,
+            stand_ins: numbers.stand_ins,
             ..v1::JobStatus::default()
         }
     }

@@ -90,6 +90,7 @@ impl Driver {
             seed: submission.seed,
             tasks: submission.spec.tasks,
             shape,
+            gil: job.submission.gil,
             reduce_leaf: leaf,
             result_max_bytes: submission.result_max_bytes,
             weight: submission.spec.weight,

@@ -154,6 +154,9 @@ impl Driver {
         numbers.busy += phases.busy;
         numbers.slot += phases.slot;
         numbers.retried = numbers.retried.saturating_add(phases.retried);
+        numbers.gil_wait.merge(&phases.gil_wait);
+        numbers.gil_handovers = numbers.gil_handovers.saturating_add(phases.gil_handovers);
+        numbers.stand_ins = numbers.stand_ins.max(phases.stand_ins);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);
     }
 

@@ -62,7 +62,8 @@ impl Agent {
         if job.places.iter().all(Option::is_some) {
             return;
         }
-        let (places, threads) = (job.places.len(), u64::from(job.shape.threads));
+        let (places, shape) = (job.places.len(), job.shape);
+        let threads = u64::from(shape.threads) * u64::from(shape.flow.in_flight());
         let tasks: u64 =
             self.leases.values().filter(|lease| lease.job == id).map(Lease::concurrent_tasks).sum();
         let useful = usize::try_from(tasks.div_ceil(threads.max(1))).unwrap_or(places).clamp(1, places);
@@ -200,7 +201,7 @@ impl Agent {
             self.close(now, job_id, true);
             return;
         }
-        if !self.settle_alone(job_id, place, cause, running) {
+        if cause != ExitCause::Retired && !self.settle_alone(job_id, place, cause, running) {
             self.settle_blame(job_id, cause, held, running);
         }
         self.staff_job(job_id);

@@ -134,6 +134,15 @@ pub(super) fn estimate_ps(task_ps: Option<u64>, tasks: u64, slots: u64, credit: 
     .max(1)
 }
 
+/// What a task counts that shares its slot with others in flight. However long it takes, a worker has two for each lane.
+pub(super) fn of_lane(task_ps: u64, in_flight: u64, credit: Span) -> u64 {
+    if in_flight == 1 {
+        return task_ps;
+    }
+    let most = credit.0.saturating_mul(1000) / (2 * in_flight);
+    (task_ps / in_flight).min(most).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +240,16 @@ mod tests {
         assert_eq!(leases(Some(1_000), 32), 8);
         assert_eq!(leases(Some(1_000_000_000), 100), 4);
         assert_eq!(leases(None, 4), 2);
+    }
+
+    #[test]
+    fn every_lane_has_two_tasks_however_long_they_take() {
+        let credit = Span::from_millis(400);
+        let hour = Span::from_millis(3_600_000).0 * 1000;
+        let tasks = |task_ps, in_flight| credit.0 * 1000 / of_lane(task_ps, in_flight, credit);
+        assert_eq!(tasks(hour, 64), 128);
+        assert_eq!(tasks(100_000_000_000, 64), 256, "four of 100 ms");
+        assert_eq!(of_lane(7, 1, credit), 7);
     }
 
     /// A worker may say anything.

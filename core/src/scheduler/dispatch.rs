@@ -66,7 +66,10 @@ impl Scheduler {
 
     fn lease_out(&mut self, worker: WorkerId, id: JobId) {
         let (Some(job), Some(view)) = (self.jobs.get_mut(&id), self.fleet.get(worker)) else { return };
-        let (slots, all_slots) = (view.slots, self.fleet.slots());
+        let slots = view.slots;
+        // Where a thread keeps several tasks going, each of them is a lane as good as a slot.
+        let in_flight = u64::from(job.spec.shape.in_flight());
+        let (lanes, all_lanes) = (slots * in_flight, self.fleet.slots() * in_flight);
         self.served_ns = self.served_ns.max(job.served_ns);
         let outlook = Outlook {
             ready: job.ready.len(),
@@ -74,8 +77,8 @@ impl Scheduler {
             task_ps: job.pace.task_ps(),
             task_bytes: job.task_bytes(),
             bytes_max: self.config.lease_bytes_max,
-            slots,
-            all_slots,
+            slots: lanes,
+            all_slots: all_lanes,
             leaf: job.leaf(),
         };
         self.turn += 1;
@@ -95,7 +98,8 @@ impl Scheduler {
             Work::Run { outstanding } => outstanding.len(),
             Work::Combine { .. } => 1,
         };
-        let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, slots, self.config.credit);
+        let task_ps = chunk::estimate_ps(job.pace.task_ps(), units, lanes, self.config.credit);
+        let task_ps = chunk::of_lane(task_ps, in_flight, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(units, task_ps, job.spec.weight));
         let task_ps = if self.broken.strikes(Mutation::CreditUncounted) { 0 } else { task_ps };
         let lease = Lease {

@@ -233,6 +233,7 @@ typedef struct muster_host {
 #define MUSTER_F_DETERMINISTIC (1u << 2) /* same input, seed -> same bytes   */
 #define MUSTER_F_IDEMPOTENT    (1u << 3) /* running again has no more effect */
 #define MUSTER_F_MULTI_JOB     (1u << 4) /* more than one job per process    */
+#define MUSTER_F_ASYNC         (1u << 6) /* offers MUSTER_EXT_ASYNC          */
 
 typedef struct muster_plugin {
   uint32_t   struct_size;
@@ -301,6 +302,60 @@ typedef struct muster_plugin {
   const void *(*extension)(const char *id);
 } muster_plugin;
 
+/* ---- optional: many tasks at the same time on one thread ---------------- */
+/* "muster.async/1", from the plugin's extension(), for tasks that mostly wait. The host lends a thread to drive(), where
+ * the plugin's own runtime (its timers and sockets) keeps tasks going: it takes them with next() and completes each
+ * once. The manifest's flags list "async". run or run_range stay required, for all other models.                    */
+#define MUSTER_EXT_ASYNC "muster.async/1"
+
+/* One attempt of one task. No two are the same in a process; 0 is none.                                              */
+typedef uint64_t muster_ticket;
+
+#define MUSTER_NEXT_NONE  0 /* nothing for now: ask again when wake_fd is readable, and after every completion        */
+#define MUSTER_NEXT_TASK  1 /* begin the task                                                                        */
+#define MUSTER_NEXT_STOP  2 /* complete the task of this ticket soon, with MUSTER_E_CANCELLED                         */
+#define MUSTER_NEXT_CLOSE 3 /* drop what is going on without completing it, and return from drive()                   */
+
+typedef struct muster_async_task {
+  uint32_t      struct_size;
+  uint32_t      attempt;         /* as in muster_task                        */
+  muster_ticket ticket;
+  uint64_t      index;
+  uint64_t      seed;            /* muster_task_seed(job seed, index)        */
+  muster_bytes  input;           /* valid until the task is completed        */
+} muster_async_task;
+
+/* The host's side of one drive(). next and enter are called by the thread that drive() was called on. complete may
+ * come from any thread, also late: the struct stays valid until the process ends.                                   */
+typedef struct muster_async {
+  uint32_t struct_size;
+  uint32_t in_flight;            /* tasks that next() gives at the same time at most */
+  void    *self;                 /* first argument of the functions          */
+  int32_t  wake_fd;              /* to poll for reading, never to read       */
+  uint32_t reserved0;
+  /* [call] What to do next. MUSTER_NEXT_TASK fills the task (its struct_size is set before), MUSTER_NEXT_STOP its
+   * ticket. Ask until it says MUSTER_NEXT_NONE.                                                                     */
+  uint32_t (*next)(void *self, muster_async_task *task);
+  /* [call] The thread runs code of this task from here (0: of none), so that a crash, a log line and progress
+   * belong to the right one.                                                                                       */
+  void (*enter)(void *self, muster_ticket ticket);
+  /* [any] Ends a task: with MUSTER_OK and its result, or with an error (err may be NULL). Once: a second time makes
+   * the task fail with MUSTER_E_ABI while its result has not been taken over, and is counted and dropped afterwards,
+   * as is a ticket that nobody was given. Both texts are copied.                                                    */
+  void (*complete)(void *self, muster_ticket ticket, muster_status status,
+                   muster_bytes result, const muster_error *err);
+} muster_async;
+
+typedef struct muster_ext_async {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [any] One call per thread. Returns MUSTER_OK when next() has said MUSTER_NEXT_CLOSE. A task that was not
+   * completed by then, or when it returns an error, fails. `tc` is that of the thread: blocking_begin and
+   * blocking_end around the runtime's waits let others compute, where tasks take turns.                             */
+  muster_status (*drive)(muster_job *job, const muster_task_ctx *tc,
+                         const muster_async *host, muster_error *err);
+} muster_ext_async;
+
 /* ---- the one exported symbol ------------------------------------------- */
 /* Must be cheap, must not start threads, must not call the host. Returns a
  * pointer to static storage, or NULL when the host's version is not enough.  */
@@ -318,7 +373,7 @@ MUSTER_EXPORT const muster_plugin *muster_plugin_v1(uint32_t host_major,
  *  "description":"..", "input":"none|optional|required",
  *  "output":"none|u64|i64|f64|text|json|bytes", "reduce":true|false,
  *  "reduced":as "output", of the combined output, when it is of another kind,
- *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job"],
+ *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job","async"],
  *  "default_tasks":N, "params":{..}, "metrics":[{"name","kind","help"}],
  *  "sdk":".."}. Only muster, name and version are required. u64, i64 and f64
  *  results are 8 bytes little-endian, text is UTF-8, json one JSON document: a

@@ -6,8 +6,10 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod interleaved;
 mod value;
 
+pub use interleaved::{Async, AsyncTask, DriveFn, EXT_ASYNC, ExtAsync, next};
 pub use value::{Buf, Bytes, ErrorText, Str, status};
 
 use core::ffi::{c_char, c_void};
@@ -35,13 +37,16 @@ pub const F_DETERMINISTIC: u64 = 1 << 2;
 pub const F_IDEMPOTENT: u64 = 1 << 3;
 /// Several jobs may live in one process.
 pub const F_MULTI_JOB: u64 = 1 << 4;
+/// Offers [`EXT_ASYNC`].
+pub const F_ASYNC: u64 = 1 << 6;
 /// The flags with their names in the manifest.
-pub const FLAGS: [(&str, u64); 5] = [
+pub const FLAGS: [(&str, u64); 6] = [
     ("concurrent", F_CONCURRENT),
     ("threads_ok", F_THREADS_OK),
     ("deterministic", F_DETERMINISTIC),
     ("idempotent", F_IDEMPOTENT),
     ("multi_job", F_MULTI_JOB),
+    ("async", F_ASYNC),
 ];
 
 /// Metric that only rises.

@@ -74,6 +74,11 @@ fn structs_have_the_layout_of_the_header() {
         Range = muster_range { struct_size, attempt, start, count, job_seed, input_data, input_offsets }
         Out = muster_out { struct_size, reserved0, data, data_len, data_cap, lens, lens_len, lens_cap, data_soft_max }
         TaskCtx = muster_task_ctx { struct_size, slot, ctx, cancel, deadline_ns, scratch_dir, current }
+        AsyncTask = muster_async_task { struct_size, attempt, ticket, index, seed, input }
+        Async = muster_async {
+            struct_size, in_flight, this = self, wake_fd, reserved0, next, enter, complete
+        }
+        ExtAsync = muster_ext_async { struct_size, reserved0, drive }
         Host = muster_host {
             struct_size, abi_major, abi_minor, this = self, log, metric, metric_record, now_ns, progress,
             result_alloc, out_reserve, checkpoint, blocking_begin, blocking_end, extension

@@ -3,7 +3,7 @@
 use crate::kind::OutputKind;
 use crate::outcome::TaskError;
 use crate::plugin::Loaded;
-use muster_plugin_abi::{self as abi, Bytes, ErrorText, F_CONCURRENT, JobObject, Plugin as Table};
+use muster_plugin_abi::{self as abi, Bytes, DriveFn, ErrorText, F_CONCURRENT, JobObject, Plugin as Table};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -42,6 +42,20 @@ impl Job {
         &self.plugin.table
     }
 
+    /// The plugin's function that keeps many tasks going, when it has one.
+    pub(crate) fn async_form(&self) -> Option<DriveFn> {
+        self.plugin.drive
+    }
+
+    /// Whether a result is what the manifest says.
+    pub(crate) fn check_result(&self, result: &[u8]) -> Result<(), TaskError> {
+        let kind = self.output();
+        match kind.width() {
+            Some(width) if result.len() != width as usize => Err(wrong_width(result.len(), kind)),
+            Some(_) | None => kind.check_form(result),
+        }
+    }
+
     /// What the manifest says that results are.
     pub(crate) fn output(&self) -> OutputKind {
         self.plugin.inspection.manifest.output()
@@ -63,6 +77,12 @@ impl Job {
         }
         Ok(Arc::clone(&place))
     }
+}
+
+/// A number that has not as many bytes as one of its kind.
+pub(crate) fn wrong_width(len: usize, kind: OutputKind) -> TaskError {
+    let (name, width) = (kind.name(), kind.width().unwrap_or_default());
+    TaskError::abi(format!("the result has {len} bytes; the manifest says {name}, which has {width}"))
 }
 
 /// One object that the plugin made.

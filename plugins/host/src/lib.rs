@@ -23,6 +23,7 @@ mod suggest;
 
 mod accumulator;
 mod callbacks;
+mod interleaved;
 mod job;
 mod metrics;
 mod outcome;
@@ -37,6 +38,7 @@ mod probe;
 pub use accumulator::{Accumulator, Take};
 pub use elf::{Machine, PLUGIN_SIZE_MAX};
 pub use inspect::{Digest, Inspection, inspect, inspect_any, inspect_bytes};
+pub use interleaved::{EndedTask, NewTask, Next, TaskSource};
 pub use job::{Job, JobParams};
 pub use kind::{InputKind, MetricKind, OutputKind};
 pub use manifest::{Manifest, ManifestError, MetricSpec};

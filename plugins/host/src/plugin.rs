@@ -8,7 +8,10 @@ use crate::outcome::TaskError;
 use crate::problem::{PluginError, Problem};
 use crate::services::HostServices;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use muster_plugin_abi::{self as abi, ENTRY_SYMBOL, EntryFn, ErrorText, FLAGS, Plugin as Table};
+use muster_plugin_abi::{
+    self as abi, DriveFn, ENTRY_SYMBOL, EXT_ASYNC, EntryFn, ErrorText, ExtAsync, F_ASYNC, FLAGS,
+    Plugin as Table,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +24,8 @@ pub struct Plugin {
 /// What calls need of a plugin.
 pub(crate) struct Loaded {
     pub table: Table,
+    /// Keeps many tasks going on one thread.
+    pub drive: Option<DriveFn>,
     pub(crate) inspection: Inspection,
     host: &'static HostState,
 }
@@ -49,6 +54,7 @@ impl Plugin {
     ) -> Result<Self, Problem> {
         let table = open(path)?;
         check_table(&table, &inspection)?;
+        let drive = async_form(&table, &inspection)?;
         let metrics = Metrics::new(inspection.manifest.metrics());
         let (state, host) = HostState { services, metrics }.publish();
         if let Some(load) = table.load {
@@ -59,7 +65,7 @@ impl Plugin {
                 return Err(Problem::LoadFailed { error });
             }
         }
-        Ok(Self { loaded: Arc::new(Loaded { table, inspection, host: state }) })
+        Ok(Self { loaded: Arc::new(Loaded { table, drive, inspection, host: state }) })
     }
 
     /// What its file says.
@@ -157,6 +163,21 @@ fn check_table(table: &Table, inspection: &Inspection) -> Result<(), Problem> {
         return Err(Problem::NoFunction { function: "run or run_range" });
     }
     check_reduction(table, manifest.reduce())
+}
+
+/// The function behind `muster.async/1`, when the manifest promises it.
+fn async_form(table: &Table, inspection: &Inspection) -> Result<Option<DriveFn>, Problem> {
+    if !inspection.manifest.has(F_ASYNC) {
+        return Ok(None);
+    }
+    // SAFETY: the ABI says that the function takes a C string and returns null or a table that lives on.
+    let found = table.extension.map(|extension| unsafe { extension(EXT_ASYNC.as_ptr()) });
+    // SAFETY: as above; the table begins with its size, and is read only when that is large enough.
+    let drive = found.and_then(|found| unsafe {
+        let found = found.cast::<ExtAsync>().as_ref()?;
+        if found.struct_size < abi::size_of_table::<ExtAsync>() { None } else { found.drive }
+    });
+    drive.map(Some).ok_or(Problem::NoFunction { function: "drive (extension muster.async/1)" })
 }
 
 fn check_reduction(table: &Table, declared: bool) -> Result<(), Problem> {

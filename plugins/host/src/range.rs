@@ -1,6 +1,6 @@
 //! Runs neighbouring tasks on a slot, and checks what the plugin says it did.
 
-use crate::job::{Instance, Job};
+use crate::job::{Instance, Job, wrong_width};
 use crate::outcome::{ErrorKind, TaskError};
 use crate::slot::{Call, Slot};
 use muster_plugin_abi::{self as abi, Bytes, Out, RunFn, RunRangeFn, task_seed};
@@ -156,10 +156,9 @@ impl Job {
         let kind = self.output();
         let Some(width) = kind.width() else { return };
         let Some(done) = out.lens[before..].iter().position(|&len| len != width) else { return };
-        let (len, name) = (out.lens[before + done], kind.name());
+        let len = out.lens[before + done] as usize;
         keep(out, before + done);
-        let message = format!("the result has {len} bytes; the manifest says {name}, which has {width}");
-        *outcome = RangeOutcome::failed(done as u64, TaskError::abi(message));
+        *outcome = RangeOutcome::failed(done as u64, wrong_width(len, kind));
     }
 
     fn call_range(

@@ -72,6 +72,49 @@ pub const fn reducing_plugin<W: Reduce>(spec: &Spec) -> Plugin {
     }
 }
 
+/// The table of a workload that has an async form.
+#[cfg(feature = "async")]
+#[must_use]
+pub const fn async_plugin<W: crate::AsyncWorkload>(spec: &Spec) -> Plugin {
+    Plugin { extension: Some(async_extension::<W>), ..plugin::<W>(spec) }
+}
+
+/// The table behind `muster.async/1`.
+#[cfg(feature = "async")]
+struct AsyncTable<W>(std::marker::PhantomData<W>);
+
+#[cfg(feature = "async")]
+impl<W: crate::AsyncWorkload> AsyncTable<W> {
+    const TABLE: &'static abi::ExtAsync = &abi::ExtAsync {
+        struct_size: abi::size_of_table::<abi::ExtAsync>(),
+        reserved0: 0,
+        drive: Some(drive::<W>),
+    };
+}
+
+#[cfg(feature = "async")]
+unsafe extern "C" fn async_extension<W: crate::AsyncWorkload>(
+    id: *const std::ffi::c_char,
+) -> *const std::ffi::c_void {
+    // SAFETY: the host passes a C string.
+    if !id.is_null() && unsafe { std::ffi::CStr::from_ptr(id) } == abi::EXT_ASYNC {
+        std::ptr::from_ref(AsyncTable::<W>::TABLE).cast()
+    } else {
+        std::ptr::null()
+    }
+}
+
+#[cfg(feature = "async")]
+unsafe extern "C" fn drive<W: crate::AsyncWorkload>(
+    job: *mut JobObject,
+    call: *const abi::TaskCtx,
+    host: *const abi::Async,
+    error: *mut ErrorText,
+) -> i32 {
+    // SAFETY: `create` made the job, W is Sync, and the host gives the others as the header says.
+    unsafe { guard(error, || crate::interleaved::drive(&*job.cast::<W>(), &*call, &*host)) }
+}
+
 /// Runs `call`, and stores what went wrong where the host looks.
 ///
 /// # Safety

@@ -129,6 +129,11 @@ impl<'a> Context<'a> {
         (deadline != u64::MAX).then(|| Duration::from_nanos(deadline.saturating_sub(host::now_ns())))
     }
 
+    #[cfg(feature = "async")]
+    pub(crate) const fn ctx(&self) -> *mut abi::CtxObject {
+        self.call.ctx
+    }
+
     /// The number of the slot, from 0 to below [`Job::threads`](crate::Job::threads); stable for this thread.
     #[must_use]
     pub const fn slot(&self) -> u32 {

@@ -41,7 +41,8 @@
 //!
 //! The crate needs `crate-type = ["cdylib"]`. Results that can be combined over tasks: [`Reduce`]. All of the
 //! C border is here: panics are caught and become the task's failure, results are written into the host's
-//! memory without an allocation per task, and a workload contains no `unsafe`. The SDK never starts a thread,
+//! memory without an allocation per task, and a workload contains no `unsafe`. Tasks that mostly wait can have an
+//! async form, with the feature `async`: `AsyncWorkload`. The SDK never starts a thread,
 //! never reads a clock of its own and never prints, except that it leaves panics outside of calls to the
 //! standard hook.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -60,6 +61,8 @@ mod task;
 #[doc(hidden)]
 pub mod border;
 mod host;
+#[cfg(feature = "async")]
+mod interleaved;
 #[doc(hidden)]
 pub mod json;
 #[doc(hidden)]
@@ -70,6 +73,8 @@ pub mod schema;
 
 pub use context::Context;
 pub use error::Error;
+#[cfg(feature = "async")]
+pub use interleaved::{AsyncContext, AsyncWorkload};
 pub use job::{Counter, Gauge, Histogram, Job};
 pub use log::{Level, Log};
 pub use manifest::{Input, MetricSpec};
@@ -83,3 +88,5 @@ pub use workload::{Reduce, Workload};
 pub use muster_plugin_abi as abi;
 pub use serde;
 pub use serde_json;
+#[cfg(feature = "async")]
+pub use tokio;

@@ -63,6 +63,8 @@ pub struct Spec {
     pub threads_ok: bool,
     /// Several jobs, one after the other, may live in one process.
     pub multi_job: bool,
+    /// It has an async form; `export!` sets it.
+    pub interleaves: bool,
     /// The workload's metrics.
     pub metrics: &'static [MetricSpec],
 }
@@ -81,6 +83,7 @@ impl Spec {
             idempotent: false,
             threads_ok: true,
             multi_job: true,
+            interleaves: false,
             metrics: &[],
         }
     }
@@ -88,7 +91,9 @@ impl Spec {
     /// `MUSTER_F_*`. Calls may always overlap: a workload is `Sync`.
     #[must_use]
     pub const fn flags(&self) -> u64 {
-        use muster_plugin_abi::{F_CONCURRENT, F_DETERMINISTIC, F_IDEMPOTENT, F_MULTI_JOB, F_THREADS_OK};
+        use muster_plugin_abi::{
+            F_ASYNC, F_CONCURRENT, F_DETERMINISTIC, F_IDEMPOTENT, F_MULTI_JOB, F_THREADS_OK,
+        };
         let mut flags = F_CONCURRENT;
         if self.threads_ok {
             flags |= F_THREADS_OK;
@@ -101,6 +106,9 @@ impl Spec {
         }
         if self.multi_job {
             flags |= F_MULTI_JOB;
+        }
+        if self.interleaves {
+            flags |= F_ASYNC;
         }
         flags
     }
@@ -225,7 +233,8 @@ impl<const N: usize> Note<N> {
 }
 
 /// Exports a workload: the entry symbol, the table and the manifest. One per crate. `Name { .. }` for a
-/// [`Workload`](crate::Workload), `Name: Reduce { .. }` when it is also [`Reduce`](crate::Reduce). The keys:
+/// [`Workload`](crate::Workload), `Name: Reduce { .. }` when it is also [`Reduce`](crate::Reduce), `Name: Async { .. }` when it has an async
+/// form (feature `async`). The keys:
 ///
 /// | key | default | |
 /// |---|---|---|
@@ -243,6 +252,11 @@ impl<const N: usize> Note<N> {
 macro_rules! export {
     ($workload:ident { $($key:ident: $value:expr),* $(,)? }) => {
         $crate::export!(@ $workload, plugin, ::core::option::Option::None, { $($key: $value),* });
+    };
+    ($workload:ident: Async { $($key:ident: $value:expr),* $(,)? }) => {
+        $crate::export!(
+            @ $workload, async_plugin, ::core::option::Option::None, { $($key: $value,)* interleaves: true }
+        );
     };
     ($workload:ident: Reduce { $($key:ident: $value:expr),* $(,)? }) => {
         $crate::export!(

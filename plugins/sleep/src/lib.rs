@@ -10,7 +10,7 @@ mod duration;
 mod wait;
 
 use duration::{Distribution, Law};
-use muster_sdk::{Context, Error, Job, Task, Workload};
+use muster_sdk::{AsyncContext, AsyncWorkload, Context, Error, Job, Task, Workload};
 
 muster_sdk::choices! {
     /// How the times of the tasks are distributed.
@@ -67,8 +67,17 @@ impl Workload for Sleep {
     }
 }
 
+impl AsyncWorkload for Sleep {
+    /// The share that computes holds up all other tasks of the thread.
+    async fn run_async(&self, _task: Task<'_>, ctx: &AsyncContext) -> Result<(), Error> {
+        let time = self.distribution.draw(&mut ctx.random());
+        wait::wait_async(time, self.spin).await;
+        Ok(())
+    }
+}
+
 muster_sdk::export! {
-    Sleep {
+    Sleep: Async {
         name: "sleep",
         description: "Waits for a drawn time, asleep or computing",
         default_tasks: 100,

@@ -1,6 +1,6 @@
 //! Lets time pass, in pieces short enough to stop soon after being asked to.
 
-use muster_sdk::{Context, Error};
+use muster_sdk::{Context, Error, tokio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,20 @@ pub fn wait(time: Duration, spin: f64, host: &mut impl Host) -> Result<(), Error
         host.check()?;
         host.sleep(left.min(Duration::from_millis(SLEEP_MS_MAX)));
     }
+}
+
+/// The same in the async form, which is dropped when it should stop: spins for a slice at a time, then sleeps.
+pub async fn wait_async(time: Duration, spin: f64) {
+    let begin = Instant::now();
+    let spun = begin + time.mul_f64(spin);
+    while Instant::now() < spun {
+        let turn = Instant::now() + Duration::from_millis(SPIN_MS_MAX);
+        while Instant::now() < turn.min(spun) {
+            std::hint::spin_loop();
+        }
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep_until((begin + time).into()).await;
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use muster_core::id::JobId;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::JobSpec;
+use muster_core::shape::Gil;
 
 use super::report::TaskFailure;
-use super::scalar::{PluginRef, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
+use super::scalar::{PluginRef, gil, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
 use super::{
     ConvertError, PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX, at_most, malformed,
     name, named,
@@ -43,6 +44,8 @@ pub struct Submission {
     pub spec: JobSpec,
     /// Its tasks have inputs.
     pub has_inputs: bool,
+    /// The lock that its tasks hold while they compute.
+    pub gil: Option<Gil>,
     /// What happens to its results.
     pub outputs: Outputs,
     /// The seed of its tasks' random numbers.
@@ -92,6 +95,7 @@ impl TryFrom<v1::SubmitRequest> for Submission {
             plugin: plugin(spec.plugin)?,
             params: spec.params,
             has_inputs: spec.has_inputs,
+            gil: gil(spec.shape)?,
             outputs: outputs(spec.outputs)?,
             seed: spec.seed,
             result_max_bytes: match spec.result_max_bytes {
@@ -152,7 +156,7 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
         tasks: spec.tasks,
         open: spec.open,
         has_inputs: submission.has_inputs,
-        shape: Some(shape_request_to_wire(spec.shape, spec.oversubscribe)),
+        shape: Some(shape_request_to_wire(spec.shape, spec.oversubscribe, submission.gil)),
         weight: spec.weight,
         priority: spec.priority,
         max_attempts: spec.max_attempts,

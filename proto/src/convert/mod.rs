@@ -12,7 +12,7 @@ pub use report::{
     ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire,
 };
 pub use scalar::{
-    PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, plugin,
+    PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, gil, plugin,
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
     sketch_to_wire,
 };

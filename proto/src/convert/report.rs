@@ -138,6 +138,12 @@ pub struct Phases {
     pub slot: Span,
     /// Attempts that an executor repeated at once, inside a leaf of a reduction.
     pub retried: u64,
+    /// How long each task waited for the lock of its executor.
+    pub gil_wait: Sketch,
+    /// How often a task gave that lock to another that had asked for it.
+    pub gil_handovers: u64,
+    /// Threads of an executor that stand in for a missing async form; 0: none are needed.
+    pub stand_ins: u32,
 }
 
 impl TryFrom<v1::WorkerHello> for Hello {
@@ -274,6 +280,9 @@ impl TryFrom<v1::PhaseStats> for Phases {
             busy: Span(wire.busy_ns),
             slot: Span(wire.slot_ns),
             retried: at_most("retried", wire.retried, TASKS_MAX)?,
+            gil_wait: sketch(wire.gil_wait)?,
+            gil_handovers: wire.gil_handovers,
+            stand_ins: at_most("stand_ins", wire.stand_ins, SLOTS_MAX)?,
         })
     }
 }
@@ -289,9 +298,9 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         busy_ns: phases.busy.0,
         slot_ns: phases.slot.0,
         retried: phases.retried,
-        gil_wait: None,
-        gil_handovers: 0,
-        stand_ins: 0,
+        gil_wait: sketch_to_wire(&phases.gil_wait),
+        gil_handovers: phases.gil_handovers,
+        stand_ins: phases.stand_ins,
     }
 }
 

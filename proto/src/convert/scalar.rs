@@ -5,12 +5,15 @@ use muster_core::agent::ExitCause;
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
 use muster_core::scheduler::FailureClass;
-use muster_core::shape::{Shape, ShapeRequest};
+use muster_core::shape::{Flow, GIL_SWITCH_DEFAULT, Gil, IN_FLIGHT_MAX, Shape, ShapeRequest};
 use muster_core::sketch::{BUCKETS_MAX, Sketch};
 use muster_core::time::Span;
 
 use super::{ConvertError, SLOTS_MAX, TASKS_MAX, at_most, name, named};
 use crate::v1;
+
+/// The longest switch interval of a lock: a minute.
+const GIL_SWITCH_MAX_NS: u64 = 60_000_000_000;
 
 /// A plugin as jobs name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +144,10 @@ pub fn shape_request(wire: Option<v1::Shape>) -> Result<ShapeRequest, ConvertErr
     let given = |field, number| Ok((number > 0).then_some(at_most(field, number, SLOTS_MAX)?));
     let processes = given("shape.processes", wire.processes)?;
     let threads = given("shape.threads", wire.threads)?;
+    let alone = |model: &str| {
+        let limit = format!("the {model} model has one thread per process; choose thread or hybrid");
+        Err(ConvertError::wrong("shape.threads", wire.threads, limit))
+    };
     match v1::Model::try_from(wire.model) {
         Ok(v1::Model::Unspecified | v1::Model::Thread) if wire.processes > 1 => Err(ConvertError::wrong(
             "shape.processes",
@@ -148,34 +155,43 @@ pub fn shape_request(wire: Option<v1::Shape>) -> Result<ShapeRequest, ConvertErr
             "the thread model has one process; choose process or hybrid",
         )),
         Ok(v1::Model::Unspecified | v1::Model::Thread) => Ok(ShapeRequest::Thread { threads }),
-        Ok(v1::Model::Process) if wire.threads > 1 => Err(ConvertError::wrong(
-            "shape.threads",
-            wire.threads,
-            "the process model has one thread per process; choose thread or hybrid",
-        )),
+        Ok(v1::Model::Process) if wire.threads > 1 => alone("process"),
         Ok(v1::Model::Process) => Ok(ShapeRequest::Process { processes }),
         Ok(v1::Model::Hybrid) => Ok(ShapeRequest::Hybrid { processes, threads }),
-        Ok(v1::Model::Spawn | v1::Model::Async) | Err(_) => {
-            Err(ConvertError::wrong("shape.model", wire.model, "not a known model"))
+        Ok(v1::Model::Spawn) if wire.threads > 1 => alone("spawn"),
+        Ok(v1::Model::Spawn) => Ok(ShapeRequest::Spawn { processes }),
+        Ok(v1::Model::Async) => {
+            let in_flight = at_most("shape.in_flight", wire.in_flight, IN_FLIGHT_MAX)?;
+            Ok(ShapeRequest::Async { processes, threads, in_flight: (in_flight > 0).then_some(in_flight) })
         }
+        Err(_) => Err(ConvertError::wrong("shape.model", wire.model, "not a known model")),
     }
 }
 
 /// The shape that a job asks for, for the wire.
 #[must_use]
-pub fn shape_request_to_wire(shape: ShapeRequest, oversubscribe: bool) -> v1::Shape {
+pub fn shape_request_to_wire(shape: ShapeRequest, oversubscribe: bool, lock: Option<Gil>) -> v1::Shape {
     let (model, processes, threads) = match shape {
         ShapeRequest::Thread { threads } => (v1::Model::Thread, None, threads),
         ShapeRequest::Process { processes } => (v1::Model::Process, processes, None),
         ShapeRequest::Hybrid { processes, threads } => (v1::Model::Hybrid, processes, threads),
+        ShapeRequest::Spawn { processes } => (v1::Model::Spawn, processes, None),
+        ShapeRequest::Async { processes, threads, .. } => (v1::Model::Async, processes, threads),
+    };
+    let in_flight = match shape {
+        ShapeRequest::Async { in_flight, .. } => in_flight.unwrap_or(0),
+        ShapeRequest::Thread { .. }
+        | ShapeRequest::Process { .. }
+        | ShapeRequest::Hybrid { .. }
+        | ShapeRequest::Spawn { .. } => 0,
     };
     v1::Shape {
         model: model.into(),
         processes: processes.unwrap_or(0),
         threads: threads.unwrap_or(0),
         oversubscribe,
-        gil: None,
-        in_flight: 0,
+        gil: lock.map(gil_to_wire),
+        in_flight,
     }
 }
 
@@ -185,7 +201,17 @@ pub fn shape_request_to_wire(shape: ShapeRequest, oversubscribe: bool) -> v1::Sh
 /// No executors, or more than [`SLOTS_MAX`] threads in all.
 pub fn shape(wire: Option<v1::Shape>) -> Result<Shape, ConvertError> {
     let wire = wire.ok_or_else(|| ConvertError::missing("shape"))?;
-    let shape = Shape { processes: wire.processes, threads: wire.threads };
+    let flow = match v1::Model::try_from(wire.model) {
+        Ok(v1::Model::Spawn) => Flow::Once,
+        Ok(v1::Model::Async) => {
+            Flow::InFlight(at_most("shape.in_flight", wire.in_flight, IN_FLIGHT_MAX)?.max(1))
+        }
+        Ok(v1::Model::Unspecified | v1::Model::Thread | v1::Model::Process | v1::Model::Hybrid) => {
+            Flow::InTurn
+        }
+        Err(_) => return Err(ConvertError::wrong("shape.model", wire.model, "not a known model")),
+    };
+    let shape = Shape { flow, ..Shape::new(wire.processes, wire.threads) };
     if shape.slots() == 0 {
         return Err(ConvertError::wrong("shape", shape, "at least one process and one thread are wanted"));
     }
@@ -194,20 +220,43 @@ pub fn shape(wire: Option<v1::Shape>) -> Result<Shape, ConvertError> {
 
 /// The executors of a job on one worker, for the wire.
 #[must_use]
-pub fn shape_to_wire(shape: Shape) -> v1::Shape {
-    let model = match (shape.processes, shape.threads) {
-        (1, _) => v1::Model::Thread,
-        (_, 1) => v1::Model::Process,
-        _ => v1::Model::Hybrid,
+pub fn shape_to_wire(shape: Shape, lock: Option<Gil>) -> v1::Shape {
+    let model = match (shape.flow, shape.processes, shape.threads) {
+        (Flow::Once, _, _) => v1::Model::Spawn,
+        (Flow::InFlight(_), _, _) => v1::Model::Async,
+        (Flow::InTurn, 1, _) => v1::Model::Thread,
+        (Flow::InTurn, _, 1) => v1::Model::Process,
+        (Flow::InTurn, _, _) => v1::Model::Hybrid,
     };
     v1::Shape {
         model: model.into(),
         processes: shape.processes,
         threads: shape.threads,
         oversubscribe: false,
-        gil: None,
-        in_flight: 0,
+        gil: lock.map(gil_to_wire),
+        in_flight: match shape.flow {
+            Flow::InTurn | Flow::Once => 0,
+            Flow::InFlight(tasks) => tasks,
+        },
     }
+}
+
+/// The lock of a job's executors, when it has one.
+///
+/// # Errors
+/// A switch interval that is too long.
+pub fn gil(shape: Option<v1::Shape>) -> Result<Option<Gil>, ConvertError> {
+    let Some(wire) = shape.and_then(|shape| shape.gil) else { return Ok(None) };
+    let switch = match wire.switch_ns {
+        0 => GIL_SWITCH_DEFAULT,
+        given => Span(at_most("shape.gil.switch_ns", given, GIL_SWITCH_MAX_NS)?),
+    };
+    let domains = at_most("shape.gil.domains", wire.domains.max(1), SLOTS_MAX)?;
+    Ok(Some(Gil { domains, switch }))
+}
+
+fn gil_to_wire(gil: Gil) -> v1::Gil {
+    v1::Gil { domains: gil.domains, switch_ns: gil.switch.0 }
 }
 
 /// A histogram of times; a missing one is empty.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use muster_core::id::{Epoch, JobId, LeaseId, WorkerId};
 use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::scheduler::{Grant, GrantKind};
-use muster_core::shape::Shape;
+use muster_core::shape::{Gil, Shape};
 
 use super::job::max_attempts;
-use super::scalar::{PluginRef, block, block_to_wire, plugin, plugin_to_wire, shape, shape_to_wire};
+use super::scalar::{PluginRef, block, block_to_wire, gil, plugin, plugin_to_wire, shape, shape_to_wire};
 use super::{COMBINE_BLOCKS_MAX, ConvertError, PARAMS_MAX_BYTES, TASKS_MAX};
 use super::{all, at_most, malformed, protocol, some_range};
 use crate::packed::Items;
@@ -58,6 +58,8 @@ pub struct JobOpen {
     pub tasks: u64,
     /// Its executors on this worker.
     pub shape: Shape,
+    /// The lock that its tasks hold while they compute.
+    pub gil: Option<Gil>,
     /// Tasks in a leaf of its reduction; `None`: no reduction.
     pub reduce_leaf: Option<u64>,
     /// The largest result of one task.
@@ -130,6 +132,7 @@ impl TryFrom<v1::JobOpen> for JobOpen {
             seed: wire.seed,
             tasks: at_most("tasks", wire.tasks, TASKS_MAX)?,
             shape: shape(wire.shape)?,
+            gil: gil(wire.shape)?,
             reduce_leaf: (wire.reduce_leaf != 0).then_some(wire.reduce_leaf),
             result_max_bytes: wire.result_max_bytes,
             weight: wire.weight.max(1),
@@ -148,7 +151,7 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         params: open.params.clone(),
         seed: open.seed,
         tasks: open.tasks,
-        shape: Some(shape_to_wire(open.shape)),
+        shape: Some(shape_to_wire(open.shape, open.gil)),
         reduce_leaf: open.reduce_leaf.unwrap_or(0),
         result_max_bytes: open.result_max_bytes,
         weight: open.weight,

@@ -168,6 +168,8 @@ impl Driver {
             result_bytes_max: job.open.result_max_bytes,
             max_attempts: job.open.max_attempts,
             extra_millionths: self.config.emulation.speed.extra_millionths(),
+            flow: job.open.shape.flow,
+            gil: job.open.gil,
         });
         executor.send(open.encode(), descriptors);
     }

@@ -49,6 +49,7 @@ impl Driver {
                 self.tell_memory_soon();
                 self.feed(Input::ExecutorReady { executor: id });
             }
+            FromExecutor::Retired => executor.circumstances.retired = true,
             FromExecutor::Closed { .. } => {
                 executor.seat = None;
                 self.feed(Input::ExecutorIdle { executor: id });
@@ -86,6 +87,8 @@ impl Driver {
         job.phases.dispatch.merge(&batch.dispatch);
         job.phases.run.merge(&batch.run);
         job.phases.retried = job.phases.retried.saturating_add(batch.retried);
+        job.phases.gil_wait.merge(&batch.gil_wait);
+        job.phases.gil_handovers = job.phases.gil_handovers.saturating_add(batch.gil_handovers);
         for failure in &batch.failures {
             job.phases.busy += Span(failure.busy_ns);
         }
@@ -206,7 +209,7 @@ impl Driver {
 
     /// Reads from the page what an executor that is gone had, and clears it.
     fn clear_seat(&mut self, seat: Seat, cause: ExitCause, detail: &str) -> Held {
-        if cause != ExitCause::Stopped {
+        if cause != ExitCause::Stopped && cause != ExitCause::Retired {
             self.report.exit(seat.job, cause, detail.to_owned());
         }
         let Some(job) = self.jobs.get_mut(&seat.job) else { return Held::default() };
@@ -230,7 +233,7 @@ pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metr
     metrics.phase(&job.plugin.name, Phase::Run, &phases.run);
     metrics.phase(&job.plugin.name, Phase::Report, &phases.report);
     report.phases(phases);
-    *phases = Phases { job: phases.job, ..Phases::default() };
+    *phases = Phases { job: phases.job, stand_ins: phases.stand_ins, ..Phases::default() };
 }
 
 fn log(plugin: &str, level: u32, text: &str) {

@@ -9,6 +9,8 @@ use muster_core::agent::ExitCause;
 pub(super) struct Circumstances {
     /// The agent told it to end.
     pub stopped: bool,
+    /// It said that it has run the task that it was started for.
+    pub retired: bool,
     /// The agent killed it.
     pub killed: bool,
     /// Its worker has connected anew: what it does is of no use to anybody, though its job may go on.
@@ -23,7 +25,7 @@ pub(super) struct Circumstances {
 
 /// The cause and a text for people.
 pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances) -> (ExitCause, String) {
-    let Circumstances { stopped, killed, outdated, refusal, violation, .. } = circumstances;
+    let Circumstances { stopped, retired, killed, outdated, refusal, violation, .. } = circumstances;
     if let Some(text) = violation {
         return (ExitCause::Protocol, violation_text(text));
     }
@@ -40,6 +42,7 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
     }
     let (cause, text) = match status {
         Some(WaitStatus::Code(0)) if *stopped => (ExitCause::Stopped, "stopped".to_owned()),
+        Some(WaitStatus::Code(0)) if *retired => (ExitCause::Retired, "it has run its task".to_owned()),
         Some(WaitStatus::Code(EXIT_REFUSED)) => {
             (ExitCause::Exited, "the executor ended before it could say why".to_owned())
         }
@@ -79,12 +82,14 @@ mod tests {
     fn each_end_has_its_cause() {
         let none = Circumstances::default();
         let stopped = Circumstances { stopped: true, ..none.clone() };
+        let retired = Circumstances { retired: true, ..none.clone() };
         let killed = Circumstances { killed: true, ..none.clone() };
         let refused = Circumstances { refusal: Some("bad".into()), ..none.clone() };
         let broken = Circumstances { violation: Some("odd frame".into()), killed: true, ..none.clone() };
         let signal = |signal| Some(WaitStatus::Signal(signal));
         let cases = [
             (Some(WaitStatus::Code(0)), &stopped, ExitCause::Stopped),
+            (Some(WaitStatus::Code(0)), &retired, ExitCause::Retired),
             (Some(WaitStatus::Code(0)), &none, ExitCause::Exited),
             (Some(WaitStatus::Code(7)), &stopped, ExitCause::Exited),
             (Some(WaitStatus::Code(3)), &refused, ExitCause::LoadFailed),

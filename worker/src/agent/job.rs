@@ -120,9 +120,9 @@ impl Quiet {
 }
 
 impl JobState {
-    pub fn new(open: JobOpen, plugin: Arc<PluginFile>) -> Self {
+    pub fn new(open: JobOpen, plugin: Arc<PluginFile>, stand_ins: u32) -> Self {
         Self {
-            phases: Phases { job: open.job, ..Phases::default() },
+            phases: Phases { job: open.job, stand_ins, ..Phases::default() },
             open,
             plugin,
             memory: None,
@@ -365,7 +365,8 @@ mod tests {
                 params: Default::default(),
                 seed: 0,
                 tasks: 0,
-                shape: Shape { processes: 2, threads: 2 },
+                shape: Shape::new(2, 2),
+                gil: None,
                 reduce_leaf: None,
                 result_max_bytes: 0,
                 weight: 1,
@@ -376,8 +377,10 @@ mod tests {
                 path: "/x".into(),
                 name: "x".to_owned(),
                 reusable: true,
+                interleaves: false,
                 metrics: Vec::new(),
             }),
+            0,
         );
         job.make_memory(job.open.shape).unwrap();
         job.leases = 1;

@@ -5,8 +5,10 @@ use super::driver::Driver;
 use super::event::Event;
 use super::job::{JobState, LeaseState};
 use crate::cache::{CacheError, PluginFile};
+use crate::page::SLOTS_MAX;
 use muster_core::agent::{self, Input, PluginKey};
 use muster_core::id::{JobId, LeaseId};
+use muster_core::shape::{Flow, Shape};
 use muster_proto::convert::{GrantIn, JobOpen, Work};
 use muster_proto::link::Link;
 use std::sync::Arc;
@@ -104,12 +106,15 @@ impl Driver {
         recalls.into_iter().for_each(|(lease, count)| self.on_recall(lease, count));
     }
 
-    fn open(&mut self, open: JobOpen, file: Arc<PluginFile>) {
+    fn open(&mut self, mut open: JobOpen, file: Arc<PluginFile>) {
+        let is_slow = self.config.emulation.speed.extra_millionths() > 0;
+        let can_interleave = file.interleaves && open.reduce_leaf.is_none() && !is_slow;
+        let stand_ins = if can_interleave { None } else { stand_in(&mut open.shape) };
         let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
         let numbers = self.plugin_keys.len() as u64;
         let plugin = PluginKey(*self.plugin_keys.entry(open.plugin.digest).or_insert(numbers));
         let reusable = file.reusable;
-        self.jobs.insert(job, JobState::new(open, file));
+        self.jobs.insert(job, JobState::new(open, file, stand_ins.unwrap_or(0)));
         self.feed(Input::Open { job, shape, plugin, reusable, reduce });
     }
 
@@ -162,6 +167,19 @@ impl Driver {
             }
         }
     }
+}
+
+/// Threads of an executor, at the most, that stand in for tasks in flight.
+const STAND_INS_MAX: u32 = 512;
+
+/// What cannot keep many tasks going on a thread gets a thread for each, within bounds: says how many an executor has,
+/// when the shape had to be changed.
+fn stand_in(shape: &mut Shape) -> Option<u32> {
+    let Flow::InFlight(tasks) = shape.flow else { return None };
+    let most = (SLOTS_MAX / shape.processes.max(1)).clamp(1, STAND_INS_MAX);
+    let threads = shape.threads.saturating_mul(tasks).clamp(1, most);
+    *shape = Shape::new(shape.processes, threads);
+    Some(threads)
 }
 
 impl Waiting {

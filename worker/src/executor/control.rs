@@ -3,6 +3,7 @@
 
 use super::EXIT_REFUSED;
 use super::flush::{Bell, LOOK_MS};
+use super::gil::Gil;
 use super::job::RunningJob;
 use super::outbox::Outbox;
 use super::readings::{INTERVAL_MS, Readings, has_metrics};
@@ -15,7 +16,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Bytes read from the agent at once.
 const READ_BYTES: usize = 64 << 10;
@@ -31,6 +32,8 @@ pub(super) struct Control {
     plugin: Option<Plugin>,
     job: Option<RunningJob>,
     readings: Readings,
+    /// The lock of the open job's tasks, as the plugin's calls find it.
+    gil: Arc<RwLock<Option<Arc<Gil>>>>,
     stopping: bool,
 }
 
@@ -49,6 +52,7 @@ impl Control {
             plugin: None,
             job: None,
             readings: Readings::default(),
+            gil: Arc::default(),
             stopping: false,
         })
     }
@@ -144,7 +148,7 @@ impl Control {
     }
 
     fn load(&mut self, path: &Path) -> Result<(), End> {
-        let services = Services { outbox: Arc::clone(&self.outbox) };
+        let services = Services { outbox: Arc::clone(&self.outbox), gil: Arc::clone(&self.gil) };
         match Plugin::load(path, Arc::new(services)) {
             Ok(plugin) => {
                 self.plugin = Some(plugin);
@@ -172,6 +176,7 @@ impl Control {
             // Before the first task: one that ends this process at once is a task that crashed, and not a job that
             // cannot be opened here.
             self.outbox.send(&FromExecutor::Opened { job: id });
+            *self.gil.write().unwrap_or_else(PoisonError::into_inner) = running.gil();
             running.start()?;
             Ok(running)
         });
@@ -190,10 +195,14 @@ impl Control {
     /// Reports a job as closed once its last thread has ended.
     fn finish_closing(&mut self) -> Result<(), End> {
         let Some(running) = self.job.take_if(|running| running.has_ended()) else { return Ok(()) };
-        let job = running.id();
+        let (job, is_last) = (running.id(), running.is_last());
         running.end();
         if let Some(plugin) = &self.plugin {
             self.readings.tell(plugin, &self.outbox);
+        }
+        if is_last && !self.stopping {
+            self.outbox.send(&FromExecutor::Retired);
+            return Err(End(0));
         }
         self.outbox.send(&FromExecutor::Closed { job });
         if self.stopping { Err(End(0)) } else { Ok(()) }

@@ -1,12 +1,15 @@
 //! A job in this executor: its threads and what they share.
 
 use super::flush::{Bell, Holdings};
+use super::gil::{Gil, Turn};
+use super::interleaved;
 use super::outbox::Outbox;
 use super::thread;
 use super::unfolded::HEAD_BYTES;
 use crate::arena::ArenaView;
 use crate::frame::OpenJob;
 use crate::page::{JobPage, PageError};
+use muster_core::shape::Flow;
 use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
 use muster_proto::PARTIAL_MAX_BYTES;
 use std::io;
@@ -42,6 +45,8 @@ pub(super) struct Shared {
     pub plugin: Job,
     pub holdings: Holdings,
     pub outbox: Arc<Outbox>,
+    /// The lock that tasks hold while they compute.
+    pub gil: Option<Arc<Gil>>,
     bell: Bell,
     closing: AtomicBool,
     threads_left: AtomicU32,
@@ -51,6 +56,11 @@ impl Shared {
     /// Whether the threads should end.
     pub fn is_closing(&self) -> bool {
         self.closing.load(SeqCst)
+    }
+
+    /// Waits for a thread's turn to compute, where threads take turns.
+    pub fn turn(&self, thread: usize) -> Option<Turn<'_>> {
+        self.gil.as_ref().map(|gil| gil.hold(thread as u32))
     }
 
     /// The largest result that a task may have.
@@ -105,6 +115,7 @@ impl RunningJob {
             plugin: job,
             holdings: Holdings::new(open.job, threads, bell.clone()),
             outbox: Arc::clone(outbox),
+            gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
             bell: bell.clone(),
             closing: AtomicBool::new(false),
             threads_left: AtomicU32::new(threads),
@@ -124,7 +135,10 @@ impl RunningJob {
     fn start_thread(&self, ordinal: u32) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new().name(format!("task-{ordinal}")).spawn(move || {
-            thread::run(&shared, ordinal);
+            match shared.open.flow {
+                Flow::InTurn | Flow::Once => thread::run(&shared, ordinal),
+                Flow::InFlight(tasks) => interleaved::run(&shared, ordinal, tasks),
+            }
             shared.thread_ended();
         })
     }
@@ -150,6 +164,16 @@ impl RunningJob {
             // A thread that panicked has aborted the process before this.
             let _ = thread.join();
         }
+    }
+
+    /// Whether it ends this process when its threads have ended.
+    pub fn is_last(&self) -> bool {
+        self.shared.open.flow == Flow::Once
+    }
+
+    /// The lock of its tasks.
+    pub fn gil(&self) -> Option<Arc<Gil>> {
+        self.shared.gil.clone()
     }
 
     pub fn holds_results(&self) -> bool {

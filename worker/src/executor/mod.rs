@@ -5,7 +5,10 @@
 mod combine;
 mod control;
 mod flush;
+mod gil;
+mod interleaved;
 mod job;
+mod open_claims;
 mod outbox;
 mod pending;
 mod readings;
@@ -14,6 +17,7 @@ mod services;
 mod thread;
 mod tree;
 mod unfolded;
+mod waker;
 
 use crate::os::process;
 use control::Control;

@@ -1,7 +1,7 @@
 //! Runs the tasks of a claim, through the loader, and gathers what comes of them.
 
 use super::combine::combine;
-use super::flush::FRAME_BYTES;
+use super::flush::{FRAME_BYTES, Held};
 use super::job::Shared;
 use super::tree::Tree;
 use crate::arena::{ArenaReader, RunInputs};
@@ -68,7 +68,7 @@ impl<'a> Runner<'a> {
         while at < claim.range.end {
             // The first task alone: its time is a sample.
             let sample = at == claim.range.start;
-            let end = if sample { at + 1 } else { claim.range.end };
+            let end = if sample || self.shared.gil.is_some() { at + 1 } else { claim.range.end };
             let step = self.step(claim, IndexRange::new(at, end), 0);
             let now = self.slowed(from_ns);
             let mut held = self.shared.holdings.lock(self.ordinal);
@@ -83,6 +83,7 @@ impl<'a> Runner<'a> {
             if sample {
                 held.gather.run.record(Span(busy));
             }
+            self.add_lock_times(&mut held, 1);
             at = range.end;
             if let Step::Failed(_, error) = step {
                 let busy_ns = if done > 0 { 0 } else { busy };
@@ -141,11 +142,27 @@ impl<'a> Runner<'a> {
         };
         let attempt = facts.attempt.saturating_add(before);
         let input = RangeInput { start: range.start, count: range.len(), attempt, inputs };
+        let _turn = self.shared.turn(self.ordinal);
         self.shared.plugin.run_range(&mut self.slot, input, &mut self.out)
     }
 
+    /// Counts what the thread had to do with its lock since the last time, for so many tasks.
+    fn add_lock_times(&self, held: &mut Held, tasks: u64) {
+        let Some(gil) = &self.shared.gil else { return };
+        let waited = gil.take_waited_ns(self.ordinal as u32);
+        held.gather.gil_wait.record_many(Span(waited / tasks.max(1)), tasks);
+        held.gather.gil_handovers += gil.take_handovers(self.ordinal as u32);
+        if let Some(record) = self.record() {
+            record.lock_wait_ns.fetch_add(waited, Relaxed);
+        }
+    }
+
+    fn record(&self) -> Option<&'a SlotRecord> {
+        self.shared.page.slot(self.shared.open.first_slot + self.ordinal as u32)
+    }
+
     fn slot_current(&self, index: u64) {
-        if let Some(record) = self.shared.page.slot(self.shared.open.first_slot + self.ordinal as u32) {
+        if let Some(record) = self.record() {
             // An earlier attempt of the same task may have said something.
             if record.progress.load(Relaxed) != NOTHING_DONE {
                 record.progress.store(NOTHING_DONE, Relaxed);
@@ -169,7 +186,9 @@ impl<'a> Runner<'a> {
                 Step::Cancelled => return monotonic_ns().saturating_sub(begun_ns),
             };
             let (lens, data) = (std::mem::take(&mut self.out.lens), std::mem::take(&mut self.out.data));
+            let turn = self.shared.turn(self.ordinal);
             tree.add(self, at, &lens, &data);
+            drop(turn);
             (self.out.lens, self.out.data) = (lens, data);
             at += done;
             if let Step::Failed(_, error) = step {
@@ -185,11 +204,14 @@ impl<'a> Runner<'a> {
             }
             (from_ns, first) = (now, false);
         }
+        let turn = self.shared.turn(self.ordinal);
         let (partials, failures) = tree.finish(self);
+        drop(turn);
         let ended_ns = self.slowed(from_ns);
         let busy = ended_ns.saturating_sub(begun_ns);
         let tasks = claim.range.len().max(1);
         let mut held = self.shared.holdings.lock(self.ordinal);
+        self.add_lock_times(&mut held, claim.range.len());
         // The time of tasks that failed is in the partial results, unless there is none.
         let mut failed_ns = if partials.is_empty() { busy } else { 0 };
         for (index, error) in failures {
@@ -209,7 +231,10 @@ impl<'a> Runner<'a> {
         let facts = &claim.facts;
         let mut arena = ArenaReader::new(Arc::clone(&self.shared.arena));
         let result = match arena.bytes(facts.inputs_at, facts.inputs_len) {
-            Ok(bytes) => combine(self, bytes, facts.kind),
+            Ok(bytes) => {
+                let _turn = self.shared.turn(self.ordinal);
+                combine(self, bytes, facts.kind)
+            }
             Err(error) => Err(transient(format!("partial results cannot be read: {error}"))),
         };
         let ended_ns = self.slowed(begun_ns);
@@ -235,7 +260,7 @@ fn nothing_done() -> TaskError {
     TaskError { kind: ErrorKind::Abi, code: 0, message }
 }
 
-fn failure(place: EntryUse, index: u64, error: &TaskError, busy_ns: u64) -> Failure {
+pub(super) fn failure(place: EntryUse, index: u64, error: &TaskError, busy_ns: u64) -> Failure {
     Failure { place, index, class: class_of(error.kind), text: error.to_string(), busy_ns }
 }
 

@@ -1,14 +1,26 @@
 //! What the plugin gets from its executor.
 
+use super::gil::Gil;
 use super::outbox::Outbox;
 use crate::frame::FromExecutor;
 use muster_plugin_host::{HostServices, LogLevel};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Log lines go to the agent as frames.
+/// Log lines go to the agent as frames; where tasks take turns to compute, they do so here.
 #[derive(Debug)]
 pub(super) struct Services {
     pub outbox: Arc<Outbox>,
+    /// The lock of the open job's tasks.
+    pub gil: Arc<RwLock<Option<Arc<Gil>>>>,
+}
+
+impl Services {
+    fn with_gil(&self, act: impl FnOnce(&Gil)) {
+        let gil = self.gil.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gil) = &*gil {
+            act(gil);
+        }
+    }
 }
 
 impl HostServices for Services {
@@ -21,5 +33,17 @@ impl HostServices for Services {
             LogLevel::Trace => 5,
         };
         self.outbox.send(&FromExecutor::Log { level, text: text.to_owned() });
+    }
+
+    fn checkpoint(&self, slot: u32) {
+        self.with_gil(|gil| gil.checkpoint(slot));
+    }
+
+    fn blocking_begin(&self, slot: u32) {
+        self.with_gil(|gil| gil.release(slot));
+    }
+
+    fn blocking_end(&self, slot: u32) {
+        self.with_gil(|gil| gil.take(slot));
     }
 }

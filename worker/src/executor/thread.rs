@@ -9,6 +9,7 @@ use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
 use muster_core::claim::{CLAIM, HOLD_MAX, Pace, hold_ns, whole_leaves};
 use muster_core::page::{Claim, SlotRecord};
+use muster_core::shape::Flow;
 use muster_core::time::Span;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,6 +36,9 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
         }
         let may_claim = number < shared.page.allowed() && !shared.page.is_cancelled();
         if may_claim && worker.claim_and_run() {
+            if shared.open.flow == Flow::Once {
+                break;
+            }
             continue;
         }
         worker.flush();
@@ -44,7 +48,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
 }
 
 /// A mistake of muster's own inside a thread ends the process, so that the agent sees it.
-struct AbortOnPanic;
+pub(super) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
@@ -91,15 +95,15 @@ impl TaskThread<'_> {
 
     fn claim(&mut self) -> Option<(usize, Claim)> {
         let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
-        let leaf = shared.open.reduce_leaf;
+        let (leaf, is_once) = (shared.open.reduce_leaf, shared.open.flow == Flow::Once);
         let slots = shared.page.allowed().clamp(1, shared.page.slots());
         let mut left = 0;
         let (entry, claim) = shared.page.claim(
             self.cursor,
             |start, unclaimed, total| {
                 left = total;
-                let wanted = pace.tasks(total, slots).min(unclaimed);
-                if leaf == 0 { wanted } else { whole_leaves(start, wanted, leaf) }
+                let wanted = if is_once { 1 } else { pace.tasks(total, slots).min(unclaimed) };
+                if leaf == 0 || is_once { wanted } else { whole_leaves(start, wanted, leaf) }
             },
             |entry, generation, range| pending.announce(entry, generation, range),
         )?;

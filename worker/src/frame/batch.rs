@@ -32,6 +32,10 @@ pub struct Batch {
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
     pub run: Sketch,
+    /// How long each task waited for the lock.
+    pub gil_wait: Sketch,
+    /// How often the lock was given to a thread that had asked for it.
+    pub gil_handovers: u64,
 }
 
 /// Results of neighbouring tasks of one lease.
@@ -81,6 +85,7 @@ impl Batch {
         let failures = fields.count("failures", FAILURE_BYTES_MIN)?;
         let failures = (0..failures).map(|_| failure(fields)).collect::<Result<_, _>>()?;
         let retried = fields.u64("retried")?;
+        let (gil_wait, gil_handovers) = (sketch(fields)?, fields.u64("hand-overs")?);
         let blocks = fields.count("blocks", BLOCK_BYTES_MIN)?;
         let mut heads = (0..blocks).map(|_| head(fields)).collect::<Result<Vec<_>, _>>()?;
         for (block, layout) in &mut heads {
@@ -90,7 +95,7 @@ impl Batch {
             block.results.data = fields.take("results", layout.bytes)?;
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
-        Ok(Self { job, blocks, failures, retried, dispatch, run })
+        Ok(Self { job, blocks, failures, retried, dispatch, run, gil_wait, gil_handovers })
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Gather {
     pub dispatch: Sketch,
     /// Times of tasks that were timed alone.
     pub run: Sketch,
+    /// How long each task waited for the lock.
+    pub gil_wait: Sketch,
+    /// How often the lock was given to a thread that had asked for it.
+    pub gil_handovers: u64,
 }
 
 #[derive(Debug)]
@@ -147,6 +151,8 @@ impl Gather {
             frame.text(&failure.text);
         }
         frame.u64(self.retried);
+        write_sketch(&mut frame, &self.gil_wait);
+        frame.u64(self.gil_handovers);
         frame.u32(self.heads.len() as u32);
         for head in &self.heads {
             head.write(&mut frame);
@@ -171,6 +177,8 @@ impl Gather {
         self.retried = 0;
         self.dispatch.clear();
         self.run.clear();
+        self.gil_wait.clear();
+        self.gil_handovers = 0;
     }
 }
 
@@ -224,7 +232,8 @@ impl Batch {
         let mut gather = Gather::new(self.job);
         (gather.dispatch, gather.run) = (self.dispatch.clone(), self.run.clone());
         gather.failures.clone_from(&self.failures);
-        gather.retried = self.retried;
+        (gather.retried, gather.gil_handovers) = (self.retried, self.gil_handovers);
+        gather.gil_wait = self.gil_wait.clone();
         for block in &self.blocks {
             let lengths = match block.results.lengths.as_slice() {
                 [] => vec![block.results.width; block.items as usize],

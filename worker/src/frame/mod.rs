@@ -46,6 +46,8 @@ pub enum FromExecutor {
     },
     /// Results and failures of one thread.
     Batch(Batch),
+    /// It has run the task that it was started for, and ends.
+    Retired,
     /// The job is closed; another may be opened.
     Closed {
         /// The job.
@@ -70,6 +72,7 @@ const BATCH: u8 = 5;
 const CLOSED: u8 = 6;
 const LOG: u8 = 7;
 const READINGS: u8 = 8;
+const RETIRED: u8 = 9;
 
 impl FromExecutor {
     /// The frame, with its length in front. Batches are written by [`Gather`].
@@ -92,6 +95,7 @@ impl FromExecutor {
                 frame.text(text);
             }
             Self::Batch(batch) => return batch.encode(),
+            Self::Retired => frame.u8(RETIRED),
             Self::Closed { job } => {
                 frame.u8(CLOSED);
                 frame.u64(*job);
@@ -118,6 +122,7 @@ impl FromExecutor {
             OPENED => Self::Opened { job: fields.u64("job")? },
             OPEN_FAILED => Self::OpenFailed { job: fields.u64("job")?, text: fields.text("text")? },
             BATCH => Self::Batch(Batch::decode(&mut fields)?),
+            RETIRED => Self::Retired,
             CLOSED => Self::Closed { job: fields.u64("job")? },
             READINGS => Self::Readings(reading::read(&mut fields)?),
             LOG => Self::Log { level: fields.u32("level")?, text: fields.text("text")? },

@@ -3,6 +3,7 @@ use super::*;
 use bytes::BytesMut;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
+use muster_core::shape::{Flow, Gil};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::packed::Items;
@@ -55,11 +56,14 @@ fn combined_results_and_failures_keep_their_facts() {
     gather.retried = 9;
     gather.dispatch.record_many(Span(500), 8);
     gather.run.record(Span(70));
+    gather.gil_wait.record(Span(30));
+    gather.gil_handovers = 4;
     let batch = sent(&gather);
     assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
     assert_eq!(items(&batch.blocks[0]), [b"sum"]);
     assert_eq!((batch.failures, batch.retried), (vec![failure], 9));
     assert_eq!((batch.dispatch, batch.run), (gather.dispatch.clone(), gather.run.clone()));
+    assert_eq!((batch.gil_wait, batch.gil_handovers), (gather.gil_wait.clone(), 4));
 }
 
 #[test]
@@ -69,6 +73,7 @@ fn every_message_survives_the_way() {
         FromExecutor::LoadFailed { text: "no such file".into() },
         FromExecutor::Opened { job: 5 },
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
+        FromExecutor::Retired,
         FromExecutor::Closed { job: u64::MAX },
         FromExecutor::Log { level: 3, text: "käse".into() },
         FromExecutor::Readings(vec![
@@ -81,10 +86,14 @@ fn every_message_survives_the_way() {
         let mut bytes = BytesMut::from(&message.encode()[..]);
         assert_eq!(FromExecutor::decode(split_frame(&mut bytes).unwrap().unwrap()).unwrap(), message);
     }
-    let open = OpenJob { job: 1, params: "{}".into(), seed: 2, threads: 3, ..OpenJob::default() };
+    let gil = Some(Gil { domains: 2, switch: Span(7) });
+    let open = OpenJob { job: 1, params: "{}".into(), seed: 2, threads: 3, gil, ..OpenJob::default() };
+    let opened = |flow| ToExecutor::Open(OpenJob { flow, ..open.clone() });
     for message in [
         ToExecutor::Load { path: "/a/b".into() },
-        ToExecutor::Open(open),
+        opened(Flow::InTurn),
+        opened(Flow::Once),
+        opened(Flow::InFlight(9)),
         ToExecutor::Close { job: 4 },
         ToExecutor::Stop,
     ] {
@@ -104,7 +113,7 @@ fn frames_that_lie_are_named() {
     let text = decode(&[LOG, 1, 0, 0, 0, 255, 255, 255, 255]);
     assert_eq!(text, Err(FrameError::Short { field: "text" }));
     let mut many_blocks = vec![BATCH];
-    many_blocks.extend([0; 8 + 2 * 20 + 4 + 8]);
+    many_blocks.extend([0; 8 + 3 * 20 + 4 + 8 + 8]);
     many_blocks.extend(u32::MAX.to_le_bytes());
     let many_blocks = FromExecutor::decode(many_blocks.into());
     assert!(matches!(many_blocks, Err(FrameError::TooLarge { field: "blocks", .. })), "{many_blocks:?}");

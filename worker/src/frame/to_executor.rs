@@ -2,6 +2,8 @@
 
 use super::codec::{FrameError, Reader, Writer};
 use bytes::Bytes;
+use muster_core::shape::{Flow, Gil};
+use muster_core::time::Span;
 
 /// What the agent says. `OpenJob` travels with two descriptors: the job page and the input arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub struct OpenJob {
     pub max_attempts: u32,
     /// What tasks are to take longer, in millionths of their time.
     pub extra_millionths: u64,
+    /// How its threads go through their tasks.
+    pub flow: Flow,
+    /// The lock that tasks hold while they compute.
+    pub gil: Option<Gil>,
 }
 
 const LOAD: u8 = 1;
@@ -74,6 +80,9 @@ impl ToExecutor {
                 frame.u64(open.result_bytes_max);
                 frame.u32(open.max_attempts);
                 frame.u64(open.extra_millionths);
+                write_flow(&mut frame, open.flow);
+                frame.u32(open.gil.map_or(0, |gil| gil.domains));
+                frame.u64(open.gil.map_or(0, |gil| gil.switch.0));
             }
             Self::Close { job } => {
                 frame.u8(CLOSE);
@@ -100,6 +109,8 @@ impl ToExecutor {
                 result_bytes_max: fields.u64("result_bytes_max")?,
                 max_attempts: fields.u32("max_attempts")?,
                 extra_millionths: fields.u64("extra_millionths")?,
+                flow: flow(&mut fields)?,
+                gil: gil(&mut fields)?,
             }),
             CLOSE => Self::Close { job: fields.u64("job")? },
             STOP => Self::Stop,
@@ -108,4 +119,28 @@ impl ToExecutor {
         fields.end()?;
         Ok(message)
     }
+}
+
+/// One task and then the end; numbers above are tasks in flight.
+const FLOW_ONCE: u32 = 1;
+
+fn write_flow(frame: &mut Writer, flow: Flow) {
+    match flow {
+        Flow::InTurn => frame.u32(0),
+        Flow::Once => frame.u32(FLOW_ONCE),
+        Flow::InFlight(tasks) => frame.u32(tasks.saturating_add(FLOW_ONCE)),
+    }
+}
+
+fn flow(fields: &mut Reader) -> Result<Flow, FrameError> {
+    Ok(match fields.u32("flow")? {
+        0 => Flow::InTurn,
+        FLOW_ONCE => Flow::Once,
+        tasks => Flow::InFlight(tasks - FLOW_ONCE),
+    })
+}
+
+fn gil(fields: &mut Reader) -> Result<Option<Gil>, FrameError> {
+    let (domains, switch) = (fields.u32("gil's domains")?, Span(fields.u64("gil's switch")?));
+    Ok((domains > 0).then_some(Gil { domains, switch }))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// The first eight bytes of every page.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"mstrpage");
 /// Raised with every change of the layout.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What the page says about itself and the job.
 #[repr(C, align(128))]

@@ -295,6 +295,7 @@ impl JobPage {
             record.current.store(SlotRecord::IDLE, SeqCst);
             record.progress.store(NOTHING_DONE, SeqCst);
             record.parked.store(0, SeqCst);
+            record.in_flight.store(0, SeqCst);
         }
     }
 
@@ -303,14 +304,13 @@ impl JobPage {
     pub fn all_parked(&self, first: u32, count: u32) -> bool {
         (first..first.saturating_add(count))
             .filter_map(|slot| self.slot(slot))
-            .all(|record| record.parked.load(SeqCst) != 0)
+            .all(|record| record.parked.load(SeqCst) != 0 && record.in_flight.load(SeqCst) == 0)
     }
 
     /// How many slots run a task.
     #[must_use]
     pub fn busy_slots(&self) -> u32 {
-        let busy = |record: &&SlotRecord| record.current.load(Relaxed) != SlotRecord::IDLE;
-        self.slot_records().iter().filter(busy).count() as u32
+        self.slot_records().iter().filter(|record| record.is_busy()).count() as u32
     }
 
     /// What running tasks say they have done together, in tasks: at most one for each slot, whatever stands there.

@@ -1,0 +1,164 @@
+//! The execution models: which processes tasks run in, and what a lock that they take turns with does.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fixture;
+
+use fixture::{Muster, compile_c, plugin};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How many tasks each process ran.
+fn processes(muster: &Muster, plugin: &str, tasks: u64, shape: &[&str]) -> BTreeMap<u64, u64> {
+    let (out, tasks) = (muster.path("out"), tasks.to_string());
+    let mut arguments = vec!["run", plugin, "-n", &tasks, "--out", out.to_str().unwrap()];
+    arguments.extend(shape);
+    muster.run(&arguments).ok();
+    let mut found = BTreeMap::new();
+    for line in std::fs::read_to_string(&out).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        *found.entry(line["output"].as_u64().unwrap()).or_default() += 1;
+    }
+    found
+}
+
+#[test]
+fn spawn_gives_every_task_a_process_of_its_own() {
+    let muster = Muster::new();
+    let source = include_str!("fixtures/plugins/whoami.c");
+    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
+    let whoami = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
+    let whoami = whoami.to_str().unwrap();
+    let spawned = processes(&muster, whoami, 60, &["--model", "spawn", "-p", "2", "--oversubscribe"]);
+    assert!(spawned.values().all(|&tasks| tasks == 1) && spawned.len() == 60, "{spawned:?}");
+    let kept = processes(&muster, whoami, 60, &["--model", "process", "-p", "2", "--oversubscribe"]);
+    assert!(kept.len() <= 2, "{kept:?}");
+    muster.assert_no_process_left();
+}
+
+/// Tasks that crash, and results that are combined, are as right as in every other model.
+#[test]
+fn spawned_tasks_may_crash_and_be_combined() {
+    let muster = Muster::new();
+    let source = include_str!("fixtures/plugins/crash.c");
+    let crash = compile_c(source, Path::new(&muster.path("plugin.so")), &["-std=c11"]);
+    let spawn = ["--model", "spawn", "-p", "2", "--oversubscribe", "--json"];
+    let mut arguments = vec!["run", crash.to_str().unwrap(), "every=10", "-n", "30"];
+    arguments.extend(spawn);
+    let report = muster.run(&arguments).exits(1).json();
+    assert_eq!(json!([report["ok"], report["failed"], report["retried"]]), json!([27, 3, 6]), "{report}");
+    assert_eq!(report["model"], "spawn");
+    let looped = plugin("loop");
+    let mut arguments = vec!["run", &looped, "iters=10", "-n", "40", "--reduce", "--out", "-"];
+    arguments.extend(&spawn[..5]);
+    let total: u64 = (0..40).map(|n| n * 45).sum();
+    assert_eq!(muster.run(&arguments).ok().text().trim(), total.to_string());
+    muster.assert_no_process_left();
+}
+
+#[test]
+fn a_lock_is_waited_for_while_computing_and_not_while_waiting() {
+    let muster = Muster::new();
+    let (computing, waiting) = (plugin("loop"), plugin("sleep"));
+    let run = |arguments: &[&str]| muster.run(arguments).ok().json();
+    let base = ["--model", "gil", "-t", "2", "--oversubscribe", "--json"];
+    let with = |first: &[&'static str], more: &[&'static str]| [first, &base, more].concat();
+    let gil = {
+        let mut arguments = vec!["run", &computing];
+        arguments.extend(with(&["iters=20000000", "-n", "8"], &["--gil-switch", "1ms"]));
+        run(&arguments)
+    };
+    assert!(gil["gil_handovers"].as_u64().unwrap() >= 8, "{gil}");
+    assert!(gil["gil_wait_s"]["mean"].as_f64().unwrap() > 1e-3, "{gil}");
+    let sleeping = {
+        let mut arguments = vec!["run", &waiting, "ms=20"];
+        arguments.extend(with(&["-n", "20"], &[]));
+        run(&arguments)
+    };
+    assert!(sleeping["gil_wait_s"]["mean"].as_f64().unwrap() < 5e-3, "{sleeping}");
+    // Two threads wait side by side: one after the other they would need 400 ms.
+    assert!(sleeping["wall_s"].as_f64().unwrap() < 0.39, "{sleeping}");
+    let free = {
+        let mut arguments = vec!["run", &computing, "iters=1000000", "-n", "8"];
+        arguments.extend(["-t", "2", "--oversubscribe", "--json"]);
+        run(&arguments)
+    };
+    assert_eq!((&free["gil_wait_s"], &free["gil_handovers"]), (&Value::Null, &json!(0)));
+}
+
+/// A thousand waits of 100 ms take a thousand places on one thread.
+#[test]
+fn async_keeps_many_tasks_going_on_one_thread() {
+    let muster = Muster::new();
+    let sleep = plugin("sleep");
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "1000", "--json"];
+    let mut arguments = vec!["run", &sleep, "ms=100", "-n", "1000"];
+    arguments.extend(shape);
+    let report = muster.run(&arguments).ok().json();
+    assert_eq!(json!([report["model"], report["ok"], report["in_flight"]]), json!(["async", 1_000, 1_000]));
+    assert_eq!((&report["threads"], &report["stand_in_threads"]), (&json!(1), &json!(0)));
+    // One after the other they would take 100 s.
+    assert!(report["wall_s"].as_f64().unwrap() < 5.0, "{report}");
+}
+
+#[test]
+fn tasks_without_an_async_form_run_on_a_bounded_set_of_threads() {
+    let muster = Muster::new();
+    let looped = plugin("loop");
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "100000", "--json"];
+    let mut arguments = vec!["run", &looped, "iters=10", "-n", "2000"];
+    arguments.extend(shape);
+    let report = muster.run(&arguments).ok().json();
+    assert_eq!(json!([report["ok"], report["stand_in_threads"]]), json!([2_000, 512]), "{report}");
+    let mut combined = vec!["run", &looped, "iters=10", "-n", "50", "--reduce", "--out", "-"];
+    combined.extend(&shape[..6]);
+    let total: u64 = (0..50).map(|n| n * 45).sum();
+    assert_eq!(muster.run(&combined).ok().text().trim(), total.to_string());
+}
+
+/// Each way of breaking the rules fails the tasks that it happened to, by name, and no other.
+#[test]
+fn an_async_form_that_breaks_its_rules_is_named() {
+    let muster = Muster::new();
+    let source = include_str!("fixtures/plugins/async_misuse.c");
+    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread"];
+    let misuse = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
+    let misuse = misuse.to_str().unwrap();
+    let run = |mode: &str| {
+        let (out, mode) = (muster.path("out"), format!("mode={mode}"));
+        let mut arguments = vec!["run", misuse, &mode, "-n", "40", "--out", out.to_str().unwrap()];
+        arguments.extend(["--model", "async", "-t", "1", "--in-flight", "8", "--json"]);
+        let finished = muster.run(&arguments);
+        let report = finished.json();
+        let lines = std::fs::read_to_string(&out).unwrap();
+        let mut failed = BTreeMap::new();
+        for (index, line) in (0..).zip(lines.lines()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            match line["error"].as_str() {
+                Some(error) => drop(failed.insert(index, error.to_owned())),
+                None => assert_eq!(line, json!({"index": index, "output": index}), "{mode}"),
+            }
+        }
+        assert_eq!(lines.lines().count(), 40, "{mode}");
+        (report, failed)
+    };
+    for mode in ["none", "thread", "unknown", "early"] {
+        let (report, failed) = run(mode);
+        assert!(failed.is_empty() && report["ok"] == 40, "{mode}: {failed:?}");
+    }
+    let one_in_ten = [3, 13, 23, 33];
+    for (mode, words) in [
+        ("twice", "complete() was called twice"),
+        ("short", "the result has 3 bytes; the manifest says u64"),
+        ("never", "drive() returned without having completed the task"),
+    ] {
+        let (_, failed) = run(mode);
+        assert!(failed.keys().eq(&one_in_ten), "{mode}: {failed:?}");
+        assert!(failed.values().all(|error| error.contains(words)), "{mode}: {failed:?}");
+    }
+    // The second time may come before the first was taken over: then the task fails; or after: then it is dropped.
+    let (_, failed) = run("late");
+    assert!(failed.values().all(|error| error.contains("complete() was called twice")), "{failed:?}");
+    muster.assert_no_process_left();
+}

@@ -1,0 +1,327 @@
+//! A thread that keeps many tasks of a job going at the same time: it is lent to the plugin's own runtime, which asks
+//! here for tasks and says here what became of them.
+
+use super::flush::Held;
+use super::job::Shared;
+use super::open_claims::OpenClaims;
+use super::runner::{failure, transient};
+use super::thread::AbortOnPanic;
+use super::waker::Waker;
+use crate::arena::{ArenaReader, RunInputs};
+use crate::frame::{EntryUse, FromExecutor};
+use crate::os::monotonic_ns;
+use muster_core::page::{Claim, SlotRecord};
+use muster_core::range::IndexRange;
+use muster_core::time::Span;
+use muster_plugin_host::{
+    EndedTask, ErrorKind, Inputs, NOTHING_DONE, NewTask, Next, Slot, SlotWords, TaskError, TaskSource,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Results wait for others for this long while tasks are going.
+const HOLD_NS: u64 = 2_000_000;
+/// Tasks are claimed when this share of the places is free: a claim for each would use up the record's.
+const CLAIM_SHARE: u32 = 64;
+
+/// Serves a job until it closes. Without a descriptor or a thread to wake it by this process cannot go on.
+pub(super) fn run(shared: &Shared, ordinal: u32, in_flight: u32) {
+    let number = shared.open.first_slot + ordinal;
+    let Some(record) = shared.page.slot(number) else { return };
+    let _guard = AbortOnPanic;
+    let result = Waker::new().and_then(|waker| {
+        std::thread::scope(|scope| {
+            let sleeper = std::thread::Builder::new().name(format!("sleep-{ordinal}"));
+            sleeper.spawn_scoped(scope, || waker.serve(shared, number))?;
+            drive(shared, ordinal, in_flight, record, &waker);
+            waker.end(shared, number);
+            Ok(())
+        })
+    });
+    if let Err(error) = result {
+        eprintln!("executor: what wakes a thread with many tasks could not be made: {error}");
+        super::end(super::EXIT_REFUSED);
+    }
+}
+
+fn drive(shared: &Shared, ordinal: u32, in_flight: u32, record: &SlotRecord, waker: &Waker) {
+    let words = SlotWords { cancel: &record.cancel, current: &record.current, progress: &record.progress };
+    let mut slot = Slot::new(ordinal, words);
+    slot.set_result_limit(shared.result_bytes_max());
+    let mut tasks = Interleaved {
+        shared,
+        ordinal,
+        number: shared.open.first_slot + ordinal,
+        in_flight,
+        record,
+        waker,
+        arena: ArenaReader::new(Arc::clone(&shared.arena)),
+        claims: OpenClaims::new(record),
+        cursor: 0,
+        ready: VecDeque::new(),
+        going: Vec::new(),
+        free: Vec::new(),
+        ended: 0,
+    };
+    while !tasks.is_over() {
+        let before = tasks.ended;
+        let turn = shared.turn(ordinal as usize);
+        let result = shared.plugin.drive(&mut slot, in_flight, waker.fd(), &mut tasks);
+        drop(turn);
+        tasks.forget_going();
+        if tasks.ended == before && !tasks.is_over() {
+            let early = || TaskError {
+                kind: ErrorKind::Abi,
+                code: 0,
+                message: "drive() returned before next() had told it to".to_owned(),
+            };
+            tasks.fail_one(&result.err().unwrap_or_else(early));
+        }
+    }
+    tasks.flush();
+}
+
+/// What the plugin's runtime takes its tasks from.
+struct Interleaved<'a> {
+    shared: &'a Shared,
+    ordinal: u32,
+    number: u32,
+    in_flight: u32,
+    record: &'a SlotRecord,
+    waker: &'a Waker,
+    arena: ArenaReader,
+    claims: OpenClaims<'a>,
+    /// The page entry that gave the last claim.
+    cursor: usize,
+    /// Claimed and not begun.
+    ready: VecDeque<Claimed>,
+    /// Begun; a task's token is its place here.
+    going: Vec<Option<Going>>,
+    free: Vec<u32>,
+    /// Tasks that have ended.
+    ended: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Claimed {
+    place: EntryUse,
+    claim: Claim,
+    /// Its place among the open claims.
+    at: usize,
+    next: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Going {
+    place: EntryUse,
+    at: usize,
+    begun_ns: u64,
+}
+
+impl TaskSource for Interleaved<'_> {
+    fn next(&mut self, running: u32) -> Next {
+        self.waker.hush();
+        loop {
+            let sequence = self.shared.page.sequence();
+            if self.shared.page.is_cancelled() || (self.shared.is_closing() && running == 0) {
+                self.flush();
+                return Next::Close;
+            }
+            if let Some(task) = self.begin() {
+                return Next::Begin(task);
+            }
+            if self.claim(running) {
+                continue;
+            }
+            self.say_what_goes(running);
+            self.send_or_hold(running);
+            self.waker.sleep(sequence);
+            return Next::Wait;
+        }
+    }
+
+    fn ended(&mut self, task: EndedTask) {
+        let EndedTask { index, token, outcome } = task;
+        let Some(going) = self.going.get_mut(token as usize).and_then(Option::take) else { return };
+        self.free.push(token as u32);
+        self.ended += 1;
+        self.claims.end_one(going.at);
+        if matches!(&outcome, Err(error) if error.kind == ErrorKind::Cancelled)
+            && self.shared.page.is_cancelled()
+        {
+            return;
+        }
+        let now = monotonic_ns();
+        let busy_ns = now.saturating_sub(going.begun_ns);
+        self.record.busy_ns.fetch_add(busy_ns, Relaxed);
+        self.record.tasks.fetch_add(1, Relaxed);
+        let mut held = self.shared.holdings.lock(self.ordinal as usize);
+        held.gather.run.record(Span(busy_ns));
+        match outcome {
+            Ok(result) => {
+                let (range, length) = (IndexRange::from_count(index, 1), result.len() as u32);
+                held.gather.add_results(going.place, range, &[length], &result, busy_ns, now);
+            }
+            Err(error) => held.gather.add_failure(failure(going.place, index, &error, busy_ns)),
+        }
+        self.add_lock_times(&mut held);
+        if held.is_full() {
+            self.shared.holdings.send(&mut held, &self.shared.outbox);
+            drop(held);
+            self.claims.settle();
+        }
+    }
+
+    fn enter(&mut self, index: Option<u64>) {
+        if self.record.progress.load(Relaxed) != NOTHING_DONE {
+            self.record.progress.store(NOTHING_DONE, Relaxed);
+        }
+        self.record.current.store(index.unwrap_or(SlotRecord::IDLE), Relaxed);
+    }
+
+    fn misused(&mut self, text: &str) {
+        let level = 1;
+        self.shared.outbox.send(&FromExecutor::Log { level, text: text.to_owned() });
+    }
+}
+
+impl Interleaved<'_> {
+    fn is_over(&self) -> bool {
+        self.shared.is_closing() || self.shared.page.is_cancelled()
+    }
+
+    /// The next task that is claimed and not begun.
+    fn begin(&mut self) -> Option<NewTask> {
+        let claimed = self.ready.front_mut()?;
+        let (index, place, at, claim) = (claimed.next, claimed.place, claimed.at, claimed.claim);
+        claimed.next += 1;
+        if claimed.next >= claim.range.end {
+            self.ready.pop_front();
+        }
+        let input = match self.input(&claim, index) {
+            Ok(input) => input,
+            Err(error) => {
+                self.claims.end_one(at);
+                let mut held = self.shared.holdings.lock(self.ordinal as usize);
+                held.gather.add_failure(failure(place, index, &error, 0));
+                drop(held);
+                return self.begin();
+            }
+        };
+        let going = Some(Going { place, at, begun_ns: monotonic_ns() });
+        let token = self.free.pop().unwrap_or(self.going.len() as u32);
+        match self.going.get_mut(token as usize) {
+            Some(free) => *free = going,
+            None => self.going.push(going),
+        }
+        Some(NewTask { index, attempt: claim.facts.attempt, input, token: token.into() })
+    }
+
+    fn input(&mut self, claim: &Claim, index: u64) -> Result<Vec<u8>, TaskError> {
+        let facts = &claim.facts;
+        if facts.inputs_len == 0 {
+            return Ok(Vec::new());
+        }
+        let bytes = self
+            .arena
+            .bytes(facts.inputs_at, facts.inputs_len)
+            .map_err(|error| transient(format!("inputs cannot be read: {error}")))?;
+        let from = index.wrapping_sub(facts.inputs_base) as usize;
+        let inputs = RunInputs::parse(bytes).and_then(|inputs| inputs.slice(from, 1));
+        inputs
+            .filter(|inputs| Inputs::new(inputs.data, inputs.offsets).is_some())
+            .map(|inputs| inputs.data[inputs.offsets[0] as usize..inputs.offsets[1] as usize].to_vec())
+            .ok_or_else(|| transient(format!("the arena does not hold the input of task {index}")))
+    }
+
+    /// Takes tasks out of the page when enough places are free; `false`: nothing was taken.
+    fn claim(&mut self, running: u32) -> bool {
+        let places = self.in_flight.saturating_sub(running);
+        let is_worth_it = running == 0 || places >= (self.in_flight / CLAIM_SHARE).max(1);
+        let may_claim = self.number < self.shared.page.allowed() && !self.shared.is_closing();
+        if places == 0 || !is_worth_it || !may_claim || !self.claims.has_room() {
+            return false;
+        }
+        // Before anything is taken: a thread that seems to sleep with nothing to do is taken at its word.
+        self.record.in_flight.store(running + 1, SeqCst);
+        let slots = u64::from(self.shared.page.allowed().clamp(1, self.shared.page.slots()));
+        let claims = &self.claims;
+        let claimed = self.shared.page.claim(
+            self.cursor,
+            |_, unclaimed, total| {
+                let share = u32::try_from(total.div_ceil(slots)).unwrap_or(u32::MAX);
+                unclaimed.min(share).min(places)
+            },
+            |entry, generation, range| claims.announce(entry, generation, range),
+        );
+        let Some((entry, claim)) = claimed else { return false };
+        self.cursor = entry;
+        let Some(at) = self.claims.claimed(entry, &claim) else { return false };
+        let now = monotonic_ns();
+        self.record.started_ns.store(now, Relaxed);
+        let waited = Span(now.saturating_sub(self.shared.page.published_ns(entry)));
+        let mut held = self.shared.holdings.lock(self.ordinal as usize);
+        held.gather.dispatch.record_many(waited, claim.range.len());
+        drop(held);
+        let place = EntryUse { entry: entry as u16, generation: claim.generation };
+        self.ready.push_back(Claimed { place, claim, at, next: claim.range.start });
+        true
+    }
+
+    fn say_what_goes(&self, running: u32) {
+        self.record.in_flight.store(running, SeqCst);
+    }
+
+    fn send_or_hold(&mut self, running: u32) {
+        let mut held = self.shared.holdings.lock(self.ordinal as usize);
+        let is_due = running == 0 || held.has_waited(monotonic_ns(), HOLD_NS);
+        if is_due || held.gather.is_empty() {
+            self.shared.holdings.send(&mut held, &self.shared.outbox);
+            drop(held);
+            self.claims.settle();
+        } else {
+            self.shared.holdings.hold(&mut held);
+        }
+    }
+
+    fn flush(&mut self) {
+        let mut held = self.shared.holdings.lock(self.ordinal as usize);
+        self.shared.holdings.send(&mut held, &self.shared.outbox);
+        drop(held);
+        self.claims.settle();
+    }
+
+    fn add_lock_times(&self, held: &mut Held) {
+        let Some(gil) = &self.shared.gil else { return };
+        let waited = gil.take_waited_ns(self.ordinal);
+        held.gather.gil_wait.record(Span(waited));
+        held.gather.gil_handovers += gil.take_handovers(self.ordinal);
+        self.record.lock_wait_ns.fetch_add(waited, Relaxed);
+    }
+
+    /// The drive is over; what it was told to drop is no more.
+    fn forget_going(&mut self) {
+        self.enter(None);
+        self.going.clear();
+        self.free.clear();
+        self.say_what_goes(0);
+    }
+
+    /// The plugin could not even begin: without a task that fails of it, it would be asked for ever.
+    fn fail_one(&mut self, error: &TaskError) {
+        if self.ready.is_empty() && !self.claim(0) {
+            let sequence = self.shared.page.sequence();
+            if !self.is_over() && !self.claim(0) {
+                self.flush();
+                self.say_what_goes(0);
+                self.shared.page.park(self.number, sequence);
+            }
+            return;
+        }
+        if let Some(NewTask { index, token, .. }) = self.begin() {
+            self.ended(EndedTask { index, token, outcome: Err(error.clone()) });
+        }
+        self.flush();
+    }
+}
