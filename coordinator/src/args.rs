@@ -52,6 +52,10 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true)]
     pub results_memory: Option<u64>,
 
+    /// Let jobs run plugins that are made to harm their process; without it they are refused
+    #[arg(long)]
+    pub allow_chaos: bool,
+
     /// How the scheduler chooses
     #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
     pub policy: Option<PolicySpec>,
@@ -86,6 +90,7 @@ impl CoordinatorArgs {
             lease: self.lease.unwrap_or(LEASE),
             feed_wait: FEED_WAIT,
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
+            allow_chaos: self.allow_chaos,
             policy: self.policy.unwrap_or_default(),
             ..Config::default()
         })

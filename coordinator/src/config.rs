@@ -40,6 +40,8 @@ pub struct Config {
     /// Results that jobs may leave in memory when there is no state folder: then the oldest ended jobs are forgotten,
     /// and a job that has more by itself fails.
     pub results_memory_bytes: u64,
+    /// Whether jobs may run plugins that are made to harm their process.
+    pub allow_chaos: bool,
     /// How the scheduler chooses.
     pub policy: PolicySpec,
     /// Tasks per slot that a worker may always have, running or waiting.
@@ -62,6 +64,7 @@ impl Default for Config {
             lease: LEASE,
             feed_wait: FEED_WAIT,
             results_memory_bytes: RESULTS_MEMORY_BYTES,
+            allow_chaos: false,
             policy: PolicySpec::default(),
             credit_tasks: scheduler::Config::default().credit_tasks,
             credit: scheduler::Config::default().credit.into(),
@@ -70,10 +73,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A coordinator for one machine and one user: a Unix socket and nothing that lasts.
+    /// A coordinator for one machine and one user: a Unix socket and nothing that lasts. What a plugin breaks there is
+    /// only the user's own.
     #[must_use]
     pub fn private(unix: PathBuf) -> Self {
-        Self { name: "private".to_owned(), unix: Some(unix), ..Self::default() }
+        Self { name: "private".to_owned(), unix: Some(unix), allow_chaos: true, ..Self::default() }
     }
 
     /// How often workers are to say that they are alive.

@@ -23,4 +23,4 @@ pub mod http;
 pub mod service;
 
 pub use config::Config;
-pub use running::{Coordinator, Running, StartError};
+pub use running::{Coordinator, Running, StartError, raise_file_limit};

@@ -212,9 +212,9 @@ async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running { unix, tls_addr, http_addr, epoch, left_out, join_string, stop, outcome })
 }
 
-/// Every worker's stream is a file: takes as many as this process may have. Only for coordinators that others
-/// reach over the network, because children inherit it.
-fn raise_file_limit() {
+/// Lets this process have as many open files as it may: every connection is one. Only where connections come over
+/// the network, because children inherit it.
+pub fn raise_file_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit that outlives both calls, which only read or write it.
     let raised = unsafe {
@@ -241,6 +241,7 @@ fn settings(config: &Config) -> Settings {
         },
         heartbeat: config.heartbeat(),
         feed_wait: config.feed_wait,
+        allow_chaos: config.allow_chaos,
         kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
     }
 }

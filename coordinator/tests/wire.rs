@@ -93,6 +93,23 @@ async fn what_the_plugin_does_not_do() {
 }
 
 #[tokio::test]
+async fn plugins_that_are_made_to_harm_need_leave() {
+    let manifest = r#"{"muster":1,"name":"bomb","version":"1","flags":["concurrent","chaos"]}"#;
+    let file = fixture::fake_plugin(manifest);
+    let shared = World::counted_with(|config| config.allow_chaos = false).await;
+    let plugin = shared.push(&file).await.unwrap().plugin.unwrap().plugin;
+    let spec = v1::JobSpec { plugin, tasks: 1, ..v1::JobSpec::default() };
+    shared.refuses(Code::FailedPrecondition, "--allow-chaos", shared.submit_as("a", spec.clone())).await;
+    assert!(
+        shared.jobs().list(v1::ListJobsRequest { limit: 10 }).await.unwrap().into_inner().jobs.is_empty()
+    );
+    // A private cluster, and one that was told to, take it.
+    let private = World::start().await;
+    private.push(&file).await.unwrap();
+    private.submit(spec).await;
+}
+
+#[tokio::test]
 async fn ids_that_are_not_there() {
     let world = World::counted().await;
     world.plugin().await;

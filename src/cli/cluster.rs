@@ -42,6 +42,9 @@ pub struct UpArgs {
     /// Address of the coordinator's /metrics and /healthz, or "none"; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     pub http: String,
+    /// Let jobs run plugins that are made to harm their process; without it they are refused
+    #[arg(long)]
+    pub allow_chaos: bool,
     #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
     pub policy: Option<PolicySpec>,
     /// Print one JSON object

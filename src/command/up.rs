@@ -139,6 +139,9 @@ impl Started {
         if let Some(policy) = &args.policy {
             arguments.extend(["--policy".into(), policy.to_string().into()]);
         }
+        if args.allow_chaos {
+            arguments.push("--allow-chaos".into());
+        }
         arguments.extend(["--listen".into(), "none".into(), "--http".into(), args.http.clone().into()]);
         let log = logs.join("coordinator.log");
         let _ = std::fs::remove_file(&log);

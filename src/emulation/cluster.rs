@@ -51,6 +51,8 @@ impl Cluster {
             state: None,
             keys: None,
             plugins: Vec::new(),
+            // It is as private as that of `run`.
+            allow_chaos: true,
             ..experiment.coordinator.clone()
         };
         let logs = experiment.logs.clone().unwrap_or_else(|| folder.path().join("logs"));

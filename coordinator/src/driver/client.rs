@@ -68,6 +68,9 @@ impl Driver {
             .ok_or_else(|| Refusal::NoPlugin(format!("{} with digest {}", asked.name, hex(&asked.digest))))?;
         let cannot = |field, why| Refusal::PluginCannot { field, plugin: plugin.name.clone(), why };
         let abilities = Abilities::of(plugin);
+        if abilities.is_chaos() && !self.settings.allow_chaos {
+            return Err(Refusal::Chaos(plugin.name.clone()));
+        }
         if submission.spec.reduce && !abilities.reduce {
             return Err(cannot("reduce", "cannot combine results"));
         }

@@ -61,6 +61,8 @@ pub struct Settings {
     pub feed_wait: Duration,
     /// Bytes of results that jobs may leave in memory; `None` when they go to a disk.
     pub kept_max_bytes: Option<u64>,
+    /// Whether jobs may run plugins that are made to harm their process.
+    pub allow_chaos: bool,
 }
 
 /// Owns the state of a coordinator.

@@ -28,6 +28,9 @@ pub struct Abilities {
     /// `none`, `optional` or `required`.
     #[serde(default)]
     pub input: String,
+    /// Names of the ABI's flags.
+    #[serde(default)]
+    flags: Vec<String>,
 }
 
 impl Abilities {
@@ -35,6 +38,12 @@ impl Abilities {
     #[must_use]
     pub fn of(plugin: &PluginRecord) -> Self {
         serde_json::from_str(&plugin.manifest).unwrap_or_default()
+    }
+
+    /// Whether it is made to harm its process.
+    #[must_use]
+    pub fn is_chaos(&self) -> bool {
+        self.flags.iter().any(|flag| flag == "chaos")
     }
 }
 

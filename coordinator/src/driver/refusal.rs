@@ -70,6 +70,13 @@ pub enum Refusal {
         /// What it does or wants instead.
         why: &'static str,
     },
+    /// The cluster is for work, and the plugin for breaking things.
+    #[error(
+        "spec.plugin: plugin {} is made to harm its process, which this cluster does not allow; run it in a private cluster \
+         (--cluster private), or start this one with --allow-chaos",
+        shown(.0)
+    )]
+    Chaos(String),
     /// No such worker.
     #[error("worker {} is not attached", shown(.0))]
     NoWorker(String),
@@ -146,6 +153,7 @@ impl Refusal {
             Self::OtherBytes { .. } => Code::AlreadyExists,
             Self::PluginInUse { .. }
             | Self::PluginCannot { .. }
+            | Self::Chaos(_)
             | Self::Closed { .. }
             | Self::NotKept(_)
             | Self::Taken { .. }

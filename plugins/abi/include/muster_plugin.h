@@ -234,6 +234,9 @@ typedef struct muster_host {
 #define MUSTER_F_IDEMPOTENT    (1u << 3) /* running again has no more effect */
 #define MUSTER_F_MULTI_JOB     (1u << 4) /* more than one job per process    */
 #define MUSTER_F_ASYNC         (1u << 6) /* offers MUSTER_EXT_ASYNC          */
+#define MUSTER_F_CHAOS         (1u << 5) /* made to harm its process: shared
+                                            clusters refuse it unless they
+                                            were started with --allow-chaos  */
 
 typedef struct muster_plugin {
   uint32_t   struct_size;
@@ -373,7 +376,8 @@ MUSTER_EXPORT const muster_plugin *muster_plugin_v1(uint32_t host_major,
  *  "description":"..", "input":"none|optional|required",
  *  "output":"none|u64|i64|f64|text|json|bytes", "reduce":true|false,
  *  "reduced":as "output", of the combined output, when it is of another kind,
- *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job","async"],
+ *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job",
+ *  "async","chaos"],
  *  "default_tasks":N, "params":{..}, "metrics":[{"name","kind","help"}],
  *  "sdk":".."}. Only muster, name and version are required. u64, i64 and f64
  *  results are 8 bytes little-endian, text is UTF-8, json one JSON document: a

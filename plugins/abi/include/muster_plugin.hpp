@@ -229,7 +229,7 @@ constexpr uint64_t flags(View manifest) {
   constexpr std::pair<View, uint64_t> known[] = {
       {"\"concurrent\"", MUSTER_F_CONCURRENT}, {"\"threads_ok\"", MUSTER_F_THREADS_OK},
       {"\"deterministic\"", MUSTER_F_DETERMINISTIC}, {"\"idempotent\"", MUSTER_F_IDEMPOTENT},
-      {"\"multi_job\"", MUSTER_F_MULTI_JOB}};
+      {"\"multi_job\"", MUSTER_F_MULTI_JOB}, {"\"chaos\"", MUSTER_F_CHAOS}};
   size_t begin = manifest.find("\"flags\"");
   if (begin == View::npos) return 0;
   View list = manifest.substr(begin, manifest.find(']', begin) - begin);

@@ -39,14 +39,17 @@ pub const F_IDEMPOTENT: u64 = 1 << 3;
 pub const F_MULTI_JOB: u64 = 1 << 4;
 /// Offers [`EXT_ASYNC`].
 pub const F_ASYNC: u64 = 1 << 6;
+/// Made to harm its process: shared clusters refuse it unless they were started with `--allow-chaos`.
+pub const F_CHAOS: u64 = 1 << 5;
 /// The flags with their names in the manifest.
-pub const FLAGS: [(&str, u64); 6] = [
+pub const FLAGS: [(&str, u64); 7] = [
     ("concurrent", F_CONCURRENT),
     ("threads_ok", F_THREADS_OK),
     ("deterministic", F_DETERMINISTIC),
     ("idempotent", F_IDEMPOTENT),
     ("multi_job", F_MULTI_JOB),
     ("async", F_ASYNC),
+    ("chaos", F_CHAOS),
 ];
 
 /// Metric that only rises.

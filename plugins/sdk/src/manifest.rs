@@ -65,6 +65,8 @@ pub struct Spec {
     pub multi_job: bool,
     /// It has an async form; `export!` sets it.
     pub interleaves: bool,
+    /// Made to harm its process.
+    pub chaos: bool,
     /// The workload's metrics.
     pub metrics: &'static [MetricSpec],
 }
@@ -84,6 +86,7 @@ impl Spec {
             threads_ok: true,
             multi_job: true,
             interleaves: false,
+            chaos: false,
             metrics: &[],
         }
     }
@@ -92,7 +95,7 @@ impl Spec {
     #[must_use]
     pub const fn flags(&self) -> u64 {
         use muster_plugin_abi::{
-            F_ASYNC, F_CONCURRENT, F_DETERMINISTIC, F_IDEMPOTENT, F_MULTI_JOB, F_THREADS_OK,
+            F_ASYNC, F_CHAOS, F_CONCURRENT, F_DETERMINISTIC, F_IDEMPOTENT, F_MULTI_JOB, F_THREADS_OK,
         };
         let mut flags = F_CONCURRENT;
         if self.threads_ok {
@@ -109,6 +112,9 @@ impl Spec {
         }
         if self.interleaves {
             flags |= F_ASYNC;
+        }
+        if self.chaos {
+            flags |= F_CHAOS;
         }
         flags
     }
@@ -247,6 +253,7 @@ impl<const N: usize> Note<N> {
 /// | `idempotent` | false | running a task again has no further effect |
 /// | `threads_ok` | true | may share a process with other threads that run tasks |
 /// | `multi_job` | true | several jobs may live in one process |
+/// | `chaos` | false | made to harm its process: shared clusters refuse it unless `--allow-chaos` allows it |
 /// | `metrics` | none | `&[MetricSpec::counter("name", "help"), ..]`, also `gauge` and `histogram` |
 #[macro_export]
 macro_rules! export {
