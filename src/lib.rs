@@ -13,6 +13,7 @@ mod bench;
 mod cluster;
 mod command;
 pub mod emulation;
+mod http_server;
 mod input;
 pub mod interrupt;
 mod job;

@@ -26,6 +26,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-sim", &["muster-core"]),
     ("muster-plugin-host", &["muster-plugin-abi"]),
     ("muster-sdk", &["muster-plugin-abi"]),
+    ("muster-http", &["muster-sdk"]),
+    ("muster-http-fetch", &["muster-http", "muster-sdk"]),
+    ("muster-fetch-then-sum", &["muster-http", "muster-sdk"]),
     ("muster-core", &[]),
     ("muster-plugin-abi", &[]),
 ];

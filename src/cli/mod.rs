@@ -4,6 +4,7 @@
 mod bench;
 mod cluster;
 mod emulate;
+mod http_server;
 mod job;
 mod plugin;
 pub mod quantity;
@@ -13,6 +14,7 @@ mod usage;
 pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
 pub use emulate::EmulateArgs;
+pub use http_server::HttpServerArgs;
 pub use job::{JobArgs, JobCommand, JobRef, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs};
 pub use plugin::{Language, PluginCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
@@ -64,6 +66,8 @@ pub enum Command {
     /// Measure muster itself
     #[command(subcommand, arg_required_else_help = false)]
     Bench(BenchCommand),
+    /// Serve answers that wait, have a size or fail, for workloads that fetch; prints the address
+    HttpServer(Box<HttpServerArgs>),
     /// Print the completion script of a shell
     Completions {
         /// The shell

@@ -3,6 +3,7 @@
 mod bench;
 mod coordinator;
 mod emulate;
+mod http_server;
 mod job;
 mod plugin;
 mod push;
@@ -33,6 +34,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::Simulate(args) => block_on(simulate::simulate(*args)),
         Command::Bench(BenchCommand::Overhead(args)) => block_on(bench::overhead(&args)),
+        Command::HttpServer(args) => block_on(http_server::http_server(&args)),
         Command::Completions { shell } => completions(shell),
     }
 }

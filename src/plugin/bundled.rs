@@ -10,7 +10,9 @@ use std::path::Path;
 
 /// A plugin file in a folder, or its sources there, built first.
 pub async fn bundled(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Result<PluginFile, Failure> {
-    let files = [format!("{name}.so"), format!("libmuster_{name}.so"), format!("lib{name}.so")];
+    // Cargo writes files with _ where names have -.
+    let plain = name.replace('-', "_");
+    let files = [format!("{name}.so"), format!("libmuster_{plain}.so"), format!("lib{name}.so"), format!("lib{plain}.so")];
     if let Some(path) = files.iter().map(|file| folder.join(file)).find(|path| path.is_file()) {
         return Ok(PluginFile::inspect(&path)?);
     }
@@ -63,7 +65,19 @@ mod tests {
     #[test]
     fn plugins_are_known_by_their_files_and_sources() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
-        let expected = ["exec", "loop", "mandelbrot", "null", "primes", "sleep", "wordcount"];
+        let expected = [
+            "chaos",
+            "disk",
+            "exec",
+            "fetch-then-sum",
+            "http-fetch",
+            "loop",
+            "mandelbrot",
+            "null",
+            "primes",
+            "sleep",
+            "wordcount",
+        ];
         assert_eq!(names(&here), expected, "and not the crates around them");
         let dir = tempfile::tempdir().unwrap();
         for file in ["libmuster_sleep.so", "libown.so", "mine.so", "mine.txt"] {
