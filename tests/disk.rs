@@ -46,7 +46,7 @@ fn bad_parameters_are_refused() {
     let disk = plugin("disk");
     for (parameters, words) in [
         (["size=1000", "block=512"], "take size=512"),
-        (["size=4096", "path=/nowhere/at/all"], "/nowhere/at/all is no folder"),
+        (["size=65536", "path=/nowhere/at/all"], "/nowhere/at/all is no folder"),
         (["block=1024", "direct=true"], "multiple of 4096"),
     ] {
         let finished = muster.run(&[&["run", &disk, "-n", "1"], &parameters[..]].concat());
