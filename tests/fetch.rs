@@ -1,6 +1,6 @@
 //! `muster http-server`, and the workloads that fetch from it.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod fixture;
 

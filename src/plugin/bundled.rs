@@ -12,7 +12,12 @@ use std::path::Path;
 pub async fn bundled(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Result<PluginFile, Failure> {
     // Cargo writes files with _ where names have -.
     let plain = name.replace('-', "_");
-    let files = [format!("{name}.so"), format!("libmuster_{plain}.so"), format!("lib{name}.so"), format!("lib{plain}.so")];
+    let files = [
+        format!("{name}.so"),
+        format!("libmuster_{plain}.so"),
+        format!("lib{name}.so"),
+        format!("lib{plain}.so"),
+    ];
     if let Some(path) = files.iter().map(|file| folder.join(file)).find(|path| path.is_file()) {
         return Ok(PluginFile::inspect(&path)?);
     }
