@@ -44,6 +44,8 @@ pub struct Config {
     pub allow_chaos: bool,
     /// How the scheduler chooses.
     pub policy: PolicySpec,
+    /// Jobs most of whose attempts crash are paused.
+    pub pauses: bool,
     /// Tasks per slot that a worker may always have, running or waiting.
     pub credit_tasks: u64,
     /// Work per slot that a worker may have waiting.
@@ -66,6 +68,7 @@ impl Default for Config {
             results_memory_bytes: RESULTS_MEMORY_BYTES,
             allow_chaos: false,
             policy: PolicySpec::default(),
+            pauses: true,
             credit_tasks: scheduler::Config::default().credit_tasks,
             credit: scheduler::Config::default().credit.into(),
         }

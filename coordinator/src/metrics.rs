@@ -42,6 +42,16 @@ const LEASE_TASKS: Histogram =
     Histogram { name: "muster_lease_tasks", help: "Tasks of a lease.", bounds: &TASKS_BOUNDS, per_unit: 1.0 };
 /// Jobs that have not ended.
 pub const JOBS: Family = Family { name: "muster_jobs", help: "Jobs that have not ended." };
+/// Jobs that are paused because most of their attempts crash.
+pub const JOBS_PAUSED: Family = Family {
+    name: "muster_jobs_paused",
+    help: "Jobs that are paused because most of their attempts end their executor.",
+};
+/// Tasks that used up their attempts by ending executors or by panics, by plugin; those that were retried count again.
+pub const QUARANTINED_TASKS_TOTAL: Family = Family {
+    name: "muster_quarantined_tasks_total",
+    help: "Tasks that used up their attempts by ending executors or by panics, by plugin.",
+};
 /// Messages that were refused, by reason; nothing has changed then.
 pub const REJECTED_MESSAGES_TOTAL: Family =
     Family { name: "muster_rejected_messages_total", help: "Messages that were refused, by reason." };
@@ -129,6 +139,8 @@ fn describe() {
     describe_gauge!(EXECUTORS.name, EXECUTORS.help);
     describe_counter!(EXECUTOR_EXITS_TOTAL.name, EXECUTOR_EXITS_TOTAL.help);
     describe_gauge!(JOBS.name, JOBS.help);
+    describe_gauge!(JOBS_PAUSED.name, JOBS_PAUSED.help);
+    describe_counter!(QUARANTINED_TASKS_TOTAL.name, QUARANTINED_TASKS_TOTAL.help);
     describe_counter!(REJECTED_MESSAGES_TOTAL.name, REJECTED_MESSAGES_TOTAL.help);
     describe_counter!(DROPPED_REPORTS_TOTAL.name, DROPPED_REPORTS_TOTAL.help);
     describe_counter!(SPECULATIVE_TASKS_TOTAL.name, SPECULATIVE_TASKS_TOTAL.help);
@@ -142,6 +154,7 @@ fn set(numbers: &Numbers, rejected: &Rejected) {
             |outcome| counter!(TASKS_TOTAL.name, "plugin" => plugin.to_string(), "outcome" => outcome);
         count("ok").absolute(counts.ok);
         count("failed").absolute(counts.failed);
+        counter!(QUARANTINED_TASKS_TOTAL.name, "plugin" => plugin.to_string()).absolute(counts.quarantined);
     }
     gauge!(QUEUE_TASKS.name).set(numbers.queued_tasks as f64);
     for (state, count) in [
@@ -156,6 +169,7 @@ fn set(numbers: &Numbers, rejected: &Rejected) {
     gauge!(SLOTS.name, "state" => "idle").set(numbers.slots.saturating_sub(numbers.slots_busy) as f64);
     gauge!(EXECUTORS.name).set(numbers.executors as f64);
     gauge!(JOBS.name).set(numbers.jobs_live as f64);
+    gauge!(JOBS_PAUSED.name).set(numbers.jobs_paused as f64);
     gauge!(EPOCH).set(numbers.epoch.0 as f64);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     for cause in ExitCause::ALL.map(ExitCause::name) {
@@ -199,8 +213,8 @@ mod tests {
 
     #[test]
     fn renders_every_family_once_with_help() {
-        let mut numbers = Numbers { speculative_tasks: 4, ..Numbers::default() };
-        let mut plugin = PluginNumbers { ok: 7, ..PluginNumbers::default() };
+        let mut numbers = Numbers { speculative_tasks: 4, jobs_paused: 2, ..Numbers::default() };
+        let mut plugin = PluginNumbers { ok: 7, quarantined: 3, ..PluginNumbers::default() };
         plugin.queue.record(Span::from_micros(3));
         plugin.queue.record(Span::from_millis(2_000_000));
         numbers.plugins.insert("pri\"mes".into(), plugin);
@@ -221,6 +235,8 @@ mod tests {
             r#"muster_lease_tasks_bucket{le="4"} 1"#,
             r#"muster_lease_tasks_bucket{le="16"} 2"#,
             "muster_lease_tasks_sum 9",
+            "muster_jobs_paused 2",
+            r#"muster_quarantined_tasks_total{plugin="pri\"mes"} 3"#,
             r#"muster_rejected_messages_total{reason="stale"} 1"#,
             "muster_speculative_tasks_total 4",
             "process_resident_memory_bytes",

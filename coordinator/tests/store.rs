@@ -7,7 +7,7 @@ use muster_coordinator::store::{
     StoreError,
 };
 use muster_core::id::{Epoch, JobId, LogPos};
-use muster_core::range::IndexRange;
+use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::packed::{Items, Packed};
 use std::path::Path;
@@ -131,8 +131,8 @@ fn gives_back_what_it_was_told() {
             Record::Extended { job: JOB, range: IndexRange::new(0, 10), inputs: None },
             Record::Extended { job: JOB, range: IndexRange::new(10, 12), inputs: None },
             Record::Sealed { job: JOB },
-            Record::Charged { job: JOB, index: 9, charged: 1 },
-            Record::Charged { job: JOB, index: 9, charged: 2 },
+            Record::Charged { job: JOB, index: 9, class: 3, charged: 1 },
+            Record::Charged { job: JOB, index: 9, class: 3, charged: 2 },
             committed(0, &[b"a", b"b"]),
             committed(4, &[b"e"]),
             committed(2, &[b"cc", b"d"]),
@@ -154,7 +154,7 @@ fn gives_back_what_it_was_told() {
                     checksum,
                     bytes: 6
                 },
-                Record::Charged { job: JOB, index: 9, charged: 2 },
+                Record::Charged { job: JOB, index: 9, class: 3, charged: 2 },
                 Record::TaskFailed { job: JOB, index: 6, class: 1, message: "no".into() },
             ]
         );
@@ -294,7 +294,7 @@ fn an_ended_job_keeps_its_status_and_results_only() {
         world.add(vec![
             submitted(),
             Record::Extended { job: JOB, range: IndexRange::new(0, 1), inputs },
-            Record::Charged { job: JOB, index: 0, charged: 1 },
+            Record::Charged { job: JOB, index: 0, class: 2, charged: 1 },
             committed(0, &[b"out"]),
         ]);
         let ended = Record::Ended {
@@ -309,6 +309,36 @@ fn an_ended_job_keeps_its_status_and_results_only() {
         assert_eq!(records.last(), Some(&ended));
         assert!(!records.iter().any(|record| matches!(record, Record::Extended { inputs: Some(_), .. })));
         assert_eq!(world.all(IndexRange::new(0, 1), 100), [(0, b"out".to_vec())]);
+    });
+}
+
+/// What is withdrawn is gone also for a coordinator that starts later.
+#[test]
+fn a_released_job_has_neither_its_pause_nor_its_end_nor_these_failures() {
+    both(|mut world| {
+        let failed = |index| Record::TaskFailed { job: JOB, index, class: 3, message: "crash".into() };
+        let charged = |index| Record::Charged { job: JOB, index, class: 3, charged: 2 };
+        let paused = Record::Paused { job: JOB, reason: "all crash".into() };
+        world.add(vec![submitted(), charged(1), charged(4), failed(1), failed(2), failed(7), paused.clone()]);
+        world.crash();
+        assert!(world.replay().contains(&paused));
+        let mut tasks = RangeSet::from(IndexRange::new(1, 3));
+        tasks.insert(IndexRange::new(9, 10));
+        world.add(vec![Record::Released { job: JOB, tasks: tasks.clone() }]);
+        world.crash();
+        assert_eq!(world.replay(), [submitted(), charged(4), failed(7)]);
+        let status = Bytes::from_static(b"status");
+        world
+            .add(vec![paused, Record::Ended { job: JOB, how: EndedAs::Done, reason: String::new(), status }]);
+        world.crash();
+        let records = world.replay();
+        assert!(
+            !records.iter().any(|record| matches!(record, Record::Paused { .. })),
+            "an ended job is not paused"
+        );
+        world.add(vec![Record::Released { job: JOB, tasks: RangeSet::from(IndexRange::new(7, 8)) }]);
+        world.crash();
+        assert_eq!(world.replay(), [submitted()]);
     });
 }
 
@@ -426,17 +456,27 @@ fn a_database_that_was_emptied_is_no_new_one_and_costs_no_plugin() {
     assert!(folder.path().join("blobs").join(blake3::Hash::from_bytes(digest).to_hex().as_str()).exists());
 }
 
-/// What format 2 knows and format 1 did not: how far results were taken.
+/// What format 1 did not know: how far results were taken, pauses, and the class of what was charged.
 #[test]
 fn a_database_of_the_first_format_is_brought_up_to_date() {
     let mut world = World::folder();
-    world.add(vec![submitted(), committed(0, &[b"a", b"bb"])]);
+    let charged = Record::Charged { job: JOB, index: 7, class: 3, charged: 2 };
+    world.add(vec![submitted(), committed(0, &[b"a", b"bb"]), charged]);
     let before = world.replay();
     let World { folder, store, .. } = world;
     drop(store);
     let folder = folder.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("muster.db")).unwrap();
-    connection.execute_batch("ALTER TABLE jobs DROP COLUMN taken; PRAGMA user_version = 1;").unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE jobs DROP COLUMN taken; ALTER TABLE jobs DROP COLUMN paused; DROP TABLE charges;
+             CREATE TABLE charges (
+                 job INTEGER NOT NULL, task INTEGER NOT NULL, charged INTEGER NOT NULL, PRIMARY KEY (job, task)
+             ) WITHOUT ROWID;
+             INSERT INTO charges VALUES (7, 7, 2);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
     drop(connection);
     let store = SqliteStore::open(folder.path()).unwrap();
     let mut world = World::with(Some(folder), Box::new(store));

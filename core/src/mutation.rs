@@ -33,6 +33,14 @@ pub enum Mutation {
     PlaceGivenTwice,
     /// Holding a job has no effect.
     HoldUnheard,
+    /// A task is tried again at once.
+    BackoffIgnored,
+    /// A class of failures has the budget of all of them together.
+    ClassBudgetIgnored,
+    /// However many attempts of a job crash, it goes on.
+    CrashesUncounted,
+    /// A job is said to be paused and goes on.
+    PauseUnheard,
     /// A worker that is to finish goes on as before.
     DrainUnheard,
     /// A worker is said to have drained while it has leases.

@@ -5,7 +5,8 @@
 use muster_core::id::{JobId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::{
-    Config, DropReason, FailureClass, Grant, Input, JobSpec, JobView, Loss, Outcome, Output, Scheduler,
+    Config, DropReason, FailureClass, Grant, Input, JobSpec, JobView, Loss, Outcome, Output, RetryPolicy,
+    Scheduler,
 };
 use muster_core::time::{Span, Time};
 
@@ -144,7 +145,8 @@ fn said(output: &Output) -> String {
 }
 
 fn tasks(tasks: u64) -> JobSpec {
-    JobSpec { tasks, ..JobSpec::default() }
+    let retry = RetryPolicy { backoff: Span::ZERO, ..RetryPolicy::default() };
+    JobSpec { tasks, retry, ..JobSpec::default() }
 }
 
 #[test]

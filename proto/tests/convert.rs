@@ -7,7 +7,7 @@ use muster_core::id::{Epoch, JobId, LeaseId};
 use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
-use muster_core::scheduler::{FailureClass, Grant, GrantKind, JobSpec};
+use muster_core::scheduler::{FailureClass, Grant, GrantKind, JobSpec, RetryPolicy};
 use muster_core::shape::{Flow, Gil, Shape, ShapeRequest};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
@@ -206,6 +206,12 @@ fn submissions_are_checked() {
     refuses("spec.params (bytes)", |it| spec(it).params = vec![b' '; 2 << 20].into());
     refuses("spec.weight", |it| spec(it).weight = u32::MAX);
     refuses("spec.max_attempts", |it| spec(it).max_attempts = u32::MAX);
+    refuses("spec.retry.crashed", |it| {
+        spec(it).retry = Some(v1::RetryPolicy { crashed: 1_001, ..Default::default() })
+    });
+    refuses("spec.retry.backoff_ms", |it| {
+        spec(it).retry = Some(v1::RetryPolicy { backoff_ms: 86_400_001, ..Default::default() });
+    });
     refuses("spec.outputs", |it| spec(it).outputs = 9);
     refuses("spec.result_max_bytes", |it| spec(it).result_max_bytes = u64::MAX);
     refuses("spec.label", |it| spec(it).label = "\t".into());
@@ -315,6 +321,7 @@ fn jobs_come_back_as_they_were() {
             oversubscribe: true,
             priority: -3,
             reduce: true,
+            retry: RetryPolicy { crashed: Some(7), memory: 2, ..RetryPolicy::default() },
             ..JobSpec::default()
         };
         let submission = Submission {

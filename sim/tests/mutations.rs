@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 1_000;
 
 /// Which checkers may be the one that notices, by the guarantee.
-const EXPECTED: [(&str, &[&str]); 23] = [
+const EXPECTED: [(&str, &[&str]); 27] = [
     ("no-fencing", &["fencing"]),
     ("no-duplicate-check", &["commit_once", "fencing"]),
     ("no-heartbeat-timeout", &["silence"]),
@@ -24,6 +24,10 @@ const EXPECTED: [(&str, &[&str]); 23] = [
     ("pair-remembered", &["invariants"]),
     ("place-given-twice", &["log"]),
     ("hold-unheard", &["no_lease_after_end"]),
+    ("backoff-ignored", &["backoff"]),
+    ("class-budget-ignored", &["budgets"]),
+    ("crashes-uncounted", &["pauses"]),
+    ("pause-unheard", &["pauses", "no_lease_after_end"]),
     ("drain-unheard", &["no_lease_after_end"]),
     ("drained-early", &["drains"]),
     ("rank-ignored", &["order"]),

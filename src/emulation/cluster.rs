@@ -53,6 +53,8 @@ impl Cluster {
             plugins: Vec::new(),
             // It is as private as that of `run`.
             allow_chaos: true,
+            // Executors are killed on purpose, and nobody is there who could let a paused job go on.
+            pauses: false,
             ..experiment.coordinator.clone()
         };
         let logs = experiment.logs.clone().unwrap_or_else(|| folder.path().join("logs"));

@@ -17,7 +17,7 @@ use muster_proto::v1::JobStatus;
 use prost::Message;
 
 /// Jobs that may be there without having ended.
-const LIVE_MAX: usize = 10_000;
+pub(super) const LIVE_MAX: usize = 10_000;
 /// Inputs of a job's unfinished tasks; above it, its client waits.
 const INPUTS_MAX_BYTES: u64 = 256 << 20;
 /// Feeds of one job that may wait for room.
@@ -208,7 +208,7 @@ impl Driver {
     }
 
     /// The job itself, or the newest for 0.
-    fn resolve(&self, id: JobId) -> Result<JobId, Refusal> {
+    pub(super) fn resolve(&self, id: JobId) -> Result<JobId, Refusal> {
         if id.0 != 0 {
             return Ok(id);
         }

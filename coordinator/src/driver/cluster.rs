@@ -203,6 +203,7 @@ impl Driver {
         let mut numbers = self.totals.clone();
         numbers.queued_tasks = self.scheduler.queued_tasks();
         numbers.jobs_live = self.jobs.len() as u64;
+        numbers.jobs_paused = self.jobs.values().filter(|job| job.paused.is_some()).count() as u64;
         for worker in self.workers.values() {
             let state = if worker.draining { &mut numbers.workers_draining } else { &mut numbers.workers_up };
             *state += 1;

@@ -7,7 +7,7 @@ use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
-use muster_proto::convert::{Feed, Heartbeat, Hello, Report, Submission};
+use muster_proto::convert::{Feed, Heartbeat, Hello, Report, RetryAsk, Submission};
 use muster_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub enum Command {
     List(usize, Reply<Vec<v1::JobStatus>>),
     /// Stop a job.
     Cancel(JobId, Reply<Snapshot>),
+    /// Let a paused job go on, and try failed tasks again; the answer says which job that was, and how many tasks.
+    Retry(RetryAsk, Reply<(JobId, u64)>),
     /// Results that can be read.
     Results(ResultsAsk, Reply<Page>),
     /// Streamed results below an index were put away by their reader.
@@ -146,6 +148,8 @@ pub struct Numbers {
     pub executors: u64,
     /// Jobs that have not ended.
     pub jobs_live: u64,
+    /// Those of them that are paused.
+    pub jobs_paused: u64,
     /// Executors that ended, by cause.
     pub exits: BTreeMap<&'static str, u64>,
     /// What workers sent and was dropped, by reason.
@@ -165,6 +169,8 @@ pub struct PluginNumbers {
     pub ok: u64,
     /// Tasks that failed for good.
     pub failed: u64,
+    /// Those of them that used up their attempts by ending executors or by panics.
+    pub quarantined: u64,
     /// From submit (or feed) to lease.
     pub queue: Sketch,
     /// From a task's end to its result's commit, as workers report it.

@@ -4,7 +4,8 @@ use super::command::Reply;
 use super::{Driver, Refusal, ended::Ended};
 use crate::store::PluginRecord;
 use muster_core::id::{JobId, LogPos};
-use muster_core::range::IndexRange;
+use muster_core::range::{IndexRange, RangeSet};
+use muster_proto::convert::RetryAsk;
 use muster_proto::v1;
 use std::sync::Arc;
 
@@ -19,6 +20,14 @@ pub enum Effect {
     Settled(JobId, IndexRange),
     /// A job is over.
     Ended(JobId, Box<v1::JobStatus>),
+    /// A job may be said to be paused.
+    Paused(JobId),
+    /// Failures of these tasks count no more.
+    Released(JobId, RangeSet),
+    /// Tell a client how many tasks of its job are tried again.
+    Retried(Reply<(JobId, u64)>, JobId, u64),
+    /// The job that is to be retried has ended.
+    RetryEnded(RetryAsk, Reply<(JobId, u64)>),
     /// A plugin can be used.
     PluginAdded(Reply<bool>),
     /// A plugin is gone.
@@ -59,6 +68,12 @@ impl Driver {
                 }
             }
             Effect::Ended(id, status) => self.ended(id, *status),
+            Effect::Paused(id) => self.show_pause(id),
+            Effect::Released(id, tasks) => self.show_release(id, &tasks),
+            Effect::Retried(reply, id, released) => {
+                let _ = reply.send(Ok((id, released)));
+            }
+            Effect::RetryEnded(ask, reply) => self.retry(ask, reply),
             Effect::PluginAdded(reply) => {
                 let _ = reply.send(Ok(false));
             }
@@ -75,6 +90,9 @@ impl Driver {
         let state = v1::JobState::try_from(status.state).unwrap_or_default();
         let mut ended = Ended::new(job.submission.outputs, job.reduces(), status, job.results.taken);
         ended.kept_bytes = job.kept_bytes;
+        (ended.failed, ended.quarantined) =
+            (std::mem::take(&mut job.failed), std::mem::take(&mut job.quarantined));
+        ended.last_attempt = job.last_attempt;
         for (ask, reply) in job.results.waiting.drain(..) {
             let _ = reply.send(ended.page(ask));
         }

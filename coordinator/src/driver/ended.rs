@@ -4,7 +4,7 @@ use super::command::ResultsAsk;
 use super::{Page, Refusal};
 use crate::store::EndedAs;
 use muster_core::id::JobId;
-use muster_core::range::IndexRange;
+use muster_core::range::{IndexRange, RangeSet};
 use muster_proto::convert::Outputs;
 use muster_proto::v1::{JobState, JobStatus};
 
@@ -18,6 +18,12 @@ pub struct Ended {
     pub status: JobStatus,
     /// Bytes of results and failures that go when it is forgotten.
     pub kept_bytes: u64,
+    /// Tasks that failed for good.
+    pub failed: RangeSet,
+    /// Those of them that are in quarantine.
+    pub quarantined: RangeSet,
+    /// The highest attempt of its tasks that this life of the coordinator gave.
+    pub last_attempt: u32,
     outputs: Outputs,
     reduces: bool,
 }
@@ -36,12 +42,25 @@ impl Ended {
     /// A job that ended with this status; its results below `taken` were taken.
     pub fn new(outputs: Outputs, reduces: bool, mut status: JobStatus, taken: u64) -> Self {
         status.results_from = taken;
-        Self { status, kept_bytes: 0, outputs, reduces }
+        Self {
+            status,
+            kept_bytes: 0,
+            failed: RangeSet::new(),
+            quarantined: RangeSet::new(),
+            last_attempt: 0,
+            outputs,
+            reduces,
+        }
     }
 
     /// Results are dropped once a client took them.
     pub fn streams(&self) -> bool {
         self.outputs == Outputs::Stream && !self.reduces
+    }
+
+    /// Results are combined to one.
+    pub const fn reduces(&self) -> bool {
+        self.reduces
     }
 
     /// What of its results can be read.

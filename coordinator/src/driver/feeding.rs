@@ -95,5 +95,7 @@ impl Driver {
 
 /// Nothing of it runs or will run as things are.
 fn rests(job: &Job, view: JobView) -> bool {
-    view.leased == 0 && (view.held || view.ready == 0) && (view.held || job.parked_feeds.is_empty())
+    // One that is paused waits for a person, not for inputs.
+    let rests = view.leased == 0 && (view.held || view.ready == 0);
+    rests && !view.paused && (view.held || job.parked_feeds.is_empty())
 }

@@ -3,18 +3,18 @@
 use super::command::{Reply, ResultsAsk};
 use super::feeding::{Feeding, in_words};
 use super::inputs::Inputs;
+use super::numbers::Numbers;
 use super::progress::Progress;
 use super::{Page, Refusal};
 use crate::config::FEED_WAIT;
 use bytes::Bytes;
-use muster_core::id::{JobId, WorkerId};
+use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::{Grant, JobView};
+use muster_core::scheduler::{FailureClass, Grant, JobView};
 use muster_core::shape::Shape;
-use muster_core::sketch::Sketch;
-use muster_core::time::{Span, Time};
-use muster_proto::convert::{Feed, Outputs, Submission, job_spec_to_wire, sketch_to_wire};
+use muster_core::time::Time;
+use muster_proto::convert::{Feed, Outputs, Submission, failure_class, job_spec_to_wire, sketch_to_wire};
 use muster_proto::v1::{self, JobState};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,6 +52,14 @@ pub struct Job {
     leased_once: RangeSet,
     /// Tasks that failed for good.
     pub failed: RangeSet,
+    /// Those of them that used up their attempts by ending executors or by panics.
+    pub quarantined: RangeSet,
+    /// The highest attempt that was given.
+    pub last_attempt: u32,
+    /// Why it is paused, in words.
+    pub paused: Option<String>,
+    /// What the last attempt that ended an executor said.
+    pub last_crash: String,
     /// Partial results of a reduction.
     pub partials: BTreeMap<Block, Bytes>,
     /// What its status says.
@@ -81,61 +89,6 @@ pub enum Accepted {
     Waiting(Vec<Reply<JobId>>),
     /// It is.
     Durable,
-}
-
-/// The numbers of a job's status.
-#[derive(Clone, Debug, Default)]
-pub struct Numbers {
-    /// Tasks with a result.
-    pub ok: u64,
-    /// Attempts repeated after one that failed or was lost.
-    pub retried: u64,
-    /// How long each task waited for the lock of its executor.
-    pub gil_wait: Sketch,
-    /// How often that lock was given to a task that had asked for it.
-    pub gil_handovers: u64,
-    /// Threads of an executor that stand in for a missing async form.
-    pub stand_ins: u32,
-    /// Tasks whose result came a second time or too late.
-    pub duplicates: u64,
-    /// Sum of the tasks' checksums.
-    pub checksum: u64,
-    /// Bytes of all results.
-    pub output_bytes: u64,
-    /// Leases, and their shortest and longest.
-    pub leases: u64,
-    /// Tasks of the shortest lease.
-    pub lease_tasks_min: u64,
-    /// Tasks of the longest lease.
-    pub lease_tasks_max: u64,
-    /// Workers that were lost while they knew of the job.
-    pub lost_workers: u64,
-    /// Executors of the job that ended unasked.
-    pub executor_exits: u64,
-    /// The most memory that workers and executors had together while it ran.
-    pub peak_pss_bytes: u64,
-    /// Submitted to leased.
-    pub queue: Sketch,
-    /// Leased to claimed.
-    pub dispatch: Sketch,
-    /// Sampled single tasks.
-    pub run: Sketch,
-    /// Ended to reported.
-    pub report: Sketch,
-    /// Thread time in the plugin.
-    pub busy: Span,
-    /// Slot time.
-    pub slot: Span,
-    /// The failures of the lowest indexes, in order.
-    pub first_failures: Vec<v1::TaskFailure>,
-    /// From the submission to this life of the coordinator, for a job that ran before it.
-    pub before: Span,
-    /// When the first lease was given; in such a job when it was taken up again.
-    pub first_grant: Option<Time>,
-    /// When the last result came.
-    pub last_commit: Option<Time>,
-    /// Workers that ever knew of it, with its executors there.
-    pub workers: BTreeMap<WorkerId, Shape>,
 }
 
 /// Who takes results, and how far they are.
@@ -183,14 +136,6 @@ impl ResultsQueue {
     }
 }
 
-impl Numbers {
-    /// How long it has run, or ran.
-    fn wall(&self, until: Time) -> Span {
-        let since = |first| Span(self.before.0.saturating_add(until.since(first).0));
-        self.first_grant.map_or(Span::ZERO, since)
-    }
-}
-
 impl Job {
     /// A job that was just submitted, or just recovered.
     pub fn new(submission: Submission, submitted_unix_ns: u64, now: Time, accepted: Accepted) -> Self {
@@ -209,6 +154,10 @@ impl Job {
             settled: RangeSet::new(),
             leased_once: RangeSet::new(),
             failed: RangeSet::new(),
+            quarantined: RangeSet::new(),
+            last_attempt: 0,
+            paused: None,
+            last_crash: String::new(),
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
             progress: Progress::default(),
@@ -254,6 +203,7 @@ impl Job {
     /// Counts a lease, and how long its tasks waited when it is their first.
     pub fn count_leased(&mut self, grant: &Grant, now: Time) {
         let range = grant.range;
+        self.last_attempt = self.last_attempt.max(grant.attempt);
         let numbers = &mut self.numbers;
         numbers.leases += 1;
         numbers.lease_tasks_max = numbers.lease_tasks_max.max(range.len());
@@ -289,13 +239,26 @@ impl Job {
 
     /// Remembers that a task failed for good.
     pub fn count_failed(&mut self, failure: v1::TaskFailure) {
-        self.failed.insert(IndexRange::from_count(failure.index, 1));
+        let task = IndexRange::from_count(failure.index, 1);
+        self.failed.insert(task);
+        if failure_class(failure.class).is_ok_and(FailureClass::quarantines) {
+            self.quarantined.insert(task);
+        }
         let first = &mut self.numbers.first_failures;
         let place = first.partition_point(|known| known.index < failure.index);
         if place < FIRST_FAILURES_MAX {
             first.insert(place, failure);
             first.truncate(FIRST_FAILURES_MAX);
         }
+    }
+
+    /// Failures of these tasks count no more.
+    pub fn take_failures_back(&mut self, tasks: &RangeSet) {
+        for range in tasks.iter() {
+            self.failed.remove(range);
+            self.quarantined.remove(range);
+        }
+        self.numbers.first_failures.retain(|failure| !tasks.contains(failure.index));
     }
 
     /// Changes its state, for whoever watches.
@@ -316,6 +279,10 @@ impl Job {
             spec: Some(job_spec_to_wire(&self.submission)),
             state: (*self.state.borrow()).into(),
             reason: view.map_or_else(String::new, |view| self.waits_for(id, view)),
+            attempts: numbers.attempts + numbers.retried_there + numbers.lost_tasks,
+            quarantined: self.quarantined.len(),
+            exits: numbers.exits(),
+            lost_tasks: numbers.lost_tasks,
             tasks: self.tasks,
             ok: numbers.ok,
             failed: self.failed.len(),
@@ -355,6 +322,9 @@ impl Job {
 
     /// Why nothing of it runs, when nothing does, or why it will not end by itself.
     fn waits_for(&self, id: JobId, view: JobView) -> String {
+        if *self.state.borrow() == JobState::Paused {
+            return self.paused.clone().unwrap_or_default();
+        }
         let why = if !self.sealed && self.feeding.broke_off() {
             return format!(
                 "its inputs broke off: `muster job cancel {}` ends it and keeps its results, as happens by itself \
@@ -366,6 +336,8 @@ impl Job {
             ""
         } else if view.held {
             "its results are not being fetched"
+        } else if view.waiting > 0 && view.waiting == view.ready {
+            "what is left of it waits before it is tried again"
         } else if view.fitting == 0 {
             "no worker is there that has enough slots for it"
         } else if view.ready > 0 {

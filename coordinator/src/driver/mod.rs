@@ -12,13 +12,16 @@ mod feeding;
 mod inputs;
 mod job;
 mod kept;
+mod numbers;
 mod outputs;
+mod pause;
 mod plugins;
 mod progress;
 mod recover;
 mod refusal;
 mod report;
 mod results;
+mod retry;
 mod worker;
 
 pub use command::{
@@ -257,6 +260,7 @@ impl Driver {
                 let answer = self.cancel(job);
                 self.answer(reply, answer);
             }
+            Command::Retry(ask, reply) => self.retry(ask, reply),
             Command::Results(ask, reply) => self.results(ask, reply),
             Command::Acknowledge(job, below, reply) => {
                 let answer = self.acknowledge(job, below);

@@ -60,9 +60,13 @@ impl Driver {
             Output::Commit { job, range, pos: _ } => self.commit(job, range, subject),
             Output::Combined { job, block, finished, pos: _ } => self.combined(job, block, finished, subject),
             Output::Fail { job, index, class, charged: _, pos: _ } => self.fail(job, index, class, subject),
-            Output::Retry { job, index, class: _, charged, pos: _ } => {
-                self.write(Record::Charged { job, index, charged });
+            Output::Retry { job, index, class, charged, not_before: _, pos: _ } => {
+                self.count_failure(job, class, subject);
+                let class = failure_class_to_wire(class).into();
+                self.write(Record::Charged { job, index, class, charged });
             }
+            Output::Paused { job, crashed, ended, pos: _ } => self.pause(job, crashed, ended),
+            Output::Released { job, tasks, pos: _ } => self.released(job, tasks),
             Output::Dropped { worker: _, job, range, reason } => self.dropped(job, range, reason),
             Output::Lost { worker } => {
                 let status = Status::aborted("nothing was heard of this worker for a lease's length");
@@ -95,7 +99,8 @@ impl Driver {
             result_max_bytes: submission.result_max_bytes,
             weight: submission.spec.weight,
             has_inputs: submission.has_inputs,
-            max_attempts: submission.spec.max_attempts,
+            // What an executor repeats at once are transient failures.
+            max_attempts: submission.spec.attempts(FailureClass::Transient),
         });
         let sent = self.changed_worker(worker_id).map(|worker| {
             worker.jobs.insert(id);
@@ -122,7 +127,9 @@ impl Driver {
                 (grant_to_wire(grant, Some(Items::of(partials).into_packed())), IndexRange::default())
             }
         };
-        job.set_state(v1::JobState::Running);
+        if job.paused.is_none() {
+            job.set_state(v1::JobState::Running);
+        }
         let sent = self.changed_worker(worker_id).map(|worker| worker.grant(wire));
         self.expect_reading(worker_id, sent);
         if !rest.is_empty() {
@@ -146,6 +153,7 @@ impl Driver {
         let outputs = items.slice(from..to);
         let (bytes, sum) = (outputs.data.len() as u64, checksum::of_items(range, &outputs));
         let numbers = &mut job.numbers;
+        numbers.attempts += range.len();
         numbers.ok += range.len();
         numbers.checksum = numbers.checksum.wrapping_add(sum);
         numbers.output_bytes += bytes;
@@ -171,6 +179,7 @@ impl Driver {
         failed.into_iter().for_each(|failed| {
             good.remove(failed);
         });
+        job.numbers.attempts += good.len();
         job.numbers.ok += good.len();
         self.totals.plugin(&job.plugin_name).ok += good.len();
         for range in good.iter() {
@@ -199,15 +208,28 @@ impl Driver {
     }
 
     fn fail(&mut self, id: JobId, index: u64, class: FailureClass, subject: &Subject) {
+        self.count_failure(id, class, subject);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let message = cause(subject).to_owned();
+        let quarantines = class.quarantines();
         let class = i32::from(failure_class_to_wire(class));
         job.numbers.last_commit = Some(self.clock.now());
         job.count_failed(v1::TaskFailure { index, class, message: message.clone(), ..Default::default() });
-        self.totals.plugin(&job.plugin_name).failed += 1;
+        let totals = self.totals.plugin(&job.plugin_name);
+        totals.failed += 1;
+        totals.quarantined += u64::from(quarantines);
         self.count_kept_failure(id, &message);
         self.write(Record::TaskFailed { job: id, index, class, message });
         self.settled(id, IndexRange::from_count(index, 1));
+    }
+
+    /// An attempt failed, whatever becomes of its task.
+    fn count_failure(&mut self, id: JobId, class: FailureClass, subject: &Subject) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.numbers.attempts += 1;
+        if class.ends_executor() {
+            cause(subject).clone_into(&mut job.last_crash);
+        }
     }
 
     /// Tasks have ended: their inputs go now, their results may be shown once they are durable.

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::RecoveredJob;
+use muster_core::scheduler::{Charges, FailureClass, RecoveredJob};
 use muster_core::time::Span;
-use muster_proto::convert::Submission;
+use muster_proto::convert::{Submission, failure_class};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
 use prost::Message;
@@ -29,7 +29,8 @@ struct Left {
     committed: RangeSet,
     checksum: u64,
     bytes: u64,
-    charged: BTreeMap<u64, u32>,
+    charged: BTreeMap<u64, Charges>,
+    paused: Option<String>,
     failed: BTreeMap<u64, (i32, String)>,
     partials: BTreeMap<Block, Bytes>,
     ended: Option<(EndedAs, Bytes)>,
@@ -72,7 +73,14 @@ impl Driver {
             let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
             status.state = ended::state(how).into();
             let reduces = submission.spec.reduce;
-            let ended = Ended::new(submission.outputs, reduces, status, left.taken);
+            let mut ended = Ended::new(submission.outputs, reduces, status, left.taken);
+            for (&index, &(class, _)) in &left.failed {
+                let task = IndexRange::from_count(index, 1);
+                ended.failed.insert(task);
+                if failure_class(class).is_ok_and(FailureClass::quarantines) {
+                    ended.quarantined.insert(task);
+                }
+            }
             self.ended.insert(id, ended);
             return Ok(());
         }
@@ -85,6 +93,8 @@ impl Driver {
         job.arrivals = [(job.tasks, self.clock.now())].into();
         job.settled = left.committed.clone();
         job.numbers.ok = left.committed.len();
+        // What was charged and tried again is not known by now.
+        job.numbers.attempts = left.committed.len() + left.failed.len() as u64;
         job.numbers.checksum = left.checksum;
         job.numbers.output_bytes = left.bytes;
         job.partials = left.partials;
@@ -97,6 +107,10 @@ impl Driver {
             let now = self.clock.now();
             job.numbers.before = Span(self.clock.unix_ns(now).saturating_sub(job.submitted_unix_ns));
             job.numbers.first_grant = Some(now);
+        }
+        if let Some(reason) = left.paused {
+            job.paused = Some(reason);
+            job.set_state(v1::JobState::Paused);
         }
         let mut bytes = 0;
         for (range, packed) in left.inputs {
@@ -118,6 +132,8 @@ impl Driver {
             committed: left.committed,
             failed: job.failed.clone(),
             charged: left.charged,
+            last_attempt: 0,
+            paused: job.paused.is_some(),
             blocks: job.partials.iter().map(|(&block, data)| (block, data.len() as u64)).collect(),
         };
         tracing::info!(job = id.0, tasks = job.tasks, done = job.settled.len(), "job taken up again");
@@ -143,8 +159,17 @@ impl Left {
                 self.checksum = self.checksum.wrapping_add(checksum);
                 self.bytes += bytes;
             }
-            Record::Charged { job: _, index, charged } => {
-                self.charged.insert(index, charged);
+            Record::Charged { job: _, index, class, charged } => {
+                if let Ok(class) = failure_class(class) {
+                    self.charged.entry(index).or_default().set(class, charged);
+                }
+            }
+            Record::Paused { job: _, reason } => self.paused = Some(reason),
+            // The store has taken it in already; this is for one that would not.
+            Record::Released { job: _, tasks } => {
+                (self.paused, self.ended) = (None, None);
+                self.failed.retain(|&index, _| !tasks.contains(index));
+                self.charged.retain(|&index, _| !tasks.contains(index));
             }
             Record::TaskFailed { job: _, index, class, message } => {
                 self.charged.remove(&index);

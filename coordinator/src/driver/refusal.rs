@@ -96,6 +96,22 @@ pub enum Refusal {
         /// What it is instead of open.
         why: &'static str,
     },
+    /// Tasks of the job cannot be tried again, or it has none that could be.
+    #[error("job {} cannot be retried: {why}", .job.0)]
+    NoRetry {
+        /// The job.
+        job: JobId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A task that was named has not failed.
+    #[error("indexes: task {index} of job {} has not failed", .job.0)]
+    NotFailed {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u64,
+    },
     /// There are no results to read.
     #[error("job {} was submitted with outputs checksummed and dropped; there are no results to read", .0.0)]
     NotKept(JobId),
@@ -155,6 +171,8 @@ impl Refusal {
             | Self::PluginCannot { .. }
             | Self::Chaos(_)
             | Self::Closed { .. }
+            | Self::NoRetry { .. }
+            | Self::NotFailed { .. }
             | Self::NotKept(_)
             | Self::Taken { .. }
             | Self::BeingTaken(_) => Code::FailedPrecondition,

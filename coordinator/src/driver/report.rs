@@ -93,7 +93,8 @@ impl Driver {
         for exit in exits {
             *self.totals.exits.entry(exit.cause.name()).or_default() += 1;
             if let Some(job) = self.jobs.get_mut(&exit.job) {
-                job.numbers.executor_exits += u64::from(exit.cause.is_crash());
+                job.numbers.count_exit(exit.cause);
+                job.numbers.lost_tasks = job.numbers.lost_tasks.saturating_add(exit.lost_tasks);
                 tracing::warn!(
                     worker = id.0,
                     job = exit.job.0,
@@ -157,6 +158,7 @@ impl Driver {
         numbers.gil_wait.merge(&phases.gil_wait);
         numbers.gil_handovers = numbers.gil_handovers.saturating_add(phases.gil_handovers);
         numbers.stand_ins = numbers.stand_ins.max(phases.stand_ins);
+        numbers.retried_there = numbers.retried_there.saturating_add(phases.retried);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);
     }
 

@@ -5,7 +5,7 @@ use super::{STREAM_MESSAGES, Sent, Shared};
 use crate::driver::{Command, Snapshot};
 use crate::store::OpenReader;
 use muster_core::id::JobId;
-use muster_proto::convert::{Feed, Submission};
+use muster_proto::convert::{Feed, RetryAsk, Submission};
 use muster_proto::v1::jobs_server::Jobs;
 use muster_proto::v1::{self, JobState};
 use std::sync::Arc;
@@ -128,7 +128,8 @@ impl Jobs for JobsService {
         let mut snapshot = self.shared.driver.ask(|reply| Command::Cancel(job, reply)).await?;
         // The answer says that the job is cancelled once that is durable.
         if let Some(state) = &mut snapshot.state {
-            let over = |state: &JobState| !matches!(state, JobState::Waiting | JobState::Running);
+            let over =
+                |state: &JobState| !matches!(state, JobState::Waiting | JobState::Running | JobState::Paused);
             let _ = state.wait_for(over).await;
             snapshot = self.snapshot(snapshot.status.job).await?;
         }
@@ -163,8 +164,11 @@ impl Jobs for JobsService {
         Ok(Response::new(v1::AcknowledgeReply {}))
     }
 
-    async fn retry(&self, _: Request<v1::RetryRequest>) -> Result<Response<v1::RetryReply>, Status> {
-        Err(Status::unimplemented("this coordinator cannot retry"))
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryReply>, Status> {
+        let ask = RetryAsk::try_from(request.into_inner()).map_err(|error| self.shared.refuse(error))?;
+        let (job, released) = self.shared.driver.ask(|reply| Command::Retry(ask, reply)).await?;
+        let status = self.snapshot(job.0).await?.status;
+        Ok(Response::new(v1::RetryReply { status: Some(status), released }))
     }
 
     async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {

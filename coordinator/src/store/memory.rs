@@ -41,10 +41,12 @@ struct Job {
     checksum: u64,
     bytes: u64,
     outputs: BTreeMap<u64, Chunk>,
-    charged: BTreeMap<u64, u32>,
+    /// By task and class.
+    charged: BTreeMap<(u64, i32), u32>,
     failed: BTreeMap<u64, (i32, String)>,
     partials: BTreeMap<Block, Bytes>,
     reduced: Option<Bytes>,
+    paused: Option<String>,
     ended: Option<(EndedAs, String, Bytes)>,
     taken: u64,
 }
@@ -153,11 +155,19 @@ impl Job {
                 }
             }
             Record::Taken { below, .. } => self.forget(*below),
-            Record::Charged { index, charged, .. } => {
-                self.charged.insert(*index, *charged);
+            Record::Charged { index, class, charged, .. } => {
+                self.charged.insert((*index, *class), *charged);
+            }
+            Record::Paused { reason, .. } => self.paused = Some(reason.clone()),
+            Record::Released { tasks, .. } => {
+                (self.paused, self.ended) = (None, None);
+                self.failed.retain(|&index, _| !tasks.contains(index));
+                self.charged.retain(|&(index, _), _| !tasks.contains(index));
             }
             Record::TaskFailed { index, class, message, .. } => {
-                self.charged.remove(index);
+                let of_task = self.charged.range((*index, i32::MIN)..=(*index, i32::MAX));
+                let of_task: Vec<(u64, i32)> = of_task.map(|(&key, _)| key).collect();
+                of_task.iter().for_each(|key| _ = self.charged.remove(key));
                 self.failed.insert(*index, (*class, message.clone()));
             }
             Record::Partial { block, data, .. } => {
@@ -172,6 +182,7 @@ impl Job {
             Record::Ended { how, reason, status, .. } => {
                 self.partials.clear();
                 self.charged.clear();
+                self.paused = None;
                 self.ended = Some((*how, reason.clone(), status.clone()));
             }
             Record::PluginAdded(_)
@@ -227,13 +238,16 @@ impl Job {
         if self.taken > 0 {
             each(Record::Taken { job, below: self.taken })?;
         }
-        for (&index, &charged) in &self.charged {
+        for (&(index, class), &charged) in &self.charged {
             if !self.committed.contains(index) {
-                each(Record::Charged { job, index, charged })?;
+                each(Record::Charged { job, index, class, charged })?;
             }
         }
         for (&index, (class, message)) in &self.failed {
             each(Record::TaskFailed { job, index, class: *class, message: message.clone() })?;
+        }
+        if let Some(reason) = &self.paused {
+            each(Record::Paused { job, reason: reason.clone() })?;
         }
         for (&block, data) in &self.partials {
             each(Record::Partial { job, block, data: data.clone() })?;

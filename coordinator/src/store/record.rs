@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use muster_core::id::JobId;
-use muster_core::range::IndexRange;
+use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::v1::Packed;
 
@@ -74,7 +74,9 @@ pub enum Record {
         job: JobId,
         /// The task.
         index: u64,
-        /// All attempts charged to it.
+        /// The number of the failure's class on the wire.
+        class: i32,
+        /// All failures of that class that were charged to it.
         charged: u32,
     },
     /// A task failed for good.
@@ -87,6 +89,20 @@ pub enum Record {
         class: i32,
         /// What went wrong.
         message: String,
+    },
+    /// A job is paused, and gets no lease until it is released.
+    Paused {
+        /// The job.
+        job: JobId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A job goes on: its pause, its end, and the failures of and charges to these tasks are withdrawn.
+    Released {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: RangeSet,
     },
     /// The partial result of a block of a reduction, in place of all blocks inside it.
     Partial {
@@ -136,6 +152,8 @@ impl Record {
             | Self::Taken { job, .. }
             | Self::Charged { job, .. }
             | Self::TaskFailed { job, .. }
+            | Self::Paused { job, .. }
+            | Self::Released { job, .. }
             | Self::Partial { job, .. }
             | Self::Reduced { job, .. }
             | Self::Ended { job, .. }
@@ -153,6 +171,8 @@ impl Record {
             Self::Partial { data, .. } | Self::Reduced { data, .. } => data.len(),
             Self::Submitted { spec, .. } => spec.len(),
             Self::TaskFailed { message, .. } => message.len(),
+            Self::Paused { reason, .. } => reason.len(),
+            Self::Released { tasks, .. } => 16 * tasks.pieces(),
             Self::Ended { status, .. } => status.len(),
             Self::PluginAdded(plugin) => plugin.manifest.len(),
             Self::PluginRemoved { .. }

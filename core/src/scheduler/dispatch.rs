@@ -20,6 +20,7 @@ impl Scheduler {
     /// Leases out what can be leased out. Each round gives one lease to the least loaded worker, so that a
     /// few tasks spread over many workers.
     pub(super) fn dispatch(&mut self) {
+        self.end_backoffs();
         let mut place = None;
         while !self.ready.is_empty() {
             let Some(next) = self.fleet.next_hungry(place) else { break };
@@ -84,8 +85,10 @@ impl Scheduler {
         self.turn += 1;
         let wanted = self.policy.lease_tasks(&outlook, &mut job.batch);
         let wanted = chunk::within_limits(wanted, &outlook);
-        let (attempt, work) = if let Some((attempt, range)) = job.ready.take(wanted, job.leaf()) {
+        let tasks = (!job.is_stopped()).then(|| job.ready.take(wanted, job.leaf())).flatten();
+        let (attempt, work) = if let Some((attempt, range)) = tasks {
             job.leased += range.len();
+            job.last_attempt = job.last_attempt.max(attempt);
             (attempt, Work::Run { outstanding: RangeSet::from(range) })
         } else {
             let tasks = job.tasks;
@@ -186,7 +189,7 @@ impl Scheduler {
                 let Some(job) = self.jobs.get(&lease.job) else { continue };
                 // What has a second lease is running.
                 let paired = self.stragglers.other(lease_id).is_some();
-                if lease.recalling || paired || job.held || !self.fits(job, thief, slots) {
+                if lease.recalling || paired || job.is_stopped() || !self.fits(job, thief, slots) {
                     continue;
                 }
                 let count = half.min(outstanding.len());
@@ -203,9 +206,9 @@ impl Scheduler {
         best.map(|(_, lease, count)| (lease, count))
     }
 
-    /// Asks for everything of a job that was leased out and not started, but for its lowest task: results are taken
-    /// in order, so that one is what their reader waits for.
-    pub(super) fn recall_unstarted(&mut self, id: JobId) {
+    /// Asks for everything of a job that was leased out and not started, with `but_lowest` all but its lowest task:
+    /// results are taken in order, so that one is what their reader waits for.
+    pub(super) fn recall_unstarted(&mut self, id: JobId, but_lowest: bool) {
         let Some(job) = self.jobs.get(&id) else { return };
         let workers = job.workers.iter();
         let leases: Vec<(LeaseId, u64, u64)> = workers
@@ -216,7 +219,7 @@ impl Scheduler {
                 Some((lease_id, outstanding.first()?.start, outstanding.len()))
             })
             .collect();
-        let lowest = leases.iter().map(|&(_, first, _)| first).min();
+        let lowest = leases.iter().map(|&(_, first, _)| first).min().filter(|_| but_lowest);
         for (lease, first, count) in leases {
             let count = count - u64::from(lowest == Some(first));
             if count > 0 {

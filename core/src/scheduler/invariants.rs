@@ -46,6 +46,10 @@ impl Scheduler {
             assert!(!job.is_over(), "{id} is over and still there");
             let mut held = ranges.remove(&id).unwrap_or_default();
             held.extend(job.ready.iter().map(|(_, range)| range));
+            for (&index, &(due, _)) in &job.later {
+                held.push(crate::range::IndexRange::from_count(index, 1));
+                assert!(self.waiting.contains(due, id, index), "{id}: nobody wakes {index}");
+            }
             held.extend(job.failed.iter());
             held.sort_unstable();
             assert!(
@@ -59,6 +63,8 @@ impl Scheduler {
             }
             assert!(job.workers.iter().all(|worker| self.fleet.get(*worker).is_some()));
         }
+        let later: usize = self.jobs.values().map(|job| job.later.len()).sum();
+        assert_eq!(later, self.waiting.len(), "tasks wait that are not there");
         self.fleet.check_invariants(&self.config);
         self.check_pairs();
         assert!(self.next_check.is_some() || self.fleet.len() == 0, "nobody looks for silent workers");

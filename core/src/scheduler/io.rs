@@ -1,10 +1,11 @@
 //! What the scheduler is told and what it says.
 
+use super::retry::{Charges, RetryPolicy};
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
 use crate::range::{IndexRange, RangeSet};
 use crate::reduce::Block;
 use crate::shape::{Shape, ShapeRequest};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -19,8 +20,11 @@ pub struct JobSpec {
     pub weight: u32,
     /// Jobs of a higher priority go first.
     pub priority: i32,
-    /// How often one task may be tried when its own failures are to blame; at least 1.
+    /// How often one task may be tried when its own failures are to blame and `retry` says nothing else, and
+    /// how often combining may be; at least 1.
     pub max_attempts: u32,
+    /// How often one task may be tried by why it failed, and what it waits for before that.
+    pub retry: RetryPolicy,
     /// The executors it wants on each worker.
     pub shape: ShapeRequest,
     /// Its shape may have more threads than a worker has slots.
@@ -37,6 +41,7 @@ impl Default for JobSpec {
             weight: 1,
             priority: 0,
             max_attempts: 3,
+            retry: RetryPolicy::default(),
             shape: ShapeRequest::default(),
             oversubscribe: false,
             reduce: false,
@@ -107,15 +112,29 @@ impl FailureClass {
         }
     }
 
-    /// Whether another attempt may end otherwise.
+    /// Whether another attempt may end otherwise: these have a budget, see [`RetryPolicy`].
     #[must_use]
     pub const fn retryable(self) -> bool {
         match self {
-            Self::Transient | Self::Crashed => true,
-            Self::Failed | Self::Cancelled | Self::Panicked | Self::Limit | Self::Timeout | Self::Memory => {
-                false
-            }
+            Self::Transient | Self::Crashed | Self::Panicked | Self::Timeout | Self::Memory => true,
+            Self::Failed | Self::Cancelled | Self::Limit => false,
         }
+    }
+
+    /// Whether the attempt ended its executor, or may have: what stops a task that is over its time can be that.
+    #[must_use]
+    pub const fn ends_executor(self) -> bool {
+        match self {
+            Self::Crashed | Self::Timeout | Self::Memory => true,
+            Self::Failed | Self::Transient | Self::Cancelled | Self::Panicked | Self::Limit => false,
+        }
+    }
+
+    /// Whether a task whose last failure is of this class is said to be in quarantine: it used up its attempts by
+    /// ending executors or by panics.
+    #[must_use]
+    pub const fn quarantines(self) -> bool {
+        self.ends_executor() || matches!(self, Self::Panicked)
     }
 }
 
@@ -180,6 +199,14 @@ pub enum Input {
         job: JobId,
         /// Hold or let go.
         held: bool,
+    },
+    /// A paused job goes on, and tasks of it that failed for good are tried again, with all their attempts before
+    /// them. Those of a job with reduction are not.
+    Retry {
+        /// The job.
+        job: JobId,
+        /// The tasks; those that did not fail are passed over.
+        tasks: RangeSet,
     },
     /// A worker finished tasks; their results are with the caller until it is told what to do with them.
     Done {
@@ -394,7 +421,7 @@ pub enum Output {
         index: u64,
         /// Why the last attempt failed.
         class: FailureClass,
-        /// How many attempts its failures ended.
+        /// How many of its attempts failed in this way.
         charged: u32,
         /// Place in the log.
         pos: LogPos,
@@ -407,8 +434,31 @@ pub enum Output {
         index: u64,
         /// Why the attempt failed.
         class: FailureClass,
-        /// How many attempts its failures ended so far.
+        /// How many of its attempts failed in this way so far.
         charged: u32,
+        /// It is not leased out before this time.
+        not_before: Time,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Log that a job is paused: it gets no lease until [`Input::Retry`], and what nobody has started of it is called
+    /// back.
+    Paused {
+        /// The job.
+        job: JobId,
+        /// So many of its last attempts ended an executor.
+        crashed: u32,
+        /// Of so many.
+        ended: u32,
+        /// Place in the log.
+        pos: LogPos,
+    },
+    /// Log that a job goes on if it was paused, and that the failures of these tasks do not count any more.
+    Released {
+        /// The job.
+        job: JobId,
+        /// Tasks that had failed for good.
+        tasks: RangeSet,
         /// Place in the log.
         pos: LogPos,
     },
@@ -462,7 +512,11 @@ pub struct RecoveredJob {
     /// Tasks that failed for good.
     pub failed: RangeSet,
     /// Attempts charged to tasks that are neither committed nor failed.
-    pub charged: BTreeMap<u64, u32>,
+    pub charged: BTreeMap<u64, Charges>,
+    /// The highest attempt that any of its tasks is known to have had, or 0.
+    pub last_attempt: u32,
+    /// It is paused.
+    pub paused: bool,
     /// Reduction: the blocks whose partial results are kept, and how many bytes these have.
     pub blocks: Vec<(Block, u64)>,
 }

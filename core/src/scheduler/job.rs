@@ -1,11 +1,15 @@
 //! A job: which of its tasks may run, apart from who runs them.
 
+use super::backoff::Later;
 use super::chunk::{Batch, Pace};
 use super::config::Config;
-use super::io::{JobSpec, Output};
+use super::io::{FailureClass, JobSpec, Output};
+use super::pause::Window;
 use super::policy::Candidate;
 use super::reduction::Reduction;
+use super::retry::Charges;
 use crate::id::{JobId, WorkerId};
+use crate::mutation::{Broken, Mutation};
 use crate::range::{IndexRange, RangeSet};
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +19,13 @@ pub(super) struct Job {
     pub(super) tasks: u64,
     pub(super) bytes: u64,
     pub(super) sealed: bool,
+    /// It gets no lease, because its results are not being fetched.
     pub(super) held: bool,
+    /// It gets no lease, because most of its attempts ended their executor.
+    pub(super) paused: bool,
     pub(super) ready: Ready,
+    /// Tasks that wait before they are tried again.
+    pub(super) later: Later,
     /// Tasks that are out on leases; those on two count once.
     pub(super) leased: u64,
     /// Tasks with a committed result.
@@ -24,7 +33,11 @@ pub(super) struct Job {
     /// Tasks that failed for good.
     pub(super) failed: RangeSet,
     /// Attempts charged to tasks that have not ended.
-    pub(super) charged: BTreeMap<u64, u32>,
+    pub(super) charged: BTreeMap<u64, Charges>,
+    /// How its last attempts ended.
+    pub(super) window: Window,
+    /// The highest attempt that was leased out.
+    pub(super) last_attempt: u32,
     pub(super) pace: Pace,
     /// Chunks that the policy cut in advance.
     pub(super) batch: Batch,
@@ -48,11 +61,15 @@ impl Job {
             bytes: 0,
             sealed: !spec.open,
             held: false,
+            paused: false,
             ready,
+            later: Later::new(),
             leased: 0,
             committed: 0,
             failed: RangeSet::new(),
             charged: BTreeMap::new(),
+            window: Window::default(),
+            last_attempt: 0,
             pace: Pace::default(),
             batch: Batch::default(),
             served_ns: 0,
@@ -77,7 +94,22 @@ impl Job {
 
     /// Every task it has got so far has ended.
     pub(super) fn tasks_ended(&self) -> bool {
-        self.ready.len() == 0 && self.leased == 0
+        self.unleased() == 0 && self.leased == 0
+    }
+
+    /// No task is left, now or later.
+    pub(super) fn all_ended(&self) -> bool {
+        self.sealed && self.tasks_ended()
+    }
+
+    /// Tasks that nobody has, whether they may run now or not.
+    pub(super) fn unleased(&self) -> u64 {
+        self.ready.len() + self.later.len() as u64
+    }
+
+    /// It gets no lease for tasks.
+    pub(super) const fn is_stopped(&self) -> bool {
+        self.held || self.paused
     }
 
     /// What a worker of so many slots is told before its first lease, if it does not know the job yet.
@@ -103,9 +135,33 @@ impl Job {
         alone.iter().for_each(|range| self.ready.insert(attempt, range));
     }
 
+    /// What is charged to a task once so many more failures of a class are, and how its last attempts ended by that.
+    pub(super) fn charge(&mut self, index: u64, class: FailureClass, count: u32) -> Charges {
+        let mut charges = self.charged.get(&index).copied().unwrap_or_default();
+        match (class.ends_executor(), charges.ended_executor()) {
+            (true, false) => self.window.crashed(),
+            // What a known culprit does again says nothing new about the job.
+            (true, true) => {}
+            (false, _) => self.window.passed(1),
+        }
+        charges.set(class, charges.of(class) + count);
+        charges
+    }
+
+    /// Whether a task with these failures, the last one of this class, is tried again.
+    pub(super) fn may_retry(&self, class: FailureClass, charges: &Charges, broken: &mut Broken) -> bool {
+        // Inside a wider leaf the executor has tried again already, and blocks leave its failed tasks out, unless it was
+        // the executor that ended. Of one that is over its time nobody can tell.
+        let tried_there = self.leaf() > 1 && !matches!(class, FailureClass::Crashed | FailureClass::Memory);
+        if tried_there || !class.retryable() || charges.total() >= self.spec.attempts_max() {
+            return false;
+        }
+        charges.of(class) < self.spec.attempts(class) || broken.strikes(Mutation::ClassBudgetIgnored)
+    }
+
     /// Nothing is left to do, now or later.
     pub(super) fn is_over(&self) -> bool {
-        self.sealed && self.tasks_ended() && self.reduction.as_ref().is_none_or(Reduction::is_over)
+        self.all_ended() && self.reduction.as_ref().is_none_or(Reduction::is_over)
     }
 
     /// Tasks that ended, one way or the other.
@@ -125,21 +181,21 @@ impl Job {
 
     /// Whether something can be leased out: tasks, or combinations once all tasks have ended.
     pub(super) fn has_work(&self) -> bool {
-        !self.held
-            && (self.ready.len() > 0
-                || (self.sealed
-                    && self.leased == 0
-                    && self.reduction.as_ref().is_some_and(Reduction::has_work)))
+        let tasks = !self.is_stopped() && self.ready.len() > 0;
+        // Pausing holds up tasks; combining is left when all of them have ended.
+        let combines = !self.held && self.all_ended();
+        tasks || (combines && self.reduction.as_ref().is_some_and(Reduction::has_work))
     }
 
     pub(super) fn check_invariants(&self) {
-        let accounted = self.ready.len() + self.leased + self.ended();
-        assert_eq!(accounted, self.tasks, "every task is ready, leased or ended");
+        let accounted = self.unleased() + self.leased + self.ended();
+        assert_eq!(accounted, self.tasks, "every task is ready, waiting, leased or ended");
         for (_, range) in self.ready.iter() {
             assert!(range.end <= self.tasks);
             assert!(self.failed.overlap(range).next().is_none(), "a failed task is ready");
         }
-        assert!(self.charged.values().all(|&charged| charged < self.spec.max_attempts.max(1)));
+        let max = self.spec.attempts_max();
+        assert!(self.charged.values().all(|charged| charged.total() < max), "a budget is used up");
     }
 }
 

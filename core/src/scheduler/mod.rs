@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Which tasks may run (`job`) is kept apart from who runs them (`lease`, `fleet`). A task is at every moment
-//! ready, out on one lease (or two, of which one is speculative), committed, or failed for good; `check_invariants`
-//! says so.
+//! ready, waiting for its next try, out on one lease (or two, of which one is speculative), committed, or failed for
+//! good; `check_invariants` says so.
 
+mod backoff;
 mod chunk;
 mod config;
 mod dispatch;
@@ -20,9 +21,12 @@ mod job;
 mod lease;
 #[cfg(feature = "mutations")]
 mod mutate;
+mod pause;
 mod policy;
 mod reduction;
+mod release;
 mod report;
+mod retry;
 mod speculation;
 mod worker;
 
@@ -32,6 +36,7 @@ pub use io::{
     DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
 };
 pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Rank, Speculation};
+pub use retry::{BUDGETED, Charges, RetryPolicy};
 
 use crate::id::{JobId, LeaseId, LogPos, WorkerId};
 use crate::mutation::{Broken, Mutation};
@@ -39,6 +44,7 @@ use crate::range::IndexRange;
 use crate::time::{Span, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use backoff::Waiting;
 use fleet::Fleet;
 use job::Job;
 use lease::{Leases, Work};
@@ -66,6 +72,7 @@ pub struct Scheduler {
     /// Leases given so far.
     turn: u64,
     stragglers: Stragglers,
+    waiting: Waiting,
     /// The time of the last input.
     now: Time,
     /// Guarantees that tests took away: none, and no memory, in other builds.
@@ -85,6 +92,8 @@ pub struct Sizes {
     pub lease_places: usize,
     /// Tasks that attempts were charged to.
     pub charged: usize,
+    /// Tasks that wait before they are tried again.
+    pub waiting: usize,
     /// Partial results that are kept apart.
     pub blocks: usize,
 }
@@ -96,6 +105,8 @@ pub struct JobView {
     pub tasks: u64,
     /// Tasks that nobody has.
     pub ready: u64,
+    /// Those of them that wait before they are tried again.
+    pub waiting: u64,
     /// Tasks out on leases; those on two count once.
     pub leased: u64,
     /// Tasks with a committed result.
@@ -108,6 +119,8 @@ pub struct JobView {
     pub fitting: usize,
     /// It is held back by the caller.
     pub held: bool,
+    /// It is paused, because most of its attempts crashed.
+    pub paused: bool,
 }
 
 impl Scheduler {
@@ -135,6 +148,7 @@ impl Scheduler {
             balanced: true,
             served_ns: 0,
             turn: 0,
+            waiting: Waiting::default(),
             now: Time::ZERO,
             broken: Broken::default(),
         }
@@ -142,8 +156,19 @@ impl Scheduler {
 
     /// Takes up a job that the log knows and that had not ended. Its unfinished tasks are ready again.
     pub fn recover(&mut self, recovered: RecoveredJob) {
-        let RecoveredJob { job: id, spec, tasks, bytes, sealed, committed, failed, charged, blocks } =
-            recovered;
+        let RecoveredJob {
+            job: id,
+            spec,
+            tasks,
+            bytes,
+            sealed,
+            committed,
+            failed,
+            charged,
+            last_attempt,
+            paused,
+            blocks,
+        } = recovered;
         let mut job = Job::new(JobSpec { tasks: 0, ..spec }, &self.config);
         job.reduction =
             job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open, &self.config));
@@ -152,7 +177,9 @@ impl Scheduler {
         committed.iter().chain(failed.iter()).for_each(|range| {
             left.remove(range);
         });
-        left.iter().for_each(|range| job.ready.insert(1, range));
+        left.iter().for_each(|range| job.ready.insert(last_attempt + 1, range));
+        (job.last_attempt, job.paused) = (last_attempt, paused);
+        job.served_ns = self.served_ns;
         (job.committed, job.failed, job.charged) = (committed.len(), failed, charged);
         if let Some(reduction) = &mut job.reduction {
             blocks.into_iter().for_each(|(block, bytes)| reduction.insert(block, bytes));
@@ -178,6 +205,7 @@ impl Scheduler {
             Input::Seal { job } => self.on_seal(job),
             Input::Cancel { job } => self.end(job, Outcome::Cancelled),
             Input::Hold { job, held } => self.on_hold(job, held),
+            Input::Retry { job, tasks } => self.on_retry(job, &tasks),
             Input::Done { worker, lease, range, bytes, busy } => {
                 self.on_done(now, worker, lease, Results { range, bytes, busy });
             }
@@ -200,7 +228,8 @@ impl Scheduler {
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         let silence = self.next_check.map(|time| (time, "a worker may have fallen silent"));
         let straggler = self.next_look().map(|time| (time, "a lease may be out for too long"));
-        silence.into_iter().chain(straggler).min_by_key(|&(time, _)| time)
+        let waited = self.waiting.next().map(|time| (time, "a task may be tried again"));
+        silence.into_iter().chain(straggler).chain(waited).min_by_key(|&(time, _)| time)
     }
 
     /// Does what is due; harmless when nothing is.
@@ -218,13 +247,15 @@ impl Scheduler {
             self.fleet.iter().filter(|(worker, view)| self.fits(job, *worker, view.slots as u32)).count();
         Some(JobView {
             tasks: job.tasks,
-            ready: job.ready.len(),
+            ready: job.unleased(),
+            waiting: job.later.len() as u64,
             leased: job.leased,
             committed: job.committed,
             failed: job.failed.len(),
             workers: job.workers.len(),
             fitting,
             held: job.held,
+            paused: job.paused,
         })
     }
 
@@ -256,7 +287,7 @@ impl Scheduler {
     /// Tasks of all jobs that nobody has.
     #[must_use]
     pub fn queued_tasks(&self) -> u64 {
-        self.jobs.values().map(|job| job.ready.len()).sum()
+        self.jobs.values().map(Job::unleased).sum()
     }
 
     /// How much it keeps, for whoever watches that nothing is kept for ever.
@@ -269,6 +300,7 @@ impl Scheduler {
             leases,
             lease_places,
             charged: self.jobs.values().map(|job| job.charged.len()).sum(),
+            waiting: self.waiting.len(),
             blocks: self.jobs.values().filter_map(|job| Some(job.reduction.as_ref()?.blocks().count())).sum(),
         }
     }
@@ -308,7 +340,7 @@ impl Scheduler {
         }
         job.held = held;
         if held {
-            self.recall_unstarted(id);
+            self.recall_unstarted(id, true);
         }
         self.settle(id);
     }
@@ -329,6 +361,7 @@ impl Scheduler {
     fn end(&mut self, id: JobId, outcome: Outcome) {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.ready.remove(&id);
+        self.waiting.forget(id, &job.later);
         // What second leases left running is of no use any more.
         let cancel = outcome != Outcome::Done || job.speculated;
         for &worker in &job.workers {

@@ -6,11 +6,13 @@ use super::fleet::Change;
 use super::io::{DropReason, FailureClass, Outcome, Output};
 use super::lease::Work;
 use super::reduction::Combination;
+use super::retry::Charges;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::mutation::Mutation;
 use crate::range::IndexRange;
 use crate::reduce::Block;
 use crate::time::{Span, Time};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// What a worker has for some tasks.
@@ -93,6 +95,7 @@ impl Scheduler {
         }
         view.leased -= there;
         view.committed += there;
+        view.window.passed(there);
         for piece in pieces {
             forget_charges(&mut view.charged, piece);
         }
@@ -162,30 +165,33 @@ impl Scheduler {
         }
         job.leased -= 1;
         let twice = self.broken.strikes(Mutation::AttemptsChargedTwice);
-        let charged = job.charged.get(&index).copied().unwrap_or(0) + 1 + u32::from(twice);
-        // Inside a wider leaf the executor has tried again already, unless it was the executor that ended.
-        let tried_there = job.leaf() > 1 && class != FailureClass::Crashed;
-        let again = class.retryable() && charged < job.spec.max_attempts && !tried_there;
+        let charges = job.charge(index, class, 1 + u32::from(twice));
+        let again = job.may_retry(class, &charges, &mut self.broken);
+        let (charged, wait) = (charges.of(class).max(1), job.spec.retry.wait(job_id, index, charges.total()));
         if again {
-            job.charged.insert(index, charged);
-            job.ready.insert(attempt, range);
+            job.charged.insert(index, charges);
         } else {
             job.charged.remove(&index);
             job.failed.insert(range);
         }
         self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
         let pos = self.log();
-        self.outputs.push_back(if again {
-            Output::Retry { job: job_id, index, class, charged, pos }
+        if again {
+            let not_before = now + wait;
+            self.outputs.push_back(Output::Retry { job: job_id, index, class, charged, not_before, pos });
+            self.try_again(job_id, index, attempt, not_before);
         } else {
-            Output::Fail { job: job_id, index, class, charged, pos }
-        });
+            self.outputs.push_back(Output::Fail { job: job_id, index, class, charged, pos });
+        }
         self.end_elsewhere(id, range);
         // How long a task runs that its executor did not survive is not known.
-        if class != FailureClass::Crashed {
+        if !class.ends_executor() {
             self.measured(id, job_id, 1, busy);
         }
         self.finish_lease(id);
+        if class.ends_executor() {
+            self.check_crashes(job_id);
+        }
         self.settle(job_id);
     }
 
@@ -255,6 +261,7 @@ impl Scheduler {
         let (Some(lease), Some(job)) = (self.leases.get(id), self.jobs.get_mut(&job_id)) else { return };
         job.leased -= range.len();
         job.committed += range.len();
+        job.window.passed(range.len());
         forget_charges(&mut job.charged, range);
         if !self.broken.strikes(Mutation::CreditLeak) {
             self.fleet.load(lease.worker, &self.config, Change::Less(range.len()), lease.task_ps);
@@ -299,7 +306,7 @@ impl Scheduler {
     }
 }
 
-fn forget_charges(charged: &mut alloc::collections::BTreeMap<u64, u32>, range: IndexRange) {
+fn forget_charges(charged: &mut BTreeMap<u64, Charges>, range: IndexRange) {
     while let Some((&index, _)) = charged.range(range.start..range.end).next() {
         charged.remove(&index);
     }

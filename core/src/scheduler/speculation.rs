@@ -111,7 +111,7 @@ impl Scheduler {
             let (Some(job), Some(view)) = (self.jobs.get(&lease.job), self.fleet.get(lease.worker)) else {
                 continue;
             };
-            let task_ps = job.pace.task_ps().filter(|_| !job.held && lease.units() <= view.slots);
+            let task_ps = job.pace.task_ps().filter(|_| !job.is_stopped() && lease.units() <= view.slots);
             let Some(task_ps) = task_ps else {
                 self.stragglers.look_again = true;
                 continue;
@@ -147,6 +147,7 @@ impl Scheduler {
         let task_ps = chunk::estimate_ps(job.pace.task_ps(), range.len(), slots, self.config.credit);
         job.served_ns = job.served_ns.saturating_add(weighted_ns(range.len(), task_ps, job.spec.weight));
         job.speculated = true;
+        job.last_attempt = job.last_attempt.max(attempt);
         self.outputs.extend(job.introduce(job_id, worker, slots as u32));
         let work = Work::Run { outstanding: RangeSet::from(range) };
         let second = Lease { job: job_id, worker, attempt, tried: 0, work, task_ps, recalling: false, place };

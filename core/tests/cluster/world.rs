@@ -7,7 +7,7 @@ use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::{Block, LEAVES_MAX, blocks};
 use muster_core::scheduler::{
-    Config, FailureClass, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob, Scheduler,
+    Charges, Config, FailureClass, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob, Scheduler,
 };
 use muster_core::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,7 +64,7 @@ pub struct World {
     pub leaf: Option<u64>,
     config: Config,
     spec: JobSpec,
-    charged: BTreeMap<u64, u32>,
+    charged: BTreeMap<u64, Charges>,
     /// What the message being handled carries.
     subject: Option<Partial>,
     next_worker: u64,
@@ -85,7 +85,8 @@ impl World {
     }
 
     fn with_config(workers: u32, slots: u32, config: Config) -> Self {
-        let config = Config { combine_bytes_max: COMBINE_BYTES_MAX, ..config };
+        // Pauses have tests of their own.
+        let config = Config { combine_bytes_max: COMBINE_BYTES_MAX, pause_window: 0, ..config };
         let mut world = Self {
             now: Time::ZERO,
             scheduler: Scheduler::new(config.clone(), LogPos(1)),
@@ -132,7 +133,9 @@ impl World {
         self.tell(Input::Joined { worker: id, slots });
     }
 
-    pub fn submit(&mut self, spec: JobSpec) {
+    pub fn submit(&mut self, mut spec: JobSpec) {
+        // So have waits.
+        spec.retry.backoff = Span::ZERO;
         self.reduce = spec.reduce;
         self.spec = spec.clone();
         self.tell(Input::Submit { job: JOB, spec });
@@ -154,6 +157,8 @@ impl World {
             committed: self.committed.clone(),
             failed: self.failed.clone(),
             charged: self.charged.clone(),
+            last_attempt: 0,
+            paused: false,
             blocks: self.kept_blocks().map(|block| (block, bytes_of(block.range()))).collect(),
         });
         self.pump();
@@ -192,6 +197,8 @@ impl World {
         | Output::Combined { pos, .. }
         | Output::Fail { pos, .. }
         | Output::Retry { pos, .. }
+        | Output::Paused { pos, .. }
+        | Output::Released { pos, .. }
         | Output::Ended { pos, .. }) = output
         else {
             return;
@@ -228,8 +235,8 @@ impl World {
                 self.failed.insert(IndexRange::from_count(index, 1));
                 self.charged.remove(&index);
             }
-            Output::Retry { index, charged, .. } => {
-                self.charged.insert(index, charged);
+            Output::Retry { index, class, charged, .. } => {
+                self.charged.entry(index).or_default().set(class, charged);
             }
             Output::Ended { job, outcome, .. } => {
                 assert!(self.ended.insert(job, outcome).is_none(), "a job ended twice");
@@ -244,6 +251,8 @@ impl World {
             Output::Accepted { .. }
             | Output::Extended { .. }
             | Output::Sealed { .. }
+            | Output::Paused { .. }
+            | Output::Released { .. }
             | Output::Drained { .. } => {}
         }
     }

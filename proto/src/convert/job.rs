@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use muster_core::id::JobId;
-use muster_core::range::IndexRange;
-use muster_core::scheduler::JobSpec;
+use muster_core::range::{IndexRange, RangeSet};
+use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::Gil;
+use muster_core::time::Span;
 
 use super::report::TaskFailure;
 use super::scalar::{PluginRef, gil, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
@@ -18,6 +19,10 @@ use crate::{INPUT_MAX_BYTES, v1};
 const MAX_ATTEMPTS_DEFAULT: u32 = 3;
 const MAX_ATTEMPTS_MAX: u32 = 1_000;
 const WEIGHT_MAX: u32 = 1_000_000;
+/// A day.
+const BACKOFF_MAX_MS: u64 = 86_400_000;
+/// Tasks that one request may name one by one.
+const RETRY_INDEXES_MAX: usize = 1_000_000;
 
 /// What happens to the results of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,10 +126,45 @@ fn job_spec(wire: &v1::JobSpec) -> Result<JobSpec, ConvertError> {
         weight: at_most("spec.weight", wire.weight.max(1), WEIGHT_MAX)?,
         priority: wire.priority,
         max_attempts: max_attempts("spec.max_attempts", wire.max_attempts)?,
+        retry: retry_policy(wire.retry.unwrap_or_default())?,
         shape: shape_request(wire.shape)?,
         oversubscribe: wire.shape.is_some_and(|shape| shape.oversubscribe),
         reduce: wire.reduce,
     })
+}
+
+fn retry_policy(wire: v1::RetryPolicy) -> Result<RetryPolicy, ConvertError> {
+    let usual = RetryPolicy::default();
+    let some =
+        |field, attempts: u32| (attempts > 0).then(|| at_most(field, attempts, MAX_ATTEMPTS_MAX)).transpose();
+    let wait = |field, ms: u64| {
+        (ms > 0).then(|| at_most(field, ms, BACKOFF_MAX_MS).map(Span::from_millis)).transpose()
+    };
+    let backoff = wait("spec.retry.backoff_ms", wire.backoff_ms)?.unwrap_or(usual.backoff);
+    let backoff_max = wait("spec.retry.backoff_max_ms", wire.backoff_max_ms)?;
+    Ok(RetryPolicy {
+        transient: some("spec.retry.transient", wire.transient)?,
+        crashed: some("spec.retry.crashed", wire.crashed)?,
+        panicked: some("spec.retry.panicked", wire.panicked)?.unwrap_or(usual.panicked),
+        timeout: some("spec.retry.timeout", wire.timeout)?.unwrap_or(usual.timeout),
+        memory: some("spec.retry.memory", wire.memory)?.unwrap_or(usual.memory),
+        backoff,
+        // Whoever wants a longer first wait wants the others no shorter.
+        backoff_max: backoff_max.unwrap_or(usual.backoff_max.max(backoff)),
+    })
+}
+
+fn retry_policy_to_wire(policy: &RetryPolicy) -> v1::RetryPolicy {
+    let ms = |wait: Span| (wait.0 / 1_000_000).max(1);
+    v1::RetryPolicy {
+        transient: policy.transient.unwrap_or(0),
+        crashed: policy.crashed.unwrap_or(0),
+        panicked: policy.panicked,
+        timeout: policy.timeout,
+        memory: policy.memory,
+        backoff_ms: ms(policy.backoff),
+        backoff_max_ms: ms(policy.backoff_max),
+    }
 }
 
 /// Attempts at a task.
@@ -166,7 +206,30 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
         result_max_bytes: submission.result_max_bytes,
         label: submission.label.clone(),
         limits: None,
-        retry: None,
+        retry: Some(retry_policy_to_wire(&spec.retry)),
+    }
+}
+
+/// A job that is to go on, and tasks of it that failed and are to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryAsk {
+    /// The job; 0 is the newest.
+    pub job: JobId,
+    /// The tasks; `None`: all that failed.
+    pub tasks: Option<RangeSet>,
+}
+
+impl TryFrom<v1::RetryRequest> for RetryAsk {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::RetryRequest) -> Result<Self, ConvertError> {
+        at_most("indexes (number of them)", wire.indexes.len(), RETRY_INDEXES_MAX)?;
+        let mut tasks = RangeSet::new();
+        for &index in &wire.indexes {
+            let index = at_most("indexes", index, TASKS_MAX - 1)?;
+            tasks.insert(IndexRange::from_count(index, 1));
+        }
+        Ok(Self { job: JobId(wire.job), tasks: (!tasks.is_empty()).then_some(tasks) })
     }
 }
 

@@ -7,7 +7,7 @@ mod report;
 mod scalar;
 mod work;
 
-pub use job::{Feed, Outputs, ResultsPart, Submission, job_spec_to_wire, results};
+pub use job::{Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_wire, results};
 pub use report::{
     ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire,
 };

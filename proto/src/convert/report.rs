@@ -119,6 +119,8 @@ pub struct ExecutorExit {
     pub cause: ExitCause,
     /// In words.
     pub detail: String,
+    /// Tasks that ran there, are not to blame, and run again.
+    pub lost_tasks: u64,
 }
 
 /// Where the time of a job went on a worker since the last report.
@@ -309,6 +311,7 @@ impl TryFrom<v1::ExecutorExit> for ExecutorExit {
 
     fn try_from(wire: v1::ExecutorExit) -> Result<Self, ConvertError> {
         let cause = exit_cause(&wire.cause)?;
-        Ok(Self { job: JobId(wire.job), cause, detail: words(wire.detail) })
+        let lost_tasks = at_most("lost_tasks", wire.lost_tasks, TASKS_MAX)?;
+        Ok(Self { job: JobId(wire.job), cause, detail: words(wire.detail), lost_tasks })
     }
 }

@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 use muster_core::id::{JobId, LogPos, WorkerId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::scheduler::{
-    Config, Grant, GrantKind, Input, Loss, Outcome, Output, RecoveredJob, Scheduler,
+    Charges, Config, FailureClass, Grant, GrantKind, Input, Loss, Outcome, Output, RecoveredJob, Scheduler,
 };
 use muster_core::time::{Span, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -69,7 +69,7 @@ enum Entry {
     Submitted(u32),
     Committed(u32, IndexRange),
     Failed(u32, u64),
-    Charged(u32, u64, u32),
+    Charged(u32, u64, FailureClass, u32),
     Ended(u32),
 }
 
@@ -77,7 +77,7 @@ enum Entry {
 struct Durable {
     committed: RangeSet,
     failed: RangeSet,
-    charged: BTreeMap<u64, u32>,
+    charged: BTreeMap<u64, Charges>,
     ended: bool,
 }
 
@@ -105,8 +105,9 @@ impl Log {
                     job.failed.insert(IndexRange::from_count(index, 1));
                     job.charged.remove(&index);
                 }
-                Entry::Charged(job, index, charged) => {
-                    self.jobs.entry(job).or_default().charged.insert(index, charged);
+                Entry::Charged(job, index, class, charged) => {
+                    let job = self.jobs.entry(job).or_default();
+                    job.charged.entry(index).or_default().set(class, charged);
                 }
                 Entry::Ended(job) => self.jobs.entry(job).or_default().ended = true,
             }
@@ -337,9 +338,11 @@ impl Cluster {
                 self.coordinator.log.write(durable, Entry::Failed(job.0 as u32, index));
                 self.coordinator.jobs[job.0 as usize].failed += 1;
             }
-            Output::Retry { job, index, charged, .. } => {
-                self.coordinator.log.write(durable, Entry::Charged(job.0 as u32, index, charged));
+            Output::Retry { job, index, class, charged, .. } => {
+                self.coordinator.log.write(durable, Entry::Charged(job.0 as u32, index, class, charged));
             }
+            // Nobody is there who could let a paused job go on, so none is paused; and nobody asks for retries.
+            Output::Paused { .. } | Output::Released { .. } => self.coordinator.log.next += 1,
             Output::Ended { job, outcome, .. } => {
                 self.coordinator.log.write(durable, Entry::Ended(job.0 as u32));
                 let state = &mut self.coordinator.jobs[job.0 as usize];
@@ -482,6 +485,8 @@ impl Cluster {
             committed: durable.committed.clone(),
             failed: durable.failed.clone(),
             charged: durable.charged.clone(),
+            last_attempt: 0,
+            paused: false,
             blocks: Vec::new(),
         });
     }

@@ -1,10 +1,11 @@
-//! What clients do: they submit, add, seal, hold and cancel, one thing after the other, and do again what the
-//! coordinator had not acknowledged before it ended.
+//! What clients do: they submit, add, seal, hold, retry and cancel, one thing after the other, and do again what the
+//! coordinator had not acknowledged before it ended. They let a paused job go on some times, and then cancel it.
 
 use super::disk::Entry;
 use super::setting::Step;
 use super::world::{Event, World};
 use muster_core::id::JobId;
+use muster_core::range::{IndexRange, RangeSet};
 use muster_core::scheduler::Input;
 use muster_core::time::Span;
 
@@ -18,11 +19,21 @@ pub(super) struct Client {
     acknowledged: usize,
     /// It waits for an acknowledgement.
     waiting: bool,
+    /// How often it let its job go on after a pause.
+    resumed: u32,
     pub done: bool,
 }
 
 /// How long a client waits for a coordinator that is not there.
 const RETRY: Span = Span::from_millis(50);
+/// How often a client lets a paused job go on.
+pub(super) const RESUMES_MAX: u32 = 2;
+/// The longest that it thinks about that, in microseconds.
+pub(super) const THINKS_MAX_US: u64 = 300_000;
+
+fn all() -> RangeSet {
+    RangeSet::from(IndexRange::new(0, u64::MAX))
+}
 
 impl World {
     pub(super) fn act_as_client(&mut self, job: usize) {
@@ -42,7 +53,7 @@ impl World {
     }
 
     fn take_step(&mut self, job: usize, step: Step) {
-        let lasts = !matches!(step, Step::Hold(_));
+        let lasts = !matches!(step, Step::Hold(_) | Step::Retry);
         let client = &mut self.clients[job];
         if lasts {
             client.waiting = true;
@@ -64,9 +75,39 @@ impl World {
             Step::Extend(tasks) => Input::Extend { job: id, tasks, bytes: tasks * 16 },
             Step::Seal => Input::Seal { job: id },
             Step::Hold(held) => Input::Hold { job: id, held },
+            Step::Retry => Input::Retry { job: id, tasks: all() },
             Step::Cancel => Input::Cancel { job: id },
         };
         self.tell(input, None);
+    }
+
+    /// A job may be paused: its client lets it go on, or has enough of it.
+    pub(super) fn resume(&mut self, job: usize) {
+        let client = &self.clients[job];
+        if client.done {
+            return;
+        }
+        if !self.up {
+            return self.queue.push(self.now + RETRY, Event::Resume { job });
+        }
+        let paused = client.id.filter(|&id| self.scheduler.job(id).is_some_and(|view| view.paused));
+        let Some(id) = paused else { return };
+        if client.resumed == RESUMES_MAX {
+            return self.tell(Input::Cancel { job: id }, None);
+        }
+        self.clients[job].resumed += 1;
+        // Some want a part of the failed tasks only.
+        let tasks = match self.luck.below(3) {
+            0 => RangeSet::new(),
+            1 => RangeSet::from(IndexRange::new(0, self.luck.between(1, self.params.tasks.max(1)))),
+            _ => all(),
+        };
+        self.tell(Input::Retry { job: id, tasks }, None);
+    }
+
+    fn resume_later(&mut self, job: usize) {
+        let at = self.now + self.luck.micros(1_000, THINKS_MAX_US);
+        self.queue.push(at, Event::Resume { job });
     }
 
     /// An entry is durable, and whoever waits for it is told.
@@ -80,6 +121,7 @@ impl World {
                 (client.acknowledged, client.waiting) = (client.next, false);
                 self.queue.push(self.now, Event::Client { job });
             }
+            Entry::Paused { .. } => self.resume_later(job),
             Entry::Ended { .. } if !client.done => {
                 client.done = true;
                 self.check_done();
@@ -98,6 +140,10 @@ impl World {
             }
             if !client.done {
                 self.queue.push(self.now + RETRY, Event::Client { job });
+                // It may have been paused before anybody was told.
+                if client.id.is_some_and(|id| self.scheduler.job(id).is_some_and(|view| view.paused)) {
+                    self.resume_later(job);
+                }
             }
         }
     }

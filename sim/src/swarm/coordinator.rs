@@ -101,7 +101,9 @@ impl World {
                 Entry::Combined { job, block, partial: subject.cloned() }
             }
             Output::Fail { job, index, .. } => Entry::Fail { job, index },
-            Output::Retry { job, index, charged, .. } => Entry::Retry { job, index, charged },
+            Output::Retry { job, index, class, charged, .. } => Entry::Retry { job, index, class, charged },
+            Output::Paused { job, .. } => Entry::Paused { job },
+            Output::Released { job, tasks, .. } => Entry::Released { job, tasks },
             Output::Ended { job, .. } => {
                 self.partials.remove(&job);
                 Entry::Ended { job }
@@ -231,6 +233,8 @@ impl World {
             Output::Lost { worker } => add(13, worker.0, none),
             Output::Drained { worker } => add(14, worker.0, none),
             Output::Ended { job, .. } => add(15, job.0, none),
+            Output::Paused { job, crashed, .. } => add(16, job.0 ^ u64::from(crashed) << 20, none),
+            Output::Released { job, ref tasks, .. } => add(17, job.0, IndexRange::new(0, tasks.len())),
         }
     }
 }

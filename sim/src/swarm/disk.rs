@@ -4,7 +4,7 @@ use super::partial::{Partial, bytes_of};
 use muster_core::id::{JobId, LogPos};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::{JobSpec, RecoveredJob};
+use muster_core::scheduler::{Charges, FailureClass, JobSpec, RecoveredJob};
 use muster_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,7 +17,9 @@ pub(super) enum Entry {
     Commit { job: JobId, range: IndexRange, partial: Option<Partial> },
     Combined { job: JobId, block: Block, partial: Option<Partial> },
     Fail { job: JobId, index: u64 },
-    Retry { job: JobId, index: u64, charged: u32 },
+    Retry { job: JobId, index: u64, class: FailureClass, charged: u32 },
+    Paused { job: JobId },
+    Released { job: JobId, tasks: RangeSet },
     Ended { job: JobId },
 }
 
@@ -31,6 +33,8 @@ impl Entry {
             | Self::Combined { job, .. }
             | Self::Fail { job, .. }
             | Self::Retry { job, .. }
+            | Self::Paused { job }
+            | Self::Released { job, .. }
             | Self::Ended { job } => *job,
         }
     }
@@ -55,7 +59,8 @@ pub(super) struct Stored {
     sealed: bool,
     committed: RangeSet,
     failed: RangeSet,
-    charged: BTreeMap<u64, u32>,
+    charged: BTreeMap<u64, Charges>,
+    paused: bool,
     pub partials: Partials,
     pub ended: bool,
 }
@@ -111,6 +116,8 @@ impl Disk {
             committed: stored.committed.clone(),
             failed: stored.failed.clone(),
             charged: stored.charged.clone(),
+            last_attempt: 0,
+            paused: stored.paused,
             blocks: stored.partials.values().map(|(block, _)| (*block, bytes_of(block.range()))).collect(),
         })
         .collect()
@@ -144,8 +151,13 @@ impl Disk {
                 stored.failed.insert(IndexRange::from_count(*index, 1));
                 stored.charged.remove(index);
             }
-            Entry::Retry { index, charged, .. } => {
-                stored.charged.insert(*index, *charged);
+            Entry::Retry { index, class, charged, .. } => {
+                stored.charged.entry(*index).or_default().set(*class, *charged);
+            }
+            Entry::Paused { .. } => stored.paused = true,
+            Entry::Released { tasks, .. } => {
+                stored.paused = false;
+                tasks.iter().for_each(|range| _ = stored.failed.remove(range));
             }
             Entry::Ended { .. } => {
                 stored.ended = true;

@@ -1,5 +1,6 @@
 //! The end of the faults: from here on everything must end, within a time that follows from what is left to do.
 
+use super::client::{RESUMES_MAX, THINKS_MAX_US};
 use super::setting::{SLOTS_MAX, Step};
 use super::world::{Event, World};
 use muster_core::time::Span;
@@ -38,7 +39,7 @@ impl World {
     fn patience(&self) -> Span {
         let setting = &self.setting;
         let round_trip = 2 * (setting.latency.0 + setting.jitter.0);
-        let mut work = 0;
+        let (mut work, mut waits) = (0, 0);
         for (plan, client) in setting.jobs.iter().zip(&self.clients) {
             if client.done {
                 continue;
@@ -48,7 +49,11 @@ impl World {
                 _ => 0,
             });
             let tasks = plan.spec.tasks + later.sum::<u64>();
-            let tries = u64::from(plan.spec.max_attempts) + 1;
+            // A client that lets a paused job go on, or has all that failed tried again, gives it fresh budgets.
+            let rounds = u64::from(RESUMES_MAX) + 2;
+            let tries = (u64::from(plan.spec.attempts_max()) + 1) * rounds;
+            waits += tries * plan.spec.retry.backoff_max.0.min(plan.spec.retry.backoff.0 << 6);
+            waits += rounds * (THINKS_MAX_US * 1_000 + round_trip + 2 * setting.commit.0);
             work += tasks * (plan.task.0 + 1_000) * tries;
             // A lease for each task, and combinations that halve what is left.
             work += 2 * tasks * (round_trip + setting.commit.0);
@@ -59,7 +64,7 @@ impl World {
         let last_step = setting.jobs.iter().flat_map(|plan| plan.script.last()).map(|(at, _)| *at).max();
         let script = last_step.map_or(Span::ZERO, |at| at.since(self.now));
         // Silence until it is noticed, what was held up until then, and executors that do not stop.
-        Span(work + script.0 + 8 * setting.config.lease.0) + Span::from_millis(20_000)
+        Span(work + waits + script.0 + 8 * setting.config.lease.0) + Span::from_millis(20_000)
     }
 
     /// What everybody has, for people.

@@ -29,7 +29,7 @@ pub enum Mutation {
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 23] = [
+    pub const ALL: [(&'static str, Self); 27] = [
         ("no-fencing", Self::Core(Core::NoFencing)),
         ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
         ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
@@ -43,6 +43,10 @@ impl Mutation {
         ("pair-remembered", Self::Core(Core::PairRemembered)),
         ("place-given-twice", Self::Core(Core::PlaceGivenTwice)),
         ("hold-unheard", Self::Core(Core::HoldUnheard)),
+        ("backoff-ignored", Self::Core(Core::BackoffIgnored)),
+        ("class-budget-ignored", Self::Core(Core::ClassBudgetIgnored)),
+        ("crashes-uncounted", Self::Core(Core::CrashesUncounted)),
+        ("pause-unheard", Self::Core(Core::PauseUnheard)),
         ("drain-unheard", Self::Core(Core::DrainUnheard)),
         ("drained-early", Self::Core(Core::DrainedEarly)),
         ("rank-ignored", Self::Core(Core::RankIgnored)),

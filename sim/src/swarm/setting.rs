@@ -4,7 +4,9 @@ use super::dice::Dice;
 use super::fault::Fault;
 use super::params::Params;
 use muster_core::random::Stream;
-use muster_core::scheduler::{Chunking, Config, FailureClass, JobSpec, Order, PolicySpec, Speculation};
+use muster_core::scheduler::{
+    Chunking, Config, FailureClass, JobSpec, Order, PolicySpec, RetryPolicy, Speculation,
+};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::{Span, Time};
 
@@ -38,6 +40,8 @@ pub(super) struct Plan {
     natures: Stream,
     poisoned: bool,
     failing: bool,
+    /// One task in so many ends its executor.
+    poison_share: u64,
 }
 
 /// What a client does.
@@ -47,6 +51,8 @@ pub(super) enum Step {
     Extend(u64),
     Seal,
     Hold(bool),
+    /// All that failed is tried again.
+    Retry,
     Cancel,
 }
 
@@ -80,6 +86,7 @@ impl Setting {
             recall_gain: Span::from_millis(dice.below(4)),
             leaves_max: dice.pick(&[1, 3, 8, 20, 1 << 16]),
             combine_bytes_max: dice.pick(&[30, 100, 60 << 20]),
+            pause_window: Dice::new(seed, 7).pick(&[0, 2, 4, 8, 20]),
             ..Config::default()
         };
         let until = Span::from_millis(params.until_ms);
@@ -109,6 +116,7 @@ impl Plan {
             weight: dice.between(1, 4) as u32,
             priority: dice.below(3) as i32 - 1,
             max_attempts: dice.between(1, 5) as u32,
+            retry: retry(seed, job),
             shape: shape(&mut dice),
             oversubscribe: dice.once_in(2),
             reduce: dice.once_in(3),
@@ -142,6 +150,13 @@ impl Plan {
             script.push((later(&mut dice), Step::Cancel));
         }
         let (poisoned, failing) = (dice.once_in(2), dice.once_in(2));
+        let mut dice = Dice::new(seed, 300 + u64::from(job));
+        if dice.once_in(4) {
+            script.push((script[0].0 + Span(dice.below(until.0 / 2 + 1)), Step::Retry));
+            script.sort_by_key(|&(at, _)| at);
+        }
+        // In some jobs most tasks are bad.
+        let poison_share = if dice.once_in(6) { 2 } else { 97 };
         Self {
             spec,
             task,
@@ -149,13 +164,14 @@ impl Plan {
             natures: Stream::new(seed).split(1_000 + u64::from(job)),
             poisoned: poisoned && params.faults.has(Fault::Poison),
             failing: failing && params.faults.has(Fault::FailTask),
+            poison_share,
         }
     }
 
     /// What a task does, when this is the `run`-th of all runs.
     pub(super) fn nature(&self, index: u64, run: u64) -> Nature {
         let bits = self.natures.bits(index);
-        if self.poisoned && bits.is_multiple_of(97) {
+        if self.poisoned && bits.is_multiple_of(self.poison_share) {
             return match (bits >> 32) % 4 {
                 0 | 1 => Nature::Poison { seen: true },
                 2 => Nature::Poison { seen: false },
@@ -167,7 +183,14 @@ impl Plan {
         }
         // Neighbouring runs of the same task end differently.
         if self.failing && bits % 7 == 2 && self.natures.bits(index ^ run << 20).is_multiple_of(2) {
-            return Nature::Fails(FailureClass::Transient);
+            let class = match self.natures.bits(index ^ run << 30) % 8 {
+                0 => FailureClass::Panicked,
+                1 => FailureClass::Timeout,
+                // It ends its executor; here that goes on, which only tasks without blocks around them can stand.
+                2 if !self.spec.reduce => FailureClass::Memory,
+                _ => FailureClass::Transient,
+            };
+            return Nature::Fails(class);
         }
         Nature::Good
     }
@@ -194,6 +217,21 @@ fn policy(seed: u64, chunking: Chunking) -> PolicySpec {
     let wait_min = Span::from_millis(dice.between(5, 100));
     let speculation = dice.once_in(2).then_some(Speculation { factor, wait_min });
     PolicySpec { order, chunking, speculation }
+}
+
+/// Budgets by class, and waits that are short beside the time of a run.
+fn retry(seed: u64, job: u32) -> RetryPolicy {
+    let mut dice = Dice::new(seed, 200 + u64::from(job));
+    let some = |dice: &mut Dice| dice.once_in(3).then(|| dice.between(1, 4) as u32);
+    RetryPolicy {
+        transient: some(&mut dice),
+        crashed: some(&mut dice),
+        panicked: dice.between(1, 3) as u32,
+        timeout: dice.between(1, 3) as u32,
+        memory: dice.between(1, 3) as u32,
+        backoff: dice.pick(&[Span::ZERO, Span::from_millis(2), Span::from_millis(50)]),
+        backoff_max: dice.pick(&[Span::from_millis(1), Span::from_millis(100), Span::from_millis(10_000)]),
+    }
 }
 
 fn shape(dice: &mut Dice) -> ShapeRequest {

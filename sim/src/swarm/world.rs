@@ -84,6 +84,9 @@ pub(super) enum Event {
     Client {
         job: usize,
     },
+    Resume {
+        job: usize,
+    },
     Strike,
     Heal,
     Deadline,
@@ -231,6 +234,7 @@ impl World {
             Event::Durable => self.durable(),
             Event::CoordinatorUp => self.coordinator_up(),
             Event::Client { job } => self.act_as_client(job),
+            Event::Resume { job } => self.resume(job),
             Event::Strike => self.strike(),
             Event::Heal => {
                 self.healed_at = self.now;

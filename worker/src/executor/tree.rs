@@ -6,6 +6,7 @@ use super::runner::{Runner, class_of};
 use super::unfolded::Unfolded;
 use muster_core::range::IndexRange;
 use muster_core::reduce::{Block, fold_size, parts};
+use muster_core::scheduler::FailureClass;
 use muster_plugin_host::{Accumulator, ErrorKind, Take, TaskError};
 use muster_proto::PARTIAL_MAX_BYTES;
 
@@ -98,7 +99,8 @@ impl Tree {
     /// A task failed; `false`: it should be tried again.
     pub fn fail(&mut self, runner: &mut Runner<'_>, index: u64, error: &TaskError) -> bool {
         self.attempts += 1;
-        if self.leaves_out && class_of(error.kind).retryable() && self.attempts < self.max_attempts {
+        let passes = class_of(error.kind) == FailureClass::Transient;
+        if self.leaves_out && passes && self.attempts < self.max_attempts {
             return false;
         }
         self.attempts = 0;

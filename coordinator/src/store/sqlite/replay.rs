@@ -54,6 +54,9 @@ fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>)
         each(Record::Taken { job, below: head.taken })?;
     }
     replay_tasks(from, job, each)?;
+    if let Some(reason) = head.paused {
+        each(Record::Paused { job, reason })?;
+    }
     if let Some(data) = head.reduced {
         each(Record::Reduced { job, data })?;
     }
@@ -80,10 +83,11 @@ fn replay_inputs(
 }
 
 fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
-    query(from, "SELECT task, charged FROM charges WHERE job = ?1 ORDER BY task", Some(job), |row| {
-        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?));
-        let (index, charged) = read().map_err(StoreError::sqlite("reading attempts"))?;
-        each(Record::Charged { job, index, charged })
+    const CHARGES: &str = "SELECT task, class, charged FROM charges WHERE job = ?1 ORDER BY task, class";
+    query(from, CHARGES, Some(job), |row| {
+        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+        let (index, class, charged) = read().map_err(StoreError::sqlite("reading attempts"))?;
+        each(Record::Charged { job, index, class, charged })
     })?;
     query(
         from,
@@ -116,6 +120,7 @@ struct Head {
     bytes: u64,
     reduced: Option<Bytes>,
     taken: u64,
+    paused: Option<String>,
     ended: Option<(i64, String, Bytes)>,
 }
 
@@ -140,6 +145,7 @@ impl Head {
             bytes: row.get::<_, i64>("bytes")? as u64,
             reduced: row.get::<_, Option<Vec<u8>>>("reduced")?.map(Bytes::from),
             taken: row.get::<_, i64>("taken")? as u64,
+            paused: row.get("paused")?,
             ended,
         })
     }

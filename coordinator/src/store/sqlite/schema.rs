@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The format this build writes.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 /// Says that a database is ours ("mstr").
 const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
@@ -26,7 +26,7 @@ CREATE TABLE jobs (
     job INTEGER PRIMARY KEY, request_id TEXT NOT NULL, submitted_ns INTEGER NOT NULL, spec BLOB NOT NULL,
     tasks INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0,
     checksum INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-    reduced BLOB, ended INTEGER, reason TEXT, status BLOB, taken INTEGER NOT NULL DEFAULT 0
+    reduced BLOB, ended INTEGER, reason TEXT, status BLOB, taken INTEGER NOT NULL DEFAULT 0, paused TEXT
 );
 CREATE TABLE inputs (
     job INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL,
@@ -46,7 +46,8 @@ CREATE TABLE failures (
     PRIMARY KEY (job, task)
 ) WITHOUT ROWID;
 CREATE TABLE charges (
-    job INTEGER NOT NULL, task INTEGER NOT NULL, charged INTEGER NOT NULL, PRIMARY KEY (job, task)
+    job INTEGER NOT NULL, task INTEGER NOT NULL, class INTEGER NOT NULL, charged INTEGER NOT NULL,
+    PRIMARY KEY (job, task, class)
 ) WITHOUT ROWID;
 CREATE TABLE partials (
     job INTEGER NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL
@@ -113,7 +114,18 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// What each format lacks that the next one has, from format 1 on.
-const STEPS: [&str; FORMAT as usize - 1] = ["ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;"];
+const STEPS: [&str; FORMAT as usize - 1] = [
+    "ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;",
+    // Which failures they were nobody wrote down: they count as crashes, which have the same budget as transient ones.
+    "ALTER TABLE jobs ADD COLUMN paused TEXT;
+     CREATE TABLE charges_by_class (
+         job INTEGER NOT NULL, task INTEGER NOT NULL, class INTEGER NOT NULL, charged INTEGER NOT NULL,
+         PRIMARY KEY (job, task, class)
+     ) WITHOUT ROWID;
+     INSERT INTO charges_by_class (job, task, class, charged) SELECT job, task, 3, charged FROM charges;
+     DROP TABLE charges;
+     ALTER TABLE charges_by_class RENAME TO charges;",
+];
 
 fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
     let steps = STEPS[usize::try_from(found - 1).unwrap_or(0)..].concat();

@@ -4,7 +4,7 @@ use super::rows;
 use crate::store::blobs::Blobs;
 use crate::store::{PluginRecord, Record, StoreError};
 use muster_core::id::JobId;
-use muster_core::range::IndexRange;
+use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::v1::Packed;
 use rusqlite::{Params, Transaction, params};
@@ -39,11 +39,15 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
                 params![job, below],
             )
         }
-        Record::Charged { job, index, charged } => run(
+        Record::Charged { job, index, class, charged } => run(
             to,
-            "INSERT OR REPLACE INTO charges (job, task, charged) VALUES (?1, ?2, ?3)",
-            params![job.0 as i64, *index as i64, charged],
+            "INSERT OR REPLACE INTO charges (job, task, class, charged) VALUES (?1, ?2, ?3, ?4)",
+            params![job.0 as i64, *index as i64, class, charged],
         ),
+        Record::Paused { job, reason } => {
+            run(to, "UPDATE jobs SET paused = ?2 WHERE job = ?1", params![job.0 as i64, reason])
+        }
+        Record::Released { job, tasks } => release(to, *job, tasks),
         Record::TaskFailed { job, index, class, message } => run(
             to,
             "INSERT OR REPLACE INTO failures (job, task, class, message) VALUES (?1, ?2, ?3, ?4)",
@@ -57,7 +61,7 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
         Record::Ended { job, how, reason, status } => {
             run(
                 to,
-                "UPDATE jobs SET ended = ?2, reason = ?3, status = ?4 WHERE job = ?1",
+                "UPDATE jobs SET ended = ?2, reason = ?3, status = ?4, paused = NULL WHERE job = ?1",
                 params![job.0 as i64, how.number(), reason, &status[..]],
             )?;
             let job = params![job.0 as i64];
@@ -185,6 +189,21 @@ fn keep_partial(to: &Transaction<'_>, job: JobId, block: Block, data: &[u8]) -> 
         "INSERT INTO partials (job, start, size, data) VALUES (?1, ?2, ?3, ?4)",
         params![job.0 as i64, block.start as i64, block.size as i64, data],
     )
+}
+
+fn release(to: &Transaction<'_>, job: JobId, tasks: &RangeSet) -> Result<(), StoreError> {
+    let key = job.0 as i64;
+    run(
+        to,
+        "UPDATE jobs SET paused = NULL, ended = NULL, reason = NULL, status = NULL WHERE job = ?1",
+        params![key],
+    )?;
+    for range in tasks.iter() {
+        let tasks = params![key, range.start as i64, range.end as i64];
+        run(to, "DELETE FROM failures WHERE job = ?1 AND task >= ?2 AND task < ?3", tasks)?;
+        run(to, "DELETE FROM charges WHERE job = ?1 AND task >= ?2 AND task < ?3", tasks)?;
+    }
+    Ok(())
 }
 
 fn remove(to: &Transaction<'_>, job: JobId) -> Result<(), StoreError> {

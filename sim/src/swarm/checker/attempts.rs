@@ -31,6 +31,12 @@ impl Checker for Attempts {
         }
         match fact {
             Fact::Said { output: Output::Grant { grant, .. }, .. } => self.granted(grant)?,
+            // What failed in an earlier life goes on behind the highest attempt of its job in this one.
+            Fact::Said { output: Output::Released { job, tasks, .. }, .. } => {
+                for index in tasks.iter().flat_map(|range| range.start..range.end) {
+                    self.last.entry((*job, index)).or_insert((0, false));
+                }
+            }
             Fact::Said { output: Output::Ended { job, .. }, .. } => {
                 self.last.retain(|(other, _), _| other != job);
             }

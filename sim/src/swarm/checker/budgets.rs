@@ -1,20 +1,39 @@
-//! A task fails for good when its last failure says so or its budget is used up, not earlier and not later, and is
-//! charged once for each failure of its own. So are combinations.
+//! A task fails for good when its last failure says so, or the budget of that failure's class or that of all classes
+//! together is used up, not earlier and not later, and is charged once for each failure of its own. So are
+//! combinations.
 
 use super::in_force::InForce;
 use super::{Checker, Fact, Verdict, hold};
 use muster_core::id::JobId;
 use muster_core::reduce::leaf_size;
-use muster_core::scheduler::{Config, FailureClass, Input, JobSpec, Outcome, Output};
+use muster_core::scheduler::{Charges, Config, FailureClass, Input, JobSpec, Outcome, Output};
 use muster_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
 struct Budget {
-    max: u32,
+    spec: JobSpec,
     /// Executors try again on the spot inside leaves wider than one task.
     wide: bool,
     combinations: u32,
+}
+
+impl Budget {
+    /// The most failures of a class, and of all together.
+    fn limits(&self, class: FailureClass) -> (u32, u32) {
+        let (max, retry) = (self.spec.max_attempts, &self.spec.retry);
+        let [transient, crashed] = [retry.transient, retry.crashed].map(|attempts| attempts.unwrap_or(max));
+        let all = [transient, crashed, retry.panicked, retry.timeout, retry.memory];
+        let of_class = match class {
+            FailureClass::Transient => transient,
+            FailureClass::Crashed => crashed,
+            FailureClass::Panicked => retry.panicked,
+            FailureClass::Timeout => retry.timeout,
+            FailureClass::Memory => retry.memory,
+            FailureClass::Failed | FailureClass::Cancelled | FailureClass::Limit => 1,
+        };
+        (of_class, all.into_iter().max().unwrap_or(1))
+    }
 }
 
 #[derive(Debug)]
@@ -22,7 +41,8 @@ pub(super) struct Budgets {
     leases: InForce,
     leaves_max: u64,
     jobs: BTreeMap<JobId, Budget>,
-    charged: BTreeMap<(JobId, u64), u32>,
+    /// Failures by class.
+    charged: BTreeMap<(JobId, u64), BTreeMap<FailureClass, u32>>,
     /// Jobs that some worker could not run.
     troubled: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
@@ -43,7 +63,7 @@ impl Budgets {
     fn budget(&self, spec: &JobSpec) -> Budget {
         let tasks = if spec.open { 0 } else { spec.tasks };
         Budget {
-            max: spec.max_attempts,
+            spec: spec.clone(),
             wide: spec.reduce && leaf_size(tasks, self.leaves_max) > 1,
             combinations: 0,
         }
@@ -51,17 +71,20 @@ impl Budgets {
 
     fn charge(&mut self, job: JobId, index: u64, class: FailureClass, charged: u32, again: bool) -> Verdict {
         let Some(budget) = self.jobs.get(&job) else { return Err(format!("{job} is not there")) };
-        let count = self.charged.remove(&(job, index)).unwrap_or(0) + 1;
+        let mut failures = self.charged.remove(&(job, index)).unwrap_or_default();
+        *failures.entry(class).or_default() += 1;
+        let (count, all) = (failures[&class], failures.values().sum::<u32>());
         hold!(charged == count, "{index} of {job} failed {count} times and {charged} attempts are charged");
-        let may = class.retryable() && count < budget.max && (!budget.wide || class == FailureClass::Crashed);
+        let (of_class, of_all) = budget.limits(class);
+        let survived = !matches!(class, FailureClass::Crashed | FailureClass::Memory);
+        let may = class.retryable() && count < of_class && all < of_all && !(budget.wide && survived);
         hold!(
             may == again,
-            "{index} of {job} {class:?} for the {count}. time of {} and is {}",
-            budget.max,
+            "{index} of {job} {class:?} for the {count}. time of {of_class}, all: {all} of {of_all}, and is {}",
             if again { "tried again" } else { "given up" }
         );
         if again {
-            self.charged.insert((job, index), count);
+            self.charged.insert((job, index), failures);
         }
         Ok(())
     }
@@ -103,7 +126,8 @@ impl Checker for Budgets {
                 }
             }
             Fact::Said { output: Output::Ended { job, outcome, .. }, .. } => {
-                let combinations = self.jobs.remove(job).map_or((0, 0), |job| (job.combinations, job.max));
+                let ended = self.jobs.remove(job);
+                let combinations = ended.map_or((0, 0), |job| (job.combinations, job.spec.max_attempts));
                 self.charged.retain(|(other, _), _| other != job);
                 let fair = match outcome {
                     Outcome::Done => true,
@@ -117,7 +141,9 @@ impl Checker for Budgets {
                 self.jobs = jobs.iter().map(|job| (job.job, self.budget(&job.spec))).collect();
                 self.charged.clear();
                 for job in *jobs {
-                    self.charged.extend(job.charged.iter().map(|(&index, &count)| ((job.job, index), count)));
+                    let counts =
+                        |(&index, charges): (&u64, &Charges)| ((job.job, index), charges.iter().collect());
+                    self.charged.extend(job.charged.iter().map(counts));
                 }
                 self.troubled.clear();
                 self.cancelled.clear();

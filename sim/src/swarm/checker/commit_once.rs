@@ -50,6 +50,10 @@ impl Checker for CommitOnce {
                 hold!(!ends.failed.contains(*index), "{index} of {job} failed for good twice");
                 ends.failed.insert(IndexRange::from_count(*index, 1));
             }
+            Fact::Said { output: Output::Released { job, tasks, .. }, .. } => {
+                let ends = self.jobs.entry(*job).or_default();
+                tasks.iter().for_each(|range| _ = ends.failed.remove(range));
+            }
             Fact::Said { output: Output::Ended { job, .. }, .. } => {
                 self.jobs.remove(job);
             }

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Told {
     tasks: u64,
     sealed: bool,
+    paused: bool,
     ended: RangeSet,
 }
 
@@ -56,6 +57,11 @@ impl Durability {
             Entry::Sealed { .. } => job.sealed = true,
             Entry::Commit { range, .. } => job.ended.insert(*range),
             Entry::Fail { index, .. } => job.ended.insert(IndexRange::from_count(*index, 1)),
+            Entry::Paused { .. } => job.paused = true,
+            Entry::Released { tasks, .. } => {
+                job.paused = false;
+                tasks.iter().for_each(|range| _ = job.ended.remove(range));
+            }
             Entry::Combined { .. } | Entry::Retry { .. } => {}
             Entry::Ended { job } => {
                 self.jobs.remove(job);
@@ -69,6 +75,12 @@ impl Told {
     fn compare(&self, job: &RecoveredJob) -> Verdict {
         let id = job.job;
         hold!(job.tasks >= self.tasks, "{id} had {} tasks and has {}", self.tasks, job.tasks);
+        hold!(
+            job.paused == self.paused,
+            "{id} is paused: {}, a client was told: {}",
+            job.paused,
+            self.paused
+        );
         hold!(job.sealed || !self.sealed, "{id} was sealed and is not");
         for range in self.ended.iter() {
             for index in range.start..range.end {

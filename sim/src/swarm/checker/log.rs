@@ -15,6 +15,8 @@ pub(in crate::swarm) const fn place(output: &Output) -> Option<LogPos> {
         | Output::Combined { pos, .. }
         | Output::Fail { pos, .. }
         | Output::Retry { pos, .. }
+        | Output::Paused { pos, .. }
+        | Output::Released { pos, .. }
         | Output::Ended { pos, .. } => Some(*pos),
         Output::Open { .. }
         | Output::Grant { .. }

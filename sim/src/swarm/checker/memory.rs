@@ -68,6 +68,7 @@ impl Memory {
             && sizes.leases == self.leases.leases.len()
             && sizes.lease_places <= self.most_leases
             && sizes.charged <= tasks
+            && sizes.waiting <= sizes.charged
             && sizes.blocks <= tasks;
         hold!(
             fair,

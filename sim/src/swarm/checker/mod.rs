@@ -4,6 +4,7 @@
 mod accounting;
 mod answers;
 mod attempts;
+mod backoff;
 mod budgets;
 mod commit_once;
 mod credits;
@@ -16,6 +17,7 @@ mod memory;
 mod no_lease_after_end;
 mod one_state;
 mod order;
+mod pauses;
 mod reduction;
 mod silence;
 mod speculation;
@@ -77,8 +79,10 @@ pub(super) fn all(setting: &Setting) -> Vec<Box<dyn Checker>> {
         Box::new(commit_once::CommitOnce::default()),
         Box::new(speculation::Speculation::new(config)),
         Box::new(budgets::Budgets::new(config)),
+        Box::new(backoff::Backoff::default()),
         Box::new(attempts::Attempts::default()),
         Box::new(no_lease_after_end::NoLeaseAfterEnd::default()),
+        Box::new(pauses::Pauses::new(config)),
         Box::new(credits::Credits::new(config)),
         Box::new(drains::Drains::default()),
         Box::new(reduction::Reduction::new(config)),

@@ -1,8 +1,9 @@
-//! A job that ended, was cancelled or is held gets no lease, and a draining worker gets none.
+//! A job that ended, was cancelled or is held gets no lease, one that is paused none for tasks, and a draining worker
+//! gets none.
 
 use super::{Checker, Fact, Verdict, hold};
 use muster_core::id::{JobId, WorkerId};
-use muster_core::scheduler::{Input, Output};
+use muster_core::scheduler::{GrantKind, Input, Output};
 use muster_core::time::Time;
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 pub(super) struct NoLeaseAfterEnd {
     live: BTreeSet<JobId>,
     held: BTreeSet<JobId>,
+    paused: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
     draining: BTreeSet<WorkerId>,
 }
@@ -41,17 +43,28 @@ impl Checker for NoLeaseAfterEnd {
                 self.allowed(grant.job, *worker)?;
                 let job = grant.job;
                 hold!(!self.held.contains(&job), "{job} is held and gets {}", grant.lease);
+                let runs = grant.kind == GrantKind::Run;
+                hold!(!runs || !self.paused.contains(&job), "{job} is paused and gets {}", grant.lease);
+            }
+            Fact::Said { output: Output::Paused { job, .. }, .. } => {
+                hold!(self.paused.insert(*job), "{job} is paused twice");
+            }
+            Fact::Said { output: Output::Released { job, .. }, .. } => {
+                self.paused.remove(job);
             }
             Fact::Said { output: Output::Ended { job, .. }, .. } => {
                 hold!(self.live.remove(job), "{job} ends twice");
                 self.held.remove(job);
+                self.paused.remove(job);
                 self.cancelled.remove(job);
             }
             Fact::Settled(_) => {
                 hold!(self.cancelled.is_empty(), "{:?} goes on although cancelled", self.cancelled);
             }
             Fact::Restarted { jobs, .. } => {
-                *self = Self { live: jobs.iter().map(|job| job.job).collect(), ..Self::default() };
+                let paused = jobs.iter().filter(|job| job.paused).map(|job| job.job).collect();
+                let live = jobs.iter().map(|job| job.job).collect();
+                *self = Self { live, paused, ..Self::default() };
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Every acknowledged task is ready, out on a lease (or on two, of which the second is speculative), committed or
+//! Every acknowledged task is ready (or waits to be), out on a lease (or on two, of which the second is speculative), committed or
 //! failed for good: one of these at any time.
 
 use super::in_force::InForce;
@@ -83,6 +83,12 @@ impl States {
                 leave(&mut self.leased, "leased", job, range)?;
                 self.ready.insert(range);
             }
+            Output::Released { tasks, .. } => {
+                for range in tasks.iter() {
+                    leave(&mut self.failed, "failed", job, range)?;
+                    self.ready.insert(range);
+                }
+            }
             Output::Ended { outcome: Outcome::Done, .. } => {
                 let ended = self.committed.len() + self.failed.len();
                 hold!(ended == self.tasks, "{job} is done and {ended} of {} tasks are", self.tasks);
@@ -116,6 +122,7 @@ impl Checker for OneState {
                 | Output::Commit { job, .. }
                 | Output::Fail { job, .. }
                 | Output::Retry { job, .. }
+                | Output::Released { job, .. }
                 | Output::Ended { job, .. }
                 | Output::Grant { grant: muster_core::scheduler::Grant { job, .. }, .. }) = output
                 else {

@@ -13,7 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Queued {
     spec: JobSpec,
     ready: RangeSet,
+    /// Tasks that wait before they are tried again.
+    later: BTreeMap<u64, Time>,
     held: bool,
+    paused: bool,
     /// Workers that cannot run it.
     troubled: BTreeSet<WorkerId>,
 }
@@ -28,17 +31,34 @@ pub(super) struct Order {
 impl Queued {
     fn new(spec: &JobSpec) -> Self {
         let ready = RangeSet::from(IndexRange::new(0, spec.tasks));
-        Self { spec: spec.clone(), ready, held: false, troubled: BTreeSet::new() }
+        Self {
+            spec: spec.clone(),
+            ready,
+            later: BTreeMap::new(),
+            held: false,
+            paused: false,
+            troubled: BTreeSet::new(),
+        }
     }
 
     fn recovered(job: &RecoveredJob) -> Self {
         let mut ready = RangeSet::from(IndexRange::new(0, job.tasks));
         job.committed.iter().chain(job.failed.iter()).for_each(|range| _ = ready.remove(range));
-        Self { ready, ..Self::new(&job.spec) }
+        Self { ready, paused: job.paused, ..Self::new(&job.spec) }
     }
 
     fn waits(&self) -> bool {
-        !self.held && !self.ready.is_empty()
+        !self.held && !self.paused && !self.ready.is_empty()
+    }
+
+    /// Tasks that have waited long enough are ready.
+    fn ripen(&mut self, now: Time) {
+        let ripe: Vec<u64> =
+            self.later.iter().filter(|(_, due)| **due <= now).map(|(&index, _)| index).collect();
+        for index in ripe {
+            self.later.remove(&index);
+            self.ready.insert(IndexRange::from_count(index, 1));
+        }
     }
 
     fn fits(&self, worker: WorkerId, slots: u64) -> bool {
@@ -102,11 +122,29 @@ impl Order {
         }
     }
 
-    fn said(&mut self, output: &Output) -> Verdict {
+    fn said(&mut self, now: Time, output: &Output) -> Verdict {
         match output {
-            Output::Grant { worker, grant } => self.granted(*worker, grant)?,
+            Output::Grant { worker, grant } => {
+                self.jobs.values_mut().for_each(|queued| queued.ripen(now));
+                self.granted(*worker, grant)?;
+            }
             Output::Extended { job, range, .. } => self.ready(*job, *range),
-            Output::Retry { job, index, .. } => self.ready(*job, IndexRange::from_count(*index, 1)),
+            Output::Retry { job, index, not_before, .. } => {
+                if let Some(queued) = self.jobs.get_mut(job) {
+                    queued.later.insert(*index, *not_before);
+                }
+            }
+            Output::Paused { job, .. } => {
+                if let Some(queued) = self.jobs.get_mut(job) {
+                    queued.paused = true;
+                }
+            }
+            Output::Released { job, tasks, .. } => {
+                if let Some(queued) = self.jobs.get_mut(job) {
+                    queued.paused = false;
+                }
+                tasks.iter().for_each(|range| self.ready(*job, range));
+            }
             Output::Ended { job, .. } => drop(self.jobs.remove(job)),
             _ => {}
         }
@@ -125,10 +163,10 @@ impl Checker for Order {
         "order"
     }
 
-    fn look(&mut self, _now: Time, fact: &Fact<'_>) -> Verdict {
+    fn look(&mut self, now: Time, fact: &Fact<'_>) -> Verdict {
         match fact {
             Fact::Told(input) => self.told(input),
-            Fact::Said { output, .. } => self.said(output)?,
+            Fact::Said { output, .. } => self.said(now, output)?,
             Fact::Restarted { jobs, .. } => {
                 self.jobs = jobs.iter().map(|job| (job.job, Queued::recovered(job))).collect();
             }

@@ -6,9 +6,7 @@ use super::in_force::{Held, InForce};
 use super::{Checker, Fact, Verdict, hold, source};
 use muster_core::id::{JobId, LeaseId, WorkerId};
 use muster_core::range::IndexRange;
-use muster_core::scheduler::{
-    self, Config, DropReason, FailureClass, Grant, GrantKind, Input, Outcome, Output,
-};
+use muster_core::scheduler::{self, Config, DropReason, Grant, GrantKind, Input, Outcome, Output};
 use muster_core::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +89,7 @@ impl Speculation {
                 let task = IndexRange::from_count(*index, 1);
                 if of_worker && class.retryable() && self.leases.stays_elsewhere(*lease, task) {
                     self.void = Some((*worker, *index));
-                } else if *class != FailureClass::Crashed {
+                } else if !class.ends_executor() {
                     self.measure(*worker, *lease, task, *busy);
                 }
             }
