@@ -56,13 +56,22 @@ fn every_tenth_task_crashes_and_the_others_are_done() {
     shapes.into_iter().for_each(|shape| check(&muster, &plugin, 200, 10, shape));
 }
 
+/// One with more tasks is paused: see `tests/retry.rs`.
 #[test]
-fn a_job_in_which_everything_crashes_ends() {
+fn a_small_job_in_which_everything_crashes_ends() {
     let muster = Muster::new();
     let plugin = crash(&muster);
-    // More than a worker's page has entries: what crashes never says that its entry is empty.
-    check(&muster, &plugin, 100, 1, &["-t", "1"]);
-    check(&muster, &plugin, 100, 1, &["-t", "2", "--oversubscribe"]);
+    check(&muster, &plugin, 19, 1, &["-t", "1"]);
+    check(&muster, &plugin, 19, 1, &["-t", "2", "--oversubscribe"]);
+}
+
+#[test]
+fn more_tasks_crash_than_a_page_has_entries() {
+    let muster = Muster::new();
+    let plugin = crash(&muster);
+    // What crashes never says that its entry is empty.
+    check(&muster, &plugin, 400, 4, &["-t", "1"]);
+    check(&muster, &plugin, 400, 4, &["-t", "2", "--oversubscribe"]);
 }
 
 /// Bytes of the page that a task may overwrite, and with what. Nothing else is known of them here.

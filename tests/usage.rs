@@ -64,6 +64,7 @@ fn counts_are_whole_and_within_their_limits() {
         (&run, "-p"),
         (&run, "-t"),
         (&run, "--max-attempts"),
+        (&["submit", &null], "--max-attempts"),
         (&run, "--weight"),
         (&["submit", &null], "-n"),
         (&["up"], "-w"),
@@ -100,6 +101,22 @@ fn counts_are_whole_and_within_their_limits() {
             2,
             &["1..=4096", value],
         );
+    }
+    for (value, words) in [
+        ("crash", ["CLASS=N", "crash"]),
+        ("crash=0", ["at least 1", "crash=0"]),
+        ("crash=1001", ["at most", "crash=1001"]),
+        ("crashed=2", ["crashed", "transient, crash, panic, timeout, memory"]),
+        ("panic=2,", ["CLASS=N", "--retry"]),
+        ("panic=2,panic=3", ["panic", "twice"]),
+    ] {
+        refused(&muster, &[&run[..], &["--retry", value]].concat(), 2, &words);
+    }
+    for value in ["0s", "25h", "-1s", "5", "soon"] {
+        refused(&muster, &[&run[..], &["--backoff", value]].concat(), 2, &[value]);
+    }
+    for value in ["-1", "0.5", "99999999999999999999"] {
+        refused(&muster, &["job", "retry", "1", "--index", value], 2, &["whole number", value]);
     }
     for job in ["0", "18446744073709551616"] {
         refused(&muster, &["job", "info", job], 2, &[job, "a job is its number"]);

@@ -2,6 +2,7 @@
 
 use super::cluster::ClusterArg;
 use super::quantity;
+use super::retry::RetryArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use muster_coordinator::args::POLICY_HELP;
 use muster_core::scheduler::PolicySpec;
@@ -40,9 +41,8 @@ pub struct JobArgs {
     #[arg(long, value_name = "S", value_parser = quantity::whole, default_value = "0", hide_default_value = true)]
     #[arg(allow_hyphen_values = true)]
     pub seed: u64,
-    /// How often a task is tried before it counts as failed
-    #[arg(long, value_name = "N", value_parser = quantity::attempts, default_value = "3", allow_hyphen_values = true)]
-    pub max_attempts: u32,
+    #[command(flatten)]
+    pub retry: RetryArgs,
     /// Jobs of higher priority go first
     #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true)]
     pub priority: i32,
@@ -171,7 +171,7 @@ pub enum JobCommand {
         #[command(flatten)]
         view: ViewArgs,
     },
-    /// Wait until a job has ended; exits as `run` would
+    /// Wait until a job has ended; exits as `run` would, with 1 also when it is paused
     Wait {
         /// The job's number, or `last` for the newest
         #[arg(default_value = "last")]
@@ -187,6 +187,18 @@ pub enum JobCommand {
         /// The job's number, or `last` for the newest
         #[arg(default_value = "last")]
         job: JobRef,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Let a paused job go on, and try its failed tasks again, with all their attempts before them; also of a
+    /// job that has ended
+    Retry {
+        /// The job's number, or `last` for the newest
+        #[arg(default_value = "last")]
+        job: JobRef,
+        /// Only the failed tasks with these indexes
+        #[arg(long, value_name = "INDEX", value_parser = quantity::whole, num_args = 1.., allow_hyphen_values = true)]
+        index: Vec<u64>,
         #[command(flatten)]
         view: ViewArgs,
     },

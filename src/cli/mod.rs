@@ -8,6 +8,7 @@ mod http_server;
 mod job;
 mod plugin;
 pub mod quantity;
+mod retry;
 mod simulate;
 mod usage;
 
@@ -47,7 +48,7 @@ pub enum Command {
     Down(DownArgs),
     /// Give a job to a cluster and return; prints the job's number
     Submit(Box<SubmitArgs>),
-    /// List, watch, cancel and read jobs
+    /// List, watch, cancel, retry and read jobs
     #[command(subcommand, arg_required_else_help = false)]
     Job(JobCommand),
     /// List, drain and start workers

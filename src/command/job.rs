@@ -7,7 +7,7 @@ use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Progress, short, take, wait_until_final};
+use crate::job::{Progress, is_paused, short, take, wait_until_still};
 use crate::output::{Sink, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
 use crate::terminal::{self, note};
@@ -22,6 +22,7 @@ pub async fn job(command: JobCommand) -> Outcome {
         JobCommand::Info { job, view } => info(job, &view).await,
         JobCommand::Wait { job, timeout, view } => wait(job, timeout, &view).await,
         JobCommand::Cancel { job, view } => cancel(job, &view).await,
+        JobCommand::Retry { job, index, view } => retry(job, index, &view).await,
         JobCommand::Results { job, from, tail, now, out, cluster } => {
             let request = v1::ResultsRequest { job: job.0, from, follow: !now, last: tail.unwrap_or(0) };
             results(request, &out, &cluster).await
@@ -102,7 +103,7 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
         }
     };
     let outcome = tokio::select! {
-        status = wait_until_final(&session.link, job, |status| progress.update(status)) => status,
+        status = wait_until_still(&session.link, job, |status| progress.update(status)) => status,
         () = limit => Err(Failure::new(Exit::Limit, format_args!("job {job} has not ended yet")).hint("it goes on")),
         _ = interrupt.next() => {
             Err(Failure::new(Exit::Interrupted, format_args!("stopped waiting; job {job} goes on")))
@@ -122,6 +123,19 @@ async fn cancel(job: JobRef, view: &ViewArgs) -> Outcome {
         return show(&status, &session, true);
     }
     super::printed(terminal::print(format_args!("job {} {}", status.job, state_name(status.state()))))
+}
+
+async fn retry(job: JobRef, indexes: Vec<u64>, view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let reply = clients::jobs(&session.link).retry(v1::RetryRequest { job: job.0, indexes }).await;
+    let reply = reply.map_err(|status| Failure::about_job("retrying the job", &status))?.into_inner();
+    let (status, released) = (reply.status.unwrap_or_default(), reply.released);
+    if view.json {
+        return show(&status, &session, true);
+    }
+    let tasks = if released == 1 { "1 task is tried again" } else { "tasks are tried again" };
+    let tasks = if released == 1 { tasks.to_owned() } else { format!("{} {tasks}", number(released)) };
+    super::printed(terminal::print(format_args!("job {} goes on: {tasks}", status.job)))
 }
 
 async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
@@ -146,6 +160,9 @@ async fn results(mut request: v1::ResultsRequest, out: &Path, cluster: &ClusterA
     let session = session(cluster).await?;
     let status = get(&session, JobRef(request.job)).await?;
     request.job = status.job;
+    if request.follow && is_paused(&status) {
+        note(format_args!("note: job {} is paused: {}", status.job, status.reason));
+    }
     check_has_parts(&request, &status)?;
     check_not_gone(&request, &status)?;
     if request.last > 0 {

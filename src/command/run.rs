@@ -7,7 +7,7 @@ use crate::cluster::{Choice, Private, Session, choose, private_folder, private_s
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
-use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan};
+use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan, what_happened};
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
@@ -305,7 +305,16 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool) -> Outco
     if args.json {
         super::printed(terminal::print_json(&report))?;
     }
+    if let Some(reason) = ended.paused.as_deref().filter(|_| ended.interrupted.is_none()) {
+        let kept = if keeps_results(args, ended) { "the results so far were kept; " } else { "" };
+        let failure = paused(status.job, what_happened(reason));
+        return Err(failure.hint(format_args!("{kept}on a cluster of `muster up` a paused job can go on")));
+    }
     exit_of(status, ended.interrupted.is_some())
+}
+
+fn paused(job: u64, reason: &str) -> Failure {
+    Failure::new(Exit::TasksFailed, format_args!("job {job} is paused: {reason}"))
 }
 
 /// Whether the job wrote all that it was to write, which may be nothing.
@@ -332,6 +341,7 @@ pub fn exit_of(status: &v1::JobStatus, interrupted: bool) -> Outcome {
         v1::JobState::Cancelled => {
             Err(Failure::new(Exit::Job, format_args!("job {} was cancelled", status.job)))
         }
+        v1::JobState::Paused => Err(paused(status.job, &status.reason)),
         _ if status.failed > 0 => Ok(Exit::TasksFailed),
         _ => Ok(Exit::Ok),
     }

@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::take::{NotTaken, take};
-use super::{feed, is_final, subject, unfinished, wait_until_final};
+use super::{feed, is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still};
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
@@ -35,6 +35,8 @@ pub struct Ended {
     pub sink: Option<Sink>,
     /// The signal that cancelled it.
     pub interrupted: Option<&'static str>,
+    /// Why it was paused, and then cancelled, because its cluster ends with this command.
+    pub paused: Option<String>,
     /// It was cancelled because nobody reads stdout any more.
     pub unread: bool,
 }
@@ -68,7 +70,18 @@ impl Drive {
                 None => Ok(None),
             }
         };
-        let watching = wait_until_final(&self.link, job, |status| bar.update(status));
+        let lasts = self.lasts;
+        let pause = progress.clone();
+        let watching = async {
+            let status = wait_until_still(&self.link, job, |status| bar.update(status)).await?;
+            if !is_paused(&status) || lasts {
+                return Ok((status, None));
+            }
+            pause.note(&format!("job {job} is paused, and ends: {}", what_happened(&status.reason)));
+            cancel_job(&self.link, job).await?;
+            let ended = wait_until_final(&self.link, job, |_| {}).await?;
+            Ok((ended, Some(status.reason)))
+        };
         let (mut feeding, mut taking, mut watching, mut waiting) = (
             Box::pin(feeding),
             Box::pin(taking),
@@ -106,7 +119,7 @@ impl Drive {
 enum Event {
     Fed(Result<(), Failure>),
     Taken(Result<Option<Sink>, NotTaken>),
-    Ended(Box<Result<v1::JobStatus, Failure>>),
+    Ended(Box<Result<(v1::JobStatus, Option<String>), Failure>>),
     Waits(Option<String>),
     Interrupted(&'static str),
 }
@@ -118,6 +131,8 @@ struct Course {
     taken: bool,
     asked: bool,
     interrupted: Option<&'static str>,
+    /// Why the job was paused before it was cancelled.
+    paused: Option<String>,
     unread: bool,
     lasts: bool,
     /// Where the results begin that could not be written.
@@ -159,7 +174,12 @@ impl Course {
                     }
                 }
             }
-            Event::Ended(outcome) => self.status = Some((*outcome)?),
+            Event::Ended(outcome) => {
+                let (status, paused) = (*outcome)?;
+                // Results of a paused job go on coming only when somebody lets it.
+                self.taken |= is_paused(&status);
+                (self.status, self.paused) = (Some(status), paused);
+            }
             Event::Waits(_) => self.asked = true,
             Event::Interrupted(_) if self.interrupted.is_some() || self.status.is_some() => {
                 let rest = if self.lasts { "" } else { "; results on the way are lost" };
@@ -196,12 +216,17 @@ impl Course {
                 Err(Failure::new(Exit::Storage, format_args!("nobody reads stdout any more: {cancelled}")))
             }
             (None, Some(status)) => {
-                let Self { sink, interrupted, unread, .. } = self;
-                Ok(Ended { status, sink, interrupted, unread })
+                let Self { sink, interrupted, paused, unread, .. } = self;
+                Ok(Ended { status, sink, interrupted, paused, unread })
             }
             (None, None) => Err(Failure::new(Exit::Connection, "the job's end was not seen")),
         }
     }
+}
+
+/// Of the reason of a pause what is no advice.
+pub fn what_happened(reason: &str) -> &str {
+    reason.split_once(" - ").map_or(reason, |(what, _)| what)
 }
 
 /// How far a cancelled job came.

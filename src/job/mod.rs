@@ -8,10 +8,10 @@ mod shape;
 mod take;
 mod watch;
 
-pub use drive::{Drive, Ended, submit};
+pub use drive::{Drive, Ended, submit, what_happened};
 pub use feed::feed;
 pub use plan::{Given, Plan};
 pub use progress::{Progress, progress_bar, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use take::take;
-pub use watch::{is_final, subject, unfinished, wait_until_final};
+pub use watch::{is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still};

@@ -13,12 +13,14 @@ pub struct Given {
     /// The inputs, found readable.
     pub inputs: Option<Source>,
     pub shape: ShapePlan,
+    pub retry: v1::RetryPolicy,
 }
 
 impl Given {
     /// Checks all that needs neither a plugin nor a cluster.
     pub fn new(args: &JobArgs) -> Result<Self, Failure> {
-        Ok(Self { inputs: inputs(args)?, shape: ShapePlan::new(&args.shape)? })
+        let retry = args.retry.policy()?;
+        Ok(Self { inputs: inputs(args)?, shape: ShapePlan::new(&args.shape)?, retry })
     }
 }
 
@@ -27,6 +29,7 @@ impl Given {
 pub struct Plan {
     pub source: Source,
     pub shape: ShapePlan,
+    retry: v1::RetryPolicy,
     params: Vec<u8>,
 }
 
@@ -39,7 +42,7 @@ impl From<ParamError> for Failure {
 impl Plan {
     /// Checks everything that can be checked before a job is submitted.
     pub fn new(args: &JobArgs, manifest: &Manifest, given: Given) -> Result<Self, Failure> {
-        let Given { inputs, shape } = given;
+        let Given { inputs, shape, retry } = given;
         let params = from_pairs(manifest, &args.params)?;
         if args.reduce && !manifest.reduce() {
             return Err(Failure::usage(format_args!("plugin {} cannot combine results", manifest.name()))
@@ -47,7 +50,7 @@ impl Plan {
         }
         let source = source(args, manifest, inputs)?;
         let params = serde_json::to_vec(&params).map_err(Failure::usage)?;
-        Ok(Self { source, shape, params })
+        Ok(Self { source, shape, retry, params })
     }
 
     /// The message.
@@ -62,14 +65,14 @@ impl Plan {
             shape: Some(self.shape.to_proto()),
             weight: args.weight,
             priority: args.priority,
-            max_attempts: args.max_attempts,
+            max_attempts: args.retry.max_attempts,
             outputs: outputs.into(),
             reduce: args.reduce,
             seed: args.seed,
             result_max_bytes: 0,
             label: String::new(),
             limits: None,
-            retry: None,
+            retry: Some(self.retry),
         }
     }
 }

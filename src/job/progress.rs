@@ -78,7 +78,7 @@ impl Progress {
 }
 
 /// Takes the progress line away.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Handle(Option<ProgressBar>);
 
 impl Handle {

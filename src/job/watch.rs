@@ -1,4 +1,4 @@
-//! Follows a job until it has ended.
+//! Follows a job until it has ended, or is paused.
 
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
@@ -9,6 +9,11 @@ use tokio_stream::StreamExt as _;
 /// Whether nothing will change any more.
 pub fn is_final(status: &v1::JobStatus) -> bool {
     matches!(status.state(), JobState::Done | JobState::Failed | JobState::Cancelled)
+}
+
+/// Whether it goes on only when somebody says so.
+pub fn is_paused(status: &v1::JobStatus) -> bool {
+    status.state() == JobState::Paused
 }
 
 /// More jobs than a coordinator lists at once.
@@ -37,10 +42,28 @@ pub fn subject(jobs: &[v1::JobStatus], one: &str, several: &str) -> String {
     format!("{noun} {}{more} {verb}", numbers.join(", "))
 }
 
-/// Calls `each` with every status of the job (0: the newest) and gives the last one.
+/// Calls `each` with every status of the job (0: the newest) until it has ended, and gives the last one.
 pub async fn wait_until_final(
     link: &Link,
     job: u64,
+    each: impl FnMut(&v1::JobStatus),
+) -> Result<v1::JobStatus, Failure> {
+    wait_until(link, job, is_final, each).await
+}
+
+/// The same, but a pause is an end as well: nobody knows how long it lasts.
+pub async fn wait_until_still(
+    link: &Link,
+    job: u64,
+    each: impl FnMut(&v1::JobStatus),
+) -> Result<v1::JobStatus, Failure> {
+    wait_until(link, job, |status| is_final(status) || is_paused(status), each).await
+}
+
+async fn wait_until(
+    link: &Link,
+    job: u64,
+    enough: impl Fn(&v1::JobStatus) -> bool,
     mut each: impl FnMut(&v1::JobStatus),
 ) -> Result<v1::JobStatus, Failure> {
     let failed = |status: tonic::Status| Failure::about_job("watching the job", &status);
@@ -48,7 +71,7 @@ pub async fn wait_until_final(
     while let Some(status) = stream.next().await {
         let status = status.map_err(failed)?;
         each(&status);
-        if is_final(&status) {
+        if enough(&status) {
             return Ok(status);
         }
     }

@@ -8,6 +8,7 @@ use muster_core::time::Span;
 use muster_proto::convert::shape_request;
 use muster_proto::v1::{self, JobState};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What the job's status does not know.
 #[derive(Clone, Debug)]
@@ -72,6 +73,14 @@ pub struct Report {
     output: Option<String>,
     lost_workers: u64,
     executor_exits: u64,
+    /// Executors that ended other than as told; the same as `executor_exits`.
+    lost_executors: u64,
+    /// Attempts that ended, in whatever way.
+    attempts: u64,
+    /// Failed tasks that used up their attempts by ending executors or by panics.
+    quarantined: u64,
+    /// Executors that ended other than as told, by cause.
+    exits: BTreeMap<String, u64>,
     interrupted: bool,
     failures: Vec<Failed>,
     /// Nothing will change any more.
@@ -175,6 +184,10 @@ impl Report {
             output: facts.output,
             lost_workers: status.lost_workers,
             executor_exits: status.executor_exits,
+            lost_executors: status.executor_exits,
+            attempts: status.attempts,
+            quarantined: status.quarantined,
+            exits: status.exits.iter().map(|it| (it.cause.clone(), it.count)).collect(),
             interrupted: facts.interrupted,
             failures,
             ended: is_final(status),
@@ -278,6 +291,9 @@ impl Report {
             if count > 0 {
                 text.push_str(&format!(", {} {what}", number(count)));
             }
+        }
+        if self.quarantined > 0 {
+            text.push_str(&format!(" ({} of the failed in quarantine)", number(self.quarantined)));
         }
         let missing = self.tasks.saturating_sub(self.ok + self.failed);
         if missing > 0 {

@@ -123,6 +123,8 @@ impl Speculation {
                 if class.retryable() {
                     self.alone(*job, *index, cause)?;
                 }
+                // It may be released again.
+                self.uncharged.remove(&(*job, *index));
                 self.over(*job, IndexRange::from_count(*index, 1), cause);
             }
             Output::Retry { job, index, .. } => {
