@@ -236,7 +236,7 @@ fn settings(config: &Config) -> Settings {
             policy: config.policy.clone(),
             credit_tasks: config.credit_tasks,
             credit: span(config.credit),
-            pause_window: if config.pauses { scheduler::Config::default().pause_window } else { 0 },
+            pause_crashes: if config.pauses { scheduler::Config::default().pause_crashes } else { 0 },
             combine_bytes_max: 2 * PARTIAL_MAX_BYTES as u64,
             ..scheduler::Config::default()
         },

@@ -12,7 +12,7 @@ pub(crate) fn config(scheduling: &Scheduling, seed: u64) -> Config {
         credit_tasks: scheduling.credit_tasks,
         credit: scheduling.credit,
         // Faults of a scenario are wanted, and nobody is there who could let a paused job go on.
-        pause_window: 0,
+        pause_crashes: 0,
         ..Config::default()
     }
 }

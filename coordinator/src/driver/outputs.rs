@@ -65,7 +65,7 @@ impl Driver {
                 let class = failure_class_to_wire(class).into();
                 self.write(Record::Charged { job, index, class, charged });
             }
-            Output::Paused { job, crashed, ended, pos: _ } => self.pause(job, crashed, ended),
+            Output::Paused { job, crashed, good, pos: _ } => self.pause(job, crashed, good),
             Output::Released { job, tasks, pos: _ } => self.released(job, tasks),
             Output::Dropped { worker: _, job, range, reason } => self.dropped(job, range, reason),
             Output::Lost { worker } => {

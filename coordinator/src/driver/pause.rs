@@ -1,4 +1,4 @@
-//! Jobs that are paused because most of their attempts ended an executor.
+//! Jobs that are paused because most of their tasks end their executors.
 
 use super::Driver;
 use super::effect::Effect;
@@ -9,9 +9,9 @@ use muster_proto::v1::JobState;
 
 impl Driver {
     /// The scheduler paused a job. Its clients hear of it when that is durable.
-    pub(super) fn pause(&mut self, id: JobId, crashed: u32, ended: u32) {
+    pub(super) fn pause(&mut self, id: JobId, crashed: u64, good: u64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let reason = reason(id, crashed, ended, &job.last_crash);
+        let reason = reason(id, crashed, good, &job.last_crash);
         tracing::warn!(job = id.0, reason, "job paused");
         job.paused = Some(reason.clone());
         self.write(Record::Paused { job: id, reason });
@@ -46,11 +46,11 @@ impl Driver {
 }
 
 /// Why a job is paused and what can be done, in words.
-fn reason(id: JobId, crashed: u32, ended: u32, last: &str) -> String {
-    let last = if last.is_empty() { String::new() } else { format!(", the last one: {last}") };
+fn reason(id: JobId, crashed: u64, good: u64, last: &str) -> String {
+    let last = if last.is_empty() { String::new() } else { format!("; the last crash: {last}") };
     let id = id.0;
     format!(
-        "{crashed} of its last {ended} attempts ended their executor{last} - `muster job why {id}` tells more, \
+        "{crashed} of its tasks ended their executor and {good} ended otherwise{last} - `muster job why {id}` tells more, \
          `muster job retry {id}` lets it go on, `muster job cancel {id}` ends it"
     )
 }

@@ -22,9 +22,10 @@ pub struct Config {
     pub lease_bytes_max: u64,
     /// Unstarted tasks are called back from a busy worker for an idle one when that saves at least so much.
     pub recall_gain: Span,
-    /// A job is paused when more than half of its last so many attempts ended their executor; at most 64, and 0 means
+    /// A job is paused when at least so many of its tasks, and more than half of those that ended, were given up because
+    /// they end their executors, or several times as many have ended one while hardly any ended otherwise; 0 means
     /// never.
-    pub pause_window: u32,
+    pub pause_crashes: u32,
     /// Partial results that a reduction keeps apart; jobs of more tasks get wider leaves.
     pub leaves_max: u64,
     /// Bytes of partial results that one combine lease may carry, unless two alone have more.
@@ -41,7 +42,7 @@ impl Default for Config {
             credit: Span(4 * Chunking::TARGET.0),
             lease_bytes_max: 4 << 20,
             recall_gain: Span::from_millis(2),
-            pause_window: 20,
+            pause_crashes: 20,
             leaves_max: LEAVES_MAX,
             combine_bytes_max: 60 << 20,
         }

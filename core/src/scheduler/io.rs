@@ -446,10 +446,10 @@ pub enum Output {
     Paused {
         /// The job.
         job: JobId,
-        /// So many of its last attempts ended an executor.
-        crashed: u32,
-        /// Of so many.
-        ended: u32,
+        /// So many of its tasks ended an executor since it began, was released or was taken up again.
+        crashed: u64,
+        /// So many ended otherwise.
+        good: u64,
         /// Place in the log.
         pos: LogPos,
     },

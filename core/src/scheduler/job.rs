@@ -4,7 +4,7 @@ use super::backoff::Later;
 use super::chunk::{Batch, Pace};
 use super::config::Config;
 use super::io::{FailureClass, JobSpec, Output};
-use super::pause::Window;
+use super::pause::Ends;
 use super::policy::Candidate;
 use super::reduction::Reduction;
 use super::retry::Charges;
@@ -21,7 +21,7 @@ pub(super) struct Job {
     pub(super) sealed: bool,
     /// It gets no lease, because its results are not being fetched.
     pub(super) held: bool,
-    /// It gets no lease, because most of its attempts ended their executor.
+    /// It gets no lease, because most of its tasks end their executors.
     pub(super) paused: bool,
     pub(super) ready: Ready,
     /// Tasks that wait before they are tried again.
@@ -34,8 +34,8 @@ pub(super) struct Job {
     pub(super) failed: RangeSet,
     /// Attempts charged to tasks that have not ended.
     pub(super) charged: BTreeMap<u64, Charges>,
-    /// How its last attempts ended.
-    pub(super) window: Window,
+    /// How its tasks ended.
+    pub(super) ends: Ends,
     /// The highest attempt that was leased out.
     pub(super) last_attempt: u32,
     pub(super) pace: Pace,
@@ -68,7 +68,7 @@ impl Job {
             committed: 0,
             failed: RangeSet::new(),
             charged: BTreeMap::new(),
-            window: Window::default(),
+            ends: Ends::default(),
             last_attempt: 0,
             pace: Pace::default(),
             batch: Batch::default(),
@@ -135,15 +135,9 @@ impl Job {
         alone.iter().for_each(|range| self.ready.insert(attempt, range));
     }
 
-    /// What is charged to a task once so many more failures of a class are, and how its last attempts ended by that.
-    pub(super) fn charge(&mut self, index: u64, class: FailureClass, count: u32) -> Charges {
+    /// What is charged to a task once so many more failures of a class are.
+    pub(super) fn charge(&self, index: u64, class: FailureClass, count: u32) -> Charges {
         let mut charges = self.charged.get(&index).copied().unwrap_or_default();
-        match (class.ends_executor(), charges.ended_executor()) {
-            (true, false) => self.window.crashed(),
-            // What a known culprit does again says nothing new about the job.
-            (true, true) => {}
-            (false, _) => self.window.passed(1),
-        }
         charges.set(class, charges.of(class) + count);
         charges
     }

@@ -1,62 +1,59 @@
 //! Pausing a job most of whose tasks end their executors.
 //!
-//! A job is paused when of the last attempts that ended more than half were the first of their task to end an executor.
-//! What a task does when it is tried again does not count, unless it succeeds: the few culprits of a good job come
-//! together at its end, and say nothing new about it. So a job with fewer tasks than the window has places is never
-//! paused, and one in which every task crashes is, after as many tasks as that.
+//! A job is paused when some tasks were given up because they end their executors, and these are more than half of those
+//! that have ended. Ends of tasks count, not attempts: an executor that crashes takes results of good tasks with it that
+//! were not handed in, so crashes come early and results late; when a task has used up its attempts, the good ones around
+//! it have had time to end. And all ends count, not the last ones, because the few culprits of a good job come together
+//! at its end. Many slots crash many tasks before the first has used up its attempts: then several times as many tasks
+//! that crashed once are enough, when hardly any has ended otherwise.
 
 use super::Scheduler;
 use super::io::Output;
 use crate::id::JobId;
 use crate::mutation::Mutation;
 
-/// The most attempts that are looked at.
-const WINDOW_MAX: u32 = 64;
+/// So many times as many tasks must have crashed when they were not given up yet.
+const CRASHED_ONCE: u64 = 5;
+/// So many of them must have crashed for each that ended otherwise.
+const GOOD_SHARE: u64 = 3;
 
-/// How the last attempts of a job ended.
+/// How the tasks of a job ended since it began, was released or was taken up again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
-    /// A bit for each attempt, the last one lowest: whether it ended an executor.
-    bits: u64,
-    /// Attempts that ended.
-    len: u32,
+pub(super) struct Ends {
+    /// Tasks that ended an executor.
+    pub(super) crashed: u64,
+    /// Those of them that were given up for that.
+    pub(super) given_up: u64,
+    /// All tasks that ended.
+    pub(super) ended: u64,
 }
 
-impl Window {
-    /// So many attempts ended without the end of an executor.
-    pub(super) fn passed(&mut self, attempts: u64) {
-        let attempts = attempts.min(WINDOW_MAX.into()) as u32;
-        self.bits = self.bits.checked_shl(attempts).unwrap_or(0);
-        self.len = (self.len + attempts).min(WINDOW_MAX);
+impl Ends {
+    /// Tasks that ended otherwise.
+    const fn good(self) -> u64 {
+        self.ended - self.given_up
     }
 
-    /// An attempt ended its executor.
-    pub(super) fn crashed(&mut self) {
-        self.passed(1);
-        self.bits |= 1;
-    }
-
-    /// How many of the last `size` attempts ended an executor, when these are more than half.
-    fn mostly_crashed(self, size: u32) -> Option<u32> {
-        let size = size.min(WINDOW_MAX);
-        let seen = u64::MAX.checked_shr(WINDOW_MAX - size).unwrap_or(0);
-        let crashed = (self.bits & seen).count_ones();
-        (self.len >= size && 2 * crashed > size).then_some(crashed)
+    fn are_mostly_crashes(self, least: u32) -> bool {
+        let least = u64::from(least);
+        let given_up = self.given_up >= least && 2 * self.given_up > self.ended;
+        let hopeless = self.crashed >= CRASHED_ONCE * least && self.crashed > GOOD_SHARE * self.good();
+        least > 0 && (given_up || hopeless)
     }
 }
 
 impl Scheduler {
-    /// Pauses a job that still has something to do when it has mostly crashed.
+    /// Pauses a job that still has something to do when most of its tasks crash.
     pub(super) fn check_crashes(&mut self, id: JobId) {
-        let ended = self.config.pause_window;
+        let least = self.config.pause_crashes;
         let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.paused && !job.all_ended()) else { return };
-        let Some(crashed) = job.window.mostly_crashed(ended) else { return };
-        if self.broken.strikes(Mutation::CrashesUncounted) {
+        let (ends, crashed, good) = (job.ends, job.ends.crashed, job.ends.good());
+        if !ends.are_mostly_crashes(least) || self.broken.strikes(Mutation::CrashesUncounted) {
             return;
         }
         job.paused = true;
         let pos = self.log();
-        self.outputs.push_back(Output::Paused { job: id, crashed, ended, pos });
+        self.outputs.push_back(Output::Paused { job: id, crashed, good, pos });
         if self.broken.strikes(Mutation::PauseUnheard) {
             if let Some(job) = self.jobs.get_mut(&id) {
                 job.paused = false;
@@ -73,19 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_must_be_full_and_half_is_not_most() {
-        let mut window = Window::default();
-        (0..19).for_each(|_| window.crashed());
-        assert_eq!(window.mostly_crashed(20), None);
-        window.crashed();
-        assert_eq!(window.mostly_crashed(20), Some(20));
-        window.passed(9);
-        assert_eq!(window.mostly_crashed(20), Some(11));
-        window.passed(1);
-        assert_eq!(window.mostly_crashed(20), None);
-        window.passed(1_000_000);
-        window.crashed();
-        assert_eq!(window.mostly_crashed(1), Some(1));
-        assert_eq!(window.mostly_crashed(2), None);
+    fn crashes_must_be_many_and_half_is_not_most() {
+        let mostly = |given_up, ended| Ends { crashed: given_up, given_up, ended }.are_mostly_crashes(20);
+        assert!(mostly(20, 20) && mostly(20, 39) && mostly(1_000, 1_999));
+        assert!(!mostly(19, 19) && !mostly(20, 40) && !mostly(1_000, 2_000));
+        let once = |crashed, ended| Ends { crashed, given_up: 0, ended }.are_mostly_crashes(20);
+        assert!(once(100, 0) && once(100, 33) && !once(99, 0) && !once(100, 34));
+        let never = Ends { crashed: 900, given_up: 900, ended: 900 }.are_mostly_crashes(0);
+        assert!(!never, "0 means never");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::io::Output;
-use super::pause::Window;
+use super::pause::Ends;
 use crate::id::JobId;
 use crate::range::RangeSet;
 
@@ -21,7 +21,7 @@ impl Scheduler {
             return;
         }
         job.paused = false;
-        job.window = Window::default();
+        job.ends = Ends::default();
         let attempt = job.last_attempt + 1;
         for range in released.iter() {
             job.failed.remove(range);

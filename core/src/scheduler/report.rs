@@ -95,7 +95,7 @@ impl Scheduler {
         }
         view.leased -= there;
         view.committed += there;
-        view.window.passed(there);
+        view.ends.ended += there;
         for piece in pieces {
             forget_charges(&mut view.charged, piece);
         }
@@ -165,6 +165,8 @@ impl Scheduler {
         }
         job.leased -= 1;
         let twice = self.broken.strikes(Mutation::AttemptsChargedTwice);
+        let before = job.charged.get(&index).copied().unwrap_or_default();
+        job.ends.crashed += u64::from(class.ends_executor() && !before.ended_executor());
         let charges = job.charge(index, class, 1 + u32::from(twice));
         let again = job.may_retry(class, &charges, &mut self.broken);
         let (charged, wait) = (charges.of(class).max(1), job.spec.retry.wait(job_id, index, charges.total()));
@@ -173,6 +175,8 @@ impl Scheduler {
         } else {
             job.charged.remove(&index);
             job.failed.insert(range);
+            job.ends.ended += 1;
+            job.ends.given_up += u64::from(class.ends_executor());
         }
         self.fleet.load(owner, &self.config, Change::Less(1), task_ps);
         let pos = self.log();
@@ -261,7 +265,7 @@ impl Scheduler {
         let (Some(lease), Some(job)) = (self.leases.get(id), self.jobs.get_mut(&job_id)) else { return };
         job.leased -= range.len();
         job.committed += range.len();
-        job.window.passed(range.len());
+        job.ends.ended += range.len();
         forget_charges(&mut job.charged, range);
         if !self.broken.strikes(Mutation::CreditLeak) {
             self.fleet.load(lease.worker, &self.config, Change::Less(range.len()), lease.task_ps);

@@ -86,7 +86,7 @@ impl World {
 
     fn with_config(workers: u32, slots: u32, config: Config) -> Self {
         // Pauses have tests of their own.
-        let config = Config { combine_bytes_max: COMBINE_BYTES_MAX, pause_window: 0, ..config };
+        let config = Config { combine_bytes_max: COMBINE_BYTES_MAX, pause_crashes: 0, ..config };
         let mut world = Self {
             now: Time::ZERO,
             scheduler: Scheduler::new(config.clone(), LogPos(1)),

@@ -233,7 +233,7 @@ impl World {
             Output::Lost { worker } => add(13, worker.0, none),
             Output::Drained { worker } => add(14, worker.0, none),
             Output::Ended { job, .. } => add(15, job.0, none),
-            Output::Paused { job, crashed, .. } => add(16, job.0 ^ u64::from(crashed) << 20, none),
+            Output::Paused { job, crashed, .. } => add(16, job.0 ^ crashed << 20, none),
             Output::Released { job, ref tasks, .. } => add(17, job.0, IndexRange::new(0, tasks.len())),
         }
     }

@@ -86,7 +86,7 @@ impl Setting {
             recall_gain: Span::from_millis(dice.below(4)),
             leaves_max: dice.pick(&[1, 3, 8, 20, 1 << 16]),
             combine_bytes_max: dice.pick(&[30, 100, 60 << 20]),
-            pause_window: Dice::new(seed, 7).pick(&[0, 2, 4, 8, 20]),
+            pause_crashes: Dice::new(seed, 7).pick(&[0, 1, 2, 4, 20]),
             ..Config::default()
         };
         let until = Span::from_millis(params.until_ms);
