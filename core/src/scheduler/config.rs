@@ -22,9 +22,8 @@ pub struct Config {
     pub lease_bytes_max: u64,
     /// Unstarted tasks are called back from a busy worker for an idle one when that saves at least so much.
     pub recall_gain: Span,
-    /// A job is paused when at least so many of its tasks, and more than half of those that ended, were given up because
-    /// they end their executors, or several times as many have ended one while hardly any ended otherwise; 0 means
-    /// never.
+    /// A job is paused when at least so many of its tasks were given up because they end their executors, or several times
+    /// as many have ended one, while hardly any ended otherwise; 0 means never.
     pub pause_crashes: u32,
     /// Partial results that a reduction keeps apart; jobs of more tasks get wider leaves.
     pub leaves_max: u64,

@@ -1,7 +1,7 @@
 //! Pausing a job most of whose tasks end their executors.
 //!
-//! A job is paused when some tasks were given up because they end their executors, and these are more than half of those
-//! that have ended. Ends of tasks count, not attempts: an executor that crashes takes results of good tasks with it that
+//! A job is paused when some tasks were given up because they end their executors, and these are several times as many as
+//! those that ended otherwise. Ends of tasks count, not attempts: an executor that crashes takes results of good tasks with it that
 //! were not handed in, so crashes come early and results late; when a task has used up its attempts, the good ones around
 //! it have had time to end. And all ends count, not the last ones, because the few culprits of a good job come together
 //! at its end. Many slots crash many tasks before the first has used up its attempts: then several times as many tasks
@@ -15,7 +15,7 @@ use crate::mutation::Mutation;
 /// So many times as many tasks must have crashed when they were not given up yet.
 const CRASHED_ONCE: u64 = 5;
 /// So many of them must have crashed for each that ended otherwise.
-const GOOD_SHARE: u64 = 3;
+const GOOD_SHARE: u64 = 5;
 
 /// How the tasks of a job ended since it began, was released or was taken up again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,8 +36,9 @@ impl Ends {
 
     fn are_mostly_crashes(self, least: u32) -> bool {
         let least = u64::from(least);
-        let given_up = self.given_up >= least && 2 * self.given_up > self.ended;
-        let hopeless = self.crashed >= CRASHED_ONCE * least && self.crashed > GOOD_SHARE * self.good();
+        let good = GOOD_SHARE * self.good();
+        let given_up = self.given_up >= least && self.given_up > good;
+        let hopeless = self.crashed >= CRASHED_ONCE * least && self.crashed > good;
         least > 0 && (given_up || hopeless)
     }
 }
@@ -70,12 +71,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crashes_must_be_many_and_half_is_not_most() {
+    fn crashes_must_be_many_and_several_times_as_many_as_the_others() {
         let mostly = |given_up, ended| Ends { crashed: given_up, given_up, ended }.are_mostly_crashes(20);
-        assert!(mostly(20, 20) && mostly(20, 39) && mostly(1_000, 1_999));
-        assert!(!mostly(19, 19) && !mostly(20, 40) && !mostly(1_000, 2_000));
+        assert!(mostly(20, 20) && mostly(20, 23) && mostly(1_000, 1_199));
+        assert!(!mostly(19, 19) && !mostly(20, 24) && !mostly(1_000, 1_200));
         let once = |crashed, ended| Ends { crashed, given_up: 0, ended }.are_mostly_crashes(20);
-        assert!(once(100, 0) && once(100, 33) && !once(99, 0) && !once(100, 34));
+        assert!(once(100, 0) && once(100, 19) && !once(99, 0) && !once(100, 20));
         let never = Ends { crashed: 900, given_up: 900, ended: 900 }.are_mostly_crashes(0);
         assert!(!never, "0 means never");
     }

@@ -1,5 +1,5 @@
-//! A job is paused when enough of its tasks, and more than half of those that have ended, were given up because they end
-//! their executors, or several times as many have ended one and hardly any ended otherwise, and only then.
+//! A job is paused when enough of its tasks were given up because they end their executors, or several times as many have
+//! ended one, while hardly any ended otherwise, and only then.
 
 use super::{Checker, Fact, Verdict, hold};
 use muster_core::id::JobId;
@@ -55,8 +55,8 @@ impl Pauses {
         };
         let Some(ends) = self.jobs.get_mut(job) else { return Err(format!("{job} is not there")) };
         let mostly = |ends: &Ends| {
-            let given_up = ends.given_up >= least && ends.given_up > ends.good;
-            let hopeless = ends.crashed >= 5 * least && ends.crashed > 3 * ends.good;
+            let given_up = ends.given_up >= least && ends.given_up > 5 * ends.good;
+            let hopeless = ends.crashed >= 5 * least && ends.crashed > 5 * ends.good;
             least > 0 && (given_up || hopeless)
         };
         match output {
