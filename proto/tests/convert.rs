@@ -12,9 +12,9 @@ use muster_core::shape::{Flow, Gil, Shape, ShapeRequest};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::convert::{
-    self, ConvertError, Feed, GrantIn, Heartbeat, Hello, JobOpen, Outputs, Phases, PluginRef, Report,
-    Submission, TASKS_MAX, Welcome, Work, clip, grant_to_wire, job_open_to_wire, job_spec_to_wire,
-    phases_to_wire,
+    self, Cause, ConvertError, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Feed, Frame, GrantIn,
+    Heartbeat, Hello, JobOpen, LAST_LINES_MAX, Outputs, Phases, PluginRef, Report, Submission, TASKS_MAX,
+    Welcome, Work, clip, evidence_to_wire, grant_to_wire, job_open_to_wire, job_spec_to_wire, phases_to_wire,
 };
 use muster_proto::packed::Items;
 use muster_proto::{PROTOCOL_VERSION, v1};
@@ -358,6 +358,67 @@ fn closed_sets_come_back_as_they_were() {
     for cause in ExitCause::ALL {
         assert_eq!(convert::exit_cause(cause.name()).unwrap(), cause);
     }
+}
+
+#[test]
+fn evidence_comes_back_as_it_was() {
+    let whole = Evidence {
+        signal: Some(11),
+        address: Some(0),
+        frames: vec![Frame {
+            module: "libx.so".into(),
+            offset: 0x1234,
+            function: "run".into(),
+            file: "x.c".into(),
+            line: 7,
+        }],
+        last_lines: vec!["\tlast words".into()],
+        memory_peak_bytes: Some(5),
+        memory_limit_bytes: Some(6),
+        executor: 3,
+        pid: 4,
+        started_ns: 1,
+        ended_ns: 2,
+        lost_tasks: 9,
+        truncated: true,
+        ..Evidence::new(Cause::Executor(ExitCause::Signal))
+    };
+    let exited = Evidence { exit_code: Some(0), ..Evidence::new(Cause::Executor(ExitCause::Exited)) };
+    let bare = Evidence::new(Cause::Attempt(FailureClass::Panicked));
+    for evidence in [whole, exited, bare] {
+        assert_eq!(Evidence::try_from(evidence_to_wire(&evidence)), Ok(evidence));
+    }
+    // A word that names both is of the executor.
+    let wire = v1::Evidence { cause: "memory".into(), ..v1::Evidence::default() };
+    assert_eq!(Evidence::try_from(wire).unwrap().cause, Cause::Executor(ExitCause::Memory));
+}
+
+#[test]
+fn evidence_has_bounds() {
+    let of = |change: &dyn Fn(&mut v1::Evidence)| {
+        let mut wire = v1::Evidence { cause: "signal".into(), ..v1::Evidence::default() };
+        change(&mut wire);
+        Evidence::try_from(wire)
+    };
+    let field = |change: &dyn Fn(&mut v1::Evidence)| of(change).unwrap_err().field;
+    assert_eq!(field(&|it| it.cause = "bored".into()), "cause");
+    assert_eq!(field(&|it| it.signal = -1), "evidence.signal");
+    assert_eq!(field(&|it| it.signal = 65), "evidence.signal");
+    assert_eq!(field(&|it| it.frames = vec![v1::Frame::default(); FRAMES_MAX + 1]), "evidence.frames");
+    assert_eq!(field(&|it| it.last_lines = vec![String::new(); LAST_LINES_MAX + 1]), "evidence.last_lines");
+    let long = of(&|it| it.last_lines = vec!["\u{7}".repeat(EVIDENCE_TEXT_MAX_BYTES * 2)]).unwrap();
+    assert!(long.truncated && long.last_lines[0].len() <= EVIDENCE_TEXT_MAX_BYTES);
+    let escape = of(&|it| it.frames = vec![v1::Frame { function: "\u{1b}[2J".into(), ..Default::default() }]);
+    assert_eq!(escape.unwrap().frames[0].function, "\u{fffd}[2J");
+    // What a worker finds too much of, it leaves out by itself.
+    let evidence = Evidence {
+        frames: vec![Frame::default(); FRAMES_MAX + 5],
+        last_lines: (0..LAST_LINES_MAX + 5).map(|line| line.to_string()).collect(),
+        ..Evidence::new(Cause::Executor(ExitCause::Signal))
+    };
+    let kept = Evidence::try_from(evidence_to_wire(&evidence)).unwrap();
+    assert!(kept.truncated);
+    assert_eq!((kept.frames.len(), kept.last_lines[0].as_str()), (FRAMES_MAX, "5"), "the newest lines");
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Driver {
             }
         }
         for failure in failures {
-            let TaskFailure { lease, index, class, message, busy } = failure;
+            let TaskFailure { lease, index, class, message, busy, evidence: _ } = failure;
             let job = self.scheduler.lease_job(id, lease);
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
                 job.progress.ended(id, 1);

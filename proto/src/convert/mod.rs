@@ -2,11 +2,15 @@
 //! ranges that overflow, sizes, closed sets. What passes carries the proof in its type; what does not becomes
 //! a [`ConvertError`] that names the field, and nothing has changed.
 
+mod evidence;
 mod job;
 mod report;
 mod scalar;
 mod work;
 
+pub use evidence::{
+    Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,
+};
 pub use job::{Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_wire, results};
 pub use report::{
     ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire,

@@ -9,6 +9,7 @@ use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 
+use super::evidence::Evidence;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
 use super::{
     BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
@@ -99,6 +100,8 @@ pub struct TaskFailure {
     pub message: String,
     /// Thread time of the attempt that no block counts.
     pub busy: Span,
+    /// How it came to that, as far as it is known.
+    pub evidence: Option<Evidence>,
 }
 
 /// A job that a worker cannot run.
@@ -119,7 +122,9 @@ pub struct ExecutorExit {
     pub cause: ExitCause,
     /// In words.
     pub detail: String,
-    /// Tasks that ran there, are not to blame, and run again.
+    /// What else is known.
+    pub evidence: Option<Evidence>,
+    /// Tasks that it had, are not to blame, and run again.
     pub lost_tasks: u64,
 }
 
@@ -266,6 +271,7 @@ impl TryFrom<v1::TaskFailure> for TaskFailure {
             class: failure_class(wire.class)?,
             message: words(wire.message),
             busy: Span(at_most("busy_ns", wire.busy_ns, BUSY_MAX_NS)?),
+            evidence: wire.evidence.map(Evidence::try_from).transpose()?,
         })
     }
 }
@@ -310,8 +316,12 @@ impl TryFrom<v1::ExecutorExit> for ExecutorExit {
     type Error = ConvertError;
 
     fn try_from(wire: v1::ExecutorExit) -> Result<Self, ConvertError> {
-        let cause = exit_cause(&wire.cause)?;
-        let lost_tasks = at_most("lost_tasks", wire.lost_tasks, TASKS_MAX)?;
-        Ok(Self { job: JobId(wire.job), cause, detail: words(wire.detail), lost_tasks })
+        Ok(Self {
+            job: JobId(wire.job),
+            cause: exit_cause(&wire.cause)?,
+            detail: words(wire.detail),
+            evidence: wire.evidence.map(Evidence::try_from).transpose()?,
+            lost_tasks: at_most("lost_tasks", wire.lost_tasks, TASKS_MAX)?,
+        })
     }
 }

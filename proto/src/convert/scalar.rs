@@ -109,6 +109,12 @@ pub fn failure_class(wire: i32) -> Result<FailureClass, ConvertError> {
     }
 }
 
+/// The failure class of a name.
+pub(super) fn failure_class_named(name: &str) -> Option<FailureClass> {
+    // The numbers of the closed set follow each other.
+    (1..).map_while(|wire| failure_class(wire).ok()).find(|class| class.name() == name)
+}
+
 /// Why a task failed, for the wire.
 #[must_use]
 pub const fn failure_class_to_wire(class: FailureClass) -> v1::FailureClass {
