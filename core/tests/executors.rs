@@ -44,7 +44,8 @@ impl World {
 
     fn exited(&mut self, executor: u64) -> Vec<u32> {
         let (executor, cause) = (ExecutorId(executor), ExitCause::Signal);
-        let exited = Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new() };
+        let exited =
+            Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new(), culprit: None };
         seated(&self.hand(exited))
     }
 }

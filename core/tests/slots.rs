@@ -132,7 +132,13 @@ fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
     assert_eq!(world.allowed::<2>()[1], 0, "its task still runs");
     world.runs(1, 0);
     let (executor, cause) = (ExecutorId(1), ExitCause::Stopped);
-    world.hand(Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new() });
+    world.hand(Input::ExecutorExited {
+        executor,
+        cause,
+        held: Vec::new(),
+        running: Vec::new(),
+        culprit: None,
+    });
     assert_eq!(world.allowed::<2>()[1], 1);
 }
 

@@ -182,6 +182,7 @@ impl Agent {
         cause: ExitCause,
         held: &[(LeaseId, IndexRange)],
         running: &[(LeaseId, u64)],
+        culprit: Option<(LeaseId, u64)>,
     ) {
         let Some(executor) = self.executors.remove(&id) else { return };
         let Some((job_id, place)) = executor.seat() else { return };
@@ -201,15 +202,23 @@ impl Agent {
             self.close(now, job_id, true);
             return;
         }
-        if cause != ExitCause::Retired && !self.settle_alone(job_id, place, cause, running) {
+        // Whoever crashed is the only one to blame, whatever else was running.
+        let culprit = culprit.filter(|&(lease, index)| self.owes(job_id, lease, index));
+        let running = culprit.as_ref().map_or(running, core::slice::from_ref);
+        if cause == ExitCause::Retired || !self.settle_alone(job_id, place, cause, running) {
             self.settle_blame(job_id, cause, held, running);
         }
         self.staff_job(job_id);
         self.share_slots();
     }
 
-    /// The one task that ran when an executor crashed is charged; of several, none is: they become suspects
-    /// and run again one at a time. Everything else the executor had runs again.
+    /// Whether a task of a job is still to be done under a lease.
+    fn owes(&self, job: JobId, lease: LeaseId, index: u64) -> bool {
+        self.leases.get(&lease).is_some_and(|view| view.job == job && view.outstanding.contains(index))
+    }
+
+    /// The one task that ran when an executor crashed, or that is known to have crashed it, is charged; of several, none
+    /// is: they become suspects and run again one at a time. Everything else the executor had runs again.
     fn settle_blame(
         &mut self,
         job_id: JobId,
@@ -217,15 +226,8 @@ impl Agent {
         held: &[(LeaseId, IndexRange)],
         running: &[(LeaseId, u64)],
     ) {
-        let owed: Vec<(LeaseId, u64)> = running
-            .iter()
-            .copied()
-            .filter(|(lease, index)| {
-                self.leases
-                    .get(lease)
-                    .is_some_and(|view| view.job == job_id && view.outstanding.contains(*index))
-            })
-            .collect();
+        let owed: Vec<(LeaseId, u64)> =
+            running.iter().copied().filter(|&(lease, index)| self.owes(job_id, lease, index)).collect();
         let owes = |&(lease, range): &(LeaseId, IndexRange)| {
             self.leases.get(&lease).is_some_and(|view| view.outstanding.overlap(range).next().is_some())
         };

@@ -18,6 +18,7 @@ pub use io::{ExitCause, Grant, Input, Output, PluginKey};
 
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::mutation::Broken;
+use crate::range::IndexRange;
 use crate::small_map::SmallMap;
 use crate::time::{Span, Time};
 use alloc::collections::VecDeque;
@@ -92,8 +93,8 @@ impl Agent {
             Input::Close { job, cancel } => self.close(now, job, cancel),
             Input::ExecutorReady { executor } => self.on_ready(executor),
             Input::ExecutorIdle { executor } => self.on_idle(now, executor),
-            Input::ExecutorExited { executor, cause, held, running } => {
-                self.on_exited(now, executor, cause, &held, &running);
+            Input::ExecutorExited { executor, cause, held, running, culprit } => {
+                self.on_exited(now, executor, cause, &held, &running, culprit);
             }
             Input::Done { lease, range } => self.on_done(lease, range),
             Input::Failed { lease, index, class } => self.on_failed(lease, index, class),
@@ -112,6 +113,14 @@ impl Agent {
         if threads < before || (threads > before && threads > job.allowed) {
             self.share_slots();
         }
+    }
+
+    /// Tasks of a range that are still to be done under a lease. A lease that is claimed as a whole counts as one.
+    #[must_use]
+    pub fn owed(&self, lease: LeaseId, range: IndexRange) -> u64 {
+        let Some(view) = self.leases.get(&lease) else { return 0 };
+        let owed: u64 = view.outstanding.overlap(range).map(|piece| piece.len()).sum();
+        if view.whole { owed.min(1) } else { owed }
     }
 
     /// What to do next. Outputs keep their order.

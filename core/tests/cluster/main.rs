@@ -29,6 +29,7 @@ enum Step {
     Claim { at: usize, thread: usize, size: u32 },
     Deliver { at: usize, thread: usize, fail: Option<FailureClass> },
     Crash { at: usize, thread: usize, place: u64 },
+    CrashRecorded { at: usize, thread: usize, place: u64 },
     CrashUnseen { at: usize, thread: usize },
     LosePage { at: usize },
     Forget { at: usize, thread: usize },
@@ -57,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
         30 => (place.clone(), 1..9u32).prop_map(|((at, thread), size)| Step::Claim { at, thread, size }),
         25 => (place.clone(), fail).prop_map(|((at, thread), fail)| Step::Deliver { at, thread, fail }),
         2 => (place.clone(), 0..64u64).prop_map(|((at, thread), place)| Step::Crash { at, thread, place }),
+        2 => (place.clone(), 0..64u64)
+            .prop_map(|((at, thread), place)| Step::CrashRecorded { at, thread, place }),
         1 => place.clone().prop_map(|(at, thread)| Step::CrashUnseen { at, thread }),
         1 => at.clone().prop_map(|at| Step::LosePage { at }),
         1 => place.prop_map(|(at, thread)| Step::Forget { at, thread }),
@@ -93,6 +96,11 @@ fn take(world: &mut World, step: Step) {
         Step::Crash { at, thread, place } => {
             if let Some(worker) = world.worker(at) {
                 worker.crash(now, thread, ExitCause::Signal, place);
+            }
+        }
+        Step::CrashRecorded { at, thread, place } => {
+            if let Some(worker) = world.worker(at) {
+                worker.crash_recorded(now, thread, place);
             }
         }
         Step::CrashUnseen { at, thread } => {
@@ -255,7 +263,7 @@ proptest! {
 }
 
 /// What a bad task does whenever it runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
     /// It writes all over the page.
     Page,
@@ -263,6 +271,8 @@ enum Harm {
     Record,
     /// It ends its executor, and what the executor had is gone from the page.
     Claims,
+    /// It ends its executor, which says by which thread.
+    Recorded,
 }
 
 /// Whatever a task does to the page, it alone fails, after so many attempts as it has.
@@ -274,7 +284,7 @@ fn the_task_that_harms_the_page_is_found() {
         ShapeRequest::Thread { threads: Some(3) },
         ShapeRequest::Process { processes: Some(3) },
     ];
-    for (harm, shape) in [Harm::Page, Harm::Record, Harm::Claims]
+    for (harm, shape) in [Harm::Page, Harm::Record, Harm::Claims, Harm::Recorded]
         .into_iter()
         .flat_map(|harm| shapes.map(|shape| (harm, shape)))
     {
@@ -295,6 +305,10 @@ fn the_task_that_harms_the_page_is_found() {
                     match harm {
                         Harm::Page => worker.lose_page(now),
                         Harm::Record => worker.crash_unseen(now, thread),
+                        Harm::Recorded => {
+                            let start = worker.claimed(thread).start;
+                            worker.crash_recorded(now, thread, bad - start);
+                        }
                         Harm::Claims => {
                             worker.forget_claim(thread);
                             worker.crash_unseen(now, thread);
@@ -317,6 +331,8 @@ fn the_task_that_harms_the_page_is_found() {
             "{harm:?} {shape:?}"
         );
         check_ended(&world, Some(tasks));
+        // With a record nobody has to be found out.
+        assert!(harm != Harm::Recorded || harmed == 3, "{shape:?}: {harmed} times");
         assert!(harmed <= 30, "{harm:?} {shape:?}: {harmed} times");
     }
 }

@@ -408,7 +408,13 @@ impl Worker {
             Out::Stop { executor, .. } => {
                 self.threads.retain(|thread| thread.executor != executor);
                 let cause = ExitCause::Stopped;
-                let exited = agent::Input::ExecutorExited { executor, cause, held: vec![], running: vec![] };
+                let exited = agent::Input::ExecutorExited {
+                    executor,
+                    cause,
+                    held: vec![],
+                    running: vec![],
+                    culprit: None,
+                };
                 self.agent.handle(now, exited);
             }
             Out::Publish { job, entry, lease, range, whole } => {
@@ -533,7 +539,21 @@ impl Worker {
         let held = self.held(executor);
         let running = held.iter().map(|(lease, range)| (*lease, range.start + place % range.len())).collect();
         self.threads.retain(|thread| thread.executor != executor);
-        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running });
+        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit: None });
+    }
+
+    /// As [`Worker::crash`], with a record that says which thread it was. What it says of the task may be wrong, because
+    /// it comes from the page.
+    pub fn crash_recorded(&mut self, now: Time, thread: usize, place: u64) {
+        let Some(view) = self.threads.get(thread) else { return };
+        let executor = view.executor;
+        let at = |range: IndexRange| range.start + place % range.len();
+        let culprit = view.claim.as_ref().map(|(lease, claim)| (*lease, at(claim.range)));
+        let held = self.held(executor);
+        let running = held.iter().map(|(lease, range)| (*lease, at(*range))).collect();
+        self.threads.retain(|thread| thread.executor != executor);
+        let cause = ExitCause::Signal;
+        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit });
     }
 
     /// A plugin wrote all over the page.
@@ -550,7 +570,7 @@ impl Worker {
             let (executor, held) = (view.executor, self.held(view.executor));
             let (cause, running) = (ExitCause::Signal, vec![]);
             self.threads.retain(|thread| thread.executor != executor);
-            self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running });
+            self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit: None });
         }
     }
 

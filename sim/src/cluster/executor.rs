@@ -261,12 +261,19 @@ impl Cluster {
         Span(self.now.since(thread.began).0.saturating_sub(stood))
     }
 
-    /// The executor of a thread dies while the thread runs the task at `index`.
-    pub(super) fn crash_executor(&mut self, worker: u32, executor: ExecutorId, culprit: u32, index: u64) {
+    /// The executor of a thread dies while the thread runs the task at `index`. `recorded`: by the thread's own doing,
+    /// which it leaves a record of.
+    pub(super) fn crash_executor(
+        &mut self,
+        worker: u32,
+        executor: ExecutorId,
+        (culprit, index): (u32, u64),
+        recorded: bool,
+    ) {
         let page = self.threads.get(culprit).page;
         let seats = self.pages.get(page).seats();
         let mut held: Vec<(LeaseId, IndexRange)> = Vec::new();
-        let mut running: Vec<(LeaseId, u64)> = Vec::new();
+        let (mut running, mut blamed): (Vec<(LeaseId, u64)>, _) = (Vec::new(), None);
         for number in seats {
             let thread = self.threads.get(number);
             if thread.executor != executor {
@@ -278,12 +285,15 @@ impl Cluster {
                 held.push((lease, range));
                 let at = if number == culprit { index } else { self.task_at(number) };
                 running.push((lease, at));
+                if recorded && number == culprit {
+                    blamed = Some((lease, at));
+                }
             }
             self.abort(number);
             self.threads.seat(number, ExecutorId(0), State::Absent);
         }
         let cause = ExitCause::Signal;
-        self.tell_agent(worker, Input::ExecutorExited { executor, cause, held, running });
+        self.tell_agent(worker, Input::ExecutorExited { executor, cause, held, running, culprit: blamed });
     }
 
     /// The task that a thread is running.

@@ -275,7 +275,7 @@ impl Cluster {
         let thread = running[((unit * running.len() as f64) as usize).min(running.len() - 1)];
         let executor = self.threads.get(thread).executor;
         let index = self.task_at(thread);
-        self.crash_executor(worker, executor, thread, index);
+        self.crash_executor(worker, executor, (thread, index), false);
         true
     }
 
@@ -444,7 +444,7 @@ impl Cluster {
         }
         *self.measures.faults.entry("poison").or_default() += 1;
         let index = self.first_poisoned(job, range, began).unwrap_or(range.start);
-        self.crash_executor(worker, executor, number, index);
+        self.crash_executor(worker, executor, (number, index), true);
     }
 
     /// A worker that stood still goes on: its threads look for work.

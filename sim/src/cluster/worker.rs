@@ -206,6 +206,7 @@ impl Cluster {
                     cause,
                     held: Vec::new(),
                     running: Vec::new(),
+                    culprit: None,
                 });
             }
             Output::CancelTasks { job } => self.cancel_tasks(worker, job),

@@ -196,7 +196,7 @@ impl World {
         culprit: Option<(u32, u64)>,
     ) {
         let mut held = self.machines[machine].held(executor);
-        let mut running = Vec::new();
+        let (mut running, mut blamed) = (Vec::new(), None);
         if seen {
             let threads = self.machines[machine].threads.iter().filter(|thread| thread.executor == executor);
             for thread in threads {
@@ -207,27 +207,35 @@ impl World {
                     _ => range.start + self.luck.below(range.len()),
                 };
                 running.push((claimed.published.lease, index));
+                // Half of the executors that a task ends leave a record. A few that nobody's task ended do so, too.
+                let recorded = match culprit {
+                    Some((turn, index)) => turn == thread.turn && index % 2 == 0,
+                    None => executor.0 % 3 == 0,
+                };
+                if recorded {
+                    blamed = Some((claimed.published.lease, index));
+                }
             }
         } else if self.luck.once_in(3) {
             // It has written over its record as well.
             held.clear();
         }
-        self.die(machine, executor, ExitCause::Signal, held, running);
+        self.die(machine, executor, ExitCause::Signal, held, (running, blamed));
     }
 
-    /// An executor is gone.
+    /// An executor is gone, with what it ran and what its record says of that.
     pub(super) fn die(
         &mut self,
         machine: usize,
         executor: ExecutorId,
         cause: ExitCause,
         held: Vec<(LeaseId, IndexRange)>,
-        running: Vec<(LeaseId, u64)>,
+        (running, culprit): (Vec<(LeaseId, u64)>, Option<(LeaseId, u64)>),
     ) {
         let view = &mut self.machines[machine];
         view.executors.remove(&executor);
         view.threads.retain(|thread| thread.executor != executor);
-        self.hand(machine, Input::ExecutorExited { executor, cause, held, running });
+        self.hand(machine, Input::ExecutorExited { executor, cause, held, running, culprit });
     }
 
     /// Tells the agent of jobs in which nothing moves.

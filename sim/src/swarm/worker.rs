@@ -258,7 +258,7 @@ impl World {
         }
         if trouble {
             self.struck.count(Fault::Trouble);
-            self.die(machine, executor, ExitCause::LoadFailed, vec![], vec![]);
+            self.die(machine, executor, ExitCause::LoadFailed, vec![], (vec![], None));
         } else {
             view.ready = true;
             self.hand(machine, Input::ExecutorReady { executor });
@@ -301,7 +301,7 @@ impl World {
         if self.machines[machine].executors.contains_key(&executor) {
             let held = self.machines[machine].held(executor);
             let cause = if killed { ExitCause::Killed } else { ExitCause::Stopped };
-            self.die(machine, executor, cause, held, vec![]);
+            self.die(machine, executor, cause, held, (vec![], None));
             self.wake(machine);
         }
     }
