@@ -13,12 +13,14 @@ mod cpus;
 mod error;
 
 pub mod arena;
+pub mod crash;
 pub mod frame;
 pub mod os;
 pub mod page;
 
 mod executor;
 mod spawner;
+mod symbols;
 
 mod agent;
 mod cache;

@@ -32,6 +32,7 @@ mod progress;
 mod range;
 mod services;
 mod slot;
+pub mod stack;
 
 mod probe;
 

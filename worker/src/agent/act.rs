@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::executor::{ExecutorHandle, Seat};
+use super::inquest::Charge;
 use super::job::Memory;
 use super::report::Results;
 use crate::frame::{OpenJob, ToExecutor};
@@ -21,6 +22,8 @@ pub(super) enum Arrived<'a> {
     Results { range: IndexRange, items: &'a Items, busy_ns: u64, ended_ns: u64, skipped: &'a [u64] },
     /// Why a task failed, and how long it ran.
     Failure { text: &'a str, busy_ns: u64 },
+    /// Something that is told of later: whoever is charged with it is put down here, and how long the attempt ran.
+    Inquest { charges: &'a mut Vec<Charge>, busy_ns: u64 },
 }
 
 impl Driver {
@@ -69,7 +72,7 @@ impl Driver {
     }
 
     /// Does everything that the agent wants done.
-    fn act(&mut self, arrived: Arrived<'_>) {
+    fn act(&mut self, mut arrived: Arrived<'_>) {
         while let Some(output) = self.agent.poll_output() {
             match output {
                 Output::MakePage { job, shape } => {
@@ -110,14 +113,18 @@ impl Driver {
                 Output::Forward { lease, range } => self.forward(lease, range, &arrived),
                 Output::Refuse { range, .. } => self.metrics.results_refused(range.len()),
                 Output::ReportFailed { lease, index, class } => {
-                    let (text, busy_ns) = match arrived {
-                        Arrived::Failure { text, busy_ns } => (text, busy_ns),
-                        Arrived::Nothing | Arrived::Results { .. } => (class.name(), 0),
-                    };
                     if let Some(job) = self.leases.get(&lease).and_then(|lease| self.jobs.get(&lease.job)) {
                         self.metrics.attempt_failed(&job.plugin.name, class);
                     }
-                    self.report.failure(lease, index, class, text.to_owned(), busy_ns);
+                    let (text, busy_ns) = match &mut arrived {
+                        Arrived::Failure { text, busy_ns } => (*text, *busy_ns),
+                        Arrived::Inquest { charges, busy_ns } => {
+                            charges.push(Charge { lease, index, class, busy_ns: *busy_ns });
+                            continue;
+                        }
+                        Arrived::Nothing | Arrived::Results { .. } => (class.name(), 0),
+                    };
+                    self.report.failure(lease, index, class, text.to_owned(), busy_ns, None);
                 }
                 Output::Return { lease, range } => self.report.returned(lease, range),
                 Output::ReportTrouble { job } => {
@@ -134,10 +141,12 @@ impl Driver {
         let Some(job) = self.jobs.get(&seat.job).filter(|job| job.memory.is_some()) else {
             return self.backlog.push_back(not_started(id));
         };
-        let load = ToExecutor::Load { path: job.plugin.path.to_string_lossy().into_owned() };
+        let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
         let handle = ExecutorHandle::start(self.now(), id, seat, plugin, &self.spawner, &self.events);
-        handle.send(load.encode(), Vec::new());
+        let record: Vec<OwnedFd> =
+            handle.crash.iter().filter_map(|crash| crash.for_executor().ok()).collect();
+        handle.send(ToExecutor::Load { path, record: !record.is_empty() }.encode(), record);
         self.executors.insert(id, handle);
         self.metrics.set_executors(self.executors.len());
         self.open_job(id, seat);
@@ -263,5 +272,11 @@ impl Driver {
 }
 
 fn not_started(executor: ExecutorId) -> Input {
-    Input::ExecutorExited { executor, cause: ExitCause::LoadFailed, held: Vec::new(), running: Vec::new() }
+    Input::ExecutorExited {
+        executor,
+        cause: ExitCause::LoadFailed,
+        held: Vec::new(),
+        running: Vec::new(),
+        culprit: None,
+    }
 }

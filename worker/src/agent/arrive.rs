@@ -2,19 +2,20 @@
 
 use super::act::Arrived;
 use super::driver::Driver;
-use super::event::Event;
+use super::event::{End, Event};
 use super::executor::Seat;
-use super::exit::{explain, violation_text};
+use super::exit::{Circumstances, Ending, explain, violation_text};
+use super::inquest::{Inquest, evidence_of};
 use super::job::{Held, JobState, Memory};
 use super::report::ReportBuilder;
+use crate::crash::{CrashFile, Role};
 use crate::frame::{Batch, Block, Failure, FromExecutor};
 use crate::metrics::{Metrics, Phase};
-use crate::os::process::WaitStatus;
 use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::scheduler::FailureClass;
 use muster_core::time::Span;
-use muster_proto::convert::Phases;
+use muster_proto::convert::{Evidence, Phases};
 use muster_proto::packed::Items;
 
 /// What is said of a task that wrote into the job page.
@@ -26,7 +27,8 @@ impl Driver {
         match event {
             Event::Frame { executor, frame } => self.on_frame(executor, frame),
             Event::Violation { executor, text } => self.on_violation(executor, text),
-            Event::Ended { executor, status, last_lines } => self.on_ended(executor, status, last_lines),
+            Event::Ended { executor, end } => self.on_ended(executor, end),
+            Event::Inquest(inquest) => self.on_inquest(*inquest),
             Event::Plugin { digest, result } => self.on_plugin(digest, result),
             Event::Connected(_) | Event::Refused(_) => {}
         }
@@ -175,14 +177,20 @@ impl Driver {
         false
     }
 
-    fn on_ended(&mut self, id: ExecutorId, status: Option<WaitStatus>, last_lines: Vec<String>) {
+    fn on_ended(&mut self, id: ExecutorId, end: End) {
         // Before its end is told: that may have come of what was written there.
         if let Some(seat) = self.executors.get(&id).and_then(|executor| executor.seat) {
             self.has_intact_page(seat.job, Memory::is_all_intact);
         }
         let Some(mut executor) = self.executors.remove(&id) else { return };
-        executor.circumstances.last_lines = last_lines;
-        let (cause, detail) = explain(status, &executor.circumstances);
+        let End { pid, status, last_lines, cut_off } = end;
+        let crash = executor.crash.as_ref().and_then(CrashFile::read);
+        executor.circumstances = Circumstances { pid, last_lines, cut_off, crash, ..executor.circumstances };
+        let circumstances = &executor.circumstances;
+        let ending = explain(status, circumstances);
+        let Ending { cause, text: detail, .. } = &ending;
+        let (cause, lived_ns) = (*cause, self.lived_ns(executor.started));
+        let (evidence, places) = evidence_of(id, status, &ending, circumstances, lived_ns);
         self.metrics.executor_ended(&executor.plugin.name, id, cause);
         self.metrics.set_executors(self.executors.len());
         let plugin = &executor.plugin.name;
@@ -192,10 +200,30 @@ impl Driver {
         } else {
             tracing::debug!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         }
-        let Held { claims, running } =
-            executor.seat.map(|seat| self.clear_seat(seat, cause, &detail)).unwrap_or_default();
-        let input = Input::ExecutorExited { executor: id, cause, held: claims, running };
-        self.feed_with(input, Arrived::Failure { text: &detail, busy_ns: 0 });
+        let crashed = circumstances.record(status).filter(|record| record.sender.is_none()).map(|it| it.role);
+        let culprit = executor.seat.zip(crashed).and_then(|(seat, role)| self.culprit(seat, role));
+        let Held { claims, mut running } =
+            executor.seat.map(|seat| self.clear_seat(seat, cause, detail)).unwrap_or_default();
+        if circumstances.is_cut_off(status) {
+            // Whoever notices is not who did it: that task may have ended long ago.
+            running.clear();
+        }
+        let (owed, mut charges) = (self.owed(&claims), Vec::new());
+        let input = Input::ExecutorExited { executor: id, cause, held: claims, running, culprit };
+        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns: 0 });
+        let lost_tasks = owed.saturating_sub(charges.len() as u64);
+        self.hold_inquest(Inquest {
+            charges,
+            exit: executor
+                .seat
+                .filter(|_| !matches!(cause, ExitCause::Stopped | ExitCause::Retired))
+                .map(|seat| (seat.job, cause)),
+            text: ending.text,
+            evidence: Evidence { lost_tasks, ..evidence },
+            places,
+            plugin: executor.plugin,
+            session: self.session_number,
+        });
         if let Some(seat) = executor.seat {
             // It may have claimed the last of an entry and said nothing more.
             self.note_drained(seat.job);
@@ -207,11 +235,16 @@ impl Driver {
         }
     }
 
+    /// The task of the thread that crashed, when it was one that runs tasks.
+    fn culprit(&self, seat: Seat, role: Role) -> Option<(LeaseId, u64)> {
+        let Role::Task { slot } = role else { return None };
+        let is_own = slot.checked_sub(seat.first_slot).is_some_and(|ordinal| ordinal < seat.threads);
+        let memory = self.jobs.get(&seat.job).filter(|_| is_own)?.memory.as_ref()?;
+        memory.running_in(slot)
+    }
+
     /// Reads from the page what an executor that is gone had, and clears it.
     fn clear_seat(&mut self, seat: Seat, cause: ExitCause, detail: &str) -> Held {
-        if cause != ExitCause::Stopped && cause != ExitCause::Retired {
-            self.report.exit(seat.job, cause, detail.to_owned());
-        }
         let Some(job) = self.jobs.get_mut(&seat.job) else { return Held::default() };
         if cause.is_crash() || cause == ExitCause::LoadFailed {
             detail.clone_into(&mut job.trouble);

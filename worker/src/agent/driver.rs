@@ -13,6 +13,7 @@ use crate::error::WorkerError;
 use crate::metrics::Metrics;
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
+use crate::symbols::Symbols;
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::time::{Span, Time};
@@ -57,6 +58,11 @@ pub(super) struct Driver {
     pub cache: PluginCache,
     pub spawner: Spawner,
     pub events: Events,
+    pub symbols: Symbols,
+    /// Inquests that wait for symbols.
+    pub inquests: usize,
+    /// Rises with every session.
+    pub session_number: u64,
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
@@ -103,6 +109,9 @@ impl Driver {
             cache,
             spawner,
             events,
+            symbols: Symbols::default(),
+            inquests: 0,
+            session_number: 0,
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
@@ -154,7 +163,10 @@ impl Driver {
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
-            let is_done = self.agent.outstanding() == 0 && self.waiting.is_empty() && self.report.is_empty();
+            let is_done = self.agent.outstanding() == 0
+                && self.waiting.is_empty()
+                && self.inquests == 0
+                && self.report.is_empty();
             if self.draining && is_done {
                 break Ok(());
             }
@@ -222,6 +234,7 @@ impl Driver {
         self.metrics.set_connected(true);
         // What was found for the old life of the coordinator is of no use to the new one.
         self.drop_report();
+        self.session_number += 1;
         self.waiting.clear();
         *session = Some(new);
         for executor in self.executors.values_mut().filter(|executor| executor.seat.is_some()) {

@@ -1,5 +1,6 @@
 //! What reaches the driver from the tasks around it.
 
+use super::inquest::Inquest;
 use super::session::Session;
 use crate::cache::{CacheError, PluginFile};
 use crate::error::WorkerError;
@@ -21,13 +22,26 @@ pub(super) enum Event {
     /// An executor broke the rules and is being killed.
     Violation { executor: ExecutorId, text: String },
     /// An executor has ended; everything it said came before this.
-    Ended { executor: ExecutorId, status: Option<WaitStatus>, last_lines: Vec<String> },
+    Ended { executor: ExecutorId, end: End },
+    /// The functions of a stack were found, or nobody could.
+    Inquest(Box<Inquest>),
     /// The link to the coordinator stands.
     Connected(Box<Session>),
     /// The coordinator cannot be reached, and will not be tried again.
     Refused(WorkerError),
     /// A plugin is in the cache, or cannot be had.
     Plugin { digest: [u8; 32], result: Result<Arc<PluginFile>, CacheError> },
+}
+
+/// How a process ended.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// 0: it was never there.
+    pub pid: u32,
+    pub status: Option<WaitStatus>,
+    pub last_lines: Vec<String>,
+    /// It closed its connection and went on, and was killed for that.
+    pub cut_off: bool,
 }
 
 /// The way to the driver.

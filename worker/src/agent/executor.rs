@@ -1,12 +1,13 @@
 //! One executor process as the agent sees it: a task that starts it, reads what it says and tells how it
 //! ended, and a task that writes to it. Nothing of it is believed; what does not add up ends it.
 
-use super::event::{Event, Events};
+use super::event::{End, Event, Events};
 use super::exit::Circumstances;
 use super::output::{LastLines, forward_output};
 use crate::cache::PluginFile;
+use crate::crash::CrashFile;
 use crate::frame::{FrameBuffer, FromExecutor};
-use crate::os::process::{self, WaitStatus};
+use crate::os::process;
 use crate::os::socket;
 use crate::spawner::{Spawned, Spawner};
 use muster_core::id::{ExecutorId, JobId};
@@ -42,6 +43,8 @@ pub(super) struct ExecutorHandle {
     pub plugin: Arc<PluginFile>,
     pub started: Time,
     pub is_loaded: bool,
+    /// Where it writes when it crashes; `None`: there were no descriptors left.
+    pub crash: Option<CrashFile>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     process: Arc<Process>,
 }
@@ -88,7 +91,18 @@ impl ExecutorHandle {
         let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
         tokio::spawn(supervisor.run(spawner.clone(), Arc::clone(&plugin), orders));
         let circumstances = Circumstances::default();
-        Self { seat: Some(seat), circumstances, plugin, started: now, is_loaded: false, outgoing, process }
+        // An executor without one works as well.
+        let crash = CrashFile::create().ok();
+        Self {
+            seat: Some(seat),
+            circumstances,
+            plugin,
+            started: now,
+            is_loaded: false,
+            crash,
+            outgoing,
+            process,
+        }
     }
 
     /// Sends a frame.
@@ -116,19 +130,16 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(self, spawner: Spawner, plugin: Arc<PluginFile>, orders: mpsc::UnboundedReceiver<Outgoing>) {
-        let (status, last_lines) = match spawner.spawn().await.and_then(Child::new) {
+        let end = match spawner.spawn().await.and_then(Child::new) {
             Ok(child) => self.attend(child, &plugin.name, orders).await,
-            Err(error) => (None, vec![format!("it could not be started: {error}")]),
+            Err(error) => {
+                End { last_lines: vec![format!("it could not be started: {error}")], ..End::default() }
+            }
         };
-        self.events.send(Event::Ended { executor: self.id, status, last_lines }).await;
+        self.events.send(Event::Ended { executor: self.id, end }).await;
     }
 
-    async fn attend(
-        &self,
-        child: Child,
-        plugin: &str,
-        orders: mpsc::UnboundedReceiver<Outgoing>,
-    ) -> (Option<WaitStatus>, Vec<String>) {
+    async fn attend(&self, child: Child, plugin: &str, orders: mpsc::UnboundedReceiver<Outgoing>) -> End {
         let Child { pid, pidfd, socket, output } = child;
         self.process.pid.store(pid, SeqCst);
         if self.process.kill.load(SeqCst) {
@@ -149,7 +160,8 @@ impl Supervisor {
             self.events.send(Event::Violation { executor: self.id, text: violation }).await;
             self.process.kill();
         }
-        if timeout(END_GRACE, &mut ended).await.is_err() {
+        let cut_off = timeout(END_GRACE, &mut ended).await.is_err();
+        if cut_off {
             self.process.kill();
             let _ = ended.await;
         }
@@ -161,7 +173,7 @@ impl Supervisor {
         if timeout(LAST_LINES_WAIT, &mut lines).await.is_err() {
             lines.abort();
         }
-        (status, last_lines.take())
+        End { pid, status, last_lines: last_lines.take(), cut_off }
     }
 
     /// Hands every frame to the driver, until the executor has closed its side or breaks the rules.

@@ -319,15 +319,16 @@ impl Memory {
                 .pending()
                 .filter_map(|(entry, generation, range)| self.taken(entry, generation, range))
                 .collect();
-            let current = slot.current.load(SeqCst);
-            if current != SlotRecord::IDLE
-                && let Some(&(lease, _)) = claims.iter().rev().find(|(_, range)| range.contains(current))
-            {
-                found.running.push((lease, current));
-            }
+            found.running.extend(running(slot, &claims));
             found.claims.extend(claims);
         }
         found
+    }
+
+    /// What one slot was running, by the page.
+    pub fn running_in(&self, slot: u32) -> Option<(LeaseId, u64)> {
+        let held = self.held(slot, 1);
+        held.running.first().copied()
     }
 
     /// The part of an announced claim that was really taken out of the entry.
@@ -341,6 +342,13 @@ impl Memory {
         let taken = IndexRange::new(range.start, range.end.min(unclaimed_from));
         (!taken.is_empty()).then_some((lease, taken))
     }
+}
+
+/// The task that a slot says it runs, when it has claimed it.
+fn running(slot: &SlotRecord, claims: &[(LeaseId, IndexRange)]) -> Option<(LeaseId, u64)> {
+    let current = slot.current.load(SeqCst);
+    let claim = claims.iter().rev().find(|(_, range)| current != SlotRecord::IDLE && range.contains(current));
+    claim.map(|&(lease, _)| (lease, current))
 }
 
 /// A page without tasks, from which nobody may claim.

@@ -7,6 +7,8 @@ mod driver;
 mod event;
 mod executor;
 mod exit;
+mod fault;
+mod inquest;
 mod job;
 mod memory;
 mod output;

@@ -3,6 +3,7 @@
 
 use crate::os::socket;
 use bytes::{Buf, BytesMut};
+use muster_proto::convert::LAST_LINES_MAX;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,8 +14,8 @@ use tokio::io::unix::AsyncFd;
 /// A longer line is passed on in pieces.
 const LINE_BYTES_MAX: usize = 8 << 10;
 /// How many of the last lines are kept, and how much of each.
-const LAST_LINES: usize = 5;
-const LAST_LINE_CHARS: usize = 300;
+const LAST_LINES: usize = LAST_LINES_MAX;
+const LAST_LINE_CHARS: usize = 1_000;
 
 /// The last lines that an executor wrote.
 #[derive(Clone, Debug, Default)]
@@ -86,10 +87,10 @@ mod tests {
     #[test]
     fn endless_lines_come_in_pieces_and_few_are_kept() {
         let last = LastLines::default();
-        let mut bytes = BytesMut::from("x".repeat(7 * LINE_BYTES_MAX + 1).as_str());
+        let mut bytes = BytesMut::from("x".repeat((LAST_LINES + 2) * LINE_BYTES_MAX + 1).as_str());
         take_lines(&mut bytes, true, |line| last.push(line));
         let kept = last.take();
-        assert_eq!((kept.len(), kept[4].as_str()), (LAST_LINES, "x"));
+        assert_eq!((kept.len(), kept[LAST_LINES - 1].as_str()), (LAST_LINES, "x"));
         assert_eq!(kept[0].len(), LAST_LINE_CHARS);
     }
 }

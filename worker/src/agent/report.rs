@@ -65,7 +65,7 @@ impl ReportBuilder {
         });
     }
 
-    /// Adds a failed attempt.
+    /// Adds a failed attempt, with what is known of it and the bytes that this takes.
     pub fn failure(
         &mut self,
         lease: LeaseId,
@@ -73,8 +73,10 @@ impl ReportBuilder {
         class: FailureClass,
         message: String,
         busy_ns: u64,
+        evidence: Option<(v1::Evidence, usize)>,
     ) {
-        self.bytes += ENTRY_BYTES + message.len();
+        let (evidence, bytes) = evidence.map_or((None, 0), |(evidence, bytes)| (Some(evidence), bytes));
+        self.bytes += ENTRY_BYTES + message.len() + bytes;
         let class = failure_class_to_wire(class).into();
         self.report.failures.push(v1::TaskFailure {
             lease: lease.0,
@@ -82,7 +84,7 @@ impl ReportBuilder {
             class,
             message,
             busy_ns,
-            evidence: None,
+            evidence,
         });
     }
 
@@ -98,15 +100,22 @@ impl ReportBuilder {
         self.report.troubles.push(v1::JobTrouble { job: job.0, message });
     }
 
-    /// Says that an executor ended.
-    pub fn exit(&mut self, job: JobId, cause: ExitCause, detail: String) {
-        self.bytes += ENTRY_BYTES + detail.len();
+    /// Says that an executor ended, with what is known of that and the bytes that this takes.
+    pub fn exit(
+        &mut self,
+        job: JobId,
+        cause: ExitCause,
+        detail: String,
+        (evidence, bytes): (v1::Evidence, usize),
+        lost_tasks: u64,
+    ) {
+        self.bytes += ENTRY_BYTES + detail.len() + bytes;
         self.report.exits.push(v1::ExecutorExit {
             job: job.0,
             cause: cause.name().to_owned(),
             detail,
-            evidence: None,
-            lost_tasks: 0,
+            evidence: Some(evidence),
+            lost_tasks,
         });
     }
 

@@ -1,13 +1,14 @@
 //! The executor's first thread: listens to the agent, opens and closes jobs, and sends results for threads
 //! that are inside a long task.
 
-use super::EXIT_REFUSED;
+use super::crash;
 use super::flush::{Bell, LOOK_MS};
 use super::gil::Gil;
 use super::job::RunningJob;
 use super::outbox::Outbox;
 use super::readings::{INTERVAL_MS, Readings, has_metrics};
 use super::services::Services;
+use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
 use bytes::{Bytes, BytesMut};
@@ -59,6 +60,7 @@ impl Control {
 
     /// Serves the agent until it stops this executor or is gone; gives the exit code.
     pub fn run(mut self) -> i32 {
+        let _stack = crash::enter_control();
         loop {
             let (readable, overdue) = match self.wait() {
                 Ok(woken) => woken,
@@ -99,6 +101,10 @@ impl Control {
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
         let error = (ready < 0).then(io::Error::last_os_error);
         self.bell.stay_awake();
+        if fds[1].revents & libc::POLLNVAL != 0 {
+            // Nobody could wake this thread any more, and it would never sleep.
+            end(EXIT_CUT_OFF);
+        }
         if fds[1].revents != 0 {
             self.bell.hush();
         }
@@ -115,7 +121,8 @@ impl Control {
         let read = socket::receive(self.socket.as_fd(), &mut room, |fd| descriptors.push_back(fd));
         match read {
             // The agent is gone, and it sends nothing without this process.
-            Ok(0) | Err(_) => return Err(End(0)),
+            Ok(0) => return Err(End(0)),
+            Err(error) => return Err(End(exit_code_for(&error))),
             Ok(len) => self.bytes.extend_from_slice(&room[..len]),
         }
         while let Some(frame) = split_frame(&mut self.bytes).map_err(broken)? {
@@ -126,7 +133,10 @@ impl Control {
 
     fn obey(&mut self, frame: Bytes) -> Result<(), End> {
         match ToExecutor::decode(frame).map_err(broken)? {
-            ToExecutor::Load { path } => self.load(Path::new(&path)),
+            ToExecutor::Load { path, record } => {
+                let record = if record { self.descriptors.pop_front() } else { None };
+                self.load(Path::new(&path), record)
+            }
             ToExecutor::Open(open) => self.open(open),
             ToExecutor::Close { job } => {
                 if let Some(running) = self.job.as_mut().filter(|running| running.id() == job) {
@@ -147,10 +157,16 @@ impl Control {
         }
     }
 
-    fn load(&mut self, path: &Path) -> Result<(), End> {
+    fn load(&mut self, path: &Path, record: Option<OwnedFd>) -> Result<(), End> {
+        if let Some(record) = record
+            && let Err(error) = crash::watch(&record)
+        {
+            eprintln!("executor: crashes will not be recorded: {error}");
+        }
         let services = Services { outbox: Arc::clone(&self.outbox), gil: Arc::clone(&self.gil) };
         match Plugin::load(path, Arc::new(services)) {
             Ok(plugin) => {
+                crash::watch_again();
                 self.plugin = Some(plugin);
                 self.outbox.send(&FromExecutor::Loaded);
                 Ok(())
@@ -171,6 +187,7 @@ impl Control {
             );
             return Err(End(2));
         };
+        crash::watch_again();
         let opened = RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell);
         let started = opened.and_then(|mut running| {
             // Before the first task: one that ends this process at once is a task that crashed, and not a job that

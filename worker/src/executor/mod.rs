@@ -4,6 +4,7 @@
 
 mod combine;
 mod control;
+mod crash;
 mod flush;
 mod gil;
 mod interleaved;
@@ -30,8 +31,13 @@ use std::path::Path;
 pub(crate) const EXECUTOR_ARGUMENT: &str = "__executor";
 /// The argument that makes an executable try out a plugin; its path follows.
 const PROBE_ARGUMENT: &str = "__probe";
+/// The argument that makes an executable look for functions; the process id of the agent follows.
+pub(crate) const SYMBOLS_ARGUMENT: &str = "__symbols";
 /// The exit code of an executor that could not load its plugin or open its job.
-pub(crate) const EXIT_REFUSED: i32 = 3;
+const EXIT_REFUSED: i32 = 3;
+/// The exit code of an executor whose plugin closed the descriptors that it works with. Hardly a plugin's own: one that
+/// ends its process with it is found out by running alone.
+pub(crate) const EXIT_CUT_OFF: i32 = 244;
 
 /// Turns the process into an executor or a probe when its arguments say so, and returns otherwise. The main
 /// function of every binary that starts workers calls this first.
@@ -43,6 +49,9 @@ pub fn run_if_executor() {
     }
     if first == PROBE_ARGUMENT {
         muster_plugin_host::probe_main(Path::new(&second));
+    }
+    if first == SYMBOLS_ARGUMENT {
+        crate::symbols::answer(&second);
     }
 }
 
@@ -62,6 +71,14 @@ fn run(agent: &OsString) -> ! {
         }
     };
     end(code)
+}
+
+/// What an error on the socket to the agent means: the agent is gone, or somebody in this process closed the descriptor.
+fn exit_code_for(error: &io::Error) -> i32 {
+    match error.raw_os_error() {
+        Some(libc::EBADF | libc::ENOTSOCK | libc::ENOTCONN | libc::EDESTADDRREQ) => EXIT_CUT_OFF,
+        Some(_) | None => 0,
+    }
 }
 
 /// Ends the process without destructors: the plugin's threads may still be running.

@@ -1,6 +1,6 @@
 //! The way to the agent: whole frames, one thread at a time. It waits when the agent does not read.
 
-use super::end;
+use super::{end, exit_code_for};
 use crate::frame::FromExecutor;
 use crate::os::socket;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,7 +39,7 @@ impl Outbox {
             while !rest.is_empty() {
                 match socket::send(socket.as_fd(), rest, &[], true) {
                     Ok(sent) => rest = &rest[sent..],
-                    Err(_) => end(0),
+                    Err(error) => end(exit_code_for(&error)),
                 }
             }
         }

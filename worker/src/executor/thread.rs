@@ -1,5 +1,6 @@
 //! One task thread: claims from the page, runs, gathers results, sends them, sleeps when there is nothing.
 
+use super::crash;
 use super::flush::Held;
 use super::job::Shared;
 use super::pending::Pending;
@@ -19,6 +20,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
     let number = shared.open.first_slot + ordinal;
     let Some(record) = shared.page.slot(number) else { return };
     let _guard = AbortOnPanic;
+    let _stack = crash::enter_task(number);
     let mut worker = TaskThread {
         shared,
         ordinal: ordinal as usize,

@@ -90,10 +90,10 @@ fn every_message_survives_the_way() {
     let open = OpenJob { job: 1, params: "{}".into(), seed: 2, threads: 3, gil, ..OpenJob::default() };
     let opened = |flow| ToExecutor::Open(OpenJob { flow, ..open.clone() });
     for message in [
-        ToExecutor::Load { path: "/a/b".into() },
         opened(Flow::InTurn),
         opened(Flow::Once),
         opened(Flow::InFlight(9)),
+        ToExecutor::Load { path: "/a/b".into(), record: true },
         ToExecutor::Close { job: 4 },
         ToExecutor::Stop,
     ] {

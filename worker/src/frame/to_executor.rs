@@ -5,13 +5,16 @@ use bytes::Bytes;
 use muster_core::shape::{Flow, Gil};
 use muster_core::time::Span;
 
-/// What the agent says. `OpenJob` travels with two descriptors: the job page and the input arena.
+/// What the agent says. `Load` travels with the descriptor of the crash record, `OpenJob` with two: the job page and the
+/// input arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToExecutor {
     /// Load this plugin: the first frame.
     Load {
         /// Its file.
         path: String,
+        /// Whether a descriptor of the crash record travels with this.
+        record: bool,
     },
     /// Take tasks of a job.
     Open(OpenJob),
@@ -64,9 +67,10 @@ impl ToExecutor {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Writer::begin();
         match self {
-            Self::Load { path } => {
+            Self::Load { path, record } => {
                 frame.u8(LOAD);
                 frame.text(path);
+                frame.u8(u8::from(*record));
             }
             Self::Open(open) => {
                 frame.u8(OPEN);
@@ -97,7 +101,7 @@ impl ToExecutor {
     pub fn decode(frame: Bytes) -> Result<Self, FrameError> {
         let mut fields = Reader::new(frame);
         let message = match fields.u8("kind")? {
-            LOAD => Self::Load { path: fields.text("path")? },
+            LOAD => Self::Load { path: fields.text("path")?, record: fields.u8("record")? != 0 },
             OPEN => Self::Open(OpenJob {
                 job: fields.u64("job")?,
                 params: fields.bytes("params")?,

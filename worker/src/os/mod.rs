@@ -14,6 +14,13 @@ pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Nanoseconds since 1970, by the machine's clock.
+#[must_use]
+pub fn unix_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Nanoseconds of the machine's monotonic clock: the same in every process.
 #[must_use]
 pub fn monotonic_ns() -> u64 {

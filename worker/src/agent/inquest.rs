@@ -1,0 +1,184 @@
+//! From the end of an executor, or a panic, to what the coordinator is told of it: who is charged, with which evidence.
+//! Finding functions and lines for a stack takes a while; until then only the report of that one failure waits.
+
+use super::driver::Driver;
+use super::event::Event;
+use super::exit::{Circumstances, Ending};
+use crate::cache::PluginFile;
+use crate::crash::Place;
+use crate::os::process::WaitStatus;
+use crate::os::unix_ns;
+use crate::symbols::bare;
+use muster_core::agent::ExitCause;
+use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::range::IndexRange;
+use muster_core::scheduler::FailureClass;
+use muster_core::time::Time;
+use muster_proto::convert::{Cause, Evidence, Frame, evidence_to_wire};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Inquests that may wait for symbols. More than that do not wait.
+const WAITING_MAX: usize = 64;
+
+/// An attempt that is charged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    pub lease: LeaseId,
+    pub index: u64,
+    pub class: FailureClass,
+    pub busy_ns: u64,
+}
+
+/// What will be told.
+#[derive(Debug)]
+pub(super) struct Inquest {
+    pub charges: Vec<Charge>,
+    /// The executor ended.
+    pub exit: Option<(JobId, ExitCause)>,
+    pub text: String,
+    pub evidence: Evidence,
+    /// The stack that nobody has found the functions of.
+    pub places: Vec<Place>,
+    pub plugin: Arc<PluginFile>,
+    /// Which session it is for.
+    pub session: u64,
+}
+
+/// What is known of an executor's end before anybody is charged.
+pub(super) fn evidence_of(
+    executor: ExecutorId,
+    status: Option<WaitStatus>,
+    ending: &Ending,
+    circumstances: &Circumstances,
+    lived_ns: u64,
+) -> (Evidence, Vec<Place>) {
+    let record = circumstances.record(status);
+    let ended_ns = unix_ns();
+    let evidence = Evidence {
+        signal: ending.signal,
+        exit_code: ending.exit_code,
+        address: record.and_then(|record| record.address),
+        last_lines: circumstances.last_lines.clone(),
+        memory_peak_bytes: circumstances.memory.map(|memory| memory.peak_bytes).filter(|&bytes| bytes != 0),
+        memory_limit_bytes: circumstances.memory.map(|memory| memory.limit_bytes).filter(|&bytes| bytes != 0),
+        executor: executor.0,
+        pid: circumstances.pid,
+        started_ns: ended_ns.saturating_sub(lived_ns),
+        ended_ns,
+        truncated: record.is_some_and(|record| record.is_cut),
+        ..Evidence::new(Cause::Executor(ending.cause))
+    };
+    (evidence, record.map(|record| record.places()).unwrap_or_default())
+}
+
+impl Driver {
+    /// Tasks of these claims that are still to be done here; one for a lease that is claimed as a whole.
+    pub fn owed(&self, claims: &[(LeaseId, IndexRange)]) -> u64 {
+        claims.iter().map(|&(lease, range)| self.agent.owed(lease, range)).sum()
+    }
+
+    /// Evidence of a panic in an executor that goes on.
+    pub fn evidence_of_panic(&self, executor: ExecutorId, class: FailureClass) -> Evidence {
+        let handle = self.executors.get(&executor);
+        let lived = handle.map_or(0, |handle| self.now().since(handle.started).0);
+        let ended_ns = unix_ns();
+        Evidence {
+            executor: executor.0,
+            pid: handle.and_then(|handle| handle.pid()).unwrap_or(0),
+            started_ns: ended_ns.saturating_sub(lived),
+            ended_ns,
+            ..Evidence::new(Cause::Attempt(class))
+        }
+    }
+
+    /// Tells at once when nobody has to look for functions, and otherwise when they are found.
+    pub fn hold_inquest(&mut self, mut inquest: Inquest) {
+        if inquest.charges.is_empty() && inquest.exit.is_none() {
+            return;
+        }
+        if inquest.places.is_empty() {
+            return self.conclude(inquest);
+        }
+        if let Some(frames) = self.symbols.known(&inquest.places) {
+            inquest.evidence.frames = frames;
+            return self.conclude(inquest);
+        }
+        if self.inquests >= WAITING_MAX {
+            inquest.evidence.frames = bare(&inquest.places);
+            return self.conclude(inquest);
+        }
+        self.inquests += 1;
+        let (symbols, events) = (self.symbols.clone(), self.events.clone());
+        tokio::spawn(async move {
+            inquest.evidence.frames = symbols.find(&inquest.places).await;
+            events.send(Event::Inquest(Box::new(inquest))).await;
+        });
+    }
+
+    /// The functions of a stack were found, or nobody could.
+    pub fn on_inquest(&mut self, inquest: Inquest) {
+        self.inquests = self.inquests.saturating_sub(1);
+        self.conclude(inquest);
+    }
+
+    fn conclude(&mut self, inquest: Inquest) {
+        let Inquest { charges, exit, mut text, mut evidence, plugin, session, .. } = inquest;
+        if session != self.session_number {
+            // The coordinator that waited for it is gone.
+            return;
+        }
+        // The cache names files by their digest, which tells nobody anything.
+        let file = plugin.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for frame in evidence.frames.iter_mut().filter(|frame| frame.module == file) {
+            frame.module.clone_from(&plugin.name);
+        }
+        if let Some(place) = innermost(&evidence.frames) {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "; in {place}");
+        }
+        let wire = evidence_to_wire(&evidence);
+        for Charge { lease, index, class, busy_ns } in charges {
+            let evidence = Some((wire.clone(), evidence.bytes()));
+            self.report.failure(lease, index, class, text.clone(), busy_ns, evidence);
+        }
+        if let Some((job, cause)) = exit {
+            self.report.exit(job, cause, text, (wire, evidence.bytes()), evidence.lost_tasks);
+        }
+    }
+
+    /// How long an executor has lived.
+    pub fn lived_ns(&self, started: Time) -> u64 {
+        self.now().since(started).0
+    }
+}
+
+/// The innermost call that has a place in the source, else the innermost with a name.
+fn innermost(frames: &[Frame]) -> Option<String> {
+    let with_line = frames.iter().find(|frame| frame.line != 0 && !frame.function.is_empty());
+    let named = || frames.iter().find(|frame| !frame.function.is_empty());
+    let frame = with_line.or_else(named)?;
+    let Frame { module, function, file, line, .. } = frame;
+    let file = file.rsplit('/').next().unwrap_or_default();
+    Some(if *line == 0 { format!("{function} ({module})") } else { format!("{function} ({file}:{line})") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_call_with_a_line_is_named() {
+        let frame = |function: &str, line| Frame {
+            module: "x.so".into(),
+            function: function.into(),
+            file: if line == 0 { String::new() } else { "/src/a.c".into() },
+            line,
+            ..Frame::default()
+        };
+        assert_eq!(innermost(&[]), None);
+        assert_eq!(innermost(&[frame("", 0)]), None);
+        assert_eq!(innermost(&[frame("", 0), frame("memcpy", 0)]).unwrap(), "memcpy (x.so)");
+        assert_eq!(innermost(&[frame("memcpy", 0), frame("run", 7)]).unwrap(), "run (a.c:7)");
+    }
+}
