@@ -4,11 +4,13 @@
 mod fixture;
 
 use fixture::coordinator::{Coordinator, Session, grant, open, results, settled};
-use fixture::plugin::{fault, fault_line};
+use fixture::executor::{Executor, Job};
+use fixture::plugin::{exercise, fault, fault_line};
 use fixture::worker::Worker;
 use muster_core::agent::ExitCause;
 use muster_proto::convert::{Cause, Evidence};
 use muster_proto::v1::{FailureClass, Report, TaskFailure, Work};
+use muster_worker::crash::Role;
 use std::path::Path;
 
 const TASKS: u64 = 40;
@@ -93,6 +95,30 @@ fn each_crash_names_its_cause_its_function_and_its_line() {
 }
 
 #[test]
+fn a_record_survives_its_executor() {
+    let Some(plugin) = fault() else { return };
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        let job = Job::new(2).params(r#"{"at":5,"mode":"null"}"#);
+        let mut executor = Executor::with_job(&plugin, &job);
+        assert_eq!(executor.crash.read(), None, "nothing has crashed");
+        job.publish(0, 0, 10);
+        assert_eq!(
+            executor.wait_signal(),
+            Some(libc::SIGSEGV),
+            "the wait status is what it would be without"
+        );
+        let record = executor.crash.read().unwrap();
+        assert_eq!((record.signal, record.address), (libc::SIGSEGV, Some(8)));
+        assert_eq!((record.sender, record.is_cut), (None, false));
+        assert!(matches!(record.role, Role::Task { slot } if slot < 2), "{:?}", record.role);
+        took.push(record.took_ns / 1_000);
+    }
+    took.sort_unstable();
+    println!("a record took {} to {} us to write, half of them up to {}", took[0], took[19], took[10]);
+}
+
+#[test]
 fn calls_that_the_compiler_merged_come_apart() {
     let Some(plugin) = fault() else { return };
     let (_, evidence) = only_failure(&run(&plugin, "inlined", 1), "inlined");
@@ -153,6 +179,24 @@ fn a_signal_that_the_plugin_handles_is_no_crash() {
     let (failure, evidence) = only_failure(&run(&plugin, "own", 1), "own");
     assert!(failure.message.starts_with("SIGSEGV ended the executor (signal 11)"), "{}", failure.message);
     assert!(evidence.frames.is_empty());
+}
+
+#[test]
+fn a_panic_names_the_function_that_panicked() {
+    let plugin = exercise();
+    let (coordinator, _worker, mut session) = world(1);
+    let plugin = coordinator.plugin(&plugin);
+    let opens = vec![open(1, &plugin, &format!(r#"{{"panic_at":{AT}}}"#), 1)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(1, 5, 0, TASKS)], ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == TASKS);
+    assert_eq!((report.failures.len(), report.exits.len()), (1, 0));
+    let failure = &report.failures[0];
+    assert_eq!((failure.index, failure.class()), (AT, FailureClass::Panicked));
+    let evidence: Evidence = failure.evidence.clone().unwrap().try_into().unwrap();
+    assert_eq!(evidence.cause.name(), "panicked");
+    let first = &evidence.frames[0];
+    assert!(failure.message.contains("; in <exercise::Exercise as "), "{}", failure.message);
+    assert!(first.file.ends_with("exercise.rs") && first.line > 0, "{:#?}", evidence.frames);
 }
 
 #[test]

@@ -359,6 +359,21 @@ typedef struct muster_ext_async {
                          const muster_async *host, muster_error *err);
 } muster_ext_async;
 
+/* ---- host extension: the stack of a failure ------------------------------
+ * host->extension(host->self, MUSTER_EXT_BACKTRACE) gives a muster_backtrace
+ * or NULL.                                                                  */
+#define MUSTER_EXT_BACKTRACE "muster.backtrace/1"
+typedef struct muster_backtrace {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [call] Keeps the stack of the calling thread with the failure of the
+   * running call, the last one when it is called more than once; without a
+   * failure it is forgotten. self is host->self. For whoever catches what
+   * went wrong only when the stack is gone: a C++ plugin calls it before it
+   * throws. The host takes a few per second and ignores the others.         */
+  void (*capture)(void *self, muster_ctx *ctx);
+} muster_backtrace;
+
 /* ---- the one exported symbol ------------------------------------------- */
 /* Must be cheap, must not start threads, must not call the host. Returns a
  * pointer to static storage, or NULL when the host's version is not enough.  */

@@ -230,6 +230,19 @@ unsafe impl Sync for Plugin {}
 // SAFETY: as above.
 unsafe impl Send for Plugin {}
 
+/// The id of the host extension [`Backtrace`].
+pub const EXT_BACKTRACE: &core::ffi::CStr = c"muster.backtrace/1";
+
+/// Host extension: the stack of a failure.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the header documents the fields")]
+pub struct Backtrace {
+    pub struct_size: u32,
+    pub reserved0: u32,
+    pub capture: Option<unsafe extern "C" fn(*mut c_void, *mut CtxObject)>,
+}
+
 /// The type of the exported symbol [`ENTRY_SYMBOL`].
 pub type EntryFn = unsafe extern "C" fn(host_major: u32, host_minor: u32) -> *const Plugin;
 

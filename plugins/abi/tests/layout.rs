@@ -83,6 +83,7 @@ fn structs_have_the_layout_of_the_header() {
             struct_size, abi_major, abi_minor, this = self, log, metric, metric_record, now_ns, progress,
             result_alloc, out_reserve, checkpoint, blocking_begin, blocking_end, extension
         }
+        Backtrace = muster_backtrace { struct_size, reserved0, capture }
         Plugin = muster_plugin {
             struct_size, abi_major, abi_minor, name, version, flags, load, unload, create, destroy, run, run_range,
             acc_new, acc_add, acc_merge, acc_take, acc_free, acc_join, extension

@@ -5,18 +5,43 @@ use crate::progress::progress_word;
 use crate::range::OutBuffer;
 use crate::services::{HostServices, LogLevel};
 use crate::slot::{Call, SlotState};
+use crate::stack;
 use muster_plugin_abi::{self as abi, Buf, CtxObject, Host, Out, Str, status};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Longer lines of a plugin's log are cut.
 const LOG_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Walking a stack takes some tens of microseconds: a plugin that fails all the time must not spend them each time.
+const CAPTURES_PER_SECOND: u32 = 8;
+/// The deepest stack that is kept.
+const STACK_CALLS_MAX: usize = 64;
 
 /// What the callbacks work on. One per loaded plugin; lives until the process ends.
 pub(crate) struct HostState {
     pub services: Arc<dyn HostServices>,
     pub metrics: Metrics,
+    pub captures: Captures,
+}
+
+/// Stacks that were kept in the running second.
+#[derive(Debug, Default)]
+pub(crate) struct Captures {
+    second: AtomicU64,
+    count: AtomicU32,
+}
+
+impl Captures {
+    /// Whether another one may be kept.
+    fn take(&self, now_ns: u64) -> bool {
+        let second = now_ns / 1_000_000_000;
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed) < CAPTURES_PER_SECOND
+    }
 }
 
 impl HostState {
@@ -125,8 +150,34 @@ unsafe extern "C" fn blocking_end(this: *mut c_void, ctx: *mut CtxObject) {
     }
 }
 
-unsafe extern "C" fn extension(_this: *mut c_void, _id: *const c_char) -> *const c_void {
-    std::ptr::null()
+unsafe extern "C" fn extension(_this: *mut c_void, id: *const c_char) -> *const c_void {
+    // SAFETY: the plugin gives null or a text that ends with NUL.
+    let id = (!id.is_null()).then(|| unsafe { CStr::from_ptr(id) });
+    match id {
+        Some(id) if id == abi::EXT_BACKTRACE => (&raw const BACKTRACE).cast(),
+        Some(_) | None => std::ptr::null(),
+    }
+}
+
+static BACKTRACE: abi::Backtrace = abi::Backtrace {
+    struct_size: abi::size_of_table::<abi::Backtrace>(),
+    reserved0: 0,
+    capture: Some(capture),
+};
+
+unsafe extern "C" fn capture(this: *mut c_void, ctx: *mut CtxObject) {
+    // SAFETY: as in `log`.
+    let state = unsafe { state(this) };
+    if ctx.is_null() || !state.captures.take(state.services.now_ns()) {
+        return;
+    }
+    // SAFETY: as in `result_alloc`: only the thread of the running call is here.
+    let kept = unsafe { &mut (*ctx.cast::<SlotState>()).stack };
+    kept.clear();
+    stack::walk(|address| {
+        kept.push(address);
+        kept.len() < STACK_CALLS_MAX
+    });
 }
 
 unsafe extern "C" fn result_alloc(_this: *mut c_void, ctx: *mut CtxObject, len: usize) -> Buf {

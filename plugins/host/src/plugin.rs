@@ -1,6 +1,6 @@
 //! Brings a plugin into this process.
 
-use crate::callbacks::HostState;
+use crate::callbacks::{Captures, HostState};
 use crate::inspect::{Inspection, inspect};
 use crate::job::{Job, JobParams};
 use crate::metrics::Metrics;
@@ -56,7 +56,7 @@ impl Plugin {
         check_table(&table, &inspection)?;
         let drive = async_form(&table, &inspection)?;
         let metrics = Metrics::new(inspection.manifest.metrics());
-        let (state, host) = HostState { services, metrics }.publish();
+        let (state, host) = HostState { services, metrics, captures: Captures::default() }.publish();
         if let Some(load) = table.load {
             let mut error = ErrorText::new();
             // SAFETY: the table lives until the process ends, and the error's room is valid for writing.

@@ -45,6 +45,8 @@ pub(crate) struct SlotState {
     pub progress: *const AtomicU64,
     pub result_limit: usize,
     pub call: Call,
+    /// The stack that the plugin had kept with the failure of the call; see [`crate::stack`].
+    pub stack: Vec<u64>,
 }
 
 /// The call that runs on the slot.
@@ -79,6 +81,7 @@ impl<'page> Slot<'page> {
             progress: std::ptr::from_ref(words.progress),
             result_limit: RESULT_BYTES_MAX,
             call: Call::None,
+            stack: Vec::new(),
         };
         Self {
             state: NonNull::from(Box::leak(Box::new(state))),
@@ -95,6 +98,12 @@ impl<'page> Slot<'page> {
     pub fn number(&self) -> u32 {
         // SAFETY: the state lives as long as the slot, and no call runs while the slot is borrowed here.
         unsafe { self.state.as_ref().number }
+    }
+
+    /// The stack that the plugin kept with the failure of its last call, innermost call first; empty: none.
+    pub fn take_stack(&mut self) -> Vec<u64> {
+        // SAFETY: as in `number`; and the slot is borrowed exclusively.
+        std::mem::take(unsafe { &mut self.state.as_mut().stack })
     }
 
     /// Bytes that one result may have; at most 4 GiB.
@@ -136,7 +145,11 @@ impl<'page> Slot<'page> {
     ) -> (Option<TaskError>, Call) {
         let state = self.state.as_ptr();
         // SAFETY: the state lives as long as the slot; only this thread touches `call`.
-        unsafe { (*state).call = call };
+        unsafe {
+            (*state).call = call;
+            let stack = &mut (*state).stack;
+            stack.clear();
+        }
         let ctx = abi::TaskCtx {
             struct_size: abi::size_of_table::<abi::TaskCtx>(),
             slot: self.number(),

@@ -175,6 +175,31 @@ fn a_poisoned_object_is_replaced() {
 }
 
 #[test]
+fn a_stack_that_a_plugin_captured_stays_with_its_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        run: "const muster_backtrace *backtrace = host->extension(host->self, MUSTER_EXT_BACKTRACE);
+              if (backtrace == NULL || host->extension(host->self, \"muster.none/1\") != NULL) return MUSTER_E_ABI;
+              if (task->index == 11)
+                for (int i = 0; i < 100; i++) backtrace->capture(host->self, tc->ctx);
+              backtrace->capture(host->self, NULL);
+              return task->index % 2 ? MUSTER_E_FAILED : MUSTER_OK;"
+            .into(),
+        ..Source::default()
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    let words = Words::default();
+    let mut slot = words.slot();
+    assert_eq!(run(&job, &mut slot, 10, 5).0.failure.unwrap().kind, ErrorKind::Failed);
+    let stack = slot.take_stack();
+    assert!((3..=64).contains(&stack.len()), "{stack:x?}");
+    assert_eq!(slot.take_stack(), []);
+    assert_eq!(run(&job, &mut slot, 13, 1).0.failure.unwrap().kind, ErrorKind::Failed);
+    assert_eq!(slot.take_stack(), [], "nobody captured one for this failure");
+}
+
+#[test]
 fn a_process_loads_a_plugin_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = Source::default().build(folder.path());

@@ -90,6 +90,8 @@ fn failures_name_their_task_and_leave_the_others_alone() {
         assert!(got.iter().all(|result| result.len() > 100));
         at += outcome.done;
         if let Some(failure) = outcome.failure {
+            let is_panic = failure.kind == ErrorKind::Panic;
+            assert_eq!(!slot.take_stack().is_empty(), is_panic, "the stack of a panic is kept");
             failures.push((at, failure));
             at += 1;
         }

@@ -121,7 +121,29 @@ unsafe extern "C" fn drive<W: crate::AsyncWorkload>(
 /// `error` must be null or valid for writing.
 #[inline]
 unsafe fn guard(error: *mut ErrorText, call: impl FnOnce() -> Result<(), Error>) -> i32 {
-    match panic::guard(call) {
+    // SAFETY: the caller's promise.
+    unsafe { store(error, panic::guard(call)) }
+}
+
+/// As [`guard`], in a call with a context.
+///
+/// # Safety
+/// As [`guard`], and `context` must have come with the call.
+#[inline]
+unsafe fn guard_in(
+    context: *mut abi::CtxObject,
+    error: *mut ErrorText,
+    call: impl FnOnce() -> Result<(), Error>,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { store(error, panic::guard_in(context, call)) }
+}
+
+/// # Safety
+/// `error` must be null or valid for writing.
+#[inline]
+unsafe fn store(error: *mut ErrorText, result: Result<Result<(), Error>, String>) -> i32 {
+    match result {
         Ok(Ok(())) => status::OK,
         // SAFETY: the caller's promise.
         Ok(Err(failure)) => unsafe { tell(error, &failure) },
@@ -195,7 +217,7 @@ unsafe extern "C" fn run_range<W: Workload>(
 ) -> i32 {
     // SAFETY: `create` made the job, W is Sync, and the host gives the others as the header says.
     unsafe {
-        guard(error, || {
+        guard_in((*call).ctx, error, || {
             let workload = &*job.cast::<W>();
             let mut ctx = Context::new(&*call, &*range, out);
             workload.run_range(&mut ctx)

@@ -45,6 +45,20 @@ pub(crate) fn metric_record(metric: u32, value: f64) {
     }
 }
 
+/// Keeps the stack of this thread with the failure of the running call, where the host can.
+pub(crate) fn capture_stack(ctx: *mut CtxObject) {
+    let Some((host, extension)) = table().and_then(|host| Some((host, host.extension?))) else { return };
+    // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
+    let found = unsafe {
+        let found = extension(host.this, abi::EXT_BACKTRACE.as_ptr()).cast::<abi::Backtrace>();
+        found.as_ref().filter(|found| found.struct_size >= abi::size_of_table::<abi::Backtrace>())
+    };
+    if let Some(capture) = found.and_then(|found| found.capture) {
+        // SAFETY: ctx came with the call that this thread is in.
+        unsafe { capture(host.this, ctx) }
+    }
+}
+
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: the function belongs to this table.
     table().and_then(|host| Some((host, host.now_ns?))).map_or(0, |(host, now)| unsafe { now(host.this) })

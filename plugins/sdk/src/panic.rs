@@ -1,5 +1,7 @@
 //! Keeps panics on this side of the border, and remembers what they said.
 
+use crate::host;
+use muster_plugin_abi::CtxObject;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
@@ -8,6 +10,8 @@ thread_local! {
     /// True while this thread is in a call whose panic becomes an error.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// The context of the call that this thread is in; null in calls without one.
+    static CONTEXT: Cell<*mut CtxObject> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 /// Makes guarded panics silent: their message goes to the host instead of standard error. With
@@ -20,6 +24,11 @@ pub(crate) fn install_hook() {
         if let (true, Some(place)) = (guarded, info.location()) {
             let place = format!(" at {}:{}", place.file(), place.line());
             let _ = PLACE.try_with(|cell| cell.replace(place));
+            let context = CONTEXT.try_with(Cell::get).unwrap_or(std::ptr::null_mut());
+            if !context.is_null() {
+                // The stack is still whole here, and not where the panic is caught.
+                host::capture_stack(context);
+            }
         }
         if backtrace || !guarded {
             before(info);
@@ -41,6 +50,14 @@ pub(crate) fn guard<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         message
     });
     GUARDED.set(outer);
+    result
+}
+
+/// As [`guard`], in a call whose failure can have a stack.
+pub(crate) fn guard_in<T>(context: *mut CtxObject, call: impl FnOnce() -> T) -> Result<T, String> {
+    let outer = CONTEXT.replace(context);
+    let result = guard(call);
+    CONTEXT.set(outer);
     result
 }
 

@@ -17,6 +17,7 @@ use muster_core::scheduler::FailureClass;
 use muster_core::time::Span;
 use muster_proto::convert::{Evidence, Phases};
 use muster_proto::packed::Items;
+use std::sync::Arc;
 
 /// What is said of a task that wrote into the job page.
 const PAGE_OVERWRITTEN: &str = "a task overwrote memory that its process shares with muster (the job page); look for \
@@ -99,7 +100,7 @@ impl Driver {
         }
         // Failures first: a block may leave out tasks that failed.
         for failure in batch.failures {
-            self.on_failure(id, failure);
+            self.on_failure(executor, id, failure);
         }
         for block in batch.blocks {
             if let Err(text) = self.on_block(id, block) {
@@ -110,15 +111,19 @@ impl Driver {
         self.feed_backlog();
     }
 
-    fn on_failure(&mut self, job: JobId, failure: Failure) {
-        let Failure { place, index, class, text, busy_ns } = failure;
-        match self.lease_at(job, place) {
-            Some(lease) => {
-                let arrived = Arrived::Failure { text: &text, busy_ns };
-                self.feed_with(Input::Failed { lease, index, class }, arrived);
-            }
-            None => self.metrics.results_refused(1),
-        }
+    fn on_failure(&mut self, id: ExecutorId, job: JobId, failure: Failure) {
+        let Failure { place, index, class, text, busy_ns, places } = failure;
+        let Some(lease) = self.lease_at(job, place) else { return self.metrics.results_refused(1) };
+        let input = Input::Failed { lease, index, class };
+        let plugin = self.executors.get(&id).map(|executor| Arc::clone(&executor.plugin));
+        let Some(plugin) = plugin.filter(|_| !places.is_empty()) else {
+            return self.feed_with(input, Arrived::Failure { text: &text, busy_ns });
+        };
+        let (evidence, mut charges) = (self.evidence_of_panic(id, class), Vec::new());
+        let may_wait = self.may_wait(job);
+        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns });
+        let session = self.session_number;
+        self.hold_inquest(Inquest { charges, exit: None, text, evidence, places, may_wait, plugin, session });
     }
 
     fn on_block(&mut self, id: JobId, block: Block) -> Result<(), String> {
@@ -209,6 +214,7 @@ impl Driver {
             running.clear();
         }
         let (owed, mut charges) = (self.owed(&claims), Vec::new());
+        let may_wait = executor.seat.is_none_or(|seat| self.may_wait(seat.job));
         let input = Input::ExecutorExited { executor: id, cause, held: claims, running, culprit };
         self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns: 0 });
         let lost_tasks = owed.saturating_sub(charges.len() as u64);
@@ -221,6 +227,7 @@ impl Driver {
             text: ending.text,
             evidence: Evidence { lost_tasks, ..evidence },
             places,
+            may_wait,
             plugin: executor.plugin,
             session: self.session_number,
         });

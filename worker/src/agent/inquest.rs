@@ -40,6 +40,8 @@ pub(super) struct Inquest {
     pub evidence: Evidence,
     /// The stack that nobody has found the functions of.
     pub places: Vec<Place>,
+    /// Whether the report may come later than what follows it.
+    pub may_wait: bool,
     pub plugin: Arc<PluginFile>,
     /// Which session it is for.
     pub session: u64,
@@ -92,6 +94,12 @@ impl Driver {
         }
     }
 
+    /// Whether failures of a job may be told later: a partial result that leaves a task out must not come before the
+    /// failure of that task.
+    pub fn may_wait(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_none_or(|job| !job.reduces())
+    }
+
     /// Tells at once when nobody has to look for functions, and otherwise when they are found.
     pub fn hold_inquest(&mut self, mut inquest: Inquest) {
         if inquest.charges.is_empty() && inquest.exit.is_none() {
@@ -104,7 +112,7 @@ impl Driver {
             inquest.evidence.frames = frames;
             return self.conclude(inquest);
         }
-        if self.inquests >= WAITING_MAX {
+        if !inquest.may_wait || self.inquests >= WAITING_MAX {
             inquest.evidence.frames = bare(&inquest.places);
             return self.conclude(inquest);
         }
@@ -133,6 +141,9 @@ impl Driver {
         for frame in evidence.frames.iter_mut().filter(|frame| frame.module == file) {
             frame.module.clone_from(&plugin.name);
         }
+        if evidence.cause == Cause::Attempt(FailureClass::Panicked) {
+            leave_out_panicking(&mut evidence.frames);
+        }
         if let Some(place) = innermost(&evidence.frames) {
             // Writing to a text cannot fail.
             let _ = write!(text, "; in {place}");
@@ -153,6 +164,33 @@ impl Driver {
     }
 }
 
+/// Leaves out the calls by which a Rust panic came to its hook, and those of the library that noticed what was wrong.
+fn leave_out_panicking(frames: &mut Vec<Frame>) {
+    const MACHINERY: [&str; 9] = [
+        "std::",
+        "core::",
+        "alloc::",
+        "<std::",
+        "<core::",
+        "<alloc::",
+        "muster_sdk::",
+        "__rustc",
+        "rust_begin_unwind",
+    ];
+    // What was merged into another call has its name alone, but its file as well.
+    let is_in_machinery = |file: &str| {
+        file.starts_with("/rustc/")
+            || ["sdk/src/panic.rs", "sdk/src/host.rs"].iter().any(|end| file.ends_with(end))
+    };
+    let is_machinery = |frame: &Frame| {
+        frame.function.is_empty()
+            || is_in_machinery(&frame.file)
+            || MACHINERY.iter().any(|start| frame.function.starts_with(start))
+    };
+    let first = frames.iter().position(|frame| !is_machinery(frame));
+    frames.drain(..first.unwrap_or(0));
+}
+
 /// The innermost call that has a place in the source, else the innermost with a name.
 fn innermost(frames: &[Frame]) -> Option<String> {
     let with_line = frames.iter().find(|frame| frame.line != 0 && !frame.function.is_empty());
@@ -166,6 +204,21 @@ fn innermost(frames: &[Frame]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_begins_where_the_plugin_did_wrong() {
+        let of = |functions: &[&str]| {
+            let frame = |name: &&str| Frame { function: (*name).to_owned(), ..Frame::default() };
+            let mut frames: Vec<Frame> = functions.iter().map(frame).collect();
+            leave_out_panicking(&mut frames);
+            frames.into_iter().map(|frame| frame.function).collect::<Vec<_>>()
+        };
+        let whole =
+            ["muster_sdk::panic::install_hook", "std::panicking::panic", "core::option::unwrap_failed"];
+        let own = ["mine::row", "core::iter::map", "mine::run"];
+        assert_eq!(of(&[&whole[..], &own].concat()), own);
+        assert_eq!(of(&whole), whole, "rather too much than nothing");
+    }
 
     #[test]
     fn the_innermost_call_with_a_line_is_named() {

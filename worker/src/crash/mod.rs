@@ -8,6 +8,7 @@ mod modules;
 mod record;
 
 pub use modules::{Module, Place};
+pub(crate) use record::places_of;
 pub use record::{Access, CrashRecord, Role};
 
 use crate::os::memory;

@@ -36,7 +36,7 @@ impl Module {
         let (range, rest) = line.split_once(' ')?;
         let (start, end) = range.split_once('-')?;
         let mut words = rest.splitn(4, ' ');
-        let (_permissions, offset, _device) = (words.next()?, words.next()?, words.next()?);
+        let (permissions, offset, _device) = (words.next()?, words.next()?, words.next()?);
         let (_inode, path) = words.next()?.split_once(' ').unwrap_or_default();
         let path = path.trim_start();
         let path = path.strip_suffix(" (deleted)").unwrap_or(path);
@@ -47,7 +47,7 @@ impl Module {
             file_offset: number(offset)?,
             path: path.into(),
         };
-        (module.start < module.end).then_some(module)
+        (module.start < module.end && permissions.as_bytes().get(2) == Some(&b'x')).then_some(module)
     }
 
     const fn holds(&self, address: u64) -> bool {
@@ -81,12 +81,13 @@ mod tests {
         let text = "1000-2000 r-xp 00000400 08:01 77   /usr/lib/a b.so (deleted)\n\
                     3000-4000 r-xp 00000000 00:00 0 \n\
                     5000-6000 r-xp 00000000 00:00 0  [vdso]\n\
+                    6000-7000 rw-p 00000000 00:00 0  [heap]\n\
                     nonsense\n9000-8000 r-xp 00000000 00:00 0 /x\nfff";
         let modules = Module::parse_all(text.as_bytes());
         assert_eq!(modules.len(), 3);
         let place = Module::place_of(&modules, 0x1010);
         assert_eq!((place.path.to_str(), place.offset), (Some("/usr/lib/a b.so"), 0x410));
-        for address in [0x3001, 0x5001, 0x2000] {
+        for address in [0x3001, 0x5001, 0x2000, 0x6001] {
             assert_eq!(Module::place_of(&modules, address), Place { path: PathBuf::new(), offset: address });
         }
         assert_eq!(Module::parse_all(&[0xff; 100]), []);

@@ -146,6 +146,19 @@ impl CrashRecord {
     }
 }
 
+/// Where calls of this process lie, innermost first, without muster's own at both ends.
+pub(crate) fn places_of(stack: &[u64]) -> Vec<Place> {
+    if stack.is_empty() {
+        return Vec::new();
+    }
+    let Ok(maps) = std::fs::read("/proc/self/maps") else { return Vec::new() };
+    let modules = Module::parse_all(&maps);
+    let own_code = places_of as fn(&[u64]) -> Vec<Place> as usize as u64;
+    let own = Module::file_of(&modules, own_code);
+    let first = stack.iter().position(|&address| Module::file_of(&modules, address) != own);
+    places(&stack[first.unwrap_or(0)..], &modules, own_code)
+}
+
 /// Where addresses lie, without muster's own calls at the outer end.
 fn places(frames: &[u64], modules: &[Module], own_code: u64) -> Vec<Place> {
     let own = Module::file_of(modules, own_code);

@@ -5,6 +5,7 @@ use super::flush::{FRAME_BYTES, Held};
 use super::job::Shared;
 use super::tree::Tree;
 use crate::arena::{ArenaReader, RunInputs};
+use crate::crash::places_of;
 use crate::emulation::Slowness;
 use crate::frame::{EntryUse, Failure};
 use crate::os::monotonic_ns;
@@ -87,7 +88,8 @@ impl<'a> Runner<'a> {
             at = range.end;
             if let Step::Failed(_, error) = step {
                 let busy_ns = if done > 0 { 0 } else { busy };
-                held.gather.add_failure(failure(place, at, &error, busy_ns));
+                let places = places_of(&self.slot.take_stack());
+                held.gather.add_failure(Failure { places, ..failure(place, at, &error, busy_ns) });
                 at += 1;
             }
             if held.is_full() {
@@ -261,7 +263,14 @@ fn nothing_done() -> TaskError {
 }
 
 pub(super) fn failure(place: EntryUse, index: u64, error: &TaskError, busy_ns: u64) -> Failure {
-    Failure { place, index, class: class_of(error.kind), text: error.to_string(), busy_ns }
+    Failure {
+        place,
+        index,
+        class: class_of(error.kind),
+        text: error.to_string(),
+        busy_ns,
+        places: Vec::new(),
+    }
 }
 
 /// What a kind of error means for the task.

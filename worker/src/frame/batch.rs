@@ -1,11 +1,13 @@
 //! Results and failures of one executor thread, as they arrive in one frame. [`super::Gather`] writes them.
 
 use super::codec::{FrameError, Reader};
+use crate::crash::Place;
 use bytes::Bytes;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
+use muster_proto::convert::FRAMES_MAX;
 use muster_proto::v1::Packed;
 
 /// Which lease entry of the page, and which use of it.
@@ -70,11 +72,15 @@ pub struct Failure {
     pub text: String,
     /// Thread time of the attempt that no block counts.
     pub busy_ns: u64,
+    /// The stack that was kept with it.
+    pub places: Vec<Place>,
 }
 
 /// Bytes that a block, a failure and a sketch's bucket take at least.
 const BLOCK_BYTES_MIN: usize = 56;
-pub(super) const FAILURE_BYTES_MIN: usize = 25;
+pub(super) const FAILURE_BYTES_MIN: usize = 29;
+/// Bytes that one call of a stack takes at least.
+const PLACE_BYTES_MIN: usize = 12;
 const BUCKET_BYTES: usize = 10;
 
 impl Batch {
@@ -129,7 +135,16 @@ fn failure(fields: &mut Reader) -> Result<Failure, FrameError> {
     let index = fields.u64("index")?;
     let class = class_from_code(fields.u8("class")?)?;
     let busy_ns = fields.u64("busy of a failure")?;
-    Ok(Failure { place, index, class, text: fields.text("text")?, busy_ns })
+    let text = fields.text("text")?;
+    let calls = fields.count("calls", PLACE_BYTES_MIN)?;
+    if calls > FRAMES_MAX {
+        return Err(FrameError::TooLarge { field: "calls", value: calls as u64, max: FRAMES_MAX as u64 });
+    }
+    let place_of = |_| -> Result<Place, FrameError> {
+        Ok(Place { path: fields.text("path")?.into(), offset: fields.u64("offset")? })
+    };
+    let places = (0..calls).map(place_of).collect::<Result<_, FrameError>>()?;
+    Ok(Failure { place, index, class, text, busy_ns, places })
 }
 
 fn sketch(fields: &mut Reader) -> Result<Sketch, FrameError> {

@@ -149,6 +149,11 @@ impl Gather {
             frame.u8(class_code(failure.class));
             frame.u64(failure.busy_ns);
             frame.text(&failure.text);
+            frame.u32(failure.places.len() as u32);
+            for place in &failure.places {
+                frame.text(&place.path.to_string_lossy());
+                frame.u64(place.offset);
+            }
         }
         frame.u64(self.retried);
         write_sketch(&mut frame, &self.gil_wait);

@@ -1,5 +1,6 @@
 use super::batch::EntryUse;
 use super::*;
+use crate::crash::Place;
 use bytes::BytesMut;
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
@@ -51,7 +52,9 @@ fn combined_results_and_failures_keep_their_facts() {
     let mut gather = Gather::new(1);
     gather.add_combined(PLACE, IndexRange::new(0, 8), b"sum", vec![2, 5], 10, 20);
     let text = "it broke".to_owned();
-    let failure = Failure { place: PLACE, index: 5, class: FailureClass::Panicked, text, busy_ns: 77 };
+    let places = vec![Place { path: "/x.so".into(), offset: 9 }, Place { path: "".into(), offset: u64::MAX }];
+    let class = FailureClass::Panicked;
+    let failure = Failure { place: PLACE, index: 5, class, text, busy_ns: 77, places };
     gather.add_failure(failure.clone());
     gather.retried = 9;
     gather.dispatch.record_many(Span(500), 8);

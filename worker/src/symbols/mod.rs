@@ -54,10 +54,10 @@ impl Symbols {
         }
         let request = Request::of(places);
         let asked = tokio::task::spawn_blocking(move || child::ask(&request, deadline)).await;
-        let (mut found, is_whole) = asked.unwrap_or_default();
+        let (found, is_whole) = asked.unwrap_or_default();
         let frames_of = |place: &Place| {
-            let frames = found.remove(place).filter(|frames| !frames.is_empty());
-            (place.clone(), frames.unwrap_or_else(|| vec![bare_frame(place)]))
+            // A call that calls itself is there many times.
+            (place.clone(), found.get(place).cloned().unwrap_or_else(|| vec![bare_frame(place)]))
         };
         let by_place: Vec<(Place, Vec<Frame>)> = places.iter().map(frames_of).collect();
         let frames = by_place.iter().flat_map(|(_, frames)| frames).take(FRAMES_MAX).cloned().collect();

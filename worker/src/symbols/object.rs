@@ -39,7 +39,8 @@ pub(super) fn look_up(
 }
 
 fn map(path: &Path) -> Option<Mapping> {
-    let file = File::open(path).ok()?;
+    // Opening a pipe could wait for ever.
+    let file = path.is_file().then(|| File::open(path).ok()).flatten()?;
     let size = usize::try_from(len(file.as_fd()).ok()?).ok().filter(|&size| size > 0)?;
     Mapping::new(file.as_fd(), size, Access::Read).ok()
 }
