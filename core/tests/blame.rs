@@ -21,7 +21,7 @@ impl World {
     /// One executor of three threads, which have claimed ten tasks.
     fn new() -> Self {
         let mut world = Self { agent: Agent::new(3), now: Time::ZERO };
-        let (shape, plugin) = (Shape { processes: 1, threads: 3 }, PluginKey(1));
+        let (shape, plugin) = (Shape::new(1, 3), PluginKey(1));
         world.hand(Input::Open { job: JOB, shape, plugin, reusable: true, reduce: false });
         world.hand(Input::ExecutorReady { executor: ExecutorId(1) });
         let range = IndexRange::new(0, 10);

@@ -69,12 +69,14 @@ fn each_end_has_its_cause() {
 
 #[test]
 fn each_fault_says_what_it_suggests() {
-    let access = offset_of!(Layout, access);
-    let cases: [(i32, i32, u64, &[(usize, u32)], &str); 12] = [
-        (libc::SIGSEGV, 1, 0x10, &[(access, 2)], "a null pointer was written to (address 0x10)"),
-        (libc::SIGSEGV, 1, 0, &[(access, 3)], "a null pointer was called"),
-        (libc::SIGSEGV, 1, 0xdead_0000, &[(access, 1)], "address 0xdead0000 was read, where no memory is"),
-        (libc::SIGSEGV, 2, 0xdead_0000, &[(access, 2)], "written to, which its memory does not allow"),
+    const ACCESS: usize = offset_of!(Layout, access);
+    const SENDER: usize = offset_of!(Layout, sender);
+    type Case = (i32, i32, u64, &'static [(usize, u32)], &'static str);
+    let cases: [Case; 12] = [
+        (libc::SIGSEGV, 1, 0x10, &[(ACCESS, 2)], "a null pointer was written to (address 0x10)"),
+        (libc::SIGSEGV, 1, 0, &[(ACCESS, 3)], "a null pointer was called"),
+        (libc::SIGSEGV, 1, 0xdead_0000, &[(ACCESS, 1)], "address 0xdead0000 was read, where no memory is"),
+        (libc::SIGSEGV, 2, 0xdead_0000, &[(ACCESS, 2)], "written to, which its memory does not allow"),
         (libc::SIGSEGV, 0x80, 0, &[], "non-canonical address"),
         (libc::SIGFPE, 1, 0x1000, &[], "divided by zero"),
         (libc::SIGILL, 2, 0x1000, &[], "a compiler's trap"),
@@ -82,7 +84,7 @@ fn each_fault_says_what_it_suggests() {
         (libc::SIGBUS, 1, 0x1001, &[], "a misaligned address (address 0x1001)"),
         (libc::SIGSYS, 1, 0, &[], "a system call that is not allowed"),
         (libc::SIGSEGV, -6, 0, &[], "the plugin raised it"),
-        (libc::SIGSEGV, 0, 0, &[(offset_of!(Layout, sender), 77)], "process 77 sent it"),
+        (libc::SIGSEGV, 0, 0, &[(SENDER, 77)], "process 77 sent it"),
     ];
     for (number, code, address, changes, words) in cases {
         let crash = Some(record(number, code, address, changes));

@@ -29,7 +29,7 @@ pub(super) static WATCH: Watch = Watch {
     process: AtomicU32::new(0),
     crashing: AtomicU32::new(0),
     signal: AtomicU32::new(0),
-    previous: [const { Previous::NONE }; SIGNALS.len()],
+    previous: [const { Previous::none() }; SIGNALS.len()],
 };
 
 pub(super) struct Watch {
@@ -50,7 +50,9 @@ struct Previous {
 }
 
 impl Previous {
-    const NONE: Self = Self { is_there: AtomicBool::new(false), action: UnsafeCell::new(None) };
+    const fn none() -> Self {
+        Self { is_there: AtomicBool::new(false), action: UnsafeCell::new(None) }
+    }
 }
 
 // SAFETY: the action is written once, before `is_there` says so, and only read afterwards.
