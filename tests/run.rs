@@ -196,8 +196,8 @@ fn ctrl_c_keeps_the_results_so_far() {
     run.wait_for_lines(3);
     run.signal(libc::SIGINT);
     let done = run.finish().exits(130);
-    let words = "cancelled by Ctrl-C; the results so far were kept";
-    assert!(done.stderr.contains(words), "{}", done.stderr);
+    let how = done.stderr.lines().find(|line| line.starts_with("cancelled by Ctrl-C: ")).unwrap();
+    assert!(how.contains(" stopped when asked") && how.ends_with("; the results so far were kept"), "{how}");
     assert!(done.json_lines().len() >= 3);
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
@@ -214,7 +214,11 @@ fn a_run_without_outputs_keeps_none() {
         assert!(fixture::wait_until(|| started.exists()));
         run.signal(signal);
         let done = run.finish().exits(130);
-        assert!(done.stderr.contains(&format!("cancelled by {name}\n")), "{}", done.stderr);
+        assert!(
+            done.stderr.contains(&format!("cancelled by {name}: 1 task stopped when asked\n")),
+            "{}",
+            done.stderr
+        );
         assert!(!done.stderr.contains("kept"), "{}", done.stderr);
     }
 }

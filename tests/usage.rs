@@ -125,6 +125,35 @@ fn counts_are_whole_and_within_their_limits() {
 }
 
 #[test]
+fn limits_are_sizes_times_and_counts_within_bounds() {
+    let muster = Muster::new();
+    let null = plugin("null");
+    for (flag, value, words) in [
+        ("--timeout", "10", &["10s"][..]),
+        ("--timeout", "0s", &["at least 1ms"]),
+        ("--timeout", "-1s", &["negative"]),
+        ("--timeout", "9000h", &["at most 8760h"]),
+        ("--grace", "0.5ms", &["at least 1ms"]),
+        ("--grace", "soon", &["soon"]),
+        ("--mem", "200", &["200MiB"]),
+        ("--mem", "0B", &["at least 1B"]),
+        ("--mem", "1MiB", &["at least 4 MiB"]),
+        ("--mem", "lots", &["lots"]),
+        ("--output-max", "1GiB", &["at most 48 MiB"]),
+        ("--output-max", "-4KiB", &["negative"]),
+        ("--log-max", "2GiB", &["at most 1 GiB"]),
+        ("--open-files", "3", &["at least 32"]),
+        ("--open-files", "many", &["whole number"]),
+        ("--procs", "0", &["at least 1"]),
+        ("--procs", "5000000", &["at most 4194304"]),
+    ] {
+        for command in ["run", "submit"] {
+            refused(&muster, &[command, &null, "-n", "1", flag, value], 2, &[words, &[flag]].concat());
+        }
+    }
+}
+
+#[test]
 fn an_emulated_worker_needs_times_sizes_and_speeds_that_make_sense() {
     let muster = Muster::new();
     for (flags, words) in [

@@ -173,6 +173,17 @@ pub fn duration(text: &str) -> Result<Span, QuantityError> {
     DURATION.parse(text).map(Span)
 }
 
+/// A size as people read it: `200 MiB`, `1.5 GiB`, `17 B`.
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
+    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let Some((scale, unit)) = units.into_iter().find(|(scale, _)| bytes >= *scale) else {
+        return format!("{bytes} B");
+    };
+    let (whole, tenths) = (bytes / scale, u128::from(bytes % scale) * 10 / u128::from(scale));
+    if tenths == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenths} {unit}") }
+}
+
 /// A size with its unit, `4MiB`, `64KiB`, `1GB`, to the nearest byte. At most [`BYTES_MAX`].
 ///
 /// # Errors

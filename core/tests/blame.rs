@@ -22,7 +22,14 @@ impl World {
     fn new() -> Self {
         let mut world = Self { agent: Agent::new(3), now: Time::ZERO };
         let (shape, plugin) = (Shape::new(1, 3), PluginKey(1));
-        world.hand(Input::Open { job: JOB, shape, plugin, reusable: true, reduce: false });
+        world.hand(Input::Open {
+            job: JOB,
+            shape,
+            plugin,
+            reusable: true,
+            reduce: false,
+            grace: Span::from_millis(2_000),
+        });
         world.hand(Input::ExecutorReady { executor: ExecutorId(1) });
         let range = IndexRange::new(0, 10);
         world.hand(Input::Grant(Grant { lease: LEASE, job: JOB, range, whole: false }));

@@ -1,12 +1,15 @@
 //! How many executors an agent starts and keeps.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use muster_core::agent::{Agent, ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
+use muster_core::scheduler::FailureClass;
 use muster_core::shape::Shape;
 use muster_core::time::{Span, Time};
+
+const GRACE: Span = Span::from_millis(1_000);
 
 struct World {
     agent: Agent,
@@ -29,7 +32,8 @@ impl World {
     fn open(&mut self, job: u64, processes: u32, threads: u32) -> Vec<u32> {
         let shape = Shape::new(processes, threads);
         let plugin = PluginKey(1);
-        seated(&self.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false }))
+        let (reusable, grace) = (true, GRACE);
+        seated(&self.hand(Input::Open { job: JobId(job), shape, plugin, reusable, reduce: false, grace }))
     }
 
     fn grant(&mut self, job: u64, lease: u64, start: u64, count: u64, whole: bool) -> Vec<u32> {
@@ -40,6 +44,16 @@ impl World {
 
     fn done(&mut self, lease: u64, start: u64, count: u64) {
         self.hand(Input::Done { lease: LeaseId(lease), range: IndexRange::from_count(start, count) });
+    }
+
+    fn ready(&mut self, executor: u64) {
+        self.hand(Input::ExecutorReady { executor: ExecutorId(executor) });
+    }
+
+    /// What is due now.
+    fn due(&mut self) -> Vec<Output> {
+        self.agent.handle_timeout(self.now);
+        std::iter::from_fn(|| self.agent.poll_output()).collect()
     }
 
     fn exited(&mut self, executor: u64) -> Vec<u32> {
@@ -65,6 +79,15 @@ fn stopped(outputs: &[Output]) -> Vec<ExecutorId> {
         _ => None,
     };
     outputs.iter().filter_map(stopped).collect()
+}
+
+/// Executors that are to end, and whether at once.
+fn stops(outputs: &[Output]) -> Vec<(u64, bool)> {
+    let stop = |output: &Output| match output {
+        Output::Stop { executor, kill } => Some((executor.0, *kill)),
+        _ => None,
+    };
+    outputs.iter().filter_map(stop).collect()
 }
 
 #[test]
@@ -116,4 +139,74 @@ fn as_many_executors_wait_for_a_job_as_the_worker_has_slots() {
     world.open(2, 5, 1);
     world.grant(2, 2, 0, 2, false);
     assert_eq!(world.agent.executors(), 2, "the next job gets them");
+}
+
+#[test]
+fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
+    let mut world = World::new(2);
+    world.open(1, 2, 1);
+    world.grant(1, 1, 0, 10, false);
+    world.ready(1);
+    world.ready(2);
+    let outputs = world.hand(Input::Close { job: JobId(1), cancel: true });
+    assert!(outputs.contains(&Output::CancelTasks { job: JobId(1) }));
+    assert_eq!(stops(&outputs), [(1, false), (2, false)]);
+    let asked = world.now;
+    assert_eq!(world.agent.poll_timeout().unwrap().0, asked + Span(GRACE.0 / 2));
+    // One ends by itself.
+    world.exited(1);
+    world.now = asked + Span(GRACE.0 / 2);
+    assert_eq!(world.due(), [Output::Terminate { executor: ExecutorId(2) }]);
+    assert_eq!(world.due(), [], "once");
+    assert_eq!(world.agent.poll_timeout().unwrap().0, asked + GRACE);
+    world.now = asked + GRACE;
+    assert_eq!(stops(&world.due()), [(2, true)]);
+    assert_eq!(world.agent.poll_timeout(), None);
+    // Woken up late, nothing is left out that would help.
+    let exited = Input::ExecutorExited {
+        executor: ExecutorId(2),
+        cause: ExitCause::Killed,
+        held: Vec::new(),
+        running: Vec::new(),
+        culprit: None,
+    };
+    assert!(world.hand(exited).contains(&Output::ForgetJob { job: JobId(1) }));
+}
+
+#[test]
+fn whoever_wakes_up_after_the_grace_kills_at_once() {
+    let mut world = World::new(1);
+    world.open(1, 1, 1);
+    world.hand(Input::Close { job: JobId(1), cancel: true });
+    world.now = world.now + Span(GRACE.0 * 2);
+    assert_eq!(stops(&world.due()), [(1, true)]);
+}
+
+#[test]
+fn only_tasks_over_their_time_are_charged_when_their_executor_is_ended() {
+    let mut world = World::new(4);
+    world.open(1, 1, 4);
+    world.grant(1, 1, 0, 4, false);
+    world.ready(1);
+    let held = vec![(LeaseId(1), IndexRange::new(0, 4))];
+    let running = vec![(LeaseId(1), 1), (LeaseId(1), 2)];
+    let cause = ExitCause::Timeout;
+    let outputs =
+        world.hand(Input::ExecutorExited { executor: ExecutorId(1), cause, held, running, culprit: None });
+    let failed: Vec<u64> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::ReportFailed { index, class: FailureClass::Timeout, .. } => Some(*index),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed, [1, 2]);
+    let again: Vec<IndexRange> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Publish { range, .. } => Some(*range),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(again, [IndexRange::new(0, 1), IndexRange::new(3, 4)]);
 }

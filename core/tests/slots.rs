@@ -6,7 +6,7 @@ use muster_core::agent::{Agent, ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::shape::Shape;
-use muster_core::time::Time;
+use muster_core::time::{Span, Time};
 use std::collections::BTreeMap;
 
 /// An agent, and what each job may claim with.
@@ -32,7 +32,14 @@ impl World {
     /// A job of one executor, all of whose threads are ready.
     fn open(&mut self, job: u64, threads: u32) {
         let (shape, plugin) = (Shape::new(1, threads), PluginKey(1));
-        self.hand(Input::Open { job: JobId(job), shape, plugin, reusable: true, reduce: false });
+        self.hand(Input::Open {
+            job: JobId(job),
+            shape,
+            plugin,
+            reusable: true,
+            reduce: false,
+            grace: Span::from_millis(2_000),
+        });
         self.hand(Input::ExecutorReady { executor: ExecutorId(job) });
     }
 

@@ -13,8 +13,9 @@ use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::convert::{
     self, Cause, ConvertError, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Feed, Frame, GrantIn,
-    Heartbeat, Hello, JobOpen, LAST_LINES_MAX, Outputs, Phases, PluginRef, Report, Submission, TASKS_MAX,
-    Welcome, Work, clip, evidence_to_wire, grant_to_wire, job_open_to_wire, job_spec_to_wire, phases_to_wire,
+    Heartbeat, Hello, JobOpen, LAST_LINES_MAX, Limits, Outputs, Phases, PluginRef, Report, Submission,
+    TASKS_MAX, Welcome, Work, clip, evidence_to_wire, grant_to_wire, job_open_to_wire, job_spec_to_wire,
+    limits_to_wire, phases_to_wire,
 };
 use muster_proto::packed::Items;
 use muster_proto::{PROTOCOL_VERSION, v1};
@@ -283,6 +284,39 @@ fn leases_come_back_as_they_were() {
     }
 }
 
+fn limits() -> Limits {
+    Limits {
+        timeout: Some(Span::from_millis(1)),
+        memory_bytes: Some(4 << 20),
+        log_bytes: 3,
+        open_files: Some(32),
+        processes: Some(5),
+        scratch_bytes: None,
+        grace: Span::from_millis(6),
+    }
+}
+
+#[test]
+fn limits_that_nothing_can_run_under_are_refused() {
+    type Change = fn(&mut v1::Limits);
+    let cases: [(&str, Change); 8] = [
+        ("limits.timeout_ms", |it| it.timeout_ms = u64::MAX),
+        ("limits.memory_bytes", |it| it.memory_bytes = 1),
+        ("limits.memory_bytes", |it| it.memory_bytes = u64::MAX),
+        ("limits.log_bytes", |it| it.log_bytes = u64::MAX),
+        ("limits.open_files", |it| it.open_files = 3),
+        ("limits.processes", |it| it.processes = u32::MAX),
+        ("limits.scratch_bytes", |it| it.scratch_bytes = 1),
+        ("limits.grace_ms", |it| it.grace_ms = u64::MAX),
+    ];
+    for (field, change) in cases {
+        let mut wire = limits_to_wire(&limits());
+        change(&mut wire);
+        assert_eq!(convert::limits(Some(wire)).unwrap_err().field, field);
+    }
+    assert_eq!(convert::limits(None), Ok(Limits::default()));
+}
+
 #[test]
 fn jobs_come_back_as_they_were() {
     let open = JobOpen {
@@ -298,6 +332,7 @@ fn jobs_come_back_as_they_were() {
         weight: 8,
         has_inputs: true,
         max_attempts: 9,
+        limits: limits(),
     };
     assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
     for flow in [Flow::InTurn, Flow::Once, Flow::InFlight(9)] {
@@ -334,6 +369,7 @@ fn jobs_come_back_as_they_were() {
             outputs: Outputs::Checksum,
             seed: 3,
             result_max_bytes: 100,
+            limits: limits(),
             label: "a label".into(),
         };
         let wire = v1::SubmitRequest { request_id: "r".into(), spec: Some(job_spec_to_wire(&submission)) };

@@ -1,6 +1,7 @@
 //! `muster run`, `submit` and `job`.
 
 use super::cluster::ClusterArg;
+use super::limits::LimitArgs;
 use super::quantity;
 use super::retry::RetryArgs;
 use clap::{Args, Subcommand, ValueEnum};
@@ -49,6 +50,8 @@ pub struct JobArgs {
     /// Share of the workers among jobs of the same priority
     #[arg(long, value_name = "W", value_parser = quantity::small, default_value = "1", allow_hyphen_values = true)]
     pub weight: u32,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     #[command(flatten)]
     pub cluster: ClusterArg,
 }
@@ -187,6 +190,9 @@ pub enum JobCommand {
         /// The job's number, or `last` for the newest
         #[arg(default_value = "last")]
         job: JobRef,
+        /// Do not wait until its running tasks have really stopped
+        #[arg(long)]
+        no_wait: bool,
         #[command(flatten)]
         view: ViewArgs,
     },

@@ -6,6 +6,7 @@ mod cluster;
 mod emulate;
 mod http_server;
 mod job;
+mod limits;
 mod plugin;
 pub mod quantity;
 mod retry;

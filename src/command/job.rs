@@ -7,7 +7,7 @@ use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Progress, is_paused, short, take, wait_until_still};
+use crate::job::{Progress, how_it_stopped, is_paused, short, take, wait_until_still, wait_until_stopped};
 use crate::output::{Sink, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
 use crate::terminal::{self, note};
@@ -21,7 +21,7 @@ pub async fn job(command: JobCommand) -> Outcome {
         JobCommand::Ls { limit, view } => ls(limit, &view).await,
         JobCommand::Info { job, view } => info(job, &view).await,
         JobCommand::Wait { job, timeout, view } => wait(job, timeout, &view).await,
-        JobCommand::Cancel { job, view } => cancel(job, &view).await,
+        JobCommand::Cancel { job, no_wait, view } => cancel(job, no_wait, &view).await,
         JobCommand::Retry { job, index, view } => retry(job, index, &view).await,
         JobCommand::Results { job, from, tail, now, out, cluster } => {
             let request = v1::ResultsRequest { job: job.0, from, follow: !now, last: tail.unwrap_or(0) };
@@ -115,14 +115,37 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
     exit_of(&status, false)
 }
 
-async fn cancel(job: JobRef, view: &ViewArgs) -> Outcome {
+async fn cancel(job: JobRef, no_wait: bool, view: &ViewArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
     let session = session(&view.cluster).await?;
     let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: job.0 }).await;
-    let status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
+    let mut status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
+    if !no_wait {
+        let job = status.job;
+        status = tokio::select! {
+            stopped = wait_until_stopped(&session.link, status) => stopped?,
+            _ = interrupt.next() => {
+                let text = format_args!("stopped waiting; job {job} is cancelled, and its tasks are being stopped");
+                return Err(Failure::new(Exit::Interrupted, text));
+            }
+        };
+    }
     if view.json {
         return show(&status, &session, true);
     }
-    super::printed(terminal::print(format_args!("job {} {}", status.job, state_name(status.state()))))
+    super::printed(terminal::print(cancelled(&status)))
+}
+
+/// What became of a job that was to be cancelled.
+fn cancelled(status: &v1::JobStatus) -> String {
+    let job = status.job;
+    match status.state() {
+        v1::JobState::Cancelled => match how_it_stopped(status) {
+            Some(how) => format!("cancelled job {job}: {how}"),
+            None => format!("cancelled job {job}"),
+        },
+        state => format!("job {job} {}", state_name(state)),
+    }
 }
 
 async fn retry(job: JobRef, indexes: Vec<u64>, view: &ViewArgs) -> Outcome {

@@ -7,7 +7,7 @@ use crate::cluster::{Choice, Private, Session, choose, private_folder, private_s
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
-use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan, what_happened};
+use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan, how_it_stopped, what_happened};
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
@@ -295,9 +295,13 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool) -> Outco
         return Ok(Exit::Ok);
     }
     note(report.table());
+    for text in &status.notices {
+        note(format_args!("note: {text}"));
+    }
     if let Some(signal) = ended.interrupted {
         let kept = if keeps_results(args, ended) { "; the results so far were kept" } else { "" };
-        note(format_args!("cancelled by {signal}{kept}"));
+        let how = how_it_stopped(status).map(|how| format!(": {how}")).unwrap_or_default();
+        note(format_args!("cancelled by {signal}{how}{kept}"));
     }
     if args.explain {
         note(where_time_went(status, is_shared));

@@ -2,7 +2,9 @@
 
 use super::progress::Progress;
 use super::take::{NotTaken, take};
-use super::{feed, is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still};
+use super::{
+    feed, is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still, wait_until_stopped,
+};
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
@@ -75,12 +77,12 @@ impl Drive {
         let watching = async {
             let status = wait_until_still(&self.link, job, |status| bar.update(status)).await?;
             if !is_paused(&status) || lasts {
-                return Ok((status, None));
+                return Ok((wait_until_stopped(&self.link, status).await?, None));
             }
             pause.note(&format!("job {job} is paused, and ends: {}", what_happened(&status.reason)));
             cancel_job(&self.link, job).await?;
             let ended = wait_until_final(&self.link, job, |_| {}).await?;
-            Ok((ended, Some(status.reason)))
+            Ok((wait_until_stopped(&self.link, ended).await?, Some(status.reason)))
         };
         let (mut feeding, mut taking, mut watching, mut waiting) = (
             Box::pin(feeding),

@@ -5,6 +5,7 @@ mod feed;
 mod plan;
 mod progress;
 mod shape;
+mod stop;
 mod take;
 mod watch;
 
@@ -13,5 +14,6 @@ pub use feed::feed;
 pub use plan::{Given, Plan};
 pub use progress::{Progress, progress_bar, short};
 pub use shape::{ShapePlan, worker_slots};
+pub use stop::{how_it_stopped, wait_until_stopped};
 pub use take::take;
 pub use watch::{is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still};

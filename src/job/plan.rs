@@ -69,9 +69,9 @@ impl Plan {
             outputs: outputs.into(),
             reduce: args.reduce,
             seed: args.seed,
-            result_max_bytes: 0,
+            result_max_bytes: args.limits.output_max.unwrap_or(0),
             label: String::new(),
-            limits: None,
+            limits: Some(args.limits.to_proto()),
             retry: Some(self.retry),
         }
     }

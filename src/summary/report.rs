@@ -81,6 +81,13 @@ pub struct Report {
     quarantined: u64,
     /// Executors that ended other than as told, by cause.
     exits: BTreeMap<String, u64>,
+    /// Tasks that ran beside one that ended their executor, and ran again.
+    lost_tasks: u64,
+    /// How the running tasks of a cancelled job came to a stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Stopped>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
     interrupted: bool,
     failures: Vec<Failed>,
     /// Nothing will change any more.
@@ -121,6 +128,21 @@ struct RunTimes {
 struct LeaseTasks {
     min: u64,
     max: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Stopped {
+    asked: u64,
+    terminated: u64,
+    killed: u64,
+    longest_s: f64,
+}
+
+impl Stopped {
+    fn new(stopped: v1::JobStopped) -> Self {
+        let v1::JobStopped { job: _, asked, terminated, killed, longest_ns } = stopped;
+        Self { asked, terminated, killed, longest_s: longest_ns as f64 / 1e9 }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -188,6 +210,9 @@ impl Report {
             attempts: status.attempts,
             quarantined: status.quarantined,
             exits: status.exits.iter().map(|it| (it.cause.clone(), it.count)).collect(),
+            lost_tasks: status.lost_tasks,
+            stopped: status.stopped.filter(|_| status.state() == JobState::Cancelled).map(Stopped::new),
+            notices: status.notices.clone(),
             interrupted: facts.interrupted,
             failures,
             ended: is_final(status),

@@ -64,6 +64,7 @@ impl WorkerArgs {
             cache: self.cache.unwrap_or_else(Config::default_cache),
             http,
             private: self.private,
+            adopts: true,
             emulation: self.emulation.into_emulation()?,
         })
     }

@@ -20,6 +20,9 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// The worker belongs to a private cluster: it ends when its coordinator is gone.
     pub private: bool,
+    /// The process has no children but this worker's: processes that its tasks leave behind become its children, and
+    /// end with the executor that they come from.
+    pub adopts: bool,
     /// How it is to seem: slower, farther away, cut off.
     pub emulation: Emulation,
 }

@@ -39,4 +39,4 @@ pub use error::WorkerError;
 pub use executor::run_if_executor;
 pub use metrics::ATTEMPTS_TOTAL;
 pub use process::{init_logging, run_blocking};
-pub use spawner::{Spawned, Spawner};
+pub use spawner::{Confinement, Spawned, Spawner};

@@ -193,11 +193,14 @@ impl Driver {
     pub(super) fn snapshot(&self, id: JobId) -> Result<Snapshot, Refusal> {
         let id = self.resolve(id)?;
         if let Some(job) = self.jobs.get(&id) {
-            let status = job.status(id, self.scheduler.job(id), self.clock.now());
+            let mut status = job.status(id, self.scheduler.job(id), self.clock.now());
+            self.stopping.tell(id, &mut status);
             return Ok(Snapshot { status, state: Some(job.state.subscribe()) });
         }
         let ended = self.ended.get(&id).ok_or_else(|| self.no_job(id))?;
-        Ok(Snapshot { status: ended.status.clone(), state: None })
+        let mut status = ended.status.clone();
+        self.stopping.tell(id, &mut status);
+        Ok(Snapshot { status, state: None })
     }
 
     /// The newest jobs.
@@ -230,6 +233,7 @@ impl Driver {
     pub(super) fn forget(&mut self, id: JobId) {
         let Some(Ended { kept_bytes, .. }) = self.ended.remove(&id) else { return };
         self.kept.forget(kept_bytes);
+        self.stopping.forget(id);
         self.requests.retain(|_, job| *job != id);
         self.write(Record::Removed { job: id });
     }

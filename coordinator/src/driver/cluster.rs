@@ -77,6 +77,7 @@ impl Driver {
     /// Forgets a worker and ends its stream. The scheduler knows, or is told by the caller.
     pub(super) fn dismiss(&mut self, id: WorkerId, why: Loss, status: Option<Status>) {
         let Some(worker) = self.workers.remove(&id) else { return };
+        self.stopping.lost(id);
         tracing::info!(worker = id.0, name = worker.hello.name, why = why.name(), "worker is gone");
         self.incarnations.remove(&worker.hello.incarnation);
         self.pss_bytes -= worker.heartbeat.pss_bytes;

@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Notices that a status shows.
+const NOTICES_MAX: usize = 20;
 /// Failures that a status shows.
 const FIRST_FAILURES_MAX: usize = 10;
 
@@ -261,6 +263,14 @@ impl Job {
         self.numbers.first_failures.retain(|failure| !tasks.contains(failure.index));
     }
 
+    /// Remembers what its user should know; workers that say the same are one.
+    pub fn take_notice(&mut self, text: String) {
+        let notices = &mut self.numbers.notices;
+        if notices.len() < NOTICES_MAX && !notices.contains(&text) {
+            notices.push(text);
+        }
+    }
+
     /// Changes its state, for whoever watches.
     pub fn set_state(&self, state: JobState) {
         self.state.send_if_modified(|held| std::mem::replace(held, state) != state);
@@ -310,6 +320,7 @@ impl Job {
             leases: numbers.leases,
             results_from: self.results.taken,
             executor_exits: numbers.executor_exits,
+            notices: numbers.notices.clone(),
             over_limit: false,
             slots,
             in_progress: view.map_or(0.0, |view| self.progress.tasks(view.leased)),

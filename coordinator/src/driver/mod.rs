@@ -22,6 +22,7 @@ mod refusal;
 mod report;
 mod results;
 mod retry;
+mod stopping;
 mod worker;
 
 pub use command::{
@@ -45,6 +46,7 @@ use report::Subject;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use stopping::Stopping;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
@@ -105,6 +107,8 @@ pub struct Driver {
     not_reading: Vec<WorkerId>,
     /// Ends of leases that did not fit into a message: they count as given back.
     unsent: Vec<(WorkerId, LeaseId, IndexRange)>,
+    /// Cancelled jobs whose tasks may still be running.
+    stopping: Stopping,
 }
 
 impl Driver {
@@ -141,6 +145,7 @@ impl Driver {
             held_jobs: BTreeSet::new(),
             not_reading: Vec::new(),
             unsent: Vec::new(),
+            stopping: Stopping::default(),
         }
     }
 

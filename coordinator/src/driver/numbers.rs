@@ -42,6 +42,8 @@ pub struct Numbers {
     pub attempts: u64,
     /// Tasks that ran beside a culprit and run again.
     pub lost_tasks: u64,
+    /// What its user should know, each once.
+    pub notices: Vec<String>,
     /// Executors that ended other than as told, by cause.
     pub exits: BTreeMap<&'static str, u64>,
     /// Executors of the job that ended unasked.

@@ -50,11 +50,14 @@ impl Driver {
                 }
             }
             Output::Close { worker, job, cancel } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.progress.hear(worker, 0.0);
+                if let Some(view) = self.jobs.get_mut(&job) {
+                    view.progress.hear(worker, 0.0);
                 }
-                if let Some(worker) = self.changed_worker(worker) {
-                    worker.close(v1::JobClose { job: job.0, cancel });
+                if let Some(view) = self.changed_worker(worker) {
+                    view.close(v1::JobClose { job: job.0, cancel });
+                    if cancel {
+                        self.stopping.asked(job, worker);
+                    }
                 }
             }
             Output::Commit { job, range, pos: _ } => self.commit(job, range, subject),
@@ -101,6 +104,7 @@ impl Driver {
             has_inputs: submission.has_inputs,
             // What an executor repeats at once are transient failures.
             max_attempts: submission.spec.attempts(FailureClass::Transient),
+            limits: submission.limits,
         });
         let sent = self.changed_worker(worker_id).map(|worker| {
             worker.jobs.insert(id);

@@ -85,7 +85,8 @@ impl Driver {
         if report.epoch != self.epoch {
             return Err(Refusal::StaleEpoch { found: report.epoch.0, current: self.epoch.0 });
         }
-        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits } = report;
+        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices } =
+            report;
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
@@ -102,6 +103,12 @@ impl Driver {
                     detail = exit.detail,
                     "executor ended"
                 );
+            }
+        }
+        stopped.into_iter().for_each(|said| self.stopping.stopped(id, said));
+        for (job, text) in notices {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.take_notice(text);
             }
         }
         for failure in failures {

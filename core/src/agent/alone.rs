@@ -167,7 +167,7 @@ impl Agent {
         match running {
             _ if !cause.is_crash() => {}
             &[(lease, index)] if lease == piece.lease && piece.range.contains(index) => {
-                self.on_failed(lease, index, FailureClass::Crashed);
+                self.on_failed(lease, index, cause.failure_class());
             }
             _ => self.convict(id, piece),
         }

@@ -3,11 +3,10 @@
 
 use super::io::{ExitCause, Output, PluginKey};
 use super::lease::Lease;
-use super::{Agent, CANCEL_GRACE, FAILED_STARTS_MAX, IDLE_KEEP};
+use super::{Agent, CLOSE_GRACE, FAILED_STARTS_MAX, IDLE_KEEP};
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::{IndexRange, RangeSet};
-use crate::scheduler::FailureClass;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use alloc::vec::Vec;
 
 /// An executor process.
@@ -26,10 +25,32 @@ pub(super) enum State {
     Running { job: JobId, place: usize },
     /// Its job is over and it will say when it has closed it.
     Closing { job: JobId, place: usize, kill_at: Time },
-    /// It was told to end; `kill_at` says when it is killed.
-    Stopping { job: Option<(JobId, usize)>, kill_at: Option<Time> },
+    /// It was told to end; `next` says what follows when it does not.
+    Stopping { job: Option<(JobId, usize)>, next: Option<Rung> },
     /// It waits for a job until `until`.
     Idle { until: Time },
+}
+
+/// What is done with an executor that does not stop, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    /// It is asked once more, in a way that ends it unless its plugin handles it; then killed.
+    Terminate { at: Time, kill_at: Time },
+    /// It is killed.
+    Kill { at: Time },
+}
+
+impl Rung {
+    /// What follows on the cancel flag.
+    fn first(now: Time, grace: Span) -> Self {
+        Self::Terminate { at: now + Span(grace.0 / 2), kill_at: now + grace }
+    }
+
+    const fn at(self) -> Time {
+        match self {
+            Self::Terminate { at, .. } | Self::Kill { at } => at,
+        }
+    }
 }
 
 impl Executor {
@@ -38,7 +59,7 @@ impl Executor {
         match self.state {
             State::Opening { .. } | State::Running { .. } => None,
             State::Closing { kill_at, .. } => Some((kill_at, "an executor does not close its job")),
-            State::Stopping { kill_at, .. } => kill_at.map(|time| (time, "an executor does not stop")),
+            State::Stopping { next, .. } => next.map(|rung| (rung.at(), "an executor does not stop")),
             State::Idle { until } => Some((until, "an executor waited long enough for a job")),
         }
     }
@@ -133,7 +154,7 @@ impl Agent {
         if idle.clone().count() > self.slots as usize
             && let Some((_, longest)) = idle.min()
         {
-            self.on_deadline(longest);
+            self.end_idle(longest);
         }
     }
 
@@ -148,7 +169,7 @@ impl Agent {
         for executor in executors {
             let Some(view) = self.executors.get_mut(&executor) else { continue };
             let Some((job, place)) = view.seat() else { continue };
-            view.state = State::Closing { job, place, kill_at: now + CANCEL_GRACE };
+            view.state = State::Closing { job, place, kill_at: now + CLOSE_GRACE };
             self.outputs.push_back(Output::CloseJob { executor, job });
         }
     }
@@ -156,23 +177,36 @@ impl Agent {
     /// Ends the executors of a closed job, at once or when their tasks have stopped.
     pub(super) fn stop_executors(&mut self, now: Time, id: JobId, kill: bool) {
         let Some(job) = self.jobs.get(&id) else { return };
+        let next = (!kill).then(|| Rung::first(now, job.grace));
         let executors: Vec<ExecutorId> = job.places.iter().copied().flatten().collect();
         for executor in executors {
             let Some(view) = self.executors.get_mut(&executor) else { continue };
-            view.state = State::Stopping { job: view.seat(), kill_at: (!kill).then_some(now + CANCEL_GRACE) };
+            view.state = State::Stopping { job: view.seat(), next };
             self.outputs.push_back(Output::Stop { executor, kill });
         }
     }
 
-    pub(super) fn on_deadline(&mut self, id: ExecutorId) {
+    pub(super) fn on_deadline(&mut self, now: Time, id: ExecutorId) {
         let Some(executor) = self.executors.get_mut(&id) else { return };
-        let kill = match executor.state {
-            State::Closing { .. } | State::Stopping { .. } => true,
-            State::Idle { .. } => false,
+        let job = executor.seat();
+        let (next, output) = match executor.state {
+            State::Stopping { next: Some(Rung::Terminate { kill_at, .. }), .. } if now < kill_at => {
+                (Some(Rung::Kill { at: kill_at }), Output::Terminate { executor: id })
+            }
+            State::Closing { .. } | State::Stopping { .. } => {
+                (None, Output::Stop { executor: id, kill: true })
+            }
+            State::Idle { .. } => return self.end_idle(id),
             State::Opening { .. } | State::Running { .. } => return,
         };
-        executor.state = State::Stopping { job: executor.seat(), kill_at: None };
-        self.outputs.push_back(Output::Stop { executor: id, kill });
+        executor.state = State::Stopping { job, next };
+        self.outputs.push_back(output);
+    }
+
+    fn end_idle(&mut self, id: ExecutorId) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        executor.state = State::Stopping { job: None, next: None };
+        self.outputs.push_back(Output::Stop { executor: id, kill: false });
     }
 
     pub(super) fn on_exited(
@@ -232,8 +266,13 @@ impl Agent {
             self.leases.get(&lease).is_some_and(|view| view.outstanding.overlap(range).next().is_some())
         };
         let lost_tasks = held.iter().any(owes);
+        let class = cause.failure_class();
         match (cause.is_crash(), owed.as_slice()) {
-            (true, &[(lease, index)]) => self.on_failed(lease, index, FailureClass::Crashed),
+            (true, &[(lease, index)]) => self.on_failed(lease, index, class),
+            // Each of them is known to have been over its time.
+            (true, several) if cause == ExitCause::Timeout => {
+                several.iter().for_each(|&(lease, index)| self.on_failed(lease, index, class));
+            }
             (true, several) => {
                 for &(lease, index) in several {
                     self.suspect(job_id, lease, IndexRange::from_count(index, 1));

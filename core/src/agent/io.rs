@@ -4,6 +4,7 @@ use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::IndexRange;
 use crate::scheduler::FailureClass;
 use crate::shape::Shape;
+use crate::time::Span;
 use alloc::vec::Vec;
 
 /// Which plugin a job needs, as a number the shell gives out (one per digest): executors whose plugin allows
@@ -68,6 +69,23 @@ impl ExitCause {
         }
     }
 
+    /// Why a task failed that ended its executor in this way.
+    #[must_use]
+    pub const fn failure_class(self) -> FailureClass {
+        match self {
+            Self::Timeout => FailureClass::Timeout,
+            Self::Memory => FailureClass::Memory,
+            Self::Stopped
+            | Self::Killed
+            | Self::Exited
+            | Self::Signal
+            | Self::Aborted
+            | Self::LoadFailed
+            | Self::Protocol
+            | Self::Retired => FailureClass::Crashed,
+        }
+    }
+
     /// Whether the plugin is to blame.
     #[must_use]
     pub const fn is_crash(self) -> bool {
@@ -111,6 +129,8 @@ pub enum Input {
         reusable: bool,
         /// Results come as partial results of aligned blocks.
         reduce: bool,
+        /// How long its tasks may take to stop when it is cancelled; SIGTERM comes at half of it.
+        grace: Span,
     },
     /// Tasks to do.
     Grant(Grant),
@@ -241,6 +261,11 @@ pub enum Output {
         executor: ExecutorId,
         /// The job.
         job: JobId,
+    },
+    /// Ask an executor that does not stop to end, by SIGTERM.
+    Terminate {
+        /// The executor.
+        executor: ExecutorId,
     },
     /// End an executor: at once, or when its running tasks have ended.
     Stop {

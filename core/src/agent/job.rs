@@ -7,7 +7,7 @@ use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::page::ENTRIES;
 use crate::range::IndexRange;
 use crate::shape::Shape;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use smallvec::{SmallVec, smallvec};
@@ -18,6 +18,8 @@ pub(super) struct Job {
     pub(super) plugin: PluginKey,
     pub(super) reusable: bool,
     pub(super) reduce: bool,
+    /// From the cancel flag to SIGKILL.
+    pub(super) grace: Span,
     /// It is over; its executors are ending.
     pub(super) closing: bool,
     /// The executor at each place of the shape.
@@ -51,12 +53,13 @@ pub(super) struct Piece {
 }
 
 impl Job {
-    pub(super) fn new(shape: Shape, plugin: PluginKey, reusable: bool, reduce: bool) -> Self {
+    pub(super) fn new(shape: Shape, plugin: PluginKey, reusable: bool, reduce: bool, grace: Span) -> Self {
         Self {
             shape,
             plugin,
             reusable,
             reduce,
+            grace,
             closing: false,
             places: smallvec![None; shape.processes as usize],
             entries: SmallVec::new(),

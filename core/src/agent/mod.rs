@@ -27,8 +27,8 @@ use job::Job;
 use lease::Lease;
 use smallvec::SmallVec;
 
-/// How long an executor may take to stop after its job was cancelled before it is killed.
-pub const CANCEL_GRACE: Span = Span::from_millis(2_000);
+/// How long an executor may take to close a job that is over before it is killed.
+pub const CLOSE_GRACE: Span = Span::from_millis(2_000);
 /// How long an executor without a job is kept for the next one.
 pub const IDLE_KEEP: Span = Span::from_millis(30_000);
 /// Executors of a job that may end in a row without having become ready; then the job is in trouble.
@@ -85,8 +85,8 @@ impl Agent {
         let Some(input) = self.defer(now, input) else { return };
         match input {
             Input::Attached => self.on_attached(now),
-            Input::Open { job, shape, plugin, reusable, reduce } => {
-                self.on_open(job, Job::new(shape, plugin, reusable, reduce));
+            Input::Open { job, shape, plugin, reusable, reduce, grace } => {
+                self.on_open(job, Job::new(shape, plugin, reusable, reduce, grace));
             }
             Input::Grant(grant) => self.on_grant(grant),
             Input::Recall { lease, count } => self.on_recall(lease, count),
@@ -150,7 +150,7 @@ impl Agent {
             .map(|(&id, _)| id)
             .collect();
         for id in due {
-            self.on_deadline(id);
+            self.on_deadline(now, id);
         }
     }
 

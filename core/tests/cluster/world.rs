@@ -305,7 +305,8 @@ impl World {
         let input = match output {
             Output::Open { job, shape, leaf, .. } => {
                 worker.leaf = leaf;
-                agent::Input::Open { job, shape, plugin: PluginKey(1), reusable: true, reduce }
+                let grace = agent::CLOSE_GRACE;
+                agent::Input::Open { job, shape, plugin: PluginKey(1), reusable: true, reduce, grace }
             }
             Output::Grant { grant, .. } => {
                 let whole = matches!(grant.kind, GrantKind::Combine { .. });
@@ -405,7 +406,7 @@ impl Worker {
                 self.threads.retain(|thread| thread.executor != executor);
                 self.agent.handle(now, agent::Input::ExecutorIdle { executor });
             }
-            Out::Stop { executor, .. } => {
+            Out::Terminate { executor } | Out::Stop { executor, .. } => {
                 self.threads.retain(|thread| thread.executor != executor);
                 let cause = ExitCause::Stopped;
                 let exited = agent::Input::ExecutorExited {

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Abi,
     /// The result is over the limit.
     Limit,
+    /// The host stopped it at its time limit; no plugin says so.
+    Timeout,
 }
 
 impl ErrorKind {
@@ -55,6 +57,7 @@ impl ErrorKind {
             Self::Panic => "panic",
             Self::Abi => "broken plugin",
             Self::Limit => "limit",
+            Self::Timeout => "timeout",
         }
     }
 }
@@ -108,7 +111,7 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, code, message } = self;
         match kind {
-            ErrorKind::Failed | ErrorKind::Cancelled => f.write_str(message)?,
+            ErrorKind::Failed | ErrorKind::Cancelled | ErrorKind::Timeout => f.write_str(message)?,
             // What the Rust SDK says of a panic names it already.
             ErrorKind::Panic if message.starts_with("panicked") => f.write_str(message)?,
             _ => write!(f, "{}: {message}", kind.name())?,

@@ -7,6 +7,7 @@ use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::Gil;
 use muster_core::time::Span;
 
+use super::limits::{Limits, limits, limits_to_wire};
 use super::report::TaskFailure;
 use super::scalar::{PluginRef, gil, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
 use super::{
@@ -57,6 +58,8 @@ pub struct Submission {
     pub seed: u64,
     /// The largest result of one task.
     pub result_max_bytes: u64,
+    /// What its tasks and executors may use.
+    pub limits: Limits,
     /// A name for people.
     pub label: String,
 }
@@ -107,6 +110,7 @@ impl TryFrom<v1::SubmitRequest> for Submission {
                 0 => RESULT_DEFAULT_BYTES,
                 given => at_most("spec.result_max_bytes", given, RESULT_MAX_BYTES)?,
             },
+            limits: limits(spec.limits)?,
             label: name("spec.label", spec.label)?,
         })
     }
@@ -205,7 +209,7 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
         seed: submission.seed,
         result_max_bytes: submission.result_max_bytes,
         label: submission.label.clone(),
-        limits: None,
+        limits: Some(limits_to_wire(&submission.limits)),
         retry: Some(retry_policy_to_wire(&spec.retry)),
     }
 }

@@ -4,6 +4,7 @@
 
 mod evidence;
 mod job;
+mod limits;
 mod report;
 mod scalar;
 mod work;
@@ -12,8 +13,13 @@ pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,
 };
 pub use job::{Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_wire, results};
+pub use limits::{
+    COUNT_MAX, GRACE_DEFAULT, LIMIT_TIME_MAX, LOG_DEFAULT_BYTES, LOG_MAX_BYTES, Limits, MEMORY_MAX_BYTES,
+    MEMORY_MIN_BYTES, OPEN_FILES_MIN, limits, limits_to_wire,
+};
 pub use report::{
-    ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, TaskFailure, Trouble, phases_to_wire,
+    ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, Stopped, TaskFailure, Trouble,
+    phases_to_wire,
 };
 pub use scalar::{
     PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, gil, plugin,

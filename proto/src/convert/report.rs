@@ -71,6 +71,10 @@ pub struct Report {
     pub phases: Vec<Phases>,
     /// Executors that ended.
     pub exits: Vec<ExecutorExit>,
+    /// Cancelled jobs of which nothing runs there any more.
+    pub stopped: Vec<Stopped>,
+    /// What users of jobs should know.
+    pub notices: Vec<(JobId, String)>,
 }
 
 /// Results of tasks of one lease, or one partial result for all of them.
@@ -126,6 +130,21 @@ pub struct ExecutorExit {
     pub evidence: Option<Evidence>,
     /// Tasks that it had, are not to blame, and run again.
     pub lost_tasks: u64,
+}
+
+/// How the running tasks of a cancelled job came to a stop on a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// The job.
+    pub job: JobId,
+    /// Tasks that ended after the cancel flag.
+    pub asked: u64,
+    /// Tasks whose executor ended at SIGTERM.
+    pub terminated: u64,
+    /// Tasks whose executor was killed.
+    pub killed: u64,
+    /// From the flag to the end of the last.
+    pub longest: Span,
 }
 
 /// Where the time of a job went on a worker since the last report.
@@ -220,6 +239,8 @@ impl TryFrom<v1::Report> for Report {
                 .collect(),
             phases: all(wire.phases)?,
             exits: all(wire.exits)?,
+            stopped: all(wire.stopped)?,
+            notices: wire.notices.into_iter().map(|it| (JobId(it.job), words(it.text))).collect(),
         })
     }
 }
@@ -322,6 +343,21 @@ impl TryFrom<v1::ExecutorExit> for ExecutorExit {
             detail: words(wire.detail),
             evidence: wire.evidence.map(Evidence::try_from).transpose()?,
             lost_tasks: at_most("lost_tasks", wire.lost_tasks, TASKS_MAX)?,
+        })
+    }
+}
+
+impl TryFrom<v1::JobStopped> for Stopped {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::JobStopped) -> Result<Self, ConvertError> {
+        let tasks = |count| at_most("stopped (tasks)", count, SLOTS_MAX.into());
+        Ok(Self {
+            job: JobId(wire.job),
+            asked: tasks(wire.asked)?,
+            terminated: tasks(wire.terminated)?,
+            killed: tasks(wire.killed)?,
+            longest: Span(at_most("stopped.longest_ns", wire.longest_ns, BUSY_MAX_NS)?),
         })
     }
 }

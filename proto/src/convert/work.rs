@@ -9,6 +9,7 @@ use muster_core::scheduler::{Grant, GrantKind};
 use muster_core::shape::{Gil, Shape};
 
 use super::job::max_attempts;
+use super::limits::{Limits, limits, limits_to_wire};
 use super::scalar::{PluginRef, block, block_to_wire, gil, plugin, plugin_to_wire, shape, shape_to_wire};
 use super::{COMBINE_BLOCKS_MAX, ConvertError, PARAMS_MAX_BYTES, TASKS_MAX};
 use super::{all, at_most, malformed, protocol, some_range};
@@ -70,6 +71,8 @@ pub struct JobOpen {
     pub has_inputs: bool,
     /// Attempts at one of its tasks, at least 1.
     pub max_attempts: u32,
+    /// What its tasks and executors may use.
+    pub limits: Limits,
 }
 
 /// A lease as it reaches a worker.
@@ -138,6 +141,7 @@ impl TryFrom<v1::JobOpen> for JobOpen {
             weight: wire.weight.max(1),
             has_inputs: wire.has_inputs,
             max_attempts: max_attempts("max_attempts", wire.max_attempts)?,
+            limits: limits(wire.limits)?,
         })
     }
 }
@@ -157,7 +161,7 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         weight: open.weight,
         has_inputs: open.has_inputs,
         max_attempts: open.max_attempts,
-        limits: None,
+        limits: Some(limits_to_wire(&open.limits)),
     }
 }
 

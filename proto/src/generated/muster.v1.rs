@@ -400,6 +400,16 @@ pub struct Report {
     pub exits: ::prost::alloc::vec::Vec<ExecutorExit>,
     #[prost(message, repeated, tag = "8")]
     pub stopped: ::prost::alloc::vec::Vec<JobStopped>,
+    #[prost(message, repeated, tag = "60")]
+    pub notices: ::prost::alloc::vec::Vec<JobNotice>,
+}
+/// Something that the user of a job should know, once for each worker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobNotice {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
 }
 /// Results of start..start+count of a lease; for a job with reduction one
 /// partial result for the whole block.

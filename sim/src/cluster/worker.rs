@@ -7,7 +7,7 @@ use super::network::{MESSAGE_BYTES, Way};
 use super::page::Page;
 use super::thread::State;
 use crate::prefetch::prefetch;
-use muster_core::agent::{ExitCause, Grant, Input, Output};
+use muster_core::agent::{CLOSE_GRACE, ExitCause, Grant, Input, Output};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::range::IndexRange;
 use muster_core::time::{Span, Time};
@@ -36,7 +36,8 @@ impl Cluster {
                 self.plugins.arrived(worker, job.0 as u32);
                 let plugin = self.plugins.key(job.0 as u32);
                 let reduce = leaf.is_some();
-                self.tell_agent(worker, Input::Open { job, shape, plugin, reusable: true, reduce });
+                let grace = CLOSE_GRACE;
+                self.tell_agent(worker, Input::Open { job, shape, plugin, reusable: true, reduce, grace });
             }
             ToWorker::Grant { lease, job, range, whole } => {
                 self.tell_agent(worker, Input::Grant(Grant { lease, job, range, whole }));
@@ -230,6 +231,8 @@ impl Cluster {
                     self.wake(page);
                 }
             }
+            // Executors stop at once here.
+            Output::Terminate { .. } => {}
             Output::Refuse { range, .. } => self.measures.refused += range.len(),
             Output::ForgetLease { .. } => {}
             Output::ForgetJob { job } => self.forget_page(worker, job),

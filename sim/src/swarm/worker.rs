@@ -5,7 +5,7 @@ use super::connection::Down;
 use super::fault::Fault;
 use super::machine::{Executor, Page, Published, Thread};
 use super::world::{Event, World};
-use muster_core::agent::{ExitCause, Grant, Input, Output, PluginKey};
+use muster_core::agent::{CLOSE_GRACE, ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::page::LeaseFacts;
 use muster_core::range::IndexRange;
@@ -16,6 +16,8 @@ use super::partial::bytes_of;
 
 /// One in so many executors does not find its plugin, where that may be.
 const TROUBLE: u64 = 12;
+/// One in so many executors does not end at SIGTERM.
+const DEAF: u64 = 3;
 /// One in so many executors takes longer to close or to stop than it may.
 const SLOW: u64 = 40;
 
@@ -32,7 +34,14 @@ impl World {
             }
             Down::Say(scheduler::Output::Open { job, shape, leaf, .. }, _) => {
                 view.leaves.insert(job, leaf);
-                Input::Open { job, shape, plugin: PluginKey(1), reusable: true, reduce: leaf.is_some() }
+                Input::Open {
+                    job,
+                    shape,
+                    plugin: PluginKey(1),
+                    reusable: true,
+                    reduce: leaf.is_some(),
+                    grace: CLOSE_GRACE,
+                }
             }
             Down::Say(scheduler::Output::Grant { grant, .. }, parts) => {
                 let whole = matches!(grant.kind, GrantKind::Combine { .. });
@@ -156,6 +165,7 @@ impl World {
                 self.queue.push(at, Event::Idle { machine, life, executor });
             }
             Output::Stop { executor, kill } => self.stop(machine, executor, kill),
+            Output::Terminate { executor } => self.terminate(machine, executor),
             Output::Publish { job, entry, lease, range, whole } => {
                 if let Some(page) = self.machines[machine].pages.get_mut(&job) {
                     let tasks = if whole { IndexRange::from_count(range.start, 1) } else { range };
@@ -280,6 +290,16 @@ impl World {
             self.leave_taking()
         };
         self.queue.push(self.now + wait, Event::Exit { machine, life, executor, killed: kill });
+    }
+
+    /// Most executors end at SIGTERM; some plugins take no notice of it.
+    fn terminate(&mut self, machine: usize, executor: ExecutorId) {
+        if self.work.once_in(DEAF) {
+            return;
+        }
+        let life = self.machines[machine].life;
+        let at = self.now + self.work.micros(50, 3_000);
+        self.queue.push(at, Event::Exit { machine, life, executor, killed: true });
     }
 
     pub(super) fn idle(&mut self, machine: usize, life: u32, executor: ExecutorId) {

@@ -3,7 +3,7 @@
 use super::driver::Driver;
 use super::executor::{ExecutorHandle, Seat};
 use super::inquest::Charge;
-use super::job::Memory;
+use super::job::{JobState, Memory};
 use super::report::Results;
 use crate::frame::{OpenJob, ToExecutor};
 use muster_core::agent::{ExitCause, Input, Output};
@@ -96,13 +96,15 @@ impl Driver {
                 Output::CloseJob { executor, job } => {
                     self.tell(executor, &ToExecutor::Close { job: job.0 });
                 }
+                Output::Terminate { executor } => {
+                    if let Some(executor) = self.executors.get_mut(&executor) {
+                        executor.circumstances.terminated = true;
+                        executor.terminate();
+                    }
+                }
                 Output::Stop { executor, kill } => self.stop(executor, kill),
                 Output::CancelTasks { job } => {
-                    self.jobs
-                        .get_mut(&job)
-                        .and_then(|job| job.memory.as_mut())
-                        .into_iter()
-                        .for_each(Memory::cancel);
+                    self.jobs.get_mut(&job).into_iter().for_each(JobState::cancel_tasks);
                 }
                 Output::Publish { job, entry, lease, range, .. } => self.publish(job, entry, lease, range),
                 Output::Reclaim { job, entry, count } => self.reclaim(job, entry, count),
@@ -143,7 +145,9 @@ impl Driver {
         };
         let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
-        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, &self.spawner, &self.events);
+        let confinement = job.confinement.clone();
+        let handle =
+            ExecutorHandle::start(self.now(), id, seat, plugin, confinement, &self.spawner, &self.events);
         let record: Vec<OwnedFd> =
             handle.crash.iter().filter_map(|crash| crash.for_executor().ok()).collect();
         handle.send(ToExecutor::Load { path, record: !record.is_empty() }.encode(), record);
@@ -176,6 +180,8 @@ impl Driver {
             reduce_leaf: job.open.reduce_leaf.unwrap_or(0),
             result_bytes_max: job.open.result_max_bytes,
             max_attempts: job.open.max_attempts,
+            timeout_ns: job.open.limits.timeout.map_or(0, |limit| limit.0),
+            memory_bytes: job.open.limits.memory_bytes.unwrap_or(0),
             extra_millionths: self.config.emulation.speed.extra_millionths(),
             flow: job.open.shape.flow,
             gil: job.open.gil,
@@ -255,6 +261,9 @@ impl Driver {
     fn forget_job(&mut self, id: JobId) {
         if let Some(mut job) = self.jobs.remove(&id) {
             super::arrive::report_phases(&mut job, &mut self.report, &self.metrics);
+            if let Some(stop) = job.stop {
+                self.report.stopped(stop.to_proto(id));
+            }
         }
         for executor in self.executors.values_mut() {
             executor.seat.take_if(|seat| seat.job == id);

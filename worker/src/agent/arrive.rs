@@ -6,8 +6,9 @@ use super::event::{End, Event};
 use super::executor::Seat;
 use super::exit::{Circumstances, Ending, explain, violation_text};
 use super::inquest::{Inquest, evidence_of};
-use super::job::{Held, JobState, Memory};
+use super::job::{Held, JobState};
 use super::report::ReportBuilder;
+use super::stop::StopHow;
 use crate::crash::{CrashFile, Role};
 use crate::frame::{Batch, Block, Failure, FromExecutor};
 use crate::metrics::{Metrics, Phase};
@@ -54,7 +55,10 @@ impl Driver {
             }
             FromExecutor::Retired => executor.circumstances.retired = true,
             FromExecutor::Closed { .. } => {
-                executor.seat = None;
+                let seat = executor.seat.take();
+                if let Some(stop) = seat.and_then(|seat| self.jobs.get_mut(&seat.job)?.stop.as_mut()) {
+                    stop.ended(StopHow::Asked, 0);
+                }
                 self.feed(Input::ExecutorIdle { executor: id });
             }
             // It runs nothing that counts any more; what it had runs again.
@@ -75,9 +79,9 @@ impl Driver {
         let id = JobId(batch.job);
         let is_told_to_stop = |failure: &Failure| failure.class == FailureClass::Cancelled;
         let look = if batch.failures.iter().any(is_told_to_stop) {
-            Memory::is_all_intact
+            JobState::is_all_intact
         } else {
-            Memory::is_intact
+            JobState::is_intact
         };
         if !self.has_intact_page(id, look) {
             return;
@@ -168,9 +172,8 @@ impl Driver {
 
     /// Looks whether a plugin wrote into what a job's executors share with this process. If so, none of them can be
     /// trusted any more, and nobody knows which of them did: all end as if they had crashed.
-    pub fn has_intact_page(&mut self, id: JobId, is_intact: fn(&Memory) -> bool) -> bool {
-        let memory = self.jobs.get(&id).and_then(|job| job.memory.as_ref());
-        if memory.is_none_or(is_intact) {
+    pub fn has_intact_page(&mut self, id: JobId, is_intact: fn(&JobState) -> bool) -> bool {
+        if self.jobs.get(&id).is_none_or(is_intact) {
             return true;
         }
         for executor in self.executors.values_mut().filter(|it| it.seat.is_some_and(|seat| seat.job == id)) {
@@ -185,12 +188,13 @@ impl Driver {
     fn on_ended(&mut self, id: ExecutorId, end: End) {
         // Before its end is told: that may have come of what was written there.
         if let Some(seat) = self.executors.get(&id).and_then(|executor| executor.seat) {
-            self.has_intact_page(seat.job, Memory::is_all_intact);
+            self.has_intact_page(seat.job, JobState::is_all_intact);
         }
         let Some(mut executor) = self.executors.remove(&id) else { return };
-        let End { pid, status, last_lines, cut_off } = end;
+        let End { pid, status, memory, last_lines, cut_off } = end;
         let crash = executor.crash.as_ref().and_then(CrashFile::read);
-        executor.circumstances = Circumstances { pid, last_lines, cut_off, crash, ..executor.circumstances };
+        executor.circumstances =
+            Circumstances { pid, memory, last_lines, cut_off, crash, ..executor.circumstances };
         let circumstances = &executor.circumstances;
         let ending = explain(status, circumstances);
         let Ending { cause, text: detail, .. } = &ending;
@@ -207,8 +211,9 @@ impl Driver {
         }
         let crashed = circumstances.record(status).filter(|record| record.sender.is_none()).map(|it| it.role);
         let culprit = executor.seat.zip(crashed).and_then(|(seat, role)| self.culprit(seat, role));
-        let Held { claims, mut running } =
-            executor.seat.map(|seat| self.clear_seat(seat, cause, detail)).unwrap_or_default();
+        let how = circumstances.stop_how();
+        let Held { claims, mut running, .. } =
+            executor.seat.map(|seat| self.clear_seat(seat, cause, how, detail)).unwrap_or_default();
         if circumstances.is_cut_off(status) {
             // Whoever notices is not who did it: that task may have ended long ago.
             running.clear();
@@ -251,13 +256,22 @@ impl Driver {
     }
 
     /// Reads from the page what an executor that is gone had, and clears it.
-    fn clear_seat(&mut self, seat: Seat, cause: ExitCause, detail: &str) -> Held {
+    fn clear_seat(&mut self, seat: Seat, cause: ExitCause, how: StopHow, detail: &str) -> Held {
         let Some(job) = self.jobs.get_mut(&seat.job) else { return Held::default() };
         if cause.is_crash() || cause == ExitCause::LoadFailed {
             detail.clone_into(&mut job.trouble);
         }
         let Some(memory) = &job.memory else { return Held::default() };
-        let held = memory.held(seat.first_slot, seat.threads);
+        let mut held = memory.held(seat.first_slot, seat.threads);
+        if let Some(stop) = &mut job.stop {
+            stop.ended(how, memory.page.busy_among(seat.first_slot, seat.threads));
+        }
+        if let Some(deadlines) = &mut job.deadlines {
+            if cause == ExitCause::Timeout {
+                held.blame(deadlines.told(seat.first_slot, seat.threads).collect());
+            }
+            deadlines.clear(seat.first_slot, seat.threads);
+        }
         memory.page.clear_slots(seat.first_slot, seat.threads);
         held
     }

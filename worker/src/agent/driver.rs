@@ -2,7 +2,7 @@
 
 use super::event::{Event, Events};
 use super::executor::{ExecutorHandle, Seat};
-use super::job::{JobState, LeaseState, Memory};
+use super::job::{JobState, LeaseState};
 use super::memory;
 use super::report::ReportBuilder;
 use super::session::{Session, keep_connecting};
@@ -11,6 +11,7 @@ use crate::cache::{PluginCache, PluginFile};
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::metrics::Metrics;
+use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
@@ -49,8 +50,8 @@ pub(super) struct Driver {
     pub leases: BTreeMap<LeaseId, LeaseState>,
     pub executors: BTreeMap<ExecutorId, ExecutorHandle>,
     pub plugins: BTreeMap<[u8; 32], Arc<PluginFile>>,
-    /// Numbers of plugins, for the agent.
-    pub plugin_keys: BTreeMap<[u8; 32], u64>,
+    /// Numbers of plugins under certain bounds, for the agent: executors go from job to job with both.
+    pub plugin_keys: BTreeMap<([u8; 32], Bounds), u64>,
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
     pub report: ReportBuilder,
@@ -63,6 +64,8 @@ pub(super) struct Driver {
     pub inquests: usize,
     /// Rises with every session.
     pub session_number: u64,
+    /// What of control groups can be used here, once a job has asked.
+    pub cgroups: Option<Arc<Cgroups>>,
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
@@ -112,6 +115,7 @@ impl Driver {
             symbols: Symbols::default(),
             inquests: 0,
             session_number: 0,
+            cgroups: None,
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
@@ -155,6 +159,7 @@ impl Driver {
                 break Ok(());
             }
             self.take_more(&mut events, &mut session);
+            self.end_overdue();
             self.send_report(session.as_ref());
             let is_due = std::mem::take(&mut self.heartbeat_due) || Instant::now() >= next_heartbeat;
             if let Some(session) = session.as_ref().filter(|_| is_due) {
@@ -184,7 +189,13 @@ impl Driver {
     ) -> Turn {
         let deadline = self.agent.poll_timeout().map(|(time, _)| self.instant(time));
         let heartbeat = session.is_some().then_some(next_heartbeat);
-        let wake = deadline.into_iter().chain(heartbeat).min().unwrap_or_else(|| Instant::now() + IDLE_TURN);
+        let overdue = self.next_overdue();
+        let wake = deadline
+            .into_iter()
+            .chain(overdue)
+            .chain(heartbeat)
+            .min()
+            .unwrap_or_else(|| Instant::now() + IDLE_TURN);
         // One place is kept for the heartbeat. Without room for a report no executor is listened to: they
         // wait in turn.
         let has_room = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
@@ -322,10 +333,11 @@ impl Driver {
         // A full queue means that the coordinator is not reading: it will find out by itself.
         let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Heartbeat(heartbeat)) });
         self.end_hung_loads(now);
+        self.spawner.reap();
         // One whose threads all wait for what was overwritten sends nothing.
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for job in jobs {
-            self.has_intact_page(job, Memory::is_all_intact);
+            self.has_intact_page(job, JobState::is_all_intact);
         }
         for job in self.quiet_jobs(now) {
             tracing::warn!(%job, "tasks vanished from the job page, perhaps the plugin wrote there; they run again");

@@ -5,6 +5,7 @@ use super::session::Session;
 use crate::cache::{CacheError, PluginFile};
 use crate::error::WorkerError;
 use crate::frame::FromExecutor;
+use crate::os::cgroup::MemoryEvidence;
 use crate::os::process::WaitStatus;
 use muster_core::id::ExecutorId;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(super) struct End {
     /// 0: it was never there.
     pub pid: u32,
     pub status: Option<WaitStatus>,
+    /// What is known of its memory.
+    pub memory: Option<MemoryEvidence>,
     pub last_lines: Vec<String>,
     /// It closed its connection and went on, and was killed for that.
     pub cut_off: bool,

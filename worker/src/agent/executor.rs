@@ -7,15 +7,16 @@ use super::output::{LastLines, forward_output};
 use crate::cache::PluginFile;
 use crate::crash::CrashFile;
 use crate::frame::{FrameBuffer, FromExecutor};
+use crate::os::cgroup::{Group, MemoryEvidence};
 use crate::os::process;
 use crate::os::socket;
-use crate::spawner::{Spawned, Spawner};
+use crate::spawner::{Confinement, Spawned, Spawner};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::time::Time;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -57,12 +58,21 @@ pub(super) struct Seat {
     pub threads: u32,
 }
 
+impl Seat {
+    /// Its slots in the page.
+    pub fn slots(self) -> std::ops::Range<u32> {
+        self.first_slot..self.first_slot.saturating_add(self.threads)
+    }
+}
+
 /// The process, once it is there.
 #[derive(Debug, Default)]
 struct Process {
     /// 0 before it started and after its end.
     pid: AtomicU32,
     kill: AtomicBool,
+    /// The control group that it is in, if any.
+    group: Mutex<Option<Arc<Group>>>,
 }
 
 impl Process {
@@ -71,6 +81,21 @@ impl Process {
         match self.pid.load(SeqCst) {
             0 => {}
             pid => process::kill_group(pid, libc::SIGKILL),
+        }
+        if let Some(group) = &*self.group.lock().unwrap_or_else(PoisonError::into_inner) {
+            group.kill();
+        }
+    }
+
+    fn set_group(&self, group: Option<Arc<Group>>) {
+        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    fn terminate(&self) {
+        match self.pid.load(SeqCst) {
+            // It has not begun: there is nothing to clean up.
+            0 => self.kill(),
+            pid => process::kill_group(pid, libc::SIGTERM),
         }
     }
 }
@@ -82,6 +107,7 @@ impl ExecutorHandle {
         id: ExecutorId,
         seat: Seat,
         plugin: Arc<PluginFile>,
+        confinement: Confinement,
         spawner: &Spawner,
         events: &Events,
     ) -> Self {
@@ -89,7 +115,7 @@ impl ExecutorHandle {
         let (outgoing, orders) = mpsc::unbounded_channel();
         let process = Arc::new(Process::default());
         let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
-        tokio::spawn(supervisor.run(spawner.clone(), Arc::clone(&plugin), orders));
+        tokio::spawn(supervisor.run(spawner.clone(), confinement, Arc::clone(&plugin), orders));
         let circumstances = Circumstances::default();
         // An executor without one works as well.
         let crash = CrashFile::create().ok();
@@ -116,6 +142,11 @@ impl ExecutorHandle {
         self.process.kill();
     }
 
+    /// Asks it, and all processes of its group, to end.
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         Some(self.process.pid.load(SeqCst)).filter(|&pid| pid != 0)
@@ -129,9 +160,16 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(self, spawner: Spawner, plugin: Arc<PluginFile>, orders: mpsc::UnboundedReceiver<Outgoing>) {
-        let end = match spawner.spawn().await.and_then(Child::new) {
-            Ok(child) => self.attend(child, &plugin.name, orders).await,
+    async fn run(
+        self,
+        spawner: Spawner,
+        confinement: Confinement,
+        plugin: Arc<PluginFile>,
+        orders: mpsc::UnboundedReceiver<Outgoing>,
+    ) {
+        let limit_bytes = confinement.bounds.memory_bytes.unwrap_or(0);
+        let end = match spawner.spawn(confinement).await.and_then(Child::new) {
+            Ok(child) => self.attend(child, limit_bytes, &spawner, &plugin.name, orders).await,
             Err(error) => {
                 End { last_lines: vec![format!("it could not be started: {error}")], ..End::default() }
             }
@@ -139,11 +177,19 @@ impl Supervisor {
         self.events.send(Event::Ended { executor: self.id, end }).await;
     }
 
-    async fn attend(&self, child: Child, plugin: &str, orders: mpsc::UnboundedReceiver<Outgoing>) -> End {
-        let Child { pid, pidfd, socket, output } = child;
+    async fn attend(
+        &self,
+        child: Child,
+        limit_bytes: u64,
+        spawner: &Spawner,
+        plugin: &str,
+        orders: mpsc::UnboundedReceiver<Outgoing>,
+    ) -> End {
+        let Child { pid, pidfd, socket, output, group } = child;
+        self.process.set_group(group.clone());
         self.process.pid.store(pid, SeqCst);
         if self.process.kill.load(SeqCst) {
-            process::kill_group(pid, libc::SIGKILL);
+            self.process.kill();
         }
         let last_lines = LastLines::default();
         let mut lines =
@@ -169,11 +215,20 @@ impl Supervisor {
         // Before its id is free again, everything that it started goes with it.
         process::kill_group(pid, libc::SIGKILL);
         self.process.pid.store(0, SeqCst);
-        let status = process::reap(pid).ok().flatten();
+        let reaped = process::reap(pid).ok().flatten();
+        let counted = group.as_ref().and_then(|group| group.memory());
+        let memory = counted.or_else(|| {
+            let peak_bytes = reaped?.peak_bytes;
+            Some(MemoryEvidence { oom_kills: 0, peak_bytes, limit_bytes })
+        });
+        // Whoever holds it last removes it, which is nothing for this thread to wait for.
+        self.process.set_group(None);
+        spawner.ended(pid, group).await;
         if timeout(LAST_LINES_WAIT, &mut lines).await.is_err() {
             lines.abort();
         }
-        End { pid, status, last_lines: last_lines.take(), cut_off }
+        let status = reaped.map(|reaped| reaped.status);
+        End { pid, status, memory, last_lines: last_lines.take(), cut_off }
     }
 
     /// Hands every frame to the driver, until the executor has closed its side or breaks the rules.
@@ -202,11 +257,12 @@ struct Child {
     pidfd: AsyncFd<OwnedFd>,
     socket: Arc<AsyncFd<OwnedFd>>,
     output: AsyncFd<OwnedFd>,
+    group: Option<Arc<Group>>,
 }
 
 impl Child {
     fn new(spawned: Spawned) -> io::Result<Self> {
-        let Spawned { pid, pidfd, socket, output } = spawned;
+        let Spawned { pid, pidfd, socket, output, group } = spawned;
         let register = |fd, interest| {
             // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and the AsyncFd owns it.
             unsafe { AsyncFd::register_with_interest(fd, interest) }
@@ -216,6 +272,7 @@ impl Child {
             pidfd: register(pidfd, Interest::READABLE)?,
             socket: Arc::new(register(socket, Interest::READABLE | Interest::WRITABLE)?),
             output: register(output, Interest::READABLE)?,
+            group,
         })
     }
 }

@@ -1,10 +1,14 @@
 //! Why an executor ended, in one of few causes and in words.
 
 use super::fault;
+use super::stop::StopHow;
 use crate::crash::CrashRecord;
 use crate::executor::EXIT_CUT_OFF;
+use crate::os::cgroup::MemoryEvidence;
 use crate::os::process::{WaitStatus, signal_name};
 use muster_core::agent::ExitCause;
+use muster_core::quantity::size_text;
+use muster_core::time::Span;
 use muster_proto::convert::clip;
 
 /// Of the last lines, so many are part of the text, and so much of each.
@@ -20,8 +24,10 @@ pub(super) struct Circumstances {
     pub retired: bool,
     /// The agent killed it.
     pub killed: bool,
-    /// The agent killed it because a task was over its time limit.
-    pub timed_out: bool,
+    /// The agent sent it SIGTERM, because its job is over and it did not stop.
+    pub terminated: bool,
+    /// It was ended because a task was over this time limit and did not stop.
+    pub over_time: Option<Span>,
     /// Its worker has connected anew: what it does is of no use to anybody, though its job may go on.
     pub outdated: bool,
     /// It closed its connection and did not end.
@@ -38,17 +44,6 @@ pub(super) struct Circumstances {
     pub pid: u32,
     /// The last lines it wrote.
     pub last_lines: Vec<String>,
-}
-
-/// What a cgroup counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MemoryEvidence {
-    /// The most that the executor had; 0: not known.
-    pub peak_bytes: u64,
-    /// What it may have; 0: no limit.
-    pub limit_bytes: u64,
-    /// The kernel killed it, or something in it, for want of memory.
-    pub killed: bool,
 }
 
 /// How an executor ended.
@@ -75,14 +70,29 @@ impl Circumstances {
 
     /// Whether the agent or the kernel has ended it, and not the plugin.
     fn is_told(&self) -> bool {
-        self.killed || self.timed_out || self.cut_off || self.memory.is_some_and(|memory| memory.killed)
+        self.killed || self.terminated || self.over_time.is_some() || self.cut_off || self.is_over_memory()
+    }
+
+    fn is_over_memory(&self) -> bool {
+        self.memory.is_some_and(|memory| memory.oom_kills > 0)
+    }
+
+    /// How its running tasks came to a stop.
+    pub const fn stop_how(&self) -> StopHow {
+        match (self.killed, self.terminated) {
+            (true, _) => StopHow::Killed,
+            (false, true) => StopHow::Terminated,
+            (false, false) => StopHow::Asked,
+        }
     }
 
     /// Whether the plugin took away the executor's connection: then any thread may have been the first to notice.
     pub fn is_cut_off(&self, status: Option<WaitStatus>) -> bool {
         match status {
             Some(WaitStatus::Code(EXIT_CUT_OFF)) => true,
-            Some(WaitStatus::Signal(libc::SIGKILL)) => self.cut_off && !self.killed && !self.timed_out,
+            Some(WaitStatus::Signal(libc::SIGKILL)) => {
+                self.cut_off && !self.killed && self.over_time.is_none()
+            }
             Some(WaitStatus::Code(_) | WaitStatus::Signal(_)) | None => false,
         }
     }
@@ -111,17 +121,17 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
 
 /// An end that the agent wanted, or that the executor explained.
 fn told(status: Option<WaitStatus>, circumstances: &Circumstances) -> Option<(ExitCause, String)> {
-    let Circumstances { killed, outdated, refusal, violation, timed_out, .. } = circumstances;
+    let Circumstances { stopped, killed, terminated, over_time, outdated, refusal, violation, .. } =
+        circumstances;
     if let Some(text) = violation {
         return Some((ExitCause::Protocol, violation_text(text)));
     }
-    if *timed_out {
-        return Some((
-            ExitCause::Timeout,
-            "muster killed the executor: a task was over its time limit".to_owned(),
-        ));
+    let ended_well = status == Some(WaitStatus::Code(0));
+    if let Some(limit) = over_time.filter(|_| !(*stopped && ended_well)) {
+        let text = format!("a task did not stop at its time limit of {limit}, so its executor was ended");
+        return Some((ExitCause::Timeout, text));
     }
-    if *killed {
+    if *killed || *terminated {
         let why = if *outdated {
             "its worker has connected anew and starts over"
         } else {
@@ -132,7 +142,6 @@ fn told(status: Option<WaitStatus>, circumstances: &Circumstances) -> Option<(Ex
     if let Some(text) = refusal {
         return Some((ExitCause::LoadFailed, text.clone()));
     }
-    let ended_well = status == Some(WaitStatus::Code(0));
     match (ended_well, circumstances.stopped, circumstances.retired) {
         (true, true, _) => Some((ExitCause::Stopped, "stopped".to_owned())),
         (true, false, true) => Some((ExitCause::Retired, "it has run its task".to_owned())),
@@ -141,8 +150,9 @@ fn told(status: Option<WaitStatus>, circumstances: &Circumstances) -> Option<(Ex
 }
 
 fn by_itself(status: Option<WaitStatus>, circumstances: &Circumstances) -> (ExitCause, String) {
-    if let Some(memory) = circumstances.memory.filter(|memory| memory.killed) {
-        return (ExitCause::Memory, memory_text(memory));
+    let is_killed = status == Some(WaitStatus::Signal(libc::SIGKILL));
+    if let Some(memory) = circumstances.memory.filter(|memory| memory.oom_kills > 0 && is_killed) {
+        return (ExitCause::Memory, over_memory(memory));
     }
     if circumstances.is_cut_off(status) {
         return (ExitCause::Protocol, violation_text(CUT_OFF));
@@ -180,13 +190,12 @@ fn by_signal(signal: i32, why: Option<String>) -> (ExitCause, String) {
     }
 }
 
-fn memory_text(memory: MemoryEvidence) -> String {
+fn over_memory(memory: MemoryEvidence) -> String {
     let MemoryEvidence { peak_bytes, limit_bytes, .. } = memory;
-    match (limit_bytes, peak_bytes) {
-        (0, _) => "the kernel killed the executor for want of memory".to_owned(),
-        (limit, 0) => format!("the executor was over its memory limit of {limit} bytes"),
-        (limit, peak) => format!("the executor was over its memory limit of {limit} bytes (peak {peak})"),
-    }
+    let (limit, peak) = (size_text(limit_bytes), size_text(peak_bytes));
+    format!(
+        "the executor was over its memory limit of {limit} (it had up to {peak}), and the kernel killed it"
+    )
 }
 
 /// How an executor that broke the rules ended.

@@ -1,11 +1,14 @@
 //! A job on this worker as the shell keeps it: its shared memory, which lease each use of a page entry belongs
 //! to, and where its time went.
 
+use super::deadline::Deadlines;
 use super::executor::Seat;
+use super::stop::StopCount;
 use crate::arena::{Arena, Place};
 use crate::cache::PluginFile;
 use crate::frame::EntryUse;
 use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError};
+use crate::spawner::Confinement;
 use muster_core::id::{JobId, LeaseId};
 use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
 use muster_core::range::IndexRange;
@@ -28,6 +31,12 @@ pub(super) struct JobState {
     pub open: JobOpen,
     pub plugin: Arc<PluginFile>,
     pub memory: Option<Memory>,
+    /// What its executors may use.
+    pub confinement: Confinement,
+    /// Watches the time limit of its tasks, when they have one.
+    pub deadlines: Option<Deadlines>,
+    /// The coordinator wants to know how its tasks come to a stop.
+    pub stop: Option<StopCount>,
     /// Why its executors do not work, when they do not.
     pub trouble: String,
     /// Where the time went since the last report.
@@ -86,6 +95,13 @@ pub(super) struct Held {
     pub running: Vec<(LeaseId, u64)>,
 }
 
+impl Held {
+    /// Only these of the running tasks are to blame.
+    pub fn blame(&mut self, indexes: Vec<u64>) {
+        self.running.retain(|(_, index)| indexes.contains(index));
+    }
+}
+
 /// Counts the slot time that a job has while it has leases.
 #[derive(Debug, Default)]
 struct SlotTime {
@@ -120,8 +136,12 @@ impl Quiet {
 }
 
 impl JobState {
-    pub fn new(open: JobOpen, plugin: Arc<PluginFile>, stand_ins: u32) -> Self {
+    pub fn new(open: JobOpen, plugin: Arc<PluginFile>, confinement: Confinement, stand_ins: u32) -> Self {
+        let limits = &open.limits;
         Self {
+            deadlines: limits.timeout.map(|limit| Deadlines::new(limit, limits.grace)),
+            stop: None,
+            confinement,
             phases: Phases { job: open.job, stand_ins, ..Phases::default() },
             open,
             plugin,
@@ -180,6 +200,33 @@ impl JobState {
             tracing::warn!(job = %self.open.job, "more executors of this job end; the log level debug shows each");
         }
         self.crashes <= CRASHES_TOLD
+    }
+
+    /// When to look for tasks over their time; `None`: none can be.
+    pub fn next_overdue_ns(&self) -> Option<u64> {
+        let deadlines = self.deadlines.as_ref()?;
+        let is_watched = self.memory.as_ref().is_some_and(|memory| !memory.is_cancelled());
+        (is_watched && (self.leases > 0 || deadlines.has_any())).then(|| deadlines.next_ns())
+    }
+
+    /// Tells its running tasks to stop.
+    pub fn cancel_tasks(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        memory.cancel();
+        if let Some(stop) = &mut self.stop {
+            stop.begin(memory.page.busy_slots());
+        }
+    }
+
+    /// Whether the page says what it should, but for the slots.
+    pub fn is_intact(&self) -> bool {
+        self.memory.as_ref().is_none_or(Memory::is_intact)
+    }
+
+    /// Whether the page says what it should, also in the slots. A flag there is set for tasks over their time.
+    pub fn is_all_intact(&self) -> bool {
+        let is_told = |slot| self.deadlines.as_ref().is_some_and(|it| it.has_told(slot));
+        self.memory.as_ref().is_none_or(|memory| memory.is_all_intact(is_told))
     }
 
     pub fn frame_arrived(&mut self) {
@@ -261,8 +308,8 @@ impl Memory {
     }
 
     /// As [`Memory::is_intact`], with the slots.
-    pub fn is_all_intact(&self) -> bool {
-        self.cancelled || (self.is_intact() && !self.page.stops_tasks())
+    fn is_all_intact(&self, is_told: impl Fn(u32) -> bool) -> bool {
+        self.cancelled || (self.is_intact() && !self.page.stops_tasks(is_told))
     }
 
     /// A page for new executors. Uses of entries go on where they were: results of the old one may be on the way.
@@ -274,8 +321,13 @@ impl Memory {
         Ok(())
     }
 
+    /// Whether running tasks were told to stop.
+    pub const fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
     /// Tells running tasks to stop.
-    pub fn cancel(&mut self) {
+    fn cancel(&mut self) {
         self.cancelled = true;
         self.page.cancel();
     }
@@ -380,6 +432,7 @@ mod tests {
                 weight: 1,
                 has_inputs: false,
                 max_attempts: 1,
+                limits: Default::default(),
             },
             Arc::new(PluginFile {
                 path: "/x".into(),
@@ -388,6 +441,7 @@ mod tests {
                 interleaves: false,
                 metrics: Vec::new(),
             }),
+            Confinement::default(),
             0,
         );
         job.make_memory(job.open.shape).unwrap();

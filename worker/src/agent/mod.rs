@@ -3,6 +3,7 @@
 
 mod act;
 mod arrive;
+mod deadline;
 mod driver;
 mod event;
 mod executor;
@@ -10,10 +11,12 @@ mod exit;
 mod fault;
 mod inquest;
 mod job;
+mod limits;
 mod memory;
 mod output;
 mod report;
 mod session;
+mod stop;
 mod work;
 
 use crate::cache::PluginCache;
@@ -42,8 +45,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         return Err(WorkerError::Flag { flag: "--slots", value: config.slots.to_string(), wanted });
     }
     let cache = PluginCache::open(&config.cache)?;
-    let spawner = Spawner::start()
+    let spawner = Spawner::start(config.adopts)
         .map_err(|source| WorkerError::System { what: "the thread that starts executors", source })?;
+    // The command that has a private cluster does so itself.
+    if config.adopts && !config.private {
+        std::thread::spawn(crate::os::orphans::end_those_of_dead_workers);
+    }
     let metrics = Arc::new(Metrics::new());
     let http = match config.http {
         Some(address) => Some(HttpServer::start(address, Arc::clone(&metrics)).await?),

@@ -119,6 +119,18 @@ impl ReportBuilder {
         });
     }
 
+    /// Says that nothing of a cancelled job runs any more.
+    pub fn stopped(&mut self, stopped: v1::JobStopped) {
+        self.bytes += ENTRY_BYTES;
+        self.report.stopped.push(stopped);
+    }
+
+    /// Says what the user of a job should know.
+    pub fn notice(&mut self, job: JobId, text: String) {
+        self.bytes += ENTRY_BYTES + text.len();
+        self.report.notices.push(v1::JobNotice { job: job.0, text });
+    }
+
     /// Adds where the time went.
     pub fn phases(&mut self, phases: &Phases) {
         self.report.phases.push(phases_to_wire(phases));
@@ -131,13 +143,16 @@ impl ReportBuilder {
 
     /// Whether there is something to send.
     pub fn is_empty(&self) -> bool {
-        let v1::Report { blocks, failures, returned, troubles, phases, exits, .. } = &self.report;
+        let v1::Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices } =
+            &self.report;
         blocks.is_empty()
             && failures.is_empty()
             && returned.is_empty()
             && troubles.is_empty()
             && phases.is_empty()
             && exits.is_empty()
+            && stopped.is_empty()
+            && notices.is_empty()
     }
 
     /// Jobs, when their tasks ended and how many: once for each.

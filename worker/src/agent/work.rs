@@ -4,6 +4,8 @@
 use super::driver::Driver;
 use super::event::Event;
 use super::job::{JobState, LeaseState};
+use super::limits::bounds;
+use super::stop::StopCount;
 use crate::cache::{CacheError, PluginFile};
 use crate::page::SLOTS_MAX;
 use muster_core::agent::{self, Input, PluginKey};
@@ -34,9 +36,20 @@ impl Driver {
             self.on_recall(lease, count);
         }
         for (job, cancel) in closes {
-            if self.waiting.remove(&job).is_none() {
-                self.feed(Input::Close { job, cancel });
-            }
+            self.on_close(job, cancel);
+        }
+    }
+
+    fn on_close(&mut self, job: JobId, cancel: bool) {
+        let waited = self.waiting.remove(&job).is_some();
+        match self.jobs.get_mut(&job).filter(|_| !waited) {
+            Some(view) if cancel => view.stop = Some(StopCount::default()),
+            // Nothing of it runs here.
+            None if cancel => self.report.stopped(StopCount::default().to_proto(job)),
+            Some(_) | None => {}
+        }
+        if !waited {
+            self.feed(Input::Close { job, cancel });
         }
     }
 
@@ -112,10 +125,25 @@ impl Driver {
         let stand_ins = if can_interleave { None } else { stand_in(&mut open.shape) };
         let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
         let numbers = self.plugin_keys.len() as u64;
-        let plugin = PluginKey(*self.plugin_keys.entry(open.plugin.digest).or_insert(numbers));
-        let reusable = file.reusable;
-        self.jobs.insert(job, JobState::new(open, file, stand_ins.unwrap_or(0)));
-        self.feed(Input::Open { job, shape, plugin, reusable, reduce });
+        let key = (open.plugin.digest, bounds(&open));
+        let plugin = PluginKey(*self.plugin_keys.entry(key).or_insert(numbers));
+        let (reusable, grace) = (file.reusable, open.limits.grace);
+        let confinement = match self.confinement(&open) {
+            Ok((confinement, notice)) => {
+                if let Some(text) = notice {
+                    tracing::info!(%job, text, "how a limit is kept");
+                    self.report.notice(job, text);
+                }
+                confinement
+            }
+            Err(reason) => {
+                tracing::error!(%job, reason, "this worker cannot run the job");
+                return self.report.trouble(job, reason);
+            }
+        };
+        let state = JobState::new(open, file, confinement, stand_ins.unwrap_or(0));
+        self.jobs.insert(job, state);
+        self.feed(Input::Open { job, shape, plugin, reusable, reduce, grace });
     }
 
     fn on_grant(&mut self, granted: GrantIn) {

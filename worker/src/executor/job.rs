@@ -14,8 +14,8 @@ use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
 use muster_proto::PARTIAL_MAX_BYTES;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// The largest result of a task, whatever the job says: a message must hold it.
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub gil: Option<Arc<Gil>>,
     bell: Bell,
     closing: AtomicBool,
+    /// Held until all threads are there: a task must not take what the next thread needs.
+    gate: Mutex<()>,
     threads_left: AtomicU32,
 }
 
@@ -106,7 +108,7 @@ impl RunningJob {
             seed: open.seed,
             threads: open.threads,
             tasks: (open.tasks != 0).then_some(open.tasks),
-            memory_limit: None,
+            memory_limit: (open.memory_bytes != 0).then_some(open.memory_bytes),
         })?;
         let threads = open.threads;
         let shared = Arc::new(Shared {
@@ -118,6 +120,7 @@ impl RunningJob {
             gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
             bell: bell.clone(),
             closing: AtomicBool::new(false),
+            gate: Mutex::new(()),
             threads_left: AtomicU32::new(threads),
             open,
         });
@@ -126,6 +129,8 @@ impl RunningJob {
 
     /// Starts the threads. After an error the process must end, and with it the threads that did start.
     pub fn start(&mut self) -> Result<(), OpenError> {
+        let shared = Arc::clone(&self.shared);
+        let _closed = shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
         for ordinal in 0..self.shared.open.threads {
             self.threads.push(self.start_thread(ordinal).map_err(OpenError::Thread)?);
         }
@@ -135,6 +140,7 @@ impl RunningJob {
     fn start_thread(&self, ordinal: u32) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new().name(format!("task-{ordinal}")).spawn(move || {
+            drop(shared.gate.lock().unwrap_or_else(PoisonError::into_inner));
             match shared.open.flow {
                 Flow::InTurn | Flow::Once => thread::run(&shared, ordinal),
                 Flow::InFlight(tasks) => interleaved::run(&shared, ordinal, tasks),

@@ -24,6 +24,10 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// A range call stops early when it has made this many bytes of results.
 const RESULTS_BYTES_SOFT_MAX: usize = FRAME_BYTES;
 
+/// A task that says that it was stopped before its time is run again so often: the flag may have been meant for the one
+/// before it.
+const REPEATS_MAX: u32 = 3;
+
 /// Runs the tasks of a claim and gathers what comes of them.
 pub(super) struct Runner<'a> {
     pub shared: &'a Shared,
@@ -32,6 +36,10 @@ pub(super) struct Runner<'a> {
     arena: ArenaReader,
     out: OutBuffer,
     slowness: Slowness,
+    /// The time limit of an attempt, 0 for none. With one, tasks are run one by one: each has its own start.
+    timeout_ns: u64,
+    /// How often the running task was run again because it was told to stop before its time.
+    repeats: u32,
 }
 
 /// What a piece of a claim came to.
@@ -42,6 +50,8 @@ enum Step {
     Failed(u64, TaskError),
     /// The job was cancelled: nothing of the rest will be run.
     Cancelled,
+    /// The one task was told to stop when the one before it was meant: it runs again.
+    Again,
 }
 
 impl<'a> Runner<'a> {
@@ -54,7 +64,8 @@ impl<'a> Runner<'a> {
         let out = OutBuffer { soft_max: RESULTS_BYTES_SOFT_MAX, ..OutBuffer::new() };
         let arena = ArenaReader::new(Arc::clone(&shared.arena));
         let slowness = Slowness::new(shared.open.extra_millionths);
-        Self { shared, ordinal: ordinal as usize, slot, arena, out, slowness }
+        let timeout_ns = shared.open.timeout_ns;
+        Self { shared, ordinal: ordinal as usize, slot, arena, out, slowness, timeout_ns, repeats: 0 }
     }
 
     /// Runs a claim that began at `begun_ns`; says how long the plugin took.
@@ -69,12 +80,17 @@ impl<'a> Runner<'a> {
         while at < claim.range.end {
             // The first task alone: its time is a sample.
             let sample = at == claim.range.start;
-            let end = if sample || self.shared.gil.is_some() { at + 1 } else { claim.range.end };
-            let step = self.step(claim, IndexRange::new(at, end), 0);
+            if !sample && self.shared.page.is_cancelled() {
+                break;
+            }
+            let is_alone = sample || self.shared.gil.is_some() || self.timeout_ns != 0;
+            let end = if is_alone { at + 1 } else { claim.range.end };
+            let step = self.step(claim, IndexRange::new(at, end), 0, from_ns);
             let now = self.slowed(from_ns);
             let mut held = self.shared.holdings.lock(self.ordinal);
             let done = match &step {
                 Step::Done(done) | Step::Failed(done, _) => *done,
+                Step::Again => continue,
                 Step::Cancelled => break,
             };
             let (range, busy) = (IndexRange::from_count(at, done), now - from_ns);
@@ -86,6 +102,7 @@ impl<'a> Runner<'a> {
             }
             self.add_lock_times(&mut held, 1);
             at = range.end;
+            self.repeats = 0;
             if let Step::Failed(_, error) = step {
                 let busy_ns = if done > 0 { 0 } else { busy };
                 let places = places_of(&self.slot.take_stack());
@@ -108,8 +125,11 @@ impl<'a> Runner<'a> {
 
     /// Calls the plugin once for a part of a claim, the first task of which was tried `before` times here.
     /// Results are in `out`.
-    fn step(&mut self, claim: &Claim, range: IndexRange, before: u32) -> Step {
+    fn step(&mut self, claim: &Claim, range: IndexRange, before: u32, begun_ns: u64) -> Step {
         self.out.clear();
+        if self.timeout_ns != 0 {
+            self.begin_time(begun_ns);
+        }
         match self.call(claim, range, before) {
             RangeOutcome { done, failure: None } if done > 0 => Step::Done(done),
             RangeOutcome { failure: None, .. } => Step::Failed(0, nothing_done()),
@@ -117,6 +137,17 @@ impl<'a> Runner<'a> {
                 if error.kind == ErrorKind::Cancelled && self.shared.page.is_cancelled() =>
             {
                 Step::Cancelled
+            }
+            RangeOutcome { done: 0, failure: Some(error) } if self.is_told(&error) => {
+                let is_over = monotonic_ns().saturating_sub(begun_ns) >= self.timeout_ns;
+                if is_over {
+                    Step::Failed(0, over_time(self.timeout_ns))
+                } else if error.kind == ErrorKind::Cancelled && self.repeats < REPEATS_MAX {
+                    self.repeats += 1;
+                    Step::Again
+                } else {
+                    Step::Failed(0, error)
+                }
             }
             RangeOutcome { done, failure: Some(error) } => Step::Failed(done, error),
         }
@@ -146,6 +177,34 @@ impl<'a> Runner<'a> {
         let input = RangeInput { start: range.start, count: range.len(), attempt, inputs };
         let _turn = self.shared.turn(self.ordinal);
         self.shared.plugin.run_range(&mut self.slot, input, &mut self.out)
+    }
+
+    /// The time of one task begins. A flag that is set was meant for the one before it, unless the job is cancelled.
+    fn begin_time(&mut self, begun_ns: u64) {
+        let page = &self.shared.page;
+        if let Some(record) = page.slot(self.shared.open.first_slot + self.ordinal as u32) {
+            // Before the task stands in the page, so that nobody sees it with the start of another.
+            record.started_ns.store(begun_ns, SeqCst);
+            record.cancel.store(0, SeqCst);
+            if page.is_cancelled() {
+                record.cancel.store(1, SeqCst);
+            }
+        }
+        self.slot.set_deadline_ns(Some(begun_ns.saturating_add(self.timeout_ns)));
+    }
+
+    /// Whether a task failed because it was told to stop at its time limit, or saw by itself that it was over.
+    fn is_told(&self, error: &TaskError) -> bool {
+        let number = self.shared.open.first_slot + self.ordinal as u32;
+        let is_flagged =
+            || self.shared.page.slot(number).is_some_and(|record| record.cancel.load(SeqCst) != 0);
+        let may_follow = match error.kind {
+            ErrorKind::Cancelled => true,
+            // What it waited for may have failed because of that.
+            ErrorKind::Failed | ErrorKind::Transient => is_flagged(),
+            _ => false,
+        };
+        self.timeout_ns != 0 && may_follow
     }
 
     /// Counts what the thread had to do with its lock since the last time, for so many tasks.
@@ -181,10 +240,18 @@ impl<'a> Runner<'a> {
         while at < claim.range.end {
             // A task that is tried again has an attempt number of its own.
             let (alone, before) = (first || tree.attempts() > 0, tree.attempts());
-            let end = if alone { at + 1 } else { claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX)) };
-            let step = self.step(claim, IndexRange::new(at, end), before);
+            let end = if alone || self.timeout_ns != 0 {
+                at + 1
+            } else {
+                claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX))
+            };
+            if self.shared.page.is_cancelled() {
+                return monotonic_ns().saturating_sub(begun_ns);
+            }
+            let step = self.step(claim, IndexRange::new(at, end), before, from_ns);
             let done = match &step {
                 Step::Done(done) | Step::Failed(done, _) => *done,
+                Step::Again => continue,
                 Step::Cancelled => return monotonic_ns().saturating_sub(begun_ns),
             };
             let (lens, data) = (std::mem::take(&mut self.out.lens), std::mem::take(&mut self.out.data));
@@ -193,6 +260,7 @@ impl<'a> Runner<'a> {
             drop(turn);
             (self.out.lens, self.out.data) = (lens, data);
             at += done;
+            self.repeats = 0;
             if let Step::Failed(_, error) = step {
                 if tree.fail(self, at, &error) {
                     at += 1;
@@ -229,6 +297,12 @@ impl<'a> Runner<'a> {
 
     /// Combines the partial results of a combine lease.
     fn run_combine(&mut self, place: EntryUse, claim: &Claim, begun_ns: u64) -> u64 {
+        if self.timeout_ns != 0
+            && let Some(record) = self.shared.page.slot(self.shared.open.first_slot + self.ordinal as u32)
+        {
+            // Combining has no time limit: it never began as far as those are concerned.
+            record.started_ns.store(u64::MAX, SeqCst);
+        }
         self.slot_current(claim.range.start);
         let facts = &claim.facts;
         let mut arena = ArenaReader::new(Arc::clone(&self.shared.arena));
@@ -250,6 +324,11 @@ impl<'a> Runner<'a> {
         }
         busy
     }
+}
+
+fn over_time(timeout_ns: u64) -> TaskError {
+    let message = format!("stopped after its time limit of {}", Span(timeout_ns));
+    TaskError { kind: ErrorKind::Timeout, code: 0, message }
 }
 
 /// A failure of muster's own that may not come again.
@@ -283,5 +362,6 @@ pub(super) fn class_of(kind: ErrorKind) -> FailureClass {
         ErrorKind::Cancelled => FailureClass::Cancelled,
         ErrorKind::Panic => FailureClass::Panicked,
         ErrorKind::Limit => FailureClass::Limit,
+        ErrorKind::Timeout => FailureClass::Timeout,
     }
 }

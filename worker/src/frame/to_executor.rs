@@ -48,6 +48,10 @@ pub struct OpenJob {
     pub result_bytes_max: u64,
     /// Attempts at one task.
     pub max_attempts: u32,
+    /// The time limit of an attempt in nanoseconds; 0: none.
+    pub timeout_ns: u64,
+    /// The memory that the executor may have; 0: any amount.
+    pub memory_bytes: u64,
     /// What tasks are to take longer, in millionths of their time.
     pub extra_millionths: u64,
     /// How its threads go through their tasks.
@@ -83,6 +87,8 @@ impl ToExecutor {
                 frame.u64(open.reduce_leaf);
                 frame.u64(open.result_bytes_max);
                 frame.u32(open.max_attempts);
+                frame.u64(open.timeout_ns);
+                frame.u64(open.memory_bytes);
                 frame.u64(open.extra_millionths);
                 write_flow(&mut frame, open.flow);
                 frame.u32(open.gil.map_or(0, |gil| gil.domains));
@@ -112,6 +118,8 @@ impl ToExecutor {
                 reduce_leaf: fields.u64("reduce_leaf")?,
                 result_bytes_max: fields.u64("result_bytes_max")?,
                 max_attempts: fields.u32("max_attempts")?,
+                timeout_ns: fields.u64("timeout_ns")?,
+                memory_bytes: fields.u64("memory_bytes")?,
                 extra_millionths: fields.u64("extra_millionths")?,
                 flow: flow(&mut fields)?,
                 gil: gil(&mut fields)?,

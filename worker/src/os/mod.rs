@@ -1,8 +1,10 @@
 //! The few Linux calls that the standard library has no safe name for: memfd and mapping, futex, pidfd, timerfd,
-//! descriptors over sockets. Nothing else in the worker calls libc for these.
+//! descriptors over sockets, control groups, orphans. Nothing else in the worker calls libc for these.
 
+pub mod cgroup;
 pub mod futex;
 pub mod memory;
+pub mod orphans;
 pub mod process;
 pub mod socket;
 pub mod timer;

@@ -192,10 +192,12 @@ impl JobPage {
             })
     }
 
-    /// Whether some task is told to stop.
+    /// Whether some task is told to stop, but for those in slots where that is known.
     #[must_use]
-    pub fn stops_tasks(&self) -> bool {
-        self.slot_records().iter().any(|slot| slot.cancel.load(Relaxed) != 0)
+    pub fn stops_tasks(&self, is_known: impl Fn(u32) -> bool) -> bool {
+        (0..)
+            .zip(self.slot_records())
+            .any(|(slot, record)| record.cancel.load(Relaxed) != 0 && !is_known(slot))
     }
 
     /// Takes tasks from the entry where `cursor` points or from the next one that has some, and says which
@@ -296,7 +298,17 @@ impl JobPage {
             record.progress.store(NOTHING_DONE, SeqCst);
             record.parked.store(0, SeqCst);
             record.in_flight.store(0, SeqCst);
+            if !self.is_cancelled() {
+                record.cancel.store(0, SeqCst);
+            }
         }
+    }
+
+    /// How many of these slots run a task.
+    #[must_use]
+    pub fn busy_among(&self, first: u32, count: u32) -> u32 {
+        let slots = (first..first.saturating_add(count)).filter_map(|slot| self.slot(slot));
+        slots.filter(|record| record.current.load(SeqCst) != SlotRecord::IDLE).count() as u32
     }
 
     /// Whether the threads of all these slots sleep.

@@ -156,7 +156,7 @@ fn what_others_wrote_into_the_page_is_seen() {
         }
         assert!(!page.is_intact(2, &known), "bytes {part:?}");
     }
-    assert!(!page().is_intact(1, &known) && !page().stops_tasks());
+    assert!(!page().is_intact(1, &known) && !page().stops_tasks(|_| false));
     used.slot(1).unwrap().cancel.store(1, SeqCst);
-    assert!(used.stops_tasks());
+    assert!(used.stops_tasks(|_| false));
 }

@@ -28,13 +28,14 @@ fn each_end_has_its_cause() {
     let stopped = Circumstances { stopped: true, ..none.clone() };
     let retired = Circumstances { retired: true, ..none.clone() };
     let killed = Circumstances { killed: true, ..none.clone() };
-    let late = Circumstances { timed_out: true, killed: true, ..none.clone() };
+    let late = Circumstances { over_time: Some(Span::from_millis(5)), killed: true, ..none.clone() };
+    let terminated = Circumstances { terminated: true, ..none.clone() };
     let refused = Circumstances { refusal: Some("bad".into()), ..none.clone() };
     let broken = Circumstances { violation: Some("odd frame".into()), killed: true, ..none.clone() };
     let cut_off = Circumstances { cut_off: true, ..none.clone() };
-    let evidence = |killed| Some(MemoryEvidence { peak_bytes: 10, limit_bytes: 9, killed });
-    let oom = Circumstances { memory: evidence(true), ..none.clone() };
-    let large = Circumstances { memory: evidence(false), ..none.clone() };
+    let evidence = |oom_kills| Some(MemoryEvidence { peak_bytes: 10, limit_bytes: 9, oom_kills });
+    let oom = Circumstances { memory: evidence(1), ..none.clone() };
+    let large = Circumstances { memory: evidence(0), ..none.clone() };
     let cases = [
         (Some(WaitStatus::Code(0)), &stopped, ExitCause::Stopped),
         (Some(WaitStatus::Code(0)), &retired, ExitCause::Retired),
@@ -49,6 +50,10 @@ fn each_end_has_its_cause() {
         (signal(libc::SIGKILL), &none, ExitCause::Signal),
         (signal(libc::SIGKILL), &oom, ExitCause::Memory),
         (signal(libc::SIGABRT), &large, ExitCause::Aborted),
+        (signal(libc::SIGKILL), &large, ExitCause::Signal),
+        (signal(libc::SIGTERM), &terminated, ExitCause::Killed),
+        (Some(WaitStatus::Code(0)), &terminated, ExitCause::Killed),
+        (signal(libc::SIGTERM), &none, ExitCause::Signal),
         (signal(libc::SIGSEGV), &none, ExitCause::Signal),
         (signal(libc::SIGABRT), &none, ExitCause::Aborted),
         (signal(libc::SIGKILL), &broken, ExitCause::Protocol),

@@ -1,0 +1,217 @@
+//! The time limit of a job's tasks. The page says which task each slot runs and since when; one that is over its time is
+//! told to stop through its slot's flag, then its executor is asked to end, then killed. Looking costs something only
+//! when it may matter: the next time to look follows from what was seen.
+
+use super::driver::Driver;
+use super::executor::Seat;
+use super::job::JobState;
+use crate::os::monotonic_ns;
+use crate::page::JobPage;
+use muster_core::page::SlotRecord;
+use muster_core::time::Span;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// Watches the tasks of one job.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    limit_ns: u64,
+    grace_ns: u64,
+    /// Tasks that were told to stop, by slot.
+    told: BTreeMap<u32, Told>,
+    /// When to look next.
+    next_ns: u64,
+}
+
+/// A task that was told to stop.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    index: u64,
+    started_ns: u64,
+    told_ns: u64,
+    terminated: bool,
+}
+
+/// What is to be done about the executor of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// The task does not stop.
+    Terminate(u32),
+    /// Nor does its executor.
+    Kill(u32),
+}
+
+impl Deadlines {
+    pub fn new(limit: Span, grace: Span) -> Self {
+        Self { limit_ns: limit.0, grace_ns: grace.0, told: BTreeMap::new(), next_ns: 0 }
+    }
+
+    /// The limit.
+    pub const fn limit(&self) -> Span {
+        Span(self.limit_ns)
+    }
+
+    /// When to look next, by the machine's monotonic clock.
+    pub const fn next_ns(&self) -> u64 {
+        self.next_ns
+    }
+
+    /// Tells tasks that are over their time to stop, and says which executors take no notice.
+    pub fn look(&mut self, page: &JobPage) -> Vec<Overdue> {
+        self.look_at(page, monotonic_ns())
+    }
+
+    fn look_at(&mut self, page: &JobPage, now_ns: u64) -> Vec<Overdue> {
+        let mut overdue = Vec::new();
+        let mut next_ns = now_ns.saturating_add(self.limit_ns);
+        for (slot, record) in (0u32..).zip(page.slot_records()) {
+            // In this order: a task is never seen with the start of the one before it.
+            let index = record.current.load(SeqCst);
+            let started_ns = record.started_ns.load(SeqCst);
+            if index == SlotRecord::IDLE {
+                self.forget(slot, record);
+                continue;
+            }
+            let is_it = |told: &&mut Told| told.index == index && told.started_ns == started_ns;
+            if let Some(told) = self.told.get_mut(&slot).filter(is_it) {
+                next_ns = next_ns.min(told.climb(slot, self.grace_ns, now_ns, &mut overdue));
+                continue;
+            }
+            self.forget(slot, record);
+            // What began after now does so in nobody's time but a plugin's that writes there, or has no limit.
+            let due_ns = started_ns.min(now_ns).saturating_add(self.limit_ns);
+            if due_ns > now_ns {
+                next_ns = next_ns.min(due_ns);
+                continue;
+            }
+            record.cancel.store(1, SeqCst);
+            self.told.insert(slot, Told { index, started_ns, told_ns: now_ns, terminated: false });
+            next_ns = next_ns.min(now_ns.saturating_add(self.grace_ns / 2));
+        }
+        self.next_ns = next_ns;
+        overdue
+    }
+
+    /// The task that was told to stop is over: the flag is not for the next one.
+    fn forget(&mut self, slot: u32, record: &SlotRecord) {
+        if self.told.remove(&slot).is_some() {
+            record.cancel.store(0, SeqCst);
+        }
+    }
+
+    /// Whether the flag of a slot is set because of what ran there.
+    pub fn has_told(&self, slot: u32) -> bool {
+        self.told.contains_key(&slot)
+    }
+
+    /// Whether a task runs on that was told to stop.
+    pub fn has_any(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// The tasks of these slots that were told to stop and run on.
+    pub fn told(&self, first: u32, count: u32) -> impl Iterator<Item = u64> + '_ {
+        self.told.range(first..first.saturating_add(count)).map(|(_, told)| told.index)
+    }
+
+    /// The executor of these slots is gone.
+    pub fn clear(&mut self, first: u32, count: u32) {
+        self.told.retain(|slot, _| !(first..first.saturating_add(count)).contains(slot));
+    }
+}
+
+impl Told {
+    /// What follows, when its time has come; says when that of the next is.
+    fn climb(&mut self, slot: u32, grace_ns: u64, now_ns: u64, overdue: &mut Vec<Overdue>) -> u64 {
+        let (terminate_ns, kill_ns) =
+            (self.told_ns.saturating_add(grace_ns / 2), self.told_ns.saturating_add(grace_ns));
+        if now_ns >= kill_ns {
+            overdue.push(Overdue::Kill(slot));
+            return u64::MAX;
+        }
+        if now_ns >= terminate_ns && !std::mem::replace(&mut self.terminated, true) {
+            overdue.push(Overdue::Terminate(slot));
+        }
+        if self.terminated { kill_ns } else { terminate_ns }
+    }
+}
+
+impl Driver {
+    /// Tells tasks that are over their time to stop, and ends the executors of those that do not.
+    pub fn end_overdue(&mut self) {
+        for (&id, job) in &mut self.jobs {
+            let (Some(deadlines), Some(memory)) = (&mut job.deadlines, &job.memory) else { continue };
+            if monotonic_ns() < deadlines.next_ns() || memory.is_cancelled() {
+                continue;
+            }
+            let limit = deadlines.limit();
+            for overdue in deadlines.look(&memory.page) {
+                let (Overdue::Terminate(slot) | Overdue::Kill(slot)) = overdue;
+                let mut executors = self.executors.values_mut();
+                let sits = |seat: Seat| seat.job == id && seat.slots().contains(&slot);
+                let Some(executor) = executors.find(|it| it.seat.is_some_and(sits)) else { continue };
+                executor.circumstances.over_time = Some(limit);
+                match overdue {
+                    Overdue::Terminate(_) => executor.terminate(),
+                    Overdue::Kill(_) => executor.kill(),
+                }
+            }
+        }
+    }
+
+    /// When a task may be over its time next.
+    pub fn next_overdue(&self) -> Option<Instant> {
+        let next_ns = self.jobs.values().filter_map(JobState::next_overdue_ns).min()?;
+        Some(Instant::now() + Duration::from_nanos(next_ns.saturating_sub(monotonic_ns())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_over_its_time_is_told_then_its_executor_ended() {
+        let page = JobPage::create(2).unwrap();
+        let mut deadlines = Deadlines::new(Span(100), Span(50));
+        assert_eq!((deadlines.look_at(&page, 1_000), deadlines.next_ns()), (vec![], 1_100), "nothing runs");
+        let slot = page.slot(1).unwrap();
+        slot.started_ns.store(1_020, SeqCst);
+        slot.current.store(7, SeqCst);
+        assert_eq!((deadlines.look_at(&page, 1_100), deadlines.next_ns()), (vec![], 1_120));
+        assert_eq!((deadlines.look_at(&page, 1_120), deadlines.next_ns()), (vec![], 1_145));
+        assert_eq!((slot.cancel.load(SeqCst), deadlines.has_told(1)), (1, true));
+        assert_eq!(
+            (deadlines.look_at(&page, 1_145), deadlines.next_ns()),
+            (vec![Overdue::Terminate(1)], 1_170)
+        );
+        assert_eq!(deadlines.look_at(&page, 1_150), []);
+        assert_eq!(deadlines.told(0, 2).collect::<Vec<_>>(), [7]);
+        assert_eq!(deadlines.told(0, 1).count(), 0);
+        assert_eq!(deadlines.look_at(&page, 1_170), [Overdue::Kill(1)]);
+        deadlines.clear(1, 1);
+        assert!(!deadlines.has_told(1));
+    }
+
+    #[test]
+    fn the_next_task_of_a_slot_has_its_own_time() {
+        let page = JobPage::create(1).unwrap();
+        let mut deadlines = Deadlines::new(Span(100), Span(50));
+        let slot = page.slot(0).unwrap();
+        let run = |index, started_ns| {
+            slot.started_ns.store(started_ns, SeqCst);
+            slot.current.store(index, SeqCst);
+        };
+        run(1, 0);
+        deadlines.look_at(&page, 100);
+        assert!(deadlines.has_told(0));
+        run(2, 120);
+        assert_eq!((deadlines.look_at(&page, 150), deadlines.has_told(0)), (vec![], false));
+        assert_eq!(deadlines.next_ns(), 220);
+        // Times that a plugin made up never make it look at once for ever.
+        run(3, u64::MAX);
+        deadlines.look_at(&page, 230);
+        assert_eq!(deadlines.next_ns(), 330);
+    }
+}

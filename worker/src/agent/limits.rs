@@ -1,0 +1,55 @@
+//! What the executors of a job may use, and by what that is kept here.
+
+use super::driver::Driver;
+use crate::os::cgroup::{Bounds, Cgroups};
+use crate::spawner::Confinement;
+use muster_core::quantity::size_text;
+use muster_proto::convert::JobOpen;
+use std::sync::Arc;
+
+/// What helps a worker that may not make control groups.
+const DELEGATE: &str = "run the worker where it may make control groups (as root, or systemd: Delegate=yes)";
+
+/// The bounds of each executor of a job.
+pub(super) const fn bounds(open: &JobOpen) -> Bounds {
+    let limits = &open.limits;
+    Bounds { memory_bytes: limits.memory_bytes, open_files: limits.open_files, processes: limits.processes }
+}
+
+impl Driver {
+    /// How executors of a job are kept to its limits, and what its user should know of that.
+    ///
+    /// # Errors
+    /// A limit that cannot be kept here, in words.
+    pub fn confinement(&mut self, open: &JobOpen) -> Result<(Confinement, Option<String>), String> {
+        let bounds = bounds(open);
+        if bounds.memory_bytes.is_none() && bounds.processes.is_none() {
+            return Ok((Confinement { bounds, cgroups: None }, None));
+        }
+        let cgroups = self.cgroups.get_or_insert_with(|| Arc::new(Cgroups::find()));
+        if let Some(processes) = bounds.processes {
+            let threads = open.shape.threads;
+            if processes <= threads {
+                return Err(format!(
+                    "--procs {processes} leaves no room for the executor itself, which has {threads} task threads and one more"
+                ));
+            }
+            cgroups.pids().map_err(|why| {
+                format!(
+                    "--procs {processes} cannot be kept by this worker: {why}; leave it out, or {DELEGATE}"
+                )
+            })?;
+        }
+        let notice = bounds.memory_bytes.map(|bytes| {
+            let limit = size_text(bytes);
+            match cgroups.memory() {
+                Ok(version) => format!("memory limit {limit} per executor: by cgroup v{version}"),
+                Err(why) => format!(
+                    "memory limit {limit} per executor: by rlimit (RLIMIT_DATA, each process by itself), because no \
+                     cgroup can be used: {why}"
+                ),
+            }
+        });
+        Ok((Confinement { bounds, cgroups: Some(Arc::clone(cgroups)) }, notice))
+    }
+}
