@@ -162,3 +162,27 @@ fn an_async_form_that_breaks_its_rules_is_named() {
     assert!(failed.values().all(|error| error.contains("complete() was called twice")), "{failed:?}");
     muster.assert_no_process_left();
 }
+
+/// A task that crashes among others in flight is the only one that is charged; what was in flight beside it runs again.
+#[test]
+fn a_crash_among_tasks_in_flight_is_charged_to_the_one_whose_code_ran() {
+    let muster = Muster::new();
+    let source = include_str!("fixtures/plugins/async_misuse.c");
+    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread"];
+    let misuse = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
+    let out = muster.path("out");
+    let mut arguments =
+        vec!["run", misuse.to_str().unwrap(), "mode=crash", "-n", "40", "--out", out.to_str().unwrap()];
+    arguments.extend(["--model", "async", "-t", "2", "--oversubscribe", "--in-flight", "8", "--json"]);
+    arguments.extend(["--max-attempts", "2", "--backoff", "1ms"]);
+    let report = muster.run(&arguments).exits(1).json();
+    assert_eq!(
+        json!([report["ok"], report["failed"], report["exits"]]),
+        json!([36, 4, {"signal": 8}]),
+        "{report}"
+    );
+    let failures = report["failures"].as_array().unwrap();
+    let indexes: Vec<_> = failures.iter().map(|failure| failure["index"].as_u64().unwrap()).collect();
+    assert_eq!(indexes, [3, 13, 23, 33], "{report}");
+    muster.assert_no_process_left();
+}

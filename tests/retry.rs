@@ -102,7 +102,7 @@ fn run_leaves_a_paused_job_on_a_cluster_that_goes_on() {
     muster.run(&job).fails(1, &["job 1 is paused", "`muster job retry 1`", "`muster job cancel 1`"]);
     assert_eq!(breaks.info("1")["state"], "paused");
     let cancelled = muster.run(&["job", "cancel", "1"]).ok();
-    assert_eq!(cancelled.text().trim(), "job 1 cancelled");
+    assert_eq!(cancelled.text().trim(), "cancelled job 1: no task was running");
     muster.run(&["job", "retry", "1"]).fails(2, &["job 1 cannot be retried", "cancelled"]);
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();

@@ -99,7 +99,7 @@ async fn plugins_that_are_made_to_harm_need_leave() {
     let shared = World::counted_with(|config| config.allow_chaos = false).await;
     let plugin = shared.push(&file).await.unwrap().plugin.unwrap().plugin;
     let spec = v1::JobSpec { plugin, tasks: 1, ..v1::JobSpec::default() };
-    shared.refuses(Code::FailedPrecondition, "--allow-chaos", shared.submit_as("a", spec.clone())).await;
+    shared.refuses(Code::FailedPrecondition, "spec.plugin", shared.submit_as("a", spec.clone())).await;
     assert!(
         shared.jobs().list(v1::ListJobsRequest { limit: 10 }).await.unwrap().into_inner().jobs.is_empty()
     );

@@ -203,7 +203,7 @@ pub enum JobCommand {
         #[arg(default_value = "last")]
         job: JobRef,
         /// Only the failed tasks with these indexes
-        #[arg(long, value_name = "INDEX", value_parser = quantity::whole, num_args = 1.., allow_hyphen_values = true)]
+        #[arg(long, value_name = "INDEX", value_parser = quantity::whole, num_args = 1..)]
         index: Vec<u64>,
         #[command(flatten)]
         view: ViewArgs,

@@ -24,6 +24,9 @@ use std::sync::Arc;
 const PAGE_OVERWRITTEN: &str = "a task overwrote memory that its process shares with muster (the job page); look for \
                                 writes through wild pointers or past the end of an array";
 
+/// After a crash results of its job do not wait for others for this long.
+const CAREFUL_NS: u64 = 1_000_000_000;
+
 impl Driver {
     pub fn on_event(&mut self, event: Event) {
         match event {
@@ -204,6 +207,9 @@ impl Driver {
         self.metrics.set_executors(self.executors.len());
         let plugin = &executor.plugin.name;
         let job = executor.seat.and_then(|seat| self.jobs.get_mut(&seat.job));
+        if let Some(memory) = job.as_ref().and_then(|job| job.memory.as_ref()).filter(|_| cause.is_crash()) {
+            memory.page.be_careful(CAREFUL_NS);
+        }
         if cause.is_crash() && job.is_none_or(JobState::tells_of_crash) {
             tracing::error!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         } else {
@@ -264,7 +270,7 @@ impl Driver {
         let Some(memory) = &job.memory else { return Held::default() };
         let mut held = memory.held(seat.first_slot, seat.threads);
         if let Some(stop) = &mut job.stop {
-            stop.ended(how, memory.page.busy_among(seat.first_slot, seat.threads));
+            stop.ended(how, memory.page.tasks_among(seat.first_slot, seat.threads));
         }
         if let Some(deadlines) = &mut job.deadlines {
             if cause == ExitCause::Timeout {

@@ -212,9 +212,11 @@ impl JobState {
     /// Tells its running tasks to stop.
     pub fn cancel_tasks(&mut self) {
         let Some(memory) = &mut self.memory else { return };
+        // Before they are told: some stop at once.
+        let running = memory.page.tasks_among(0, memory.page.slots());
         memory.cancel();
         if let Some(stop) = &mut self.stop {
-            stop.begin(memory.page.busy_slots());
+            stop.begin(running);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A thread that keeps many tasks of a job going at the same time: it is lent to the plugin's own runtime, which asks
 //! here for tasks and says here what became of them.
 
+use super::crash;
 use super::flush::Held;
 use super::job::Shared;
 use super::open_claims::OpenClaims;
@@ -30,6 +31,7 @@ pub(super) fn run(shared: &Shared, ordinal: u32, in_flight: u32) {
     let number = shared.open.first_slot + ordinal;
     let Some(record) = shared.page.slot(number) else { return };
     let _guard = AbortOnPanic;
+    let _stack = crash::enter_task(number);
     let result = Waker::new().and_then(|waker| {
         std::thread::scope(|scope| {
             let sleeper = std::thread::Builder::new().name(format!("sleep-{ordinal}"));
@@ -193,29 +195,35 @@ impl Interleaved<'_> {
 
     /// The next task that is claimed and not begun.
     fn begin(&mut self) -> Option<NewTask> {
-        let claimed = self.ready.front_mut()?;
-        let (index, place, at, claim) = (claimed.next, claimed.place, claimed.at, claimed.claim);
-        claimed.next += 1;
-        if claimed.next >= claim.range.end {
-            self.ready.pop_front();
-        }
-        let input = match self.input(&claim, index) {
-            Ok(input) => input,
-            Err(error) => {
-                self.claims.end_one(at);
-                let mut held = self.shared.holdings.lock(self.ordinal as usize);
-                held.gather.add_failure(failure(place, index, &error, 0));
-                drop(held);
-                return self.begin();
+        loop {
+            let claimed = self.ready.front_mut()?;
+            let (index, place, at, claim) = (claimed.next, claimed.place, claimed.at, claimed.claim);
+            claimed.next += 1;
+            if claimed.next >= claim.range.end {
+                self.ready.pop_front();
             }
-        };
-        let going = Some(Going { place, at, begun_ns: monotonic_ns() });
+            match self.input(&claim, index) {
+                Ok(input) => {
+                    let token = self.remember(Going { place, at, begun_ns: monotonic_ns() });
+                    return Some(NewTask { index, attempt: claim.facts.attempt, input, token });
+                }
+                Err(error) => {
+                    self.claims.end_one(at);
+                    let mut held = self.shared.holdings.lock(self.ordinal as usize);
+                    held.gather.add_failure(failure(place, index, &error, 0));
+                }
+            }
+        }
+    }
+
+    /// Keeps a task that begins; says its token.
+    fn remember(&mut self, task: Going) -> u64 {
         let token = self.free.pop().unwrap_or(self.going.len() as u32);
         match self.going.get_mut(token as usize) {
-            Some(free) => *free = going,
-            None => self.going.push(going),
+            Some(free) => *free = Some(task),
+            None => self.going.push(Some(task)),
         }
-        Some(NewTask { index, attempt: claim.facts.attempt, input, token: token.into() })
+        token.into()
     }
 
     fn input(&mut self, claim: &Claim, index: u64) -> Result<Vec<u8>, TaskError> {

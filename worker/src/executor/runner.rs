@@ -111,6 +111,9 @@ impl<'a> Runner<'a> {
             }
             if held.is_full() {
                 self.shared.holdings.send(&mut held, &self.shared.outbox);
+            } else if at < claim.range.end {
+                // The next task may take long, or for ever.
+                self.shared.holdings.hold(&mut held);
             }
             from_ns = now;
         }

@@ -98,13 +98,14 @@ impl TaskThread<'_> {
     fn claim(&mut self) -> Option<(usize, Claim)> {
         let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
         let (leaf, is_once) = (shared.open.reduce_leaf, shared.open.flow == Flow::Once);
+        let is_careful = shared.page.is_careful();
         let slots = shared.page.allowed().clamp(1, shared.page.slots());
         let mut left = 0;
         let (entry, claim) = shared.page.claim(
             self.cursor,
             |start, unclaimed, total| {
                 left = total;
-                let wanted = if is_once { 1 } else { pace.tasks(total, slots).min(unclaimed) };
+                let wanted = if is_once || is_careful { 1 } else { pace.tasks(total, slots).min(unclaimed) };
                 if leaf == 0 || is_once { wanted } else { whole_leaves(start, wanted, leaf) }
             },
             |entry, generation, range| pending.announce(entry, generation, range),
@@ -129,7 +130,7 @@ impl TaskThread<'_> {
 
     /// `busy_ns`: what the last claim took. Results of a claim that was long itself do not wait for others.
     fn send_or_hold(&mut self, busy_ns: u64) {
-        let hold_ns = hold_ns(self.ahead_ns, HOLD_MAX);
+        let hold_ns = if self.shared.page.is_careful() { 0 } else { hold_ns(self.ahead_ns, HOLD_MAX) };
         let mut held = self.holdings();
         if busy_ns >= hold_ns || held.is_full() || held.has_waited(monotonic_ns(), hold_ns) {
             self.shared.holdings.send(&mut held, &self.shared.outbox);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// The first eight bytes of every page.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"mstrpage");
 /// Raised with every change of the layout.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// What the page says about itself and the job.
 #[repr(C, align(128))]
@@ -22,6 +22,8 @@ pub(super) struct Header {
     pub allowed: AtomicU32,
     /// Rises with every wake-up.
     pub sequence: AtomicU32,
+    /// Until then, by the machine's monotonic clock, results do not wait for others: an executor of the job crashed.
+    pub careful_until_ns: AtomicU64,
 }
 
 /// The part of fixed size; slot records follow.

@@ -229,6 +229,19 @@ impl JobPage {
         })
     }
 
+    /// For this long threads claim one task at a time and send each result at once: what one crash took with it the next
+    /// one shall not.
+    pub fn be_careful(&self, time_ns: u64) {
+        self.fixed().header.careful_until_ns.store(monotonic_ns().saturating_add(time_ns), Relaxed);
+    }
+
+    /// Whether that time is not over.
+    #[must_use]
+    pub fn is_careful(&self) -> bool {
+        let until = self.fixed().header.careful_until_ns.load(Relaxed);
+        until != 0 && monotonic_ns() < until
+    }
+
     /// Lets the first `slots` slots claim; the others finish what they have.
     pub fn allow(&self, slots: u32) {
         let before = self.fixed().header.allowed.swap(slots, SeqCst);
@@ -306,9 +319,9 @@ impl JobPage {
 
     /// How many of these slots run a task.
     #[must_use]
-    pub fn busy_among(&self, first: u32, count: u32) -> u32 {
+    pub fn tasks_among(&self, first: u32, count: u32) -> u32 {
         let slots = (first..first.saturating_add(count)).filter_map(|slot| self.slot(slot));
-        slots.filter(|record| record.current.load(SeqCst) != SlotRecord::IDLE).count() as u32
+        slots.map(|record| record.in_flight.load(SeqCst).max(u32::from(record.is_busy()))).sum()
     }
 
     /// Whether the threads of all these slots sleep.
