@@ -19,6 +19,7 @@ pub mod interrupt;
 mod job;
 mod output;
 mod plugin;
+mod postmortem;
 mod service;
 mod simulation;
 mod summary;

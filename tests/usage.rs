@@ -72,6 +72,7 @@ fn counts_are_whole_and_within_their_limits() {
         (&["up"], "-t"),
         (&["job", "ls"], "--limit"),
         (&["job", "results"], "--tail"),
+        (&["job", "logs"], "--tail"),
         (&["bench", "overhead"], "-n"),
         (&["bench", "overhead"], "-w"),
         (&["bench", "overhead"], "-t"),

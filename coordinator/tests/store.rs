@@ -319,14 +319,16 @@ fn a_released_job_has_neither_its_pause_nor_its_end_nor_these_failures() {
         let failed = |index| Record::TaskFailed { job: JOB, index, class: 3, message: "crash".into() };
         let charged = |index| Record::Charged { job: JOB, index, class: 3, charged: 2 };
         let paused = Record::Paused { job: JOB, reason: "all crash".into() };
+        let known = |index| Record::PostMortem { job: JOB, index, data: Some(Bytes::from_static(b"why")) };
         world.add(vec![submitted(), charged(1), charged(4), failed(1), failed(2), failed(7), paused.clone()]);
+        world.add(vec![known(2), known(7)]);
         world.crash();
         assert!(world.replay().contains(&paused));
         let mut tasks = RangeSet::from(IndexRange::new(1, 3));
         tasks.insert(IndexRange::new(9, 10));
         world.add(vec![Record::Released { job: JOB, tasks: tasks.clone() }]);
         world.crash();
-        assert_eq!(world.replay(), [submitted(), charged(4), failed(7)]);
+        assert_eq!(world.replay(), [submitted(), charged(4), failed(7), known(7)]);
         let status = Bytes::from_static(b"status");
         world
             .add(vec![paused, Record::Ended { job: JOB, how: EndedAs::Done, reason: String::new(), status }]);
@@ -469,7 +471,8 @@ fn a_database_of_the_first_format_is_brought_up_to_date() {
     let connection = rusqlite::Connection::open(folder.path().join("muster.db")).unwrap();
     connection
         .execute_batch(
-            "ALTER TABLE jobs DROP COLUMN taken; ALTER TABLE jobs DROP COLUMN paused; DROP TABLE charges;
+            "DROP TABLE post_mortems; ALTER TABLE jobs DROP COLUMN taken; ALTER TABLE jobs DROP COLUMN paused;
+             DROP TABLE charges;
              CREATE TABLE charges (
                  job INTEGER NOT NULL, task INTEGER NOT NULL, charged INTEGER NOT NULL, PRIMARY KEY (job, task)
              ) WITHOUT ROWID;

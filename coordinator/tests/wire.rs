@@ -234,6 +234,38 @@ async fn plugins_that_are_not_what_they_say() {
 }
 
 #[tokio::test]
+async fn questions_about_logs_and_failures() {
+    let world = World::counted().await;
+    let job = world.submit(world.spec(5).await).await;
+    let logs = |change: &dyn Fn(&mut v1::LogsRequest)| {
+        let mut asked = v1::LogsRequest { job, ..v1::LogsRequest::default() };
+        change(&mut asked);
+        asked
+    };
+    for (code, field, asked) in [
+        (Code::ResourceExhausted, "last", logs(&|asked| asked.last = u64::MAX)),
+        (Code::ResourceExhausted, "index", logs(&|asked| (asked.one, asked.index) = (true, u64::MAX))),
+        (Code::InvalidArgument, "failed", logs(&|asked| (asked.failed, asked.follow) = (true, true))),
+        (Code::NotFound, "job is 77", logs(&|asked| asked.job = 77)),
+    ] {
+        let mut jobs = world.jobs();
+        world.refuses(code, field, async move { jobs.logs(asked).await.map(drop) }).await;
+    }
+    let why = |change: &dyn Fn(&mut v1::WhyRequest)| {
+        let mut asked = v1::WhyRequest { job, ..v1::WhyRequest::default() };
+        change(&mut asked);
+        asked
+    };
+    for (code, field, asked) in [
+        (Code::ResourceExhausted, "limit", why(&|asked| asked.limit = u32::MAX)),
+        (Code::ResourceExhausted, "index", why(&|asked| (asked.one, asked.index) = (true, u64::MAX))),
+        (Code::NotFound, "job is 77", why(&|asked| asked.job = 77)),
+    ] {
+        world.refuses(code, field, world.jobs().why(asked)).await;
+    }
+}
+
+#[tokio::test]
 async fn results_that_were_not_kept() {
     let world = World::counted().await;
     let outputs = v1::Outputs::Checksum.into();

@@ -8,7 +8,7 @@ use fixture::refusals::assert_refused;
 use fixture::{Worker, World, block_of, hello, indexes, message, soon};
 use muster_coordinator::driver::reason;
 use muster_proto::packed::{Items, Packed};
-use muster_proto::v1::{self, from_worker};
+use muster_proto::v1::{self, from_worker, to_worker};
 use tonic::Code;
 
 #[tokio::test]
@@ -339,4 +339,45 @@ async fn a_worker_that_does_not_read_is_disconnected() {
         }
     }
     panic!("it is still attached");
+}
+
+/// A worker that answers what nobody asked, or with what cannot be, is ended; one that answers well is heard.
+#[tokio::test]
+async fn answers_about_logs() {
+    let world = World::counted().await;
+    let job = world.submit(world.spec(1).await).await;
+    let good = || v1::LogLine { source: v1::LogSource::Output.into(), ..v1::LogLine::default() };
+    let chunk = |query, line| v1::LogChunk { query, lines: vec![line], end: true, ..v1::LogChunk::default() };
+    for (line, field) in [
+        (good(), "log.query"),
+        (v1::LogLine { index: u64::MAX, ..good() }, "log.lines.index"),
+        (v1::LogLine { level: 9, ..good() }, "log.lines.level"),
+        (v1::LogLine { source: 77, ..good() }, "log.lines.source"),
+        (v1::LogLine { text: vec![0; 1 << 20].into(), ..good() }, "log.lines.text"),
+    ] {
+        let mut worker = Worker::attach(&world, 1).await;
+        worker.send(from_worker::Kind::Log(chunk(77, line))).await;
+        let status = worker.take_end().await.unwrap();
+        assert!(status.message().starts_with(field), "{field}: {status}");
+    }
+    let mut worker = Worker::attach(&world, 1).await;
+    worker.take_grant().await;
+    let mut stream =
+        world.jobs().logs(v1::LogsRequest { job, ..Default::default() }).await.unwrap().into_inner();
+    // Those before it had the job, too.
+    for _ in 0..2 {
+        let Some(to_worker::Kind::Log(query)) = soon(worker.from.message()).await.unwrap().unwrap().kind
+        else {
+            continue;
+        };
+        let line = v1::LogLine { text: "said".into(), position: 1, ..good() };
+        worker.send(from_worker::Kind::Log(chunk(query.query, line))).await;
+        break;
+    }
+    let mut lines = Vec::new();
+    while let Some(reply) = soon(stream.message()).await.unwrap() {
+        lines.extend(reply.lines.into_iter().map(|line| (line.text, line.worker)));
+    }
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].0 == "said" && lines[0].1.starts_with("worker-"), "{lines:?}");
 }

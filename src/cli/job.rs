@@ -4,6 +4,7 @@ use super::cluster::ClusterArg;
 use super::limits::LimitArgs;
 use super::quantity;
 use super::retry::RetryArgs;
+use crate::postmortem::TaskOf;
 use clap::{Args, Subcommand, ValueEnum};
 use muster_coordinator::args::POLICY_HELP;
 use muster_core::scheduler::PolicySpec;
@@ -208,6 +209,10 @@ pub enum JobCommand {
         #[command(flatten)]
         view: ViewArgs,
     },
+    /// Print what a job's tasks logged and wrote to stdout and stderr, in the order of time
+    Logs(LogsArgs),
+    /// Say why a job waits or failed, or why one of its tasks failed; without a cluster of the last failed run
+    Why(WhyArgs),
     /// Print a job's results in index order as JSON lines; follows a running job
     Results {
         /// The job's number, or `last` for the newest
@@ -237,6 +242,35 @@ pub enum JobCommand {
         #[command(flatten)]
         cluster: ClusterArg,
     },
+}
+
+/// What `job logs` prints.
+#[derive(Clone, Debug, Args)]
+pub struct LogsArgs {
+    /// The job: its number, or `last` for the newest; with .INDEX one of its tasks
+    #[arg(value_name = "JOB[.INDEX]", default_value = "last")]
+    pub task: TaskOf,
+    /// Only lines of tasks that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Go on until the job has ended
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Only the last N lines
+    #[arg(long, value_name = "N", value_parser = quantity::lines, allow_hyphen_values = true)]
+    pub tail: Option<u64>,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// What `job why` is about.
+#[derive(Clone, Debug, Args)]
+pub struct WhyArgs {
+    /// The job: its number, or `last` for the newest; with .INDEX one of its tasks
+    #[arg(value_name = "JOB[.INDEX]", default_value = "last")]
+    pub task: TaskOf,
+    #[command(flatten)]
+    pub view: ViewArgs,
 }
 
 /// Which cluster is asked, and how the answer looks.

@@ -17,7 +17,9 @@ pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
 pub use emulate::EmulateArgs;
 pub use http_server::HttpServerArgs;
-pub use job::{JobArgs, JobCommand, JobRef, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs};
+pub use job::{
+    JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
+};
 pub use plugin::{Language, PluginCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use usage::parse;

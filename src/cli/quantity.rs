@@ -14,6 +14,11 @@ pub fn tasks(text: &str) -> Result<u64, String> {
     count(text, TASKS_MAX)
 }
 
+/// How many last lines of a log are wanted.
+pub fn lines(text: &str) -> Result<u64, String> {
+    count(text, muster_proto::convert::LOG_LAST_MAX)
+}
+
 /// How often a task may be tried.
 pub fn attempts(text: &str) -> Result<u32, String> {
     count(text, ATTEMPTS_MAX).map(|number| u32::try_from(number).unwrap_or(u32::MAX))

@@ -23,6 +23,8 @@ pub async fn job(command: JobCommand) -> Outcome {
         JobCommand::Wait { job, timeout, view } => wait(job, timeout, &view).await,
         JobCommand::Cancel { job, no_wait, view } => cancel(job, no_wait, &view).await,
         JobCommand::Retry { job, index, view } => retry(job, index, &view).await,
+        JobCommand::Logs(args) => super::logs::logs(&args).await,
+        JobCommand::Why(args) => super::why::why(&args).await,
         JobCommand::Results { job, from, tail, now, out, cluster } => {
             let request = v1::ResultsRequest { job: job.0, from, follow: !now, last: tail.unwrap_or(0) };
             results(request, &out, &cluster).await
@@ -161,7 +163,7 @@ async fn retry(job: JobRef, indexes: Vec<u64>, view: &ViewArgs) -> Outcome {
     super::printed(terminal::print(format_args!("job {} goes on: {tasks}", status.job)))
 }
 
-async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
+pub async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
     let reply = clients::jobs(&session.link).get(v1::JobRequest { job: job.0 }).await;
     reply
         .map(tonic::Response::into_inner)

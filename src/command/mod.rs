@@ -5,12 +5,14 @@ mod coordinator;
 mod emulate;
 mod http_server;
 mod job;
+mod logs;
 mod plugin;
 mod push;
 mod run;
 mod simulate;
 mod submit;
 mod up;
+mod why;
 mod worker;
 
 pub use push::push;

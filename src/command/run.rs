@@ -63,6 +63,12 @@ pub async fn run(args: &RunArgs) -> Outcome {
     };
     let mut ended = ended.inspect_err(|_| cluster.abandon())?;
     let total_s = began.elapsed().as_secs_f64();
+    let is_told = match &cluster {
+        Cluster::Private(private) => {
+            super::why::keep(&private.session().link, &ended.status, &args.job.plugin).await
+        }
+        Cluster::Existing(_) => ended.status.failed > 0,
+    };
     cluster.stop().await;
     if has_all_outputs(args, &ended)
         && let Some(sink) = &mut ended.sink
@@ -77,7 +83,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     });
     let facts =
         Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted.is_some() };
-    report(args, &ended, facts, lasts)
+    report(args, &ended, facts, lasts, is_told)
 }
 
 /// A job that was checked as far as it can be without a cluster.
@@ -288,7 +294,7 @@ async fn explain_before(
     Ok(())
 }
 
-fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool) -> Outcome {
+fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told: bool) -> Outcome {
     let status = &ended.status;
     let report = Report::new(status, facts);
     if ended.unread {
@@ -297,6 +303,10 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool) -> Outco
     note(report.table());
     for text in &status.notices {
         note(format_args!("note: {text}"));
+    }
+    if is_told {
+        let job = if is_shared { format!(" {}", status.job) } else { String::new() };
+        note(format_args!("why: muster job why{job}"));
     }
     if let Some(signal) = ended.interrupted {
         let kept = if keeps_results(args, ended) { "; the results so far were kept" } else { "" };

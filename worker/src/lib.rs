@@ -15,6 +15,7 @@ mod error;
 pub mod arena;
 pub mod crash;
 pub mod frame;
+pub mod log;
 pub mod os;
 pub mod page;
 

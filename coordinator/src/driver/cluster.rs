@@ -80,6 +80,7 @@ impl Driver {
         self.stopping.lost(id);
         tracing::info!(worker = id.0, name = worker.hello.name, why = why.name(), "worker is gone");
         self.incarnations.remove(&worker.hello.incarnation);
+        self.forget_queries(id);
         self.pss_bytes -= worker.heartbeat.pss_bytes;
         let lost = why != Loss::Left;
         if lost && worker.draining {

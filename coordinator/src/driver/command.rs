@@ -2,12 +2,13 @@
 
 use super::Refusal;
 use super::feeding::Feeder;
+use super::logs::LogSources;
 use super::report::PLACES_MAX;
 use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
-use muster_proto::convert::{Feed, Heartbeat, Hello, Report, RetryAsk, Submission};
+use muster_proto::convert::{Feed, Heartbeat, Hello, LogChunk, LogQuery, Report, RetryAsk, Submission};
 use muster_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub enum Command {
     Results(ResultsAsk, Reply<Page>),
     /// Streamed results below an index were put away by their reader.
     Acknowledge(JobId, u64, Reply<()>),
+    /// Which workers have the log of a job.
+    LogSources(JobId, Reply<LogSources>),
+    /// Ask a worker for log lines.
+    AskLog(WorkerId, LogQuery, Reply<LogChunk>),
     /// A plugin whose file is in the blob folder; `true` when it was known.
     AddPlugin(PluginRecord, Reply<bool>),
     /// The plugins that are registered.
@@ -73,6 +78,8 @@ pub enum FromWorker {
     Heartbeat(Heartbeat),
     /// What happened to its tasks. The places are given back once that is durable.
     Report(Box<Report>, OwnedSemaphorePermit),
+    /// Log lines that it was asked for.
+    Log(LogChunk),
     /// It leaves.
     Goodbye(String),
     /// Its stream ended.

@@ -93,6 +93,7 @@ impl Driver {
         (ended.failed, ended.quarantined) =
             (std::mem::take(&mut job.failed), std::mem::take(&mut job.quarantined));
         ended.last_attempt = job.last_attempt;
+        ended.hosts = std::mem::take(&mut job.hosts);
         for (ask, reply) in job.results.waiting.drain(..) {
             let _ = reply.send(ended.page(ask));
         }

@@ -1,6 +1,7 @@
 //! Jobs that have ended: what is still told about them.
 
 use super::command::ResultsAsk;
+use super::logs::Hosts;
 use super::{Page, Refusal};
 use crate::store::EndedAs;
 use muster_core::id::JobId;
@@ -24,6 +25,8 @@ pub struct Ended {
     pub quarantined: RangeSet,
     /// The highest attempt of its tasks that this life of the coordinator gave.
     pub last_attempt: u32,
+    /// The workers that have its log.
+    pub hosts: Hosts,
     outputs: Outputs,
     reduces: bool,
 }
@@ -48,6 +51,7 @@ impl Ended {
             failed: RangeSet::new(),
             quarantined: RangeSet::new(),
             last_attempt: 0,
+            hosts: Hosts::forgotten(),
             outputs,
             reduces,
         }

@@ -3,7 +3,9 @@
 use super::command::{Reply, ResultsAsk};
 use super::feeding::{Feeding, in_words};
 use super::inputs::Inputs;
+use super::logs::Hosts;
 use super::numbers::Numbers;
+use super::postmortem::PostMortems;
 use super::progress::Progress;
 use super::{Page, Refusal};
 use crate::config::FEED_WAIT;
@@ -66,6 +68,10 @@ pub struct Job {
     pub partials: BTreeMap<Block, Bytes>,
     /// What its status says.
     pub numbers: Numbers,
+    /// How its tasks failed.
+    pub post_mortems: PostMortems,
+    /// The workers that have its log.
+    pub hosts: Hosts,
     /// How far its running tasks are.
     pub progress: Progress,
     /// Why it cannot run, as a worker said last.
@@ -162,6 +168,8 @@ impl Job {
             last_crash: String::new(),
             partials: BTreeMap::new(),
             numbers: Numbers::default(),
+            post_mortems: PostMortems::default(),
+            hosts: Hosts::default(),
             progress: Progress::default(),
             trouble: None,
             feeding: Feeding::default(),
@@ -260,6 +268,7 @@ impl Job {
             self.failed.remove(range);
             self.quarantined.remove(range);
         }
+        self.post_mortems.take_back(tasks);
         self.numbers.first_failures.retain(|failure| !tasks.contains(failure.index));
     }
 

@@ -12,10 +12,12 @@ mod feeding;
 mod inputs;
 mod job;
 mod kept;
+mod logs;
 mod numbers;
 mod outputs;
 mod pause;
 mod plugins;
+mod postmortem;
 mod progress;
 mod recover;
 mod refusal;
@@ -29,6 +31,7 @@ pub use command::{
     Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Reply, ResultsAsk, Snapshot,
 };
 pub use feeding::Feeder;
+pub use logs::LogSources;
 pub use refusal::{Refusal, reason};
 
 use crate::store::writer::{Durable, Log};
@@ -89,6 +92,7 @@ pub struct Driver {
     kept: Kept,
     requests: HashMap<String, JobId>,
     next_job: JobId,
+    queries: logs::Queries,
     plugins: Plugins,
     workers: BTreeMap<WorkerId, Worker>,
     gone: VecDeque<muster_proto::v1::WorkerInfo>,
@@ -131,6 +135,7 @@ impl Driver {
             ended: BTreeMap::new(),
             requests: HashMap::new(),
             next_job: JobId(1),
+            queries: logs::Queries::default(),
             plugins: Plugins::default(),
             workers: BTreeMap::new(),
             gone: VecDeque::new(),
@@ -271,6 +276,8 @@ impl Driver {
                 let answer = self.acknowledge(job, below);
                 self.answer(reply, answer);
             }
+            Command::LogSources(job, reply) => self.answer(reply, self.log_sources(job)),
+            Command::AskLog(worker, query, reply) => self.ask_log(worker, query, reply),
             Command::AddPlugin(plugin, reply) => self.add_plugin(plugin, reply),
             Command::ListPlugins(reply) => self.answer(reply, Ok(self.plugins.list())),
             Command::FindPlugin(query, reply) => self.answer(reply, self.plugins.find(&query)),

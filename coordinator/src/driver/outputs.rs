@@ -62,8 +62,12 @@ impl Driver {
             }
             Output::Commit { job, range, pos: _ } => self.commit(job, range, subject),
             Output::Combined { job, block, finished, pos: _ } => self.combined(job, block, finished, subject),
-            Output::Fail { job, index, class, charged: _, pos: _ } => self.fail(job, index, class, subject),
+            Output::Fail { job, index, class, charged, pos: _ } => {
+                self.keep_attempt(job, index, (charged, class, true), subject);
+                self.fail(job, index, class, subject);
+            }
             Output::Retry { job, index, class, charged, not_before: _, pos: _ } => {
+                self.keep_attempt(job, index, (charged, class, false), subject);
                 self.count_failure(job, class, subject);
                 let class = failure_class_to_wire(class).into();
                 self.write(Record::Charged { job, index, class, charged });
@@ -89,6 +93,9 @@ impl Driver {
     fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.numbers.workers.insert(worker_id, shape);
+        if let Some(worker) = self.workers.get(&worker_id) {
+            job.hosts.add(worker.hello.incarnation, &worker.hello.name);
+        }
         let submission = &job.submission;
         let open = job_open_to_wire(&JobOpen {
             job: id,
@@ -305,7 +312,7 @@ impl Driver {
 /// What the worker said of the failure being handled.
 fn cause(subject: &Subject) -> &str {
     match subject {
-        Subject::Failure(message) => message,
+        Subject::Failure { message, .. } => message,
         Subject::Nothing | Subject::Results(..) => "",
     }
 }

@@ -3,6 +3,7 @@
 use super::Driver;
 use super::ended::{self, Ended};
 use super::job::{Accepted, Job};
+use super::logs::Hosts;
 use super::report::Subject;
 use crate::store::{EndedAs, Record, StoreError};
 use bytes::Bytes;
@@ -33,6 +34,7 @@ struct Left {
     paused: Option<String>,
     failed: BTreeMap<u64, (i32, String)>,
     partials: BTreeMap<Block, Bytes>,
+    post_mortems: BTreeMap<u64, Bytes>,
     ended: Option<(EndedAs, Bytes)>,
     /// Results below this index were taken.
     taken: u64,
@@ -98,6 +100,10 @@ impl Driver {
         job.numbers.checksum = left.checksum;
         job.numbers.output_bytes = left.bytes;
         job.partials = left.partials;
+        job.hosts = Hosts::forgotten();
+        for data in left.post_mortems.into_values() {
+            job.post_mortems.restore(v1::PostMortem::decode(data).map_err(|_| damaged("a post-mortem"))?);
+        }
         for (index, (class, message)) in left.failed {
             job.settled.insert(IndexRange::from_count(index, 1));
             job.count_failed(v1::TaskFailure { index, class, message, ..Default::default() });
@@ -170,6 +176,7 @@ impl Left {
                 (self.paused, self.ended) = (None, None);
                 self.failed.retain(|&index, _| !tasks.contains(index));
                 self.charged.retain(|&index, _| !tasks.contains(index));
+                self.post_mortems.retain(|&index, _| !tasks.contains(index));
             }
             Record::TaskFailed { job: _, index, class, message } => {
                 self.charged.remove(&index);
@@ -177,6 +184,12 @@ impl Left {
             }
             Record::Partial { job: _, block, data } => {
                 self.partials.insert(block, data);
+            }
+            Record::PostMortem { job: _, index, data: Some(data) } => {
+                self.post_mortems.insert(index, data);
+            }
+            Record::PostMortem { job: _, index, data: None } => {
+                self.post_mortems.remove(&index);
             }
             Record::Ended { job: _, how, reason: _, status } => self.ended = Some((how, status)),
             Record::Taken { job: _, below } => self.taken = self.taken.max(below),

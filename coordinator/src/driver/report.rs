@@ -8,7 +8,7 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::{Input, Loss};
 use muster_core::time::Span;
 use muster_proto::PARTIAL_MAX_BYTES;
-use muster_proto::convert::{ConvertError, Heartbeat, Phases, Report, ResultBlock, TaskFailure};
+use muster_proto::convert::{ConvertError, Evidence, Heartbeat, Phases, Report, ResultBlock, TaskFailure};
 use muster_proto::packed::Items;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -24,7 +24,14 @@ pub enum Subject {
     /// Results of these tasks: one each, or one partial result.
     Results(WorkerId, IndexRange, Items),
     /// What went wrong, in words.
-    Failure(String),
+    Failure {
+        /// Who says so.
+        worker: WorkerId,
+        /// In words.
+        message: String,
+        /// What else is known.
+        evidence: Option<Evidence>,
+    },
 }
 
 /// A block of results that was checked.
@@ -53,6 +60,7 @@ impl Driver {
                     self.lose(id, Loss::Misbehaved, Some(refusal.into()));
                 }
             }
+            FromWorker::Log(chunk) => self.log_chunk(id, chunk),
             FromWorker::Goodbye(reason) => {
                 tracing::info!(worker = id.0, reason, "worker says goodbye");
                 self.lose(id, Loss::Left, None);
@@ -112,13 +120,13 @@ impl Driver {
             }
         }
         for failure in failures {
-            let TaskFailure { lease, index, class, message, busy, evidence: _ } = failure;
+            let TaskFailure { lease, index, class, message, busy, evidence } = failure;
             let job = self.scheduler.lease_job(id, lease);
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
                 job.progress.ended(id, 1);
             }
             let input = Input::Failed { worker: id, lease, index, class, busy };
-            self.tell(input, Subject::Failure(message));
+            self.tell(input, Subject::Failure { worker: id, message, evidence });
         }
         for Checked { lease, range, busy, items } in blocks {
             let bytes = items.as_ref().map_or(0, |items| items.data().len() as u64);

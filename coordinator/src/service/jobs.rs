@@ -1,13 +1,16 @@
 //! Jobs: submit, feed, watch, results.
 
+use super::logs;
 use super::results::{self, Outputs};
 use super::{STREAM_MESSAGES, Sent, Shared};
 use crate::driver::{Command, Snapshot};
-use crate::store::OpenReader;
+use crate::store::{OpenReader, Reader};
 use muster_core::id::JobId;
-use muster_proto::convert::{Feed, RetryAsk, Submission};
+use muster_core::range::IndexRange;
+use muster_proto::convert::{Feed, LogsAsk, RetryAsk, Submission, TASKS_MAX, WhyAsk};
 use muster_proto::v1::jobs_server::Jobs;
 use muster_proto::v1::{self, JobState};
+use prost::Message as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +23,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// Jobs that a list shows unless it is asked for another number, and at the most.
 const LIST_DEFAULT: u32 = 100;
 const LIST_MAX: u32 = 2_000;
+/// Failed tasks whose log lines are looked for.
+const FAILED_MAX: usize = 10_000;
 
 /// Serves clients' jobs.
 #[derive(Clone)]
@@ -40,6 +45,14 @@ impl JobsService {
     #[must_use]
     pub fn new(shared: Shared, open_reader: OpenReader, blocking: bool) -> Self {
         Self { shared, outputs: Outputs::new(open_reader, blocking), readers: Arc::default() }
+    }
+
+    /// The tasks of a job that failed for good, those with the lowest indexes.
+    async fn failed(&self, job: JobId) -> Result<Vec<u64>, Status> {
+        let all = IndexRange::new(0, TASKS_MAX);
+        let read = move |reader: &mut dyn Reader| reader.failures(job, all, FAILED_MAX);
+        let failures = self.outputs.read(&mut None, read).await?;
+        Ok(failures.into_iter().map(|failure| failure.index).collect())
     }
 
     async fn snapshot(&self, job: u64) -> Result<Snapshot, Status> {
@@ -171,14 +184,34 @@ impl Jobs for JobsService {
         Ok(Response::new(v1::RetryReply { status: Some(status), released }))
     }
 
-    async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
-        Err(Status::unimplemented("this coordinator keeps no post-mortems"))
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        let ask = WhyAsk::try_from(request.into_inner()).map_err(|error| self.shared.refuse(error))?;
+        let status = self.snapshot(ask.job.0).await?.status;
+        let (job, limit) = (JobId(status.job), ask.limit);
+        let within = ask.task.map_or(IndexRange::new(0, TASKS_MAX), |index| IndexRange::from_count(index, 1));
+        let read = move |reader: &mut dyn Reader| reader.post_mortems(job, within, limit + 1);
+        let found = self.outputs.read(&mut None, read).await?;
+        let more = found.len() > limit;
+        let decoded = found.into_iter().take(limit).map(v1::PostMortem::decode).collect::<Result<_, _>>();
+        let tasks = decoded.map_err(|_| Status::data_loss("a post-mortem in the state folder is damaged"))?;
+        Ok(Response::new(v1::WhyReply { status: Some(status), tasks, more }))
     }
 
     type LogsStream = ReceiverStream<Result<v1::LogsReply, Status>>;
 
-    async fn logs(&self, _: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
-        Err(Status::unimplemented("this coordinator cannot ask workers for logs"))
+    async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let mut ask = LogsAsk::try_from(request.into_inner()).map_err(|error| self.shared.refuse(error))?;
+        // The newest is settled once.
+        ask.job = JobId(self.snapshot(ask.job.0).await?.status.job);
+        let failed = if ask.failed { Some(self.failed(ask.job).await?) } else { None };
+        let (replies, sent) = mpsc::channel(STREAM_MESSAGES);
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            if let Err(status) = logs::send_all(&shared, ask, failed, &replies).await {
+                let _ = replies.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(sent)))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod jobs;
+mod logs;
 mod plugins;
 mod refused;
 mod results;

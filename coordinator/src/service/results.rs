@@ -33,7 +33,7 @@ impl Outputs {
     }
 
     /// Reads with `reader`, on a thread where waiting is allowed when it may wait.
-    async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         reader: &mut Option<Box<dyn Reader>>,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,

@@ -4,7 +4,7 @@ use super::refused::is_transport;
 use super::{Sent, Shared};
 use crate::driver::{Attached, Command, FromWorker, Refusal};
 use muster_core::id::WorkerId;
-use muster_proto::convert::{Heartbeat, Hello, Report};
+use muster_proto::convert::{Heartbeat, Hello, LogChunk, Report};
 use muster_proto::v1::worker_link_server::WorkerLink;
 use muster_proto::v1::{self, from_worker::Kind};
 use prost::Message;
@@ -97,8 +97,8 @@ async fn take(shared: &Shared, message: v1::FromWorker) -> Result<FromWorker, St
         Some(Kind::Hello(_)) => {
             Err(shared.refused(Status::invalid_argument("hello: a worker says it once per stream")))
         }
-        Some(Kind::Log(_)) => {
-            Err(shared.refused(Status::invalid_argument("log: nobody asked for log lines")))
+        Some(Kind::Log(chunk)) => {
+            LogChunk::try_from(chunk).map(FromWorker::Log).map_err(|error| shared.refuse(error))
         }
         None => Err(shared.refused(Status::invalid_argument("kind is missing or not known"))),
     }

@@ -44,6 +44,7 @@ struct Job {
     /// By task and class.
     charged: BTreeMap<(u64, i32), u32>,
     failed: BTreeMap<u64, (i32, String)>,
+    post_mortems: BTreeMap<u64, Bytes>,
     partials: BTreeMap<Block, Bytes>,
     reduced: Option<Bytes>,
     paused: Option<String>,
@@ -163,12 +164,19 @@ impl Job {
                 (self.paused, self.ended) = (None, None);
                 self.failed.retain(|&index, _| !tasks.contains(index));
                 self.charged.retain(|&(index, _), _| !tasks.contains(index));
+                self.post_mortems.retain(|&index, _| !tasks.contains(index));
             }
             Record::TaskFailed { index, class, message, .. } => {
                 let of_task = self.charged.range((*index, i32::MIN)..=(*index, i32::MAX));
                 let of_task: Vec<(u64, i32)> = of_task.map(|(&key, _)| key).collect();
                 of_task.iter().for_each(|key| _ = self.charged.remove(key));
                 self.failed.insert(*index, (*class, message.clone()));
+            }
+            Record::PostMortem { index, data: Some(data), .. } => {
+                self.post_mortems.insert(*index, data.clone());
+            }
+            Record::PostMortem { index, data: None, .. } => {
+                self.post_mortems.remove(index);
             }
             Record::Partial { block, data, .. } => {
                 let inside = block.range();
@@ -248,6 +256,9 @@ impl Job {
         }
         if let Some(reason) = &self.paused {
             each(Record::Paused { job, reason: reason.clone() })?;
+        }
+        for (&index, data) in &self.post_mortems {
+            each(Record::PostMortem { job, index, data: Some(data.clone()) })?;
         }
         for (&block, data) in &self.partials {
             each(Record::Partial { job, block, data: data.clone() })?;
@@ -329,6 +340,18 @@ impl Reader for MemoryStore {
         Ok(found
             .map(|(&index, (class, message))| Failure { index, class: *class, message: message.clone() })
             .collect())
+    }
+
+    fn post_mortems(
+        &mut self,
+        job: JobId,
+        within: IndexRange,
+        count_max: usize,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let state = self.state();
+        let Some(job) = state.jobs.get(&job) else { return Ok(Vec::new()) };
+        let found = job.post_mortems.range(within.start..within.end);
+        Ok(found.take(count_max).map(|(_, data)| data.clone()).collect())
     }
 
     fn reduced(&mut self, job: JobId) -> Result<Option<Bytes>, StoreError> {

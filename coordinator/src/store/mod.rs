@@ -79,6 +79,18 @@ pub trait Reader: Send {
         count_max: usize,
     ) -> Result<Vec<Failure>, StoreError>;
 
+    /// What is kept of how the tasks in `within` failed, lowest index first, at most `count_max`: encoded
+    /// `muster.v1.PostMortem`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn post_mortems(
+        &mut self,
+        job: JobId,
+        within: IndexRange,
+        count_max: usize,
+    ) -> Result<Vec<Bytes>, StoreError>;
+
     /// The one output of a job with reduction.
     ///
     /// # Errors

@@ -97,12 +97,22 @@ pub enum Record {
         /// Why, in words.
         reason: String,
     },
-    /// A job goes on: its pause, its end, and the failures of and charges to these tasks are withdrawn.
+    /// A job goes on: its pause, its end, and the failures of and charges to these tasks are withdrawn,
+    /// with what is known of them.
     Released {
         /// The job.
         job: JobId,
         /// The tasks.
         tasks: RangeSet,
+    },
+    /// How a task failed so far.
+    PostMortem {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u64,
+        /// The encoded `muster.v1.PostMortem`; `None`: it is not kept any more.
+        data: Option<Bytes>,
     },
     /// The partial result of a block of a reduction, in place of all blocks inside it.
     Partial {
@@ -154,6 +164,7 @@ impl Record {
             | Self::TaskFailed { job, .. }
             | Self::Paused { job, .. }
             | Self::Released { job, .. }
+            | Self::PostMortem { job, .. }
             | Self::Partial { job, .. }
             | Self::Reduced { job, .. }
             | Self::Ended { job, .. }
@@ -173,6 +184,7 @@ impl Record {
             Self::TaskFailed { message, .. } => message.len(),
             Self::Paused { reason, .. } => reason.len(),
             Self::Released { tasks, .. } => 16 * tasks.pieces(),
+            Self::PostMortem { data, .. } => data.as_ref().map_or(0, Bytes::len),
             Self::Ended { status, .. } => status.len(),
             Self::PluginAdded(plugin) => plugin.manifest.len(),
             Self::PluginRemoved { .. }

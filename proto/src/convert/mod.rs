@@ -5,6 +5,7 @@
 mod evidence;
 mod job;
 mod limits;
+mod log;
 mod report;
 mod scalar;
 mod work;
@@ -16,6 +17,10 @@ pub use job::{Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_wire
 pub use limits::{
     COUNT_MAX, GRACE_DEFAULT, LIMIT_TIME_MAX, LOG_DEFAULT_BYTES, LOG_MAX_BYTES, Limits, MEMORY_MAX_BYTES,
     MEMORY_MIN_BYTES, OPEN_FILES_MIN, limits, limits_to_wire,
+};
+pub use log::{
+    LOG_LAST_MAX, LOG_LINE_BYTES_MAX, LOG_TASKS_MAX, LogChunk, LogQuery, LogsAsk, WHY_MAX, WhyAsk,
+    attempt_report,
 };
 pub use report::{
     ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, Stopped, TaskFailure, Trouble,

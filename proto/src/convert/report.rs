@@ -92,7 +92,7 @@ pub struct ResultBlock {
 }
 
 /// An attempt that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskFailure {
     /// The lease.
     pub lease: LeaseId,

@@ -513,8 +513,8 @@ pub struct JobStopped {
     #[prost(uint64, tag = "5")]
     pub longest_ns: u64,
 }
-/// What a worker kept of what tasks wrote and logged.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// What a worker kept of what tasks wrote and logged. Each query is answered by one chunk.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogQuery {
     /// for the answer
     #[prost(uint64, tag = "1")]
@@ -534,6 +534,9 @@ pub struct LogQuery {
     /// position behind the last line that is known; 0 = from the first
     #[prost(uint64, tag = "6")]
     pub after: u64,
+    /// of these tasks alone, at most 1,000
+    #[prost(uint64, repeated, tag = "60")]
+    pub indexes: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LogChunk {
@@ -541,12 +544,15 @@ pub struct LogChunk {
     pub query: u64,
     #[prost(message, repeated, tag = "2")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
-    /// nothing more for this query
+    /// nothing was there behind these lines; else ask on from `next`
     #[prost(bool, tag = "3")]
     pub end: bool,
     /// the log cannot be read
     #[prost(string, tag = "4")]
     pub error: ::prost::alloc::string::String,
+    /// for LogQuery.after
+    #[prost(uint64, tag = "60")]
+    pub next: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogLine {
@@ -569,7 +575,7 @@ pub struct LogLine {
     pub level: u32,
     #[prost(bytes = "bytes", tag = "8")]
     pub text: ::prost::bytes::Bytes,
-    /// of the line's end, for LogQuery.after
+    /// of the line's end, for LogQuery.after; 0 = it is not in the files yet
     #[prost(uint64, tag = "9")]
     pub position: u64,
     /// filled in by the coordinator

@@ -9,6 +9,7 @@ use crate::frame::{OpenJob, ToExecutor};
 use muster_core::agent::{ExitCause, Input, Output};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
+use muster_core::shape::Flow;
 use muster_core::time::Span;
 use muster_proto::packed::Items;
 use std::os::fd::OwnedFd;
@@ -146,8 +147,8 @@ impl Driver {
         let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
         let confinement = job.confinement.clone();
-        let handle =
-            ExecutorHandle::start(self.now(), id, seat, plugin, confinement, &self.spawner, &self.events);
+        let (spawner, events, log) = (&self.spawner, &self.events, &self.log);
+        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, spawner, events, log);
         let record: Vec<OwnedFd> =
             handle.crash.iter().filter_map(|crash| crash.for_executor().ok()).collect();
         handle.send(ToExecutor::Load { path, record: !record.is_empty() }.encode(), record);
@@ -161,6 +162,10 @@ impl Driver {
             return;
         };
         executor.seat = Some(seat);
+        if let Some(memory) = &job.memory {
+            let interleaves = matches!(job.open.shape.flow, Flow::InFlight(_));
+            executor.watch.set(seat, &memory.page, interleaves);
+        }
         let descriptors = job.memory.as_ref().map(|memory| {
             let clones = [memory.page.fd().try_clone_to_owned(), memory.arena.fd().try_clone_to_owned()];
             clones.into_iter().collect::<Result<Vec<OwnedFd>, _>>()
@@ -259,6 +264,7 @@ impl Driver {
     }
 
     fn forget_job(&mut self, id: JobId) {
+        self.log.close_job(id.0);
         if let Some(mut job) = self.jobs.remove(&id) {
             super::arrive::report_phases(&mut job, &mut self.report, &self.metrics);
             if let Some(stop) = job.stop {

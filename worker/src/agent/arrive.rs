@@ -10,7 +10,8 @@ use super::job::{Held, JobState};
 use super::report::ReportBuilder;
 use super::stop::StopHow;
 use crate::crash::{CrashFile, Role};
-use crate::frame::{Batch, Block, Failure, FromExecutor};
+use crate::frame::{Batch, Block, Failure, FromExecutor, LogTask};
+use crate::log::{TaskRef, Who};
 use crate::metrics::{Metrics, Phase};
 use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
@@ -74,7 +75,15 @@ impl Driver {
                 );
             }
             FromExecutor::Readings(readings) => self.metrics.workload(&executor.plugin, id, readings),
-            FromExecutor::Log { level, text } => log(&executor.plugin.name, level, &text),
+            FromExecutor::Log { level, task, text } => {
+                let plugin = executor.plugin.name.as_str().into();
+                let who = Who { executor: id.0, job: job.map_or(0, |job| job.0), plugin };
+                let first_slot = executor.seat.map_or(0, |seat| seat.first_slot);
+                let of = task.map(|LogTask { slot, index, attempt }| {
+                    (first_slot.saturating_add(slot), TaskRef { index, attempt })
+                });
+                self.log.call(who, of, level.min(5) as u8, text);
+            }
         }
     }
 
@@ -294,14 +303,4 @@ pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metr
     metrics.phase(&job.plugin.name, Phase::Report, &phases.report);
     report.phases(phases);
     *phases = Phases { job: phases.job, stand_ins: phases.stand_ins, ..Phases::default() };
-}
-
-fn log(plugin: &str, level: u32, text: &str) {
-    match level {
-        0 | 1 => tracing::error!(target: "plugin", plugin, "{text}"),
-        2 => tracing::warn!(target: "plugin", plugin, "{text}"),
-        3 => tracing::info!(target: "plugin", plugin, "{text}"),
-        4 => tracing::debug!(target: "plugin", plugin, "{text}"),
-        _ => tracing::trace!(target: "plugin", plugin, "{text}"),
-    }
 }

@@ -3,6 +3,7 @@
 use super::event::{Event, Events};
 use super::executor::{ExecutorHandle, Seat};
 use super::job::{JobState, LeaseState};
+use super::logs::Asked;
 use super::memory;
 use super::report::ReportBuilder;
 use super::session::{Session, keep_connecting};
@@ -10,13 +11,14 @@ use super::work::Waiting;
 use crate::cache::{PluginCache, PluginFile};
 use crate::config::Config;
 use crate::error::WorkerError;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
 use muster_core::agent::{Agent, Input};
-use muster_core::id::{ExecutorId, JobId, LeaseId};
+use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::time::{Span, Time};
 use muster_proto::v1::{
     FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
@@ -66,6 +68,10 @@ pub(super) struct Driver {
     pub session_number: u64,
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
+    pub log: Log,
+    pub asked: Asked,
+    /// The life of the coordinator whose jobs are in the log, and this worker's number there.
+    life: Option<(Epoch, WorkerId)>,
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
@@ -95,6 +101,7 @@ impl Driver {
         spawner: Spawner,
         metrics: Arc<Metrics>,
         events: Events,
+        log: Log,
     ) -> Self {
         Self {
             agent: Agent::new(config.slots),
@@ -116,6 +123,9 @@ impl Driver {
             inquests: 0,
             session_number: 0,
             cgroups: None,
+            log,
+            asked: Asked::default(),
+            life: None,
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
@@ -247,6 +257,11 @@ impl Driver {
         self.drop_report();
         self.session_number += 1;
         self.waiting.clear();
+        let life = (new.epoch, new.worker);
+        // Of two lives of one coordinator the later one counts on; within one it counts its workers.
+        if self.life.replace(life).is_some_and(|before| before > life) {
+            self.log.forget_jobs();
+        }
         *session = Some(new);
         for executor in self.executors.values_mut().filter(|executor| executor.seat.is_some()) {
             executor.circumstances.outdated = true;
@@ -278,7 +293,14 @@ impl Driver {
                 tracing::info!("draining: this worker ends when its leases are done");
                 self.draining = true;
             }
-            Some(to_worker::Kind::Welcome(_) | to_worker::Kind::Log(_)) | None => {
+            Some(to_worker::Kind::Log(query)) => match (query.try_into(), session) {
+                (Ok(query), Some(session)) => self.on_log_query(query, session),
+                (Err(error), _) => {
+                    tracing::error!(%error, "the coordinator asks for a log that makes no sense")
+                }
+                (Ok(_), None) => {}
+            },
+            Some(to_worker::Kind::Welcome(_)) | None => {
                 tracing::debug!("a message without use")
             }
         }
@@ -395,6 +417,7 @@ impl Driver {
         if timeout(END_WAIT, gone).await.is_err() {
             tracing::warn!("some executors do not end");
         }
+        self.log.finish().await;
         let Some(Session { outgoing, mut incoming, .. }) = session else { return };
         let reason = if self.draining { "drained" } else { "stopped" }.to_owned();
         let goodbye = FromWorker { kind: Some(from_worker::Kind::Goodbye(Goodbye { reason })) };

@@ -3,10 +3,11 @@
 
 use super::event::{End, Event, Events};
 use super::exit::Circumstances;
-use super::output::{LastLines, forward_output};
+use super::output::{Output, Watch};
 use crate::cache::PluginFile;
 use crate::crash::CrashFile;
 use crate::frame::{FrameBuffer, FromExecutor};
+use crate::log::Log;
 use crate::os::cgroup::{Group, MemoryEvidence};
 use crate::os::process;
 use crate::os::socket;
@@ -46,6 +47,8 @@ pub(super) struct ExecutorHandle {
     pub is_loaded: bool,
     /// Where it writes when it crashes; `None`: there were no descriptors left.
     pub crash: Option<CrashFile>,
+    /// What it runs, for those who read what it writes.
+    pub watch: Watch,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     process: Arc<Process>,
 }
@@ -110,12 +113,16 @@ impl ExecutorHandle {
         confinement: Confinement,
         spawner: &Spawner,
         events: &Events,
+        log: &Log,
     ) -> Self {
         // Not bounded: the agent sends a few frames per job, and kills who does not read them.
         let (outgoing, orders) = mpsc::unbounded_channel();
         let process = Arc::new(Process::default());
+        let watch = Watch::default();
+        let (name, watched) = (plugin.name.as_str().into(), watch.clone());
+        let output = Output { executor: id.0, plugin: name, watch: watched, log: log.clone() };
         let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
-        tokio::spawn(supervisor.run(spawner.clone(), confinement, Arc::clone(&plugin), orders));
+        tokio::spawn(supervisor.run(spawner.clone(), confinement, output, orders));
         let circumstances = Circumstances::default();
         // An executor without one works as well.
         let crash = CrashFile::create().ok();
@@ -126,6 +133,7 @@ impl ExecutorHandle {
             started: now,
             is_loaded: false,
             crash,
+            watch,
             outgoing,
             process,
         }
@@ -164,12 +172,12 @@ impl Supervisor {
         self,
         spawner: Spawner,
         confinement: Confinement,
-        plugin: Arc<PluginFile>,
+        output: Output,
         orders: mpsc::UnboundedReceiver<Outgoing>,
     ) {
         let limit_bytes = confinement.bounds.memory_bytes.unwrap_or(0);
         let end = match spawner.spawn(confinement).await.and_then(Child::new) {
-            Ok(child) => self.attend(child, limit_bytes, &spawner, &plugin.name, orders).await,
+            Ok(child) => self.attend(child, limit_bytes, &spawner, output, orders).await,
             Err(error) => {
                 End { last_lines: vec![format!("it could not be started: {error}")], ..End::default() }
             }
@@ -182,7 +190,7 @@ impl Supervisor {
         child: Child,
         limit_bytes: u64,
         spawner: &Spawner,
-        plugin: &str,
+        out: Output,
         orders: mpsc::UnboundedReceiver<Outgoing>,
     ) -> End {
         let Child { pid, pidfd, socket, output, group } = child;
@@ -191,9 +199,8 @@ impl Supervisor {
         if self.process.kill.load(SeqCst) {
             self.process.kill();
         }
-        let last_lines = LastLines::default();
-        let mut lines =
-            tokio::spawn(forward_output(output, format!("{plugin}/{}", self.id.0), last_lines.clone()));
+        let log = out.log.clone();
+        let mut lines = tokio::spawn(out.forward(output));
         let writer = tokio::spawn(write_all(Arc::clone(&socket), orders));
         let end = Arc::clone(&socket);
         let mut ended = tokio::spawn(async move {
@@ -228,7 +235,7 @@ impl Supervisor {
             lines.abort();
         }
         let status = reaped.map(|reaped| reaped.status);
-        End { pid, status, memory, last_lines: last_lines.take(), cut_off }
+        End { pid, status, memory, last_lines: log.ended(self.id.0).await, cut_off }
     }
 
     /// Hands every frame to the driver, until the executor has closed its side or breaks the rules.

@@ -52,7 +52,7 @@ pub(super) struct JobState {
 /// What the job shares with its executors.
 #[derive(Debug)]
 pub(super) struct Memory {
-    pub page: JobPage,
+    pub page: Arc<JobPage>,
     pub arena: Arena,
     /// What was last put into each page entry.
     published: [Option<Published>; ENTRIES],
@@ -162,7 +162,7 @@ impl JobState {
     pub fn make_memory(&mut self, shape: Shape) -> Result<(), PageError> {
         let known = [Known::default(); ENTRIES];
         self.memory = Some(Memory {
-            page: empty_page(shape.slots(), &known)?,
+            page: Arc::new(empty_page(shape.slots(), &known)?),
             arena: Arena::create()?,
             published: [None; ENTRIES],
             known,
@@ -317,7 +317,7 @@ impl Memory {
     /// A page for new executors. Uses of entries go on where they were: results of the old one may be on the way.
     pub fn renew_page(&mut self) -> Result<(), PageError> {
         self.known = self.known.map(|Known { generation, .. }| Known { generation, ..Known::default() });
-        self.page = empty_page(self.page.slots(), &self.known)?;
+        self.page = Arc::new(empty_page(self.page.slots(), &self.known)?);
         self.published = [None; ENTRIES];
         self.allowed = 0;
         Ok(())

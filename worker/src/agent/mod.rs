@@ -12,6 +12,7 @@ mod fault;
 mod inquest;
 mod job;
 mod limits;
+mod logs;
 mod memory;
 mod output;
 mod report;
@@ -23,6 +24,7 @@ use crate::cache::PluginCache;
 use crate::config::{Config, host_name};
 use crate::error::WorkerError;
 use crate::http::HttpServer;
+use crate::log::{Log, LogSettings};
 use crate::metrics::Metrics;
 use crate::page::SLOTS_MAX;
 use crate::spawner::Spawner;
@@ -60,8 +62,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     if let Some(http) = &http {
         tracing::info!(address = %http.address, "serving /metrics and /healthz");
     }
+    let settings = LogSettings::new(config.cache.join("logs"), hello.incarnation, config.private);
+    let log = Log::start(settings)
+        .map_err(|source| WorkerError::System { what: "the thread that keeps logs", source })?;
     let (events, receiver) = Events::channel();
-    let driver = Driver::new(config, hello, cache, spawner, metrics, events);
+    let driver = Driver::new(config, hello, cache, spawner, metrics, events, log);
     // Boxed: the loop's state would be part of every caller's future.
     Box::pin(driver.run(receiver, shutdown)).await
 }

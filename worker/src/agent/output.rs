@@ -1,96 +1,134 @@
-//! What executors write to standard output and standard error: passed on line by line, and the last lines kept
-//! for the message about a crash.
+//! What executors write to standard output and standard error: read here, and handed to the log with the task that wrote it.
 
+use crate::log::marker::{MARK_BYTES, Piece, first_piece};
+use crate::log::{Log, TaskRef, Who};
 use crate::os::socket;
-use bytes::{Buf, BytesMut};
-use muster_proto::convert::LAST_LINES_MAX;
-use std::collections::VecDeque;
-use std::io::Write;
+use crate::page::JobPage;
+use bytes::{Buf, Bytes, BytesMut};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A longer line is passed on in pieces.
-const LINE_BYTES_MAX: usize = 8 << 10;
-/// How many of the last lines are kept, and how much of each.
-const LAST_LINES: usize = LAST_LINES_MAX;
-const LAST_LINE_CHARS: usize = 1_000;
+/// Bytes that are read at once: what a pipe holds.
+const READ_BYTES: usize = 64 << 10;
+/// How often it is tried to see the same task before and after looking into the pipe.
+const LOOKS_MAX: usize = 8;
 
-/// The last lines that an executor wrote.
+/// What an executor runs, for whoever reads what it writes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Watch(Arc<Mutex<Option<Seat>>>);
 
-impl LastLines {
-    fn push(&self, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LAST_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line.chars().take(LAST_LINE_CHARS).collect());
-    }
-
-    /// The lines, oldest first.
-    pub fn take(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
-    }
+#[derive(Debug)]
+struct Seat {
+    job: u64,
+    page: Arc<JobPage>,
+    first_slot: u32,
+    threads: u32,
+    /// Its threads go from task to task before these have ended: nobody knows whose it is what was written.
+    interleaves: bool,
 }
 
-/// Passes lines on to standard error until the pipe ends.
-pub(super) async fn forward_output(pipe: AsyncFd<OwnedFd>, prefix: String, last: LastLines) {
-    let mut bytes = BytesMut::new();
-    loop {
-        bytes.reserve(LINE_BYTES_MAX);
-        let read = pipe.async_io(Interest::READABLE, |fd| socket::read_into(fd.as_fd(), &mut bytes)).await;
-        let ended = !matches!(read, Ok(1..));
-        take_lines(&mut bytes, ended, |line| {
-            last.push(line);
-            // When nobody reads standard error, there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "[{prefix}] {line}");
-        });
-        if ended {
-            return;
-        }
-    }
+/// What was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    job: u64,
+    /// The one slot that runs something, and what.
+    of: Option<(u32, TaskRef)>,
+    first_slot: u32,
 }
 
-fn take_lines(bytes: &mut BytesMut, ended: bool, mut take: impl FnMut(&str)) {
-    loop {
-        let newline = bytes.iter().position(|&byte| byte == b'\n');
-        let (line, skip) = match newline {
-            Some(at) if at <= LINE_BYTES_MAX => (at, 1),
-            _ if bytes.len() >= LINE_BYTES_MAX => (LINE_BYTES_MAX, 0),
-            _ if ended && !bytes.is_empty() => (bytes.len(), 0),
-            Some(_) | None => return,
+impl Watch {
+    /// The executor has this job now.
+    pub fn set(&self, seat: super::executor::Seat, page: &Arc<JobPage>, interleaves: bool) {
+        let super::executor::Seat { job, first_slot, threads } = seat;
+        let seat = Seat { job: job.0, page: Arc::clone(page), first_slot, threads, interleaves };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seat);
+    }
+
+    fn look(&self) -> Look {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Seat { job, page, first_slot, threads, interleaves }) = &*held else {
+            return Look::default();
         };
-        take(String::from_utf8_lossy(&bytes[..line]).trim_end());
-        bytes.advance(line + skip);
+        let (job, first_slot) = (*job, *first_slot);
+        if *interleaves {
+            return Look { job, of: None, first_slot };
+        }
+        let slots = first_slot..first_slot.saturating_add(*threads);
+        let mut running = slots.filter_map(|slot| Some((slot, page.running(slot)?)));
+        let of = match (running.next(), running.next()) {
+            (Some((slot, (index, attempt))), None) => Some((slot, TaskRef { index, attempt })),
+            _ => None,
+        };
+        Look { job, of, first_slot }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where what an executor writes goes.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub executor: u64,
+    pub plugin: Arc<str>,
+    pub watch: Watch,
+    pub log: Log,
+}
 
-    #[test]
-    fn lines_are_cut_where_they_end() {
-        let mut lines = Vec::new();
-        let mut bytes = BytesMut::from("one\ntwo\r\n\nthr");
-        take_lines(&mut bytes, false, |line| lines.push(line.to_owned()));
-        assert_eq!(lines, ["one", "two", ""]);
-        bytes.extend_from_slice(b"ee");
-        take_lines(&mut bytes, true, |line| lines.push(line.to_owned()));
-        assert_eq!(lines[3], "three");
-        assert!(bytes.is_empty());
+impl Output {
+    /// Hands everything on until the pipe ends.
+    pub async fn forward(self, pipe: AsyncFd<OwnedFd>) {
+        let mut bytes = BytesMut::new();
+        loop {
+            let read = pipe.async_io(Interest::READABLE, |fd| self.read(fd, &mut bytes)).await;
+            let (look, ended) = match read {
+                Ok((look, count)) => (look, count == 0),
+                Err(_) => (self.watch.look(), true),
+            };
+            self.hand_on(&mut bytes, look, ended).await;
+            if ended {
+                return;
+            }
+        }
     }
 
-    #[test]
-    fn endless_lines_come_in_pieces_and_few_are_kept() {
-        let last = LastLines::default();
-        let mut bytes = BytesMut::from("x".repeat((LAST_LINES + 2) * LINE_BYTES_MAX + 1).as_str());
-        take_lines(&mut bytes, true, |line| last.push(line));
-        let kept = last.take();
-        assert_eq!((kept.len(), kept[LAST_LINES - 1].as_str()), (LAST_LINES, "x"));
-        assert_eq!(kept[0].len(), LAST_LINE_CHARS);
+    /// Reads what is in the pipe, no more, and says what ran meanwhile. A task that ends with something unread in the pipe
+    /// leaves a mark there before the slot shows another: so what is read without a mark is of the task that the slot
+    /// showed before and after the bytes were counted.
+    fn read(&self, pipe: &OwnedFd, bytes: &mut BytesMut) -> io::Result<(Look, usize)> {
+        let (mut look, mut count) = (self.watch.look(), socket::unread(pipe)?);
+        for _ in 0..LOOKS_MAX {
+            let again = self.watch.look();
+            if again == look {
+                break;
+            }
+            (look, count) = (again, socket::unread(pipe)?);
+        }
+        let most = if count == 0 { READ_BYTES } else { count.min(READ_BYTES) };
+        Ok((look, socket::read_at_most(pipe.as_fd(), bytes, most)?))
+    }
+
+    async fn hand_on(&self, bytes: &mut BytesMut, look: Look, ended: bool) {
+        loop {
+            match first_piece(bytes, ended) {
+                Piece::Marked(len, task) => {
+                    let text = bytes.split_to(len).freeze();
+                    bytes.advance(MARK_BYTES);
+                    self.say(look.job, Some((look.first_slot, task)), text, true).await;
+                }
+                Piece::Open(len) => {
+                    let text = bytes.split_to(len).freeze();
+                    if !text.is_empty() {
+                        self.say(look.job, look.of, text, false).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn say(&self, job: u64, of: Option<(u32, TaskRef)>, text: Bytes, ends: bool) {
+        let who = Who { executor: self.executor, job, plugin: Arc::clone(&self.plugin) };
+        self.log.text(who, of, text, ends).await;
     }
 }

@@ -3,7 +3,7 @@
 use super::event::{Event, Events};
 use crate::emulation::{Emulation, relay};
 use crate::error::WorkerError;
-use muster_core::id::Epoch;
+use muster_core::id::{Epoch, WorkerId};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::{ConvertError, Welcome};
 use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through};
@@ -28,6 +28,8 @@ const WELCOME_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub link: Link,
     pub epoch: Epoch,
+    /// The number of this worker there.
+    pub worker: WorkerId,
     pub heartbeat: Duration,
     pub outgoing: mpsc::Sender<FromWorker>,
     pub incoming: Streaming<ToWorker>,
@@ -126,8 +128,8 @@ async fn open(target: &Target, emulation: &Emulation, hello: WorkerHello) -> Res
     let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(welcome)) }) = first else {
         return Err(SessionError::Silent);
     };
-    let Welcome { epoch, heartbeat, .. } = welcome.try_into()?;
-    Ok(Session { link, epoch, heartbeat, outgoing, incoming })
+    let Welcome { epoch, worker, heartbeat, .. } = welcome.try_into()?;
+    Ok(Session { link, epoch, worker, heartbeat, outgoing, incoming })
 }
 
 /// Between half of the pause and all of it, so that many workers do not come back at the same moment.

@@ -142,6 +142,7 @@ impl Driver {
                 return self.report.trouble(job, reason);
             }
         };
+        self.log.open_job(job.0, open.limits.log_bytes);
         let state = JobState::new(open, file, confinement, stand_ins.unwrap_or(0));
         self.jobs.insert(job, state);
         self.feed(Input::Open { job, shape, plugin, reusable, reduce, grace });

@@ -5,9 +5,10 @@ use super::crash;
 use super::flush::{Bell, LOOK_MS};
 use super::gil::Gil;
 use super::job::RunningJob;
+use super::marks::Marks;
 use super::outbox::Outbox;
 use super::readings::{INTERVAL_MS, Readings, has_metrics};
-use super::services::Services;
+use super::services::{Services, Serving};
 use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
@@ -32,6 +33,8 @@ pub(super) struct Control {
     descriptors: VecDeque<OwnedFd>,
     plugin: Option<Plugin>,
     job: Option<RunningJob>,
+    serving: Serving,
+    marks: Option<Arc<Marks>>,
     readings: Readings,
     /// The lock of the open job's tasks, as the plugin's calls find it.
     gil: Arc<RwLock<Option<Arc<Gil>>>>,
@@ -52,6 +55,8 @@ impl Control {
             descriptors: VecDeque::new(),
             plugin: None,
             job: None,
+            serving: Serving::default(),
+            marks: Marks::prepare().map(Arc::new),
             readings: Readings::default(),
             gil: Arc::default(),
             stopping: false,
@@ -163,7 +168,11 @@ impl Control {
         {
             eprintln!("executor: crashes will not be recorded: {error}");
         }
-        let services = Services { outbox: Arc::clone(&self.outbox), gil: Arc::clone(&self.gil) };
+        let services = Services {
+            outbox: Arc::clone(&self.outbox),
+            gil: Arc::clone(&self.gil),
+            serving: self.serving.clone(),
+        };
         match Plugin::load(path, Arc::new(services)) {
             Ok(plugin) => {
                 crash::watch_again();
@@ -188,12 +197,14 @@ impl Control {
             return Err(End(2));
         };
         crash::watch_again();
-        let opened = RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell);
+        let opened =
+            RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell, self.marks.as_ref());
         let started = opened.and_then(|mut running| {
             // Before the first task: one that ends this process at once is a task that crashed, and not a job that
             // cannot be opened here.
             self.outbox.send(&FromExecutor::Opened { job: id });
             *self.gil.write().unwrap_or_else(PoisonError::into_inner) = running.gil();
+            self.serving.set(Some(running.shared()));
             running.start()?;
             Ok(running)
         });
@@ -213,6 +224,7 @@ impl Control {
     fn finish_closing(&mut self) -> Result<(), End> {
         let Some(running) = self.job.take_if(|running| running.has_ended()) else { return Ok(()) };
         let (job, is_last) = (running.id(), running.is_last());
+        self.serving.set(None);
         running.end();
         if let Some(plugin) = &self.plugin {
             self.readings.tell(plugin, &self.outbox);

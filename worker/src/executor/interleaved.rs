@@ -9,7 +9,7 @@ use super::runner::{failure, transient};
 use super::thread::AbortOnPanic;
 use super::waker::Waker;
 use crate::arena::{ArenaReader, RunInputs};
-use crate::frame::{EntryUse, FromExecutor};
+use crate::frame::{EntryUse, FromExecutor, LogTask};
 use crate::os::monotonic_ns;
 use muster_core::page::{Claim, SlotRecord};
 use muster_core::range::IndexRange;
@@ -183,8 +183,9 @@ impl TaskSource for Interleaved<'_> {
     }
 
     fn misused(&mut self, text: &str) {
-        let level = 1;
-        self.shared.outbox.send(&FromExecutor::Log { level, text: text.to_owned() });
+        let running = self.shared.page.running(self.number);
+        let task = running.map(|(index, attempt)| LogTask { slot: self.ordinal, index, attempt });
+        self.shared.outbox.send(&FromExecutor::Log { level: 1, task, text: text.to_owned() });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::flush::{Bell, Holdings};
 use super::gil::{Gil, Turn};
 use super::interleaved;
+use super::marks::Marks;
 use super::outbox::Outbox;
 use super::thread;
 use super::unfolded::HEAD_BYTES;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub outbox: Arc<Outbox>,
     /// The lock that tasks hold while they compute.
     pub gil: Option<Arc<Gil>>,
+    /// What its only thread has written is marked; several cannot be told apart.
+    pub marks: Option<Arc<Marks>>,
     bell: Bell,
     closing: AtomicBool,
     /// Held until all threads are there: a task must not take what the next thread needs.
@@ -95,6 +98,7 @@ impl RunningJob {
         arena: OwnedFd,
         outbox: &Arc<Outbox>,
         bell: &Bell,
+        marks: Option<&Arc<Marks>>,
     ) -> Result<Self, OpenError> {
         let page = JobPage::map(page)?;
         let end = u64::from(open.first_slot) + u64::from(open.threads);
@@ -118,6 +122,7 @@ impl RunningJob {
             holdings: Holdings::new(open.job, threads, bell.clone()),
             outbox: Arc::clone(outbox),
             gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
+            marks: marks.filter(|_| threads == 1).map(Arc::clone),
             bell: bell.clone(),
             closing: AtomicBool::new(false),
             gate: Mutex::new(()),
@@ -147,6 +152,11 @@ impl RunningJob {
             }
             shared.thread_ended();
         })
+    }
+
+    /// What its threads share.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     pub fn id(&self) -> u64 {

@@ -9,6 +9,7 @@ mod flush;
 mod gil;
 mod interleaved;
 mod job;
+mod marks;
 mod open_claims;
 mod outbox;
 mod pending;

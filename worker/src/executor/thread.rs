@@ -6,6 +6,7 @@ use super::job::Shared;
 use super::pending::Pending;
 use super::runner::Runner;
 use crate::frame::EntryUse;
+use crate::log::TaskRef;
 use crate::os::monotonic_ns;
 use crate::page::KIND_RUN;
 use muster_core::claim::{CLAIM, HOLD_MAX, Pace, hold_ns, whole_leaves};
@@ -85,6 +86,7 @@ impl TaskThread<'_> {
         self.record.started_ns.store(claimed_ns, Relaxed);
         self.holdings().gather.dispatch.record_many(waited, claim.range.len());
         let busy = self.runner.run(place, &claim, claimed_ns);
+        self.mark_output(&claim);
         self.record.current.store(SlotRecord::IDLE, Relaxed);
         self.record.busy_ns.fetch_add(busy, Relaxed);
         self.record.tasks.fetch_add(claim.range.len(), Relaxed);
@@ -93,6 +95,14 @@ impl TaskThread<'_> {
         }
         self.send_or_hold(busy);
         true
+    }
+
+    /// Says whose it is what was written so far, before anybody can see another task in the slot.
+    fn mark_output(&self, claim: &Claim) {
+        if let Some(marks) = &self.shared.marks {
+            let index = self.record.current.load(Relaxed);
+            marks.end(TaskRef { index, attempt: claim.facts.attempt });
+        }
     }
 
     fn claim(&mut self) -> Option<(usize, Claim)> {

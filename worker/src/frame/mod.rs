@@ -59,9 +59,22 @@ pub enum FromExecutor {
     Log {
         /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
         level: u32,
+        /// The task that said it, when one did.
+        task: Option<LogTask>,
         /// The text.
         text: String,
     },
+}
+
+/// A task whose plugin logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogTask {
+    /// The slot that runs it, counted within the executor.
+    pub slot: u32,
+    /// The task.
+    pub index: u64,
+    /// Which try at it this is.
+    pub attempt: u32,
 }
 
 const LOADED: u8 = 1;
@@ -104,9 +117,15 @@ impl FromExecutor {
                 frame.u8(READINGS);
                 reading::write(&mut frame, readings);
             }
-            Self::Log { level, text } => {
+            Self::Log { level, task, text } => {
                 frame.u8(LOG);
                 frame.u32(*level);
+                frame.u8(u8::from(task.is_some()));
+                let LogTask { slot, index, attempt } =
+                    task.unwrap_or(LogTask { slot: 0, index: 0, attempt: 0 });
+                frame.u32(slot);
+                frame.u64(index);
+                frame.u32(attempt);
                 frame.text(text);
             }
         }
@@ -125,12 +144,19 @@ impl FromExecutor {
             RETIRED => Self::Retired,
             CLOSED => Self::Closed { job: fields.u64("job")? },
             READINGS => Self::Readings(reading::read(&mut fields)?),
-            LOG => Self::Log { level: fields.u32("level")?, text: fields.text("text")? },
+            LOG => log(&mut fields)?,
             kind => return Err(FrameError::UnknownKind { kind }),
         };
         fields.end()?;
         Ok(message)
     }
+}
+
+fn log(fields: &mut Reader) -> Result<FromExecutor, FrameError> {
+    let (level, of_task) = (fields.u32("level")?, fields.u8("of_task")? != 0);
+    let (slot, index, attempt) = (fields.u32("slot")?, fields.u64("index")?, fields.u32("attempt")?);
+    let task = of_task.then_some(LogTask { slot, index, attempt });
+    Ok(FromExecutor::Log { level, task, text: fields.text("text")? })
 }
 
 #[cfg(test)]

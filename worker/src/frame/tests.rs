@@ -78,7 +78,11 @@ fn every_message_survives_the_way() {
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
         FromExecutor::Retired,
         FromExecutor::Closed { job: u64::MAX },
-        FromExecutor::Log { level: 3, text: "käse".into() },
+        FromExecutor::Log {
+            level: 3,
+            task: Some(LogTask { slot: 1, index: 1 << 40, attempt: 2 }),
+            text: "käse".into(),
+        },
         FromExecutor::Readings(vec![
             Reading::Counter(1.5),
             Reading::Gauge(-2.0),
@@ -113,7 +117,7 @@ fn frames_that_lie_are_named() {
     assert_eq!(decode(&[]), Err(FrameError::Short { field: "kind" }));
     assert_eq!(decode(&[99]), Err(FrameError::UnknownKind { kind: 99 }));
     assert_eq!(decode(&[LOADED, 0]), Err(FrameError::Long { left: 1 }));
-    let text = decode(&[LOG, 1, 0, 0, 0, 255, 255, 255, 255]);
+    let text = decode(&[OPEN_FAILED, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
     assert_eq!(text, Err(FrameError::Short { field: "text" }));
     let mut many_blocks = vec![BATCH];
     many_blocks.extend([0; 8 + 3 * 20 + 4 + 8 + 8]);
@@ -125,7 +129,7 @@ fn frames_that_lie_are_named() {
 #[test]
 fn long_texts_are_cut_at_a_character() {
     let text = "ä".repeat(TEXT_BYTES_MAX);
-    let mut bytes = BytesMut::from(&FromExecutor::Log { level: 1, text }.encode()[..]);
+    let mut bytes = BytesMut::from(&FromExecutor::Log { level: 1, task: None, text }.encode()[..]);
     match FromExecutor::decode(split_frame(&mut bytes).unwrap().unwrap()).unwrap() {
         FromExecutor::Log { text, .. } => assert_eq!(text, "ä".repeat(TEXT_BYTES_MAX / 2)),
         other => panic!("{other:?}"),

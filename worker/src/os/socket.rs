@@ -131,6 +131,29 @@ pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
+/// How many bytes wait to be read; works on both ends of a pipe.
+pub fn unread(fd: &OwnedFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the ioctl writes one int to the pointer that is given.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// Reads at most so many bytes, without waiting; nothing read is the other side's end.
+pub fn read_at_most(fd: BorrowedFd<'_>, buffer: &mut bytes::BytesMut, most: usize) -> io::Result<usize> {
+    buffer.reserve(most);
+    let room = buffer.spare_capacity_mut();
+    // SAFETY: the room is writable for at least `most` bytes; the kernel does not read it.
+    let read = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), most) };
+    if read < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let len = buffer.len() + read as usize;
+    // SAFETY: the kernel has written `read` bytes behind the old length.
+    unsafe { buffer.set_len(len) };
+    Ok(read as usize)
+}
+
 /// Lets a reader of the socket see its end once everything that has arrived is read.
 pub fn shut_for_reading(fd: BorrowedFd<'_>) {
     // SAFETY: takes numbers. A socket that is closed already is no error here.

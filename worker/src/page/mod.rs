@@ -332,6 +332,21 @@ impl JobPage {
             .all(|record| record.parked.load(SeqCst) != 0 && record.in_flight.load(SeqCst) == 0)
     }
 
+    /// The task that a slot runs and which attempt at it that is, as far as the page says.
+    #[must_use]
+    pub fn running(&self, slot: u32) -> Option<(u64, u32)> {
+        let record = self.slot(slot)?;
+        let current = record.current.load(Relaxed);
+        if current == SlotRecord::IDLE {
+            return None;
+        }
+        let claim = record.pending().filter(|(_, _, range)| range.contains(current)).last();
+        let entry = claim.and_then(|(entry, generation, _)| {
+            self.entries().get(entry).filter(|entry| entry.word().generation == generation)
+        });
+        Some((current, entry.map_or(0, |entry| entry.facts().attempt)))
+    }
+
     /// How many slots run a task.
     #[must_use]
     pub fn busy_slots(&self) -> u32 {

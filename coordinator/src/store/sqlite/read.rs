@@ -85,6 +85,25 @@ impl Reader for SqliteReader {
         read().map_err(StoreError::sqlite("reading failures"))
     }
 
+    fn post_mortems(
+        &mut self,
+        job: JobId,
+        within: IndexRange,
+        count_max: usize,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let read = || {
+            let mut query = self.connection.prepare_cached(
+                "SELECT data FROM post_mortems WHERE job = ?1 AND task >= ?2 AND task < ?3 ORDER BY task LIMIT ?4",
+            )?;
+            let end = i64::try_from(within.end).unwrap_or(i64::MAX);
+            let keys = params![job.0 as i64, within.start as i64, end, count_max as i64];
+            query
+                .query_map(keys, |row| Ok(Bytes::from(row.get::<_, Vec<u8>>(0)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(StoreError::sqlite("reading post-mortems"))
+    }
+
     fn reduced(&mut self, job: JobId) -> Result<Option<Bytes>, StoreError> {
         let found: Option<Option<Vec<u8>>> = self
             .connection

@@ -99,6 +99,11 @@ fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<()
             each(Record::TaskFailed { job, index, class, message })
         },
     )?;
+    query(from, "SELECT task, data FROM post_mortems WHERE job = ?1 ORDER BY task", Some(job), |row| {
+        let read = || Ok((row.get::<_, i64>(0)? as u64, Bytes::from(row.get::<_, Vec<u8>>(1)?)));
+        let (index, data) = read().map_err(StoreError::sqlite("reading post-mortems"))?;
+        each(Record::PostMortem { job, index, data: Some(data) })
+    })?;
     query(from, "SELECT start, size, data FROM partials WHERE job = ?1 ORDER BY start", Some(job), |row| {
         let read = || {
             let block = Block { start: row.get::<_, i64>(0)? as u64, size: row.get::<_, i64>(1)? as u64 };

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The format this build writes.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 /// Says that a database is ours ("mstr").
 const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
@@ -48,6 +48,9 @@ CREATE TABLE failures (
 CREATE TABLE charges (
     job INTEGER NOT NULL, task INTEGER NOT NULL, class INTEGER NOT NULL, charged INTEGER NOT NULL,
     PRIMARY KEY (job, task, class)
+) WITHOUT ROWID;
+CREATE TABLE post_mortems (
+    job INTEGER NOT NULL, task INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (job, task)
 ) WITHOUT ROWID;
 CREATE TABLE partials (
     job INTEGER NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL
@@ -125,6 +128,9 @@ const STEPS: [&str; FORMAT as usize - 1] = [
      INSERT INTO charges_by_class (job, task, class, charged) SELECT job, task, 3, charged FROM charges;
      DROP TABLE charges;
      ALTER TABLE charges_by_class RENAME TO charges;",
+    "CREATE TABLE post_mortems (
+         job INTEGER NOT NULL, task INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (job, task)
+     ) WITHOUT ROWID;",
 ];
 
 fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {

@@ -53,6 +53,16 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
             "INSERT OR REPLACE INTO failures (job, task, class, message) VALUES (?1, ?2, ?3, ?4)",
             params![job.0 as i64, *index as i64, class, message],
         ),
+        Record::PostMortem { job, index, data: Some(data) } => run(
+            to,
+            "INSERT OR REPLACE INTO post_mortems (job, task, data) VALUES (?1, ?2, ?3)",
+            params![job.0 as i64, *index as i64, &data[..]],
+        ),
+        Record::PostMortem { job, index, data: None } => run(
+            to,
+            "DELETE FROM post_mortems WHERE job = ?1 AND task = ?2",
+            params![job.0 as i64, *index as i64],
+        ),
         Record::Partial { job, block, data } => keep_partial(to, *job, *block, data),
         Record::Reduced { job, data } => {
             run(to, "UPDATE jobs SET reduced = ?2 WHERE job = ?1", params![job.0 as i64, &data[..]])?;
@@ -202,17 +212,19 @@ fn release(to: &Transaction<'_>, job: JobId, tasks: &RangeSet) -> Result<(), Sto
         let tasks = params![key, range.start as i64, range.end as i64];
         run(to, "DELETE FROM failures WHERE job = ?1 AND task >= ?2 AND task < ?3", tasks)?;
         run(to, "DELETE FROM charges WHERE job = ?1 AND task >= ?2 AND task < ?3", tasks)?;
+        run(to, "DELETE FROM post_mortems WHERE job = ?1 AND task >= ?2 AND task < ?3", tasks)?;
     }
     Ok(())
 }
 
 fn remove(to: &Transaction<'_>, job: JobId) -> Result<(), StoreError> {
-    const TABLES: [&str; 7] = [
+    const TABLES: [&str; 8] = [
         "DELETE FROM results WHERE job = ?1",
         "DELETE FROM commits WHERE job = ?1",
         "DELETE FROM inputs WHERE job = ?1",
         "DELETE FROM failures WHERE job = ?1",
         "DELETE FROM charges WHERE job = ?1",
+        "DELETE FROM post_mortems WHERE job = ?1",
         "DELETE FROM partials WHERE job = ?1",
         "DELETE FROM jobs WHERE job = ?1",
     ];
