@@ -80,7 +80,13 @@ fn what_is_asked_for_is_chosen_and_what_is_gone_is_said() {
     let bytes: usize = texts(&loud).iter().map(|text| text.len() + 1).sum();
     assert!(bytes <= (64 << 10) + 300, "{bytes}");
     assert!(texts(&loud).iter().any(|text| text.contains("are left out here")), "{loud:?}");
-    assert!(texts(&loud).contains(&"loud line 0") && texts(&loud).contains(&"loud line 19999"));
+    let said = texts(&loud);
+    let (first, last) = (&said[..said.len().min(3)], &said[said.len().saturating_sub(3)..]);
+    // What goes before it had not ended its line.
+    assert!(
+        said.contains(&"half of 3loud line 0") && said.contains(&"loud line 19999"),
+        "{first:?} .. {last:?}"
+    );
     let plain = muster.run(&["job", "logs", &format!("{job}.7")]).ok().text();
     assert!(plain.contains(" task 7 worker-1 warn ] warned by 7") && !plain.contains('\x1b'), "{plain}");
     // Following a job that has ended ends; a running one is followed until it has.

@@ -100,6 +100,8 @@ async fn plugins_that_are_made_to_harm_need_leave() {
     let plugin = shared.push(&file).await.unwrap().plugin.unwrap().plugin;
     let spec = v1::JobSpec { plugin, tasks: 1, ..v1::JobSpec::default() };
     shared.refuses(Code::FailedPrecondition, "spec.plugin", shared.submit_as("a", spec.clone())).await;
+    let refused = shared.submit_as("a", spec.clone()).await.unwrap_err();
+    assert!(refused.message().contains("--allow-chaos"), "{refused}");
     assert!(
         shared.jobs().list(v1::ListJobsRequest { limit: 10 }).await.unwrap().into_inner().jobs.is_empty()
     );

@@ -142,9 +142,11 @@ fn a_plugin_changed_in_the_cache_is_fetched_again() {
         coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 10)], ..Work::default() });
         coordinator.reports_until(&mut session, |report| settled(report) == 10);
         assert_eq!(coordinator.pulls(), round);
-        let cached = std::fs::read_dir(coordinator.folder().join("cache")).unwrap().next().unwrap().unwrap();
-        std::fs::remove_file(cached.path()).unwrap();
-        std::fs::write(cached.path(), "something else").unwrap();
+        let cache = std::fs::read_dir(coordinator.folder().join("cache")).unwrap();
+        let files: Vec<_> = cache.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+        let [cached] = &files[..] else { panic!("the cache has {files:?}, expected one plugin") };
+        std::fs::remove_file(cached).unwrap();
+        std::fs::write(cached, "something else").unwrap();
     }
 }
 

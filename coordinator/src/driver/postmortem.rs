@@ -30,7 +30,7 @@ impl PostMortems {
     /// Adds what the store kept.
     pub fn restore(&mut self, report: PostMortem) {
         self.bytes += report.encoded_len();
-        self.tasks.insert(report.index, report);
+        self.bytes -= self.tasks.insert(report.index, report).map_or(0, |before| before.encoded_len());
     }
 
     /// Adds an attempt; gives the tasks whose reports changed: what is to be stored, or nothing for those that had to go.
@@ -42,8 +42,8 @@ impl PostMortems {
     ) -> BTreeMap<u64, Option<Bytes>> {
         let number = attempt.attempt;
         let fresh = || PostMortem { index, forgotten: number.saturating_sub(1), ..PostMortem::default() };
+        self.bytes -= self.tasks.get(&index).map_or(0, Message::encoded_len);
         let report = self.tasks.entry(index).or_insert_with(fresh);
-        self.bytes = self.bytes.saturating_sub(report.encoded_len());
         report.r#final |= is_final;
         report.attempts.push(attempt);
         while report.attempts.len() > ATTEMPTS_MAX
@@ -59,7 +59,7 @@ impl PostMortems {
             && let Some(gone) = self.least()
             && let Some(report) = self.tasks.remove(&gone)
         {
-            self.bytes = self.bytes.saturating_sub(report.encoded_len());
+            self.bytes -= report.encoded_len();
             changed.insert(gone, None);
         }
         changed
@@ -103,9 +103,13 @@ impl Driver {
             message: message.clone(),
             evidence: evidence.as_ref().map(evidence_to_wire),
         });
+        let before = job.post_mortems.bytes as u64;
         let changed = job.post_mortems.add(index, is_final, report);
+        let after = job.post_mortems.bytes as u64;
+        job.kept_bytes = job.kept_bytes.saturating_sub(before);
+        self.kept.forget(before);
+        self.count_kept(id, after);
         for (index, data) in changed {
-            self.count_kept(id, data.as_ref().map_or(0, |data| data.len() as u64));
             self.write(Record::PostMortem { job: id, index, data });
         }
     }

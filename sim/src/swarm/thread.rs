@@ -18,6 +18,9 @@ const CLAIM_MAX: u64 = 12;
 /// One in so many combinations fails, where tasks may fail.
 const COMBINE_FAILS: u64 = 6;
 
+/// A task that a thread runs.
+type Running = (LeaseId, u64);
+
 impl World {
     /// Threads that have nothing and may claim do.
     pub(super) fn wake(&mut self, machine: usize) {
@@ -210,7 +213,7 @@ impl World {
                 // Half of the executors that a task ends leave a record. A few that nobody's task ended do so, too.
                 let recorded = match culprit {
                     Some((turn, index)) => turn == thread.turn && index % 2 == 0,
-                    None => executor.0 % 3 == 0,
+                    None => executor.0.is_multiple_of(3),
                 };
                 if recorded {
                     blamed = Some((claimed.published.lease, index));
@@ -230,7 +233,7 @@ impl World {
         executor: ExecutorId,
         cause: ExitCause,
         held: Vec<(LeaseId, IndexRange)>,
-        (running, culprit): (Vec<(LeaseId, u64)>, Option<(LeaseId, u64)>),
+        (running, culprit): (Vec<Running>, Option<Running>),
     ) {
         let view = &mut self.machines[machine];
         view.executors.remove(&executor);
