@@ -1,7 +1,7 @@
 //! Does what the agent's state machine says.
 
 use super::driver::Driver;
-use super::executor::{ExecutorHandle, Seat};
+use super::executor::{ExecutorHandle, Seat, Surroundings};
 use super::inquest::Charge;
 use super::job::{JobState, Memory};
 use super::report::Results;
@@ -147,8 +147,8 @@ impl Driver {
         let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
         let confinement = job.confinement.clone();
-        let (spawner, events, log) = (&self.spawner, &self.events, &self.log);
-        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, spawner, events, log);
+        let around = Surroundings { spawner: &self.spawner, events: &self.events, log: &self.log };
+        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
         let record: Vec<OwnedFd> =
             handle.crash.iter().filter_map(|crash| crash.for_executor().ok()).collect();
         handle.send(ToExecutor::Load { path, record: !record.is_empty() }.encode(), record);

@@ -53,6 +53,14 @@ pub(super) struct ExecutorHandle {
     process: Arc<Process>,
 }
 
+/// What every executor is started with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'a> {
+    pub spawner: &'a Spawner,
+    pub events: &'a Events,
+    pub log: &'a Log,
+}
+
 /// Where an executor sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seat {
@@ -111,10 +119,9 @@ impl ExecutorHandle {
         seat: Seat,
         plugin: Arc<PluginFile>,
         confinement: Confinement,
-        spawner: &Spawner,
-        events: &Events,
-        log: &Log,
+        surroundings: Surroundings<'_>,
     ) -> Self {
+        let Surroundings { spawner, events, log } = surroundings;
         // Not bounded: the agent sends a few frames per job, and kills who does not read them.
         let (outgoing, orders) = mpsc::unbounded_channel();
         let process = Arc::new(Process::default());
