@@ -42,7 +42,7 @@ fn a_slot_works_again_soon_after_a_crash() {
     }
     times.sort_unstable();
     let at = |share: u64| times[(CRASHES * share / 100) as usize];
-    println!(
+    eprintln!(
         "from a crash to the result of the next task, {CRASHES} times: p50 {:?}, p95 {:?}, p99 {:?}, longest {:?}",
         at(50),
         at(95),
