@@ -212,5 +212,5 @@ fn a_crash_while_a_job_opens_is_told_and_charges_nobody() {
     let exit = &report.exits[0];
     assert!(exit.detail.contains("while the plugin opened or closed the job"), "{}", exit.detail);
     let evidence: Evidence = exit.evidence.clone().unwrap().try_into().unwrap();
-    assert_eq!(evidence.frames[0].function, "write_to_null");
+    assert_eq!(evidence.frames[0].function, "write_to_null", "{evidence:#?}");
 }

@@ -2,9 +2,11 @@
 //! the kernel for it, and end with the executor that they come from.
 
 use super::process;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
+use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The variable in the environment of an executor and of all it starts: `WORKER-START-NUMBER`, with the worker's
@@ -14,6 +16,26 @@ pub const MARK: &str = "MUSTER_EXECUTOR";
 const SWEEP_MAX: Duration = Duration::from_secs(2);
 /// How long a process that was killed may take to be gone.
 const GONE_MAX: Duration = Duration::from_millis(100);
+
+/// Children of the worker that work for itself: no plugin started them.
+static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Starts a process that works for the worker itself. Whoever has waited for it calls [`forget_own`].
+///
+/// # Errors
+/// That of the system.
+pub fn start_own(command: &mut Command) -> io::Result<Child> {
+    // Held until its number is known: whoever finds it among the children asks here first.
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = command.spawn()?;
+    own.insert(child.id());
+    Ok(child)
+}
+
+/// A process of [`start_own`] is gone.
+pub fn forget_own(pid: u32) {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+}
 
 /// What the marks of all executors of this process begin with.
 #[must_use]
@@ -79,7 +101,8 @@ impl Orphans {
     }
 
     fn is_orphan(&self, pid: u32) -> bool {
-        !self.executors.contains_key(&pid) && !self.before.contains(&pid)
+        let is_own = || OWN.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid);
+        !self.executors.contains_key(&pid) && !self.before.contains(&pid) && !is_own()
     }
 
     fn orphans(&self) -> impl Iterator<Item = u32> + '_ {
@@ -143,7 +166,7 @@ fn children_of(pid: u32) -> Vec<u32> {
         match fs::read_to_string(thread.path().join("children")) {
             Ok(text) => found.extend(text.split_whitespace().filter_map(|it| it.parse::<u32>().ok())),
             // A kernel without these lists: everybody is asked for their parent.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && thread.path().exists() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
                 return process::all().filter(|&it| process::parent(it) == Some(pid)).collect();
             }
             Err(_) => {}

@@ -4,7 +4,7 @@ use super::object;
 use super::request::{Answer, Request};
 use crate::crash::Place;
 use crate::executor::SYMBOLS_ARGUMENT;
-use crate::os::process;
+use crate::os::{orphans, process};
 use muster_proto::convert::Frame;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -27,8 +27,7 @@ pub(super) fn ask(request: &Request, deadline: Instant) -> (HashMap<Place, Vec<F
     let Ok(mut child) = start(request) else { return (found, false) };
     let (bytes, has_ended) = read_until(&mut child, deadline);
     // Whatever it has not said by now is not waited for.
-    let _ = child.kill();
-    let _ = child.wait();
+    end(&mut child);
     let lines =
         bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Answer>(line).ok());
     found.extend(lines.filter_map(|answer| request.take(answer)));
@@ -36,23 +35,29 @@ pub(super) fn ask(request: &Request, deadline: Instant) -> (HashMap<Place, Vec<F
 }
 
 fn start(request: &Request) -> io::Result<Child> {
-    let mut child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg0("muster-symbols")
         .args([SYMBOLS_ARGUMENT, &std::process::id().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
+        .stderr(Stdio::null());
+    let mut child = orphans::start_own(&mut command)?;
     let asked = serde_json::to_vec(request).map_err(io::Error::from).and_then(|text| {
         // A few KiB: the pipe holds them. The end of the pipe is the end of the question.
         child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(&text))
     });
     if let Err(error) = asked {
-        let _ = child.kill();
-        let _ = child.wait();
+        end(&mut child);
         return Err(error);
     }
     Ok(child)
+}
+
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+    orphans::forget_own(child.id());
 }
 
 /// What a child says until the deadline, and whether it came to its end.
