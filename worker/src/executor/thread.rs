@@ -108,7 +108,7 @@ impl TaskThread<'_> {
     fn claim(&mut self) -> Option<(usize, Claim)> {
         let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
         let (leaf, is_once) = (shared.open.reduce_leaf, shared.open.flow == Flow::Once);
-        let is_careful = shared.page.is_careful();
+        let is_careful = self.is_careful();
         let slots = shared.page.allowed().clamp(1, shared.page.slots());
         let mut left = 0;
         let (entry, claim) = shared.page.claim(
@@ -123,6 +123,11 @@ impl TaskThread<'_> {
         self.pending.claimed(entry, &claim);
         self.ahead_ns = pace.time_of(left.saturating_sub(claim.range.len()), slots);
         Some((entry, claim))
+    }
+
+    /// Whether results do not wait. Those of reductions do: apart from each other they cost the coordinator too much.
+    fn is_careful(&self) -> bool {
+        self.shared.open.reduce_leaf == 0 && self.shared.page.is_careful()
     }
 
     /// Claims whose results are with the agent need not be known to it by the page any more.
@@ -140,7 +145,7 @@ impl TaskThread<'_> {
 
     /// `busy_ns`: what the last claim took. Results of a claim that was long itself do not wait for others.
     fn send_or_hold(&mut self, busy_ns: u64) {
-        let hold_ns = if self.shared.page.is_careful() { 0 } else { hold_ns(self.ahead_ns, HOLD_MAX) };
+        let hold_ns = if self.is_careful() { 0 } else { hold_ns(self.ahead_ns, HOLD_MAX) };
         let mut held = self.holdings();
         if busy_ns >= hold_ns || held.is_full() || held.has_waited(monotonic_ns(), hold_ns) {
             self.shared.holdings.send(&mut held, &self.shared.outbox);
