@@ -123,7 +123,7 @@ fn a_job_that_has_ended_is_retried_in_parts() {
     assert!(first["attempts"].as_u64().unwrap() >= 297 + 3 * 2, "{first}");
     muster.run(&["job", "retry", "1", "--index", "98"]).fails(2, &["task 98 of job 1 has not failed"]);
     breaks.mend();
-    let some = muster.run(&["job", "retry", "1", "--index", "99", "299", "--json"]).ok().json();
+    let some = muster.run(&["job", "retry", "1", "--index", "99,299", "--json"]).ok().json();
     assert_eq!(some["tasks"], 300);
     muster.run(&["job", "wait", "1"]).exits(1);
     let second = breaks.info("1");

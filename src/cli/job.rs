@@ -203,8 +203,8 @@ pub enum JobCommand {
         /// The job's number, or `last` for the newest
         #[arg(default_value = "last")]
         job: JobRef,
-        /// Only the failed tasks with these indexes
-        #[arg(long, value_name = "INDEX", value_parser = quantity::whole, num_args = 1..)]
+        /// Only the failed tasks with these indexes, with commas between them
+        #[arg(long, value_name = "INDEX[,INDEX..]", value_parser = quantity::whole, value_delimiter = ',', allow_hyphen_values = true)]
         index: Vec<u64>,
         #[command(flatten)]
         view: ViewArgs,
