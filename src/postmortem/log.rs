@@ -1,5 +1,6 @@
 //! A log line as people read it, and as JSON.
 
+use muster_plugin_host::LogLevel;
 use muster_proto::v1::{LogLine, LogSource};
 
 /// Writes log lines.
@@ -41,24 +42,14 @@ impl LogText {
             "task": task,
             "attempt": task.and(Some(line.attempt)),
             "source": if line.source() == LogSource::Call { "log" } else { "output" },
-            "level": (line.source() == LogSource::Call).then(|| level_name(line.level)),
+            "level": (line.source() == LogSource::Call).then(|| LogLevel::from_abi(line.level).name()),
             "text": String::from_utf8_lossy(&line.text),
         })
     }
 }
 
 fn kind(line: &LogLine) -> &'static str {
-    if line.source() == LogSource::Call { level_name(line.level) } else { "out" }
-}
-
-const fn level_name(level: u32) -> &'static str {
-    match level {
-        0 | 1 => "error",
-        2 => "warn",
-        3 => "info",
-        4 => "debug",
-        _ => "trace",
-    }
+    if line.source() == LogSource::Call { LogLevel::from_abi(line.level).name() } else { "out" }
 }
 
 fn colour(line: &LogLine) -> Option<u8> {

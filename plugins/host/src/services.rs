@@ -18,7 +18,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    pub(crate) const fn from_abi(level: u32) -> Self {
+    /// The level of a number that a plugin gave, `MUSTER_LOG_*`; what is beyond them is the nearest.
+    #[must_use]
+    pub const fn from_abi(level: u32) -> Self {
         match level {
             0 | 1 => Self::Error,
             2 => Self::Warn,

@@ -2,6 +2,7 @@
 //! everything else is lost in it.
 
 use super::line::{Source, TaskRef};
+use muster_plugin_host::LogLevel;
 use std::io::Write;
 use std::time::Instant;
 
@@ -49,7 +50,11 @@ impl Console {
         let index = task.map(|task| task.index);
         match line.source {
             Source::Call(level) if self.plain => {
-                say(&format!("[{} {}] {text}", name(plugin, *executor, index), level_name(level)));
+                say(&format!(
+                    "[{} {}] {text}",
+                    name(plugin, *executor, index),
+                    LogLevel::from_abi(level.into()).name()
+                ));
             }
             Source::Output => say(&format!("[{}] {text}", name(plugin, *executor, index))),
             Source::Call(0 | 1) => tracing::error!(target: "plugin", plugin, task = index, "{text}"),
@@ -77,17 +82,6 @@ impl Console {
         }
         self.left -= 1.0;
         true
-    }
-}
-
-/// A level's name.
-pub(super) const fn level_name(level: u8) -> &'static str {
-    match level {
-        0 | 1 => "error",
-        2 => "warn",
-        3 => "info",
-        4 => "debug",
-        _ => "trace",
     }
 }
 
