@@ -115,6 +115,12 @@ fn tasks_without_an_async_form_run_on_a_bounded_set_of_threads() {
     combined.extend(&shape[..6]);
     let total: u64 = (0..50).map(|n| n * 45).sum();
     assert_eq!(muster.run(&combined).ok().text().trim(), total.to_string());
+    // Whoever has an async form is not said to have none.
+    let sleep = plugin("sleep");
+    let mut timed = vec!["run", &sleep, "ms=1", "-n", "2", "--timeout", "10s"];
+    timed.extend(&shape[..4]);
+    let summary = muster.run(&timed).ok().stderr;
+    assert!(summary.contains("stood in: tasks have a time limit (--timeout)"), "{summary}");
 }
 
 /// Each way of breaking the rules fails the tasks that it happened to, by name, and no other.

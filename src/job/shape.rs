@@ -30,6 +30,10 @@ impl ShapePlan {
         let request = match model {
             Model::Thread | Model::Gil => match processes {
                 None | Some(1) => ShapeRequest::Thread { threads },
+                Some(number) if model == Model::Gil => {
+                    return Err(mismatch("gil", "one process", "-p", number)
+                        .hint("--model hybrid --gil takes both -p and -t"));
+                }
                 Some(number) => return Err(mismatch("thread", "one process", "-p", number)),
             },
             Model::Process | Model::Spawn => match threads {
@@ -201,7 +205,11 @@ mod tests {
         assert!(plan(Some(Model::Process), None, Some(2)).is_err());
         assert!(plan(Some(Model::Hybrid), Some(2), Some(2)).is_ok());
         assert!(plan(Some(Model::Spawn), Some(2), Some(2)).is_err());
-        assert!(plan(Some(Model::Gil), Some(2), None).is_err());
+        let text = plan(Some(Model::Gil), Some(2), None).unwrap_err().to_string();
+        assert!(
+            text.contains("--model gil has one process") && text.contains("--model hybrid --gil"),
+            "{text}"
+        );
         let in_flight = ShapeArgs { in_flight: Some(9), ..ShapeArgs::default() };
         assert!(ShapePlan::new(&in_flight).is_err());
         let shape = ShapePlan::new(&ShapeArgs { model: Some(Model::Async), ..in_flight }).unwrap().on(4);

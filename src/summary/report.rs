@@ -98,6 +98,9 @@ pub struct Report {
     outputs: v1::Outputs,
     #[serde(skip)]
     reduces: bool,
+    /// Why tasks were not in flight on the threads themselves.
+    #[serde(skip)]
+    why_stand_ins: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -218,6 +221,7 @@ impl Report {
             ended: is_final(status),
             outputs: spec.outputs(),
             reduces: spec.reduce,
+            why_stand_ins: why_stand_ins(&spec),
         }
     }
 
@@ -251,7 +255,7 @@ impl Report {
         }
         if self.stand_in_threads > 0 {
             let threads = counted(self.stand_in_threads, "thread", "threads");
-            rows.push(("async", format!("{threads} of each process stood in: the plugin has no async form")));
+            rows.push(("async", format!("{threads} of each process stood in: {}", self.why_stand_ins)));
         }
         if let Some(output) = &self.output {
             rows.push(("output", output.clone()));
@@ -378,6 +382,17 @@ pub fn busy_share(status: &v1::JobStatus) -> Option<f64> {
     };
     let time_ns = status.slot_ns as f64 * f64::from(places);
     (status.slot_ns > 0).then(|| (status.busy_ns as f64 / time_ns).min(1.0))
+}
+
+/// Why threads stand in for tasks in flight, where they do.
+fn why_stand_ins(spec: &v1::JobSpec) -> &'static str {
+    if spec.reduce {
+        "results are combined (--reduce)"
+    } else if spec.limits.is_some_and(|limits| limits.timeout_ms > 0) {
+        "tasks have a time limit (--timeout)"
+    } else {
+        "the plugin has no async form"
+    }
 }
 
 /// Tasks that a thread keeps going.
