@@ -228,10 +228,11 @@ fn batches_of_tiny_tasks_take_longer_in_proportion() {
         runs.min_by(|one, other| one.makespan_s.total_cmp(&other.makespan_s)).unwrap()
     };
     let (full, slow) = (fastest_at(1.0), fastest_at(0.1));
-    // The wait counts as busy. Ten times, where nobody else wants the cores.
+    // The wait counts as busy. Ten times, if a thread that has just slept were as fast as one that has not: 11 to 17 on
+    // a quiet machine, 26 seen on a busy one. Batches that do not wait make it 1, waits that count twice 100.
     let busy = slow.jobs[0].status.busy_ns as f64 / full.jobs[0].status.busy_ns as f64;
     let factor = slow.makespan_s / full.makespan_s;
-    assert!((3.0..20.0).contains(&busy), "busy {busy}, in all {factor}");
+    assert!((3.0..60.0).contains(&busy), "busy {busy}, in all {factor}");
     // Not all of a run is work.
     assert!((2.5..1.5 * busy).contains(&factor), "busy {busy}, in all {factor}");
     eprintln!("busy {busy}, in all {factor}");
