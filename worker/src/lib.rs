@@ -20,6 +20,7 @@ pub mod os;
 pub mod page;
 
 mod executor;
+mod shelf;
 mod spawner;
 mod symbols;
 

@@ -109,7 +109,7 @@ fn a_record_survives_its_executor() {
             "the wait status is what it would be without"
         );
         let record = executor.crash.read().unwrap();
-        assert_eq!((record.signal, record.address), (libc::SIGSEGV, Some(8)));
+        assert_eq!((record.signal, record.address), (Some(libc::SIGSEGV), Some(8)));
         assert_eq!((record.sender, record.is_cut), (None, false));
         assert!(matches!(record.role, Role::Task { slot } if slot < 2), "{:?}", record.role);
         took.push(record.took_ns / 1_000);
@@ -143,7 +143,7 @@ fn only_the_task_whose_thread_crashed_is_charged() {
 fn an_end_without_a_thread_to_blame_charges_only_what_does_it_again() {
     let Some(plugin) = fault() else { return };
     for (mode, cause, words) in [
-        ("exit", "exited", "exit code 3"),
+        ("exit-now", "exited", "exit code 3"),
         ("thread", "signal", "in a thread that the plugin started"),
         ("raise", "signal", "the plugin sent it to its own process"),
     ] {
@@ -151,12 +151,30 @@ fn an_end_without_a_thread_to_blame_charges_only_what_does_it_again() {
         let (failure, evidence) = only_failure(&report, mode);
         assert!(report.exits.iter().all(|exit| exit.cause == cause), "{mode}: {:?}", report.exits);
         assert!(failure.message.contains(words), "{mode}: {}", failure.message);
-        assert_eq!(evidence.exit_code, (mode == "exit").then_some(3));
+        assert_eq!(evidence.exit_code, (mode == "exit-now").then_some(3));
         if mode == "thread" {
             let frame = evidence.frames.iter().find(|frame| frame.function == "in_thread").unwrap();
             assert_eq!(frame.line, fault_line("thread"));
         }
     }
+}
+
+#[test]
+fn a_call_of_exit_charges_the_task_that_called_it() {
+    let Some(plugin) = fault() else { return };
+    let report = run(&plugin, "exit", 3);
+    let (failure, evidence) = only_failure(&report, "exit");
+    assert!(failure.message.contains("ended its process with exit code 3"), "{}", failure.message);
+    assert_eq!(
+        (evidence.cause, evidence.exit_code, evidence.signal),
+        (Cause::Executor(ExitCause::Exited), Some(3), None)
+    );
+    let frame = evidence.frames.iter().find(|frame| frame.function == "leave");
+    let frame = frame.unwrap_or_else(|| panic!("{:#?}", evidence.frames));
+    assert_eq!(frame.line, fault_line("exit"));
+    assert_eq!(evidence.frames.last().unwrap().function, "run", "{:#?}", evidence.frames);
+    let exits: Vec<&str> = report.exits.iter().map(|exit| exit.cause.as_str()).collect();
+    assert_eq!(exits, ["exited"], "nobody is tried alone");
 }
 
 #[test]

@@ -148,10 +148,10 @@ impl Driver {
         let plugin = Arc::clone(&job.plugin);
         let confinement = job.confinement.clone();
         let around = Surroundings { spawner: &self.spawner, events: &self.events, log: &self.log };
-        let handle = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
-        let record: Vec<OwnedFd> =
-            handle.crash.iter().filter_map(|crash| crash.for_executor().ok()).collect();
-        handle.send(ToExecutor::Load { path, record: !record.is_empty() }.encode(), record);
+        let (handle, shelf) = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
+        let record = handle.crash.as_ref().and_then(|crash| crash.for_executor().ok());
+        let load = ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some() };
+        handle.send(load.encode(), record.into_iter().chain(shelf).collect());
         self.executors.insert(id, handle);
         self.metrics.set_executors(self.executors.len());
         self.open_job(id, seat);

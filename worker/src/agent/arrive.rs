@@ -57,6 +57,8 @@ impl Driver {
                 self.tell_memory_soon();
                 self.feed(Input::ExecutorReady { executor: id });
             }
+            // It was looked at before this came.
+            FromExecutor::Shelved => {}
             FromExecutor::Retired => executor.circumstances.retired = true,
             FromExecutor::Closed { .. } => {
                 let seat = executor.seat.take();

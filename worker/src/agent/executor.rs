@@ -11,6 +11,7 @@ use crate::log::Log;
 use crate::os::cgroup::{Group, MemoryEvidence};
 use crate::os::process;
 use crate::os::socket;
+use crate::shelf::{SHELVED_BYTES_MAX, SHELVED_FRAMES_MAX, Shelf};
 use crate::spawner::{Confinement, Spawned, Spawner};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::time::Time;
@@ -112,7 +113,8 @@ impl Process {
 }
 
 impl ExecutorHandle {
-    /// Starts an executor. What it says and how it ends comes as events.
+    /// Starts an executor; gives what it is to be told of its shelf with, if there is one. What it says and how it ends
+    /// comes as events.
     pub fn start(
         now: Time,
         id: ExecutorId,
@@ -120,7 +122,7 @@ impl ExecutorHandle {
         plugin: Arc<PluginFile>,
         confinement: Confinement,
         surroundings: Surroundings<'_>,
-    ) -> Self {
+    ) -> (Self, Option<OwnedFd>) {
         let Surroundings { spawner, events, log } = surroundings;
         // Not bounded: the agent sends a few frames per job, and kills who does not read them.
         let (outgoing, orders) = mpsc::unbounded_channel();
@@ -128,12 +130,13 @@ impl ExecutorHandle {
         let watch = Watch::default();
         let (name, watched) = (plugin.name.as_str().into(), watch.clone());
         let output = Output { executor: id.0, plugin: name, watch: watched, log: log.clone() };
-        let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process) };
+        // An executor without them works as well.
+        let (shelf, for_executor) = Shelf::create().ok().unzip();
+        let crash = CrashFile::create().ok();
+        let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process), shelf };
         tokio::spawn(supervisor.run(spawner.clone(), confinement, output, orders));
         let circumstances = Circumstances::default();
-        // An executor without one works as well.
-        let crash = CrashFile::create().ok();
-        Self {
+        let handle = Self {
             seat: Some(seat),
             circumstances,
             plugin,
@@ -143,7 +146,8 @@ impl ExecutorHandle {
             watch,
             outgoing,
             process,
-        }
+        };
+        (handle, for_executor)
     }
 
     /// Sends a frame.
@@ -172,6 +176,7 @@ struct Supervisor {
     id: ExecutorId,
     events: Events,
     process: Arc<Process>,
+    shelf: Option<Shelf>,
 }
 
 impl Supervisor {
@@ -249,7 +254,10 @@ impl Supervisor {
     async fn read_all(&self, socket: &AsyncFd<OwnedFd>) -> Result<(), String> {
         let mut buffer = FrameBuffer::default();
         loop {
-            match read_some(socket, &mut buffer).await {
+            let read = read_some(socket, &mut buffer).await;
+            // What was put aside is older than what has just come.
+            self.clear_shelf().await?;
+            match read {
                 Ok(0) if buffer.is_inside_frame() && !self.process.kill.load(SeqCst) => {
                     // It died while writing: its exit says more than half a frame.
                     return Ok(());
@@ -257,11 +265,32 @@ impl Supervisor {
                 Ok(0) | Err(_) => return Ok(()),
                 Ok(_) => {}
             }
-            while let Some(frame) = buffer.next_frame().map_err(|error| error.to_string())? {
-                let frame = FromExecutor::decode(frame).map_err(|error| error.to_string())?;
-                self.events.send(Event::Frame { executor: self.id, frame }).await;
+            self.hand_over(&mut buffer).await?;
+        }
+    }
+
+    /// Hands over what the executor has put aside.
+    async fn clear_shelf(&self) -> Result<(), String> {
+        let Some(shelf) = self.shelf.as_ref().filter(|shelf| !shelf.is_empty()) else { return Ok(()) };
+        let (mut room, mut buffer) = (vec![0; SHELVED_BYTES_MAX], FrameBuffer::default());
+        for _ in 0..SHELVED_FRAMES_MAX {
+            let Some(frame) = shelf.take(&mut room) else { break };
+            buffer.extend(frame);
+            self.hand_over(&mut buffer).await?;
+            if buffer.is_inside_frame() {
+                return Err("it put a part of a frame aside".to_owned());
             }
         }
+        Ok(())
+    }
+
+    /// Hands over every whole frame.
+    async fn hand_over(&self, buffer: &mut FrameBuffer) -> Result<(), String> {
+        while let Some(frame) = buffer.next_frame().map_err(|error| error.to_string())? {
+            let frame = FromExecutor::decode(frame).map_err(|error| error.to_string())?;
+            self.events.send(Event::Frame { executor: self.id, frame }).await;
+        }
+        Ok(())
     }
 }
 

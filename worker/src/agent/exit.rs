@@ -61,7 +61,8 @@ impl Circumstances {
     pub fn record(&self, status: Option<WaitStatus>) -> Option<&CrashRecord> {
         let record = self.crash.as_ref()?;
         match status? {
-            WaitStatus::Signal(signal) if signal == record.signal => Some(record),
+            WaitStatus::Signal(signal) if Some(signal) == record.signal => Some(record),
+            WaitStatus::Code(_) if record.signal.is_none() => Some(record),
             // The unwinder did not come to its end and was given up.
             WaitStatus::Signal(libc::SIGKILL) if record.is_cut && !self.is_told() => Some(record),
             WaitStatus::Signal(_) | WaitStatus::Code(_) => None,
@@ -109,7 +110,7 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
     };
     let record = circumstances.record(status);
     let signal = match status {
-        Some(WaitStatus::Signal(signal)) => Some(record.map_or(signal, |record| record.signal)),
+        Some(WaitStatus::Signal(signal)) => Some(recorded(record).unwrap_or(signal)),
         Some(WaitStatus::Code(_)) | None => None,
     };
     let exit_code = match status {
@@ -163,12 +164,19 @@ fn by_itself(status: Option<WaitStatus>, circumstances: &Circumstances) -> (Exit
             (ExitCause::Exited, format!("the plugin ended its process with exit code {code}"))
         }
         Some(WaitStatus::Signal(status)) => {
-            let signal = record.map_or(status, |record| record.signal);
-            let why = record.map(|record| fault::suggest(record, circumstances.pid));
+            let signal = recorded(record).unwrap_or(status);
+            let why = record
+                .filter(|record| record.signal.is_some())
+                .map(|record| fault::suggest(record, circumstances.pid));
             by_signal(signal, why)
         }
         None => (ExitCause::Exited, "the executor is gone".to_owned()),
     }
+}
+
+/// The signal of a record.
+fn recorded(record: Option<&CrashRecord>) -> Option<i32> {
+    record.and_then(|record| record.signal)
 }
 
 fn by_signal(signal: i32, why: Option<String>) -> (ExitCause, String) {

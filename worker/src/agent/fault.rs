@@ -31,7 +31,8 @@ fn what(record: &CrashRecord, process: u32) -> String {
         None if record.code <= 0 => return "the plugin raised it".to_owned(),
         None => {}
     }
-    match (record.signal, record.code) {
+    let Some(signal) = record.signal else { return "the plugin called exit".to_owned() };
+    match (signal, record.code) {
         (libc::SIGSEGV, _) => segmentation(record),
         (libc::SIGBUS, MISALIGNED) => at("a misaligned address", record),
         (libc::SIGBUS, _) if record.is_stack_overflow() => stack_overflow(),

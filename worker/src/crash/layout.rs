@@ -14,6 +14,9 @@ pub const STAGE_FACTS: u32 = 1;
 /// The unwinder came to its end.
 pub const STAGE_WHOLE: u32 = 2;
 
+/// In the place of a signal: `exit` was called.
+pub const NO_SIGNAL: u32 = 0;
+
 /// Threads that muster knows nothing of: the plugin started them.
 pub const ROLE_OTHER: u32 = 0;
 /// Threads that run tasks.

@@ -1,4 +1,4 @@
-//! The crash record: what an executor writes about itself while a signal ends it. The agent makes a small shared file per
+//! The crash record: what an executor writes about itself while a signal or a call of `exit` ends it. The agent makes a small shared file per
 //! executor and passes it along with the plugin; the file survives the process. A plugin can scribble on it as it
 //! can on all memory of its executor: the agent copies it once, believes no number in it beyond its bounds, and uses it for
 //! words and blame alone.

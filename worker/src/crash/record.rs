@@ -1,8 +1,8 @@
 //! Reads a crash record.
 
 use super::layout::{
-    ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, FRAMES_MAX, Layout, MAPS_BYTES, RECORD_BYTES, ROLE_CONTROL,
-    ROLE_TASK, STAGE_FACTS, STAGE_WHOLE,
+    ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, FRAMES_MAX, Layout, MAPS_BYTES, NO_SIGNAL, RECORD_BYTES,
+    ROLE_CONTROL, ROLE_TASK, STAGE_FACTS, STAGE_WHOLE,
 };
 use super::modules::{Module, Place};
 use std::mem::offset_of;
@@ -17,8 +17,8 @@ const BELOW_STACK_BYTES: u64 = 64 << 10;
 /// What an executor wrote about its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashRecord {
-    /// The signal.
-    pub signal: i32,
+    /// The signal; `None`: the plugin called `exit`.
+    pub signal: Option<i32>,
     /// Why it was raised, as the kernel says (`si_code`).
     pub code: i32,
     /// The process that sent it; `None`: the executor's own doing.
@@ -76,12 +76,16 @@ impl CrashRecord {
         if stage != STAGE_FACTS && stage != STAGE_WHOLE {
             return None;
         }
-        let signal = word(bytes, offset_of!(Layout, signal)) as i32;
+        let signal = word(bytes, offset_of!(Layout, signal));
+        let signal = (signal != NO_SIGNAL).then_some(signal as i32);
         let code = word(bytes, offset_of!(Layout, code)) as i32;
         let sender = word(bytes, offset_of!(Layout, sender));
         let count = word(bytes, offset_of!(Layout, frame_count)) as usize;
         let maps_len = word(bytes, offset_of!(Layout, maps_len)) as usize;
-        if !SIGNALS.contains(&signal) || count > FRAMES_MAX || maps_len > MAPS_BYTES {
+        if signal.is_some_and(|signal| !SIGNALS.contains(&signal))
+            || count > FRAMES_MAX
+            || maps_len > MAPS_BYTES
+        {
             return None;
         }
         let role = match word(bytes, offset_of!(Layout, role)) {
@@ -105,7 +109,9 @@ impl CrashRecord {
             sender: (sender != 0).then_some(sender),
             tid: word(bytes, offset_of!(Layout, tid)),
             role,
-            address: has_address(signal, code).then(|| long(bytes, offset_of!(Layout, address))),
+            address: signal
+                .is_some_and(|signal| has_address(signal, code))
+                .then(|| long(bytes, offset_of!(Layout, address))),
             access,
             took_ns: times[0].max(times[1]),
             is_cut: stage != STAGE_WHOLE || count == FRAMES_MAX,
@@ -122,7 +128,7 @@ impl CrashRecord {
     #[must_use]
     pub fn is_stack_overflow(&self) -> bool {
         let (Some(stack), Some(address)) = (&self.stack, self.address) else { return false };
-        if self.signal != libc::SIGSEGV && self.signal != libc::SIGBUS {
+        if self.signal != Some(libc::SIGSEGV) && self.signal != Some(libc::SIGBUS) {
             return false;
         }
         // Systems differ in whether the guard counts as a part of the stack.
@@ -135,13 +141,17 @@ impl CrashRecord {
 
     /// Whether the kernel raised it for an address that no pointer can have.
     #[must_use]
-    pub const fn is_impossible_address(&self) -> bool {
-        self.signal == libc::SIGSEGV && self.code == SI_KERNEL
+    pub fn is_impossible_address(&self) -> bool {
+        self.signal == Some(libc::SIGSEGV) && self.code == SI_KERNEL
     }
 
     /// The stack of the plugin's calls, innermost first: muster's own calls at its outer end are left out.
     #[must_use]
     pub fn places(&self) -> Vec<Place> {
+        if self.signal.is_none() {
+            // First comes what wrote the record.
+            return without_own_start(&self.frames, &self.modules, self.own_code);
+        }
         places(&self.frames, &self.modules, self.own_code)
     }
 }
@@ -152,11 +162,15 @@ pub(crate) fn places_of(stack: &[u64]) -> Vec<Place> {
         return Vec::new();
     }
     let Ok(maps) = std::fs::read("/proc/self/maps") else { return Vec::new() };
-    let modules = Module::parse_all(&maps);
     let own_code = places_of as fn(&[u64]) -> Vec<Place> as usize as u64;
-    let own = Module::file_of(&modules, own_code);
-    let first = stack.iter().position(|&address| Module::file_of(&modules, address) != own);
-    places(&stack[first.unwrap_or(0)..], &modules, own_code)
+    without_own_start(stack, &Module::parse_all(&maps), own_code)
+}
+
+/// Where addresses lie, without muster's own calls at both ends.
+fn without_own_start(stack: &[u64], modules: &[Module], own_code: u64) -> Vec<Place> {
+    let own = Module::file_of(modules, own_code);
+    let first = stack.iter().position(|&address| Module::file_of(modules, address) != own);
+    places(&stack[first.unwrap_or(0)..], modules, own_code)
 }
 
 /// Where addresses lie, without muster's own calls at the outer end.

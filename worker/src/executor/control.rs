@@ -12,6 +12,7 @@ use super::services::{Services, Serving};
 use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
+use crate::shelf::ShelfSide;
 use bytes::{Bytes, BytesMut};
 use muster_plugin_host::Plugin;
 use std::collections::VecDeque;
@@ -138,8 +139,11 @@ impl Control {
 
     fn obey(&mut self, frame: Bytes) -> Result<(), End> {
         match ToExecutor::decode(frame).map_err(broken)? {
-            ToExecutor::Load { path, record } => {
+            ToExecutor::Load { path, record, shelf } => {
                 let record = if record { self.descriptors.pop_front() } else { None };
+                if let Some(shelf) = if shelf { self.descriptors.pop_front() } else { None } {
+                    self.outbox.set_shelf(ShelfSide::new(shelf));
+                }
                 self.load(Path::new(&path), record)
             }
             ToExecutor::Open(open) => self.open(open),

@@ -3,9 +3,10 @@
 //! While nobody holds results, nothing wakes up for this.
 
 use super::outbox::Outbox;
-use crate::frame::Gather;
+use crate::frame::{FromExecutor, Gather};
 use crate::os::check;
 use crate::os::monotonic_ns;
+use crate::shelf::SHELVED_BYTES_MAX;
 use muster_core::claim::HOLD_MAX;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,12 +19,19 @@ pub(super) const LOOK_MS: u64 = 100;
 /// A frame is sent when it has about this many bytes.
 pub(super) const FRAME_BYTES: usize = 256 << 10;
 
+/// Results of so much work are put where they survive this process: a system call for each time costs nothing beside it.
+const ASIDE_NS: u64 = 5_000_000;
+
 /// The results that one thread holds.
 #[derive(Debug)]
 pub(super) struct Held {
     pub gather: Gather,
     /// When the first of them was added.
     since_ns: u64,
+    /// How long those in `gather` took.
+    busy_ns: u64,
+    /// Others lie on the shelf, and the agent does not know.
+    is_aside: bool,
     head: Vec<u8>,
 }
 
@@ -31,14 +39,18 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Holdings {
     threads: Vec<Mutex<Held>>,
+    /// Whether results may be put aside. Those of reductions may not: apart from each other they cost the coordinator
+    /// too much.
+    may_put_aside: bool,
     holders: AtomicU32,
     bell: Bell,
 }
 
 impl Holdings {
-    pub fn new(job: u64, threads: u32, bell: Bell) -> Self {
-        let held = |_| Mutex::new(Held { gather: Gather::new(job), since_ns: 0, head: Vec::new() });
-        Self { threads: (0..threads).map(held).collect(), holders: AtomicU32::new(0), bell }
+    pub fn new(job: u64, threads: u32, may_put_aside: bool, bell: Bell) -> Self {
+        let held = |_| Mutex::new(Held::new(Gather::new(job)));
+        let threads = (0..threads).map(held).collect();
+        Self { threads, may_put_aside, holders: AtomicU32::new(0), bell }
     }
 
     /// A thread's own results.
@@ -46,8 +58,12 @@ impl Holdings {
         self.threads[thread].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the results in `held` will wait for others.
-    pub fn hold(&self, held: &mut Held) {
+    /// Notes that the results in `held`, the last of which took `busy_ns`, will wait for others.
+    pub fn hold(&self, held: &mut Held, busy_ns: u64, outbox: &Outbox) {
+        held.busy_ns += busy_ns;
+        if self.may_put_aside && held.busy_ns >= ASIDE_NS {
+            held.put_aside(outbox);
+        }
         if held.since_ns == 0 {
             held.since_ns = monotonic_ns();
             if self.holders.fetch_add(1, SeqCst) == 0 {
@@ -62,7 +78,13 @@ impl Holdings {
             held.since_ns = 0;
             self.holders.fetch_sub(1, SeqCst);
         }
+        held.busy_ns = 0;
+        // The agent looks at the shelf whenever something comes.
+        let is_aside = std::mem::take(&mut held.is_aside);
         if held.gather.is_empty() {
+            if is_aside {
+                outbox.send(&FromExecutor::Shelved);
+            }
             return;
         }
         held.head = held.gather.encode_head(std::mem::take(&mut held.head));
@@ -88,6 +110,24 @@ impl Holdings {
 }
 
 impl Held {
+    const fn new(gather: Gather) -> Self {
+        Self { gather, since_ns: 0, busy_ns: 0, is_aside: false, head: Vec::new() }
+    }
+
+    /// Puts what was gathered on the shelf, if there is room.
+    fn put_aside(&mut self, outbox: &Outbox) {
+        if self.gather.is_empty() || self.gather.bytes() > SHELVED_BYTES_MAX / 2 {
+            return;
+        }
+        let mut frame = self.gather.encode_head(std::mem::take(&mut self.head));
+        frame.extend_from_slice(self.gather.data());
+        if outbox.put_aside(&frame) {
+            self.gather.clear();
+            (self.busy_ns, self.is_aside) = (0, true);
+        }
+        self.head = frame;
+    }
+
     /// Whether it makes a whole frame.
     pub fn is_full(&self) -> bool {
         self.gather.bytes() >= FRAME_BYTES

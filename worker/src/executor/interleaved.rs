@@ -290,7 +290,8 @@ impl Interleaved<'_> {
             drop(held);
             self.claims.settle();
         } else {
-            self.shared.holdings.hold(&mut held);
+            // They do not wait for long.
+            self.shared.holdings.hold(&mut held, 0, &self.shared.outbox);
         }
     }
 

@@ -119,7 +119,7 @@ impl RunningJob {
             page,
             arena: Arc::new(ArenaView::new(arena)),
             plugin: job,
-            holdings: Holdings::new(open.job, threads, bell.clone()),
+            holdings: Holdings::new(open.job, threads, open.reduce_leaf == 0, bell.clone()),
             outbox: Arc::clone(outbox),
             gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
             marks: marks.filter(|_| threads == 1).map(Arc::clone),

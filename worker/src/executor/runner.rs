@@ -113,7 +113,7 @@ impl<'a> Runner<'a> {
                 self.shared.holdings.send(&mut held, &self.shared.outbox);
             } else if at < claim.range.end {
                 // The next task may take long, or for ever.
-                self.shared.holdings.hold(&mut held);
+                self.shared.holdings.hold(&mut held, busy, &self.shared.outbox);
             }
             from_ns = now;
         }

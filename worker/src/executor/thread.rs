@@ -150,7 +150,7 @@ impl TaskThread<'_> {
         if busy_ns >= hold_ns || held.is_full() || held.has_waited(monotonic_ns(), hold_ns) {
             self.shared.holdings.send(&mut held, &self.shared.outbox);
         } else {
-            self.shared.holdings.hold(&mut held);
+            self.shared.holdings.hold(&mut held, busy_ns, &self.shared.outbox);
         }
     }
 

@@ -46,6 +46,8 @@ pub enum FromExecutor {
     },
     /// Results and failures of one thread.
     Batch(Batch),
+    /// Batches lie on the shelf.
+    Shelved,
     /// It has run the task that it was started for, and ends.
     Retired,
     /// The job is closed; another may be opened.
@@ -86,6 +88,7 @@ const CLOSED: u8 = 6;
 const LOG: u8 = 7;
 const READINGS: u8 = 8;
 const RETIRED: u8 = 9;
+const SHELVED: u8 = 10;
 
 impl FromExecutor {
     /// The frame, with its length in front. Batches are written by [`Gather`].
@@ -108,6 +111,7 @@ impl FromExecutor {
                 frame.text(text);
             }
             Self::Batch(batch) => return batch.encode(),
+            Self::Shelved => frame.u8(SHELVED),
             Self::Retired => frame.u8(RETIRED),
             Self::Closed { job } => {
                 frame.u8(CLOSED);
@@ -141,6 +145,7 @@ impl FromExecutor {
             OPENED => Self::Opened { job: fields.u64("job")? },
             OPEN_FAILED => Self::OpenFailed { job: fields.u64("job")?, text: fields.text("text")? },
             BATCH => Self::Batch(Batch::decode(&mut fields)?),
+            SHELVED => Self::Shelved,
             RETIRED => Self::Retired,
             CLOSED => Self::Closed { job: fields.u64("job")? },
             READINGS => Self::Readings(reading::read(&mut fields)?),

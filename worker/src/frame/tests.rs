@@ -73,6 +73,7 @@ fn combined_results_and_failures_keep_their_facts() {
 fn every_message_survives_the_way() {
     for message in [
         FromExecutor::Loaded,
+        FromExecutor::Shelved,
         FromExecutor::LoadFailed { text: "no such file".into() },
         FromExecutor::Opened { job: 5 },
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
@@ -100,7 +101,7 @@ fn every_message_survives_the_way() {
         opened(Flow::InTurn),
         opened(Flow::Once),
         opened(Flow::InFlight(9)),
-        ToExecutor::Load { path: "/a/b".into(), record: true },
+        ToExecutor::Load { path: "/a/b".into(), record: true, shelf: false },
         ToExecutor::Close { job: 4 },
         ToExecutor::Stop,
     ] {

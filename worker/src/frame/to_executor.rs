@@ -5,7 +5,7 @@ use bytes::Bytes;
 use muster_core::shape::{Flow, Gil};
 use muster_core::time::Span;
 
-/// What the agent says. `Load` travels with the descriptor of the crash record, `OpenJob` with two: the job page and the
+/// What the agent says. `Load` travels with the descriptors of the crash record and the shelf, `OpenJob` with two: the job page and the
 /// input arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToExecutor {
@@ -15,6 +15,8 @@ pub enum ToExecutor {
         path: String,
         /// Whether a descriptor of the crash record travels with this.
         record: bool,
+        /// Whether that of a shelf travels behind it.
+        shelf: bool,
     },
     /// Take tasks of a job.
     Open(OpenJob),
@@ -71,10 +73,11 @@ impl ToExecutor {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Writer::begin();
         match self {
-            Self::Load { path, record } => {
+            Self::Load { path, record, shelf } => {
                 frame.u8(LOAD);
                 frame.text(path);
                 frame.u8(u8::from(*record));
+                frame.u8(u8::from(*shelf));
             }
             Self::Open(open) => {
                 frame.u8(OPEN);
@@ -107,7 +110,11 @@ impl ToExecutor {
     pub fn decode(frame: Bytes) -> Result<Self, FrameError> {
         let mut fields = Reader::new(frame);
         let message = match fields.u8("kind")? {
-            LOAD => Self::Load { path: fields.text("path")?, record: fields.u8("record")? != 0 },
+            LOAD => Self::Load {
+                path: fields.text("path")?,
+                record: fields.u8("record")? != 0,
+                shelf: fields.u8("shelf")? != 0,
+            },
             OPEN => Self::Open(OpenJob {
                 job: fields.u64("job")?,
                 params: fields.bytes("params")?,

@@ -11,13 +11,20 @@ pub const DESCRIPTORS_MAX: usize = 4;
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-/// Two connected sockets. Both are closed on exec.
+/// Two connected sockets of bytes. Both are closed on exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    connected(libc::SOCK_STREAM)
+}
+
+/// Two connected sockets of messages that stay apart. Both are closed on exec.
+pub fn message_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    connected(libc::SOCK_SEQPACKET)
+}
+
+fn connected(kind: libc::c_int) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds: [RawFd; 2] = [-1; 2];
     // SAFETY: `fds` has room for the two descriptors.
-    check(unsafe {
-        libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr())
-    })?;
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) })?;
     // SAFETY: both were just made and belong to nobody else.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }

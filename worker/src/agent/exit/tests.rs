@@ -116,3 +116,15 @@ fn a_record_counts_only_with_the_end_that_it_tells_of() {
     let killed = Circumstances { killed: true, ..given_up };
     assert_eq!(killed.record(signal(libc::SIGKILL)), None);
 }
+
+#[test]
+fn an_exit_that_was_recorded_goes_with_an_exit_code() {
+    let crash = Some(record(0, 0, 0, &[]));
+    let circumstances = Circumstances { crash, ..Circumstances::default() };
+    let status = Some(WaitStatus::Code(3));
+    assert!(circumstances.record(status).is_some());
+    assert_eq!(circumstances.record(signal(libc::SIGSEGV)), None, "another thread was faster");
+    let ending = explain(status, &circumstances);
+    assert_eq!((ending.cause, ending.signal, ending.exit_code), (ExitCause::Exited, None, Some(3)));
+    assert_eq!(ending.text, "the plugin ended its process with exit code 3");
+}

@@ -3,7 +3,8 @@
 use super::maps;
 use super::thread::identity;
 use crate::crash::layout::{
-    ACCESS_EXECUTE, ACCESS_READ, ACCESS_UNKNOWN, ACCESS_WRITE, FRAMES_MAX, Layout, STAGE_FACTS, STAGE_WHOLE,
+    ACCESS_EXECUTE, ACCESS_READ, ACCESS_UNKNOWN, ACCESS_WRITE, FRAMES_MAX, Layout, NO_SIGNAL, STAGE_FACTS,
+    STAGE_WHOLE,
 };
 use crate::os::monotonic_ns;
 use libc::{c_int, c_void, sigaction, siginfo_t, ucontext_t};
@@ -124,29 +125,76 @@ unsafe extern "C" fn on_crash(signal: c_int, info: *mut siginfo_t, context: *mut
     die(signal);
 }
 
+/// Has [`on_exit`] called when somebody calls `exit`. Executors themselves end without it.
+pub(super) fn watch_exit() {
+    // SAFETY: the function takes nothing and stays as long as the process.
+    unsafe { libc::atexit(on_exit) };
+}
+
+/// Runs in the thread that called `exit`, after what the plugin wants done at the end.
+extern "C" fn on_exit() {
+    let record = WATCH.record.load(SeqCst);
+    // SAFETY: takes nothing and cannot fail.
+    let (process, thread) = unsafe { (libc::getpid() as u32, libc::gettid() as u32) };
+    let is_own = !record.is_null() && process == WATCH.process.load(SeqCst);
+    if !is_own || WATCH.crashing.compare_exchange(0, thread, SeqCst, SeqCst).is_err() {
+        return;
+    }
+    let begun_ns = monotonic_ns();
+    // SAFETY: the mapping stays until the process ends, and its words are atomic.
+    let record = unsafe { &*record };
+    record.signal.store(NO_SIGNAL, Relaxed);
+    record_thread(record, thread);
+    record.stage.store(STAGE_FACTS, SeqCst);
+    maps::copy_to(record);
+    record.facts_ns.store(monotonic_ns() - begun_ns, SeqCst);
+    let timer = kill_after(UNWIND_MAX_MS);
+    stack::walk(|address| add_frame(record, address));
+    record.whole_ns.store(monotonic_ns() - begun_ns, SeqCst);
+    record.stage.store(STAGE_WHOLE, SeqCst);
+    if let Some(timer) = timer {
+        // SAFETY: takes the number of a timer that was made.
+        unsafe { libc::syscall(libc::SYS_timer_delete, timer) };
+    }
+}
+
+/// Writes down which thread it is.
+fn record_thread(record: &Layout, thread: u32) {
+    let identity = identity();
+    record.tid.store(thread, Relaxed);
+    record.role.store(identity.role, Relaxed);
+    record.slot.store(identity.slot, Relaxed);
+    record.stack_low.store(identity.stack_low, Relaxed);
+    record.stack_high.store(identity.stack_high, Relaxed);
+    record.guard_bytes.store(identity.guard_bytes, Relaxed);
+    record.own_code.store(own_address() as u64, Relaxed);
+}
+
+/// Adds an address on the stack; says whether there is room for another.
+fn add_frame(record: &Layout, address: u64) -> bool {
+    let at = record.frame_count.load(Relaxed) as usize;
+    let Some(frame) = record.frames.get(at) else { return false };
+    frame.store(address, Relaxed);
+    record.frame_count.store(at as u32 + 1, Relaxed);
+    at + 1 < FRAMES_MAX
+}
+
 /// # Safety
 /// `context` must be what the kernel gave to this handler.
 unsafe fn write(record: &Layout, signal: c_int, info: &siginfo_t, context: *mut ucontext_t, thread: u32) {
     let begun_ns = monotonic_ns();
     // SAFETY: the caller's promise.
     let registers = unsafe { Registers::of(context) };
-    let identity = identity();
+    record_thread(record, thread);
     record.signal.store(signal as u32, Relaxed);
     record.code.store(info.si_code as u32, Relaxed);
     record.sender.store(sender(info), Relaxed);
-    record.tid.store(thread, Relaxed);
-    record.role.store(identity.role, Relaxed);
-    record.slot.store(identity.slot, Relaxed);
     record.access.store(if signal == libc::SIGSEGV { registers.access } else { ACCESS_UNKNOWN }, Relaxed);
     // SAFETY: for the signals of a fault the kernel sets the address; of others nobody reads it.
     let address = unsafe { info.si_addr() } as u64;
     record.address.store(address, Relaxed);
     record.pc.store(registers.pc, Relaxed);
     record.sp.store(registers.sp, Relaxed);
-    record.stack_low.store(identity.stack_low, Relaxed);
-    record.stack_high.store(identity.stack_high, Relaxed);
-    record.guard_bytes.store(identity.guard_bytes, Relaxed);
-    record.own_code.store(own_address() as u64, Relaxed);
     if let Some(first) = record.frames.first() {
         first.store(registers.pc, Relaxed);
         record.frame_count.store(1, Relaxed);
@@ -168,22 +216,15 @@ unsafe fn unwind(record: &Layout, registers: &Registers, context: *mut ucontext_
     // the very struct that this handler was given.
     // SAFETY: the caller's promise; a stack pointer that leads nowhere ends the process with what is there.
     let caller = unsafe { registers.pretend_to_have_returned(context) };
-    let add = |address: u64| {
-        let at = record.frame_count.load(Relaxed) as usize;
-        let Some(frame) = record.frames.get(at) else { return false };
-        frame.store(address, Relaxed);
-        record.frame_count.store(at as u32 + 1, Relaxed);
-        at + 1 < FRAMES_MAX
-    };
     let mut is_inside = false;
     stack::walk(|address| {
         if is_inside {
-            return add(address);
+            return add_frame(record, address);
         }
         // First come the handler and what the kernel put there to return from it. The interrupted instruction stands
         // in the record already.
         is_inside = address == caller.unwrap_or(registers.pc);
-        !is_inside || caller.is_none() || add(address - 1)
+        !is_inside || caller.is_none() || add_frame(record, address - 1)
     });
 }
 
@@ -270,8 +311,8 @@ impl Registers {
     }
 }
 
-/// Has the kernel kill this process after a while.
-fn kill_after(millis: i64) {
+/// Has the kernel kill this process after a while; gives the timer.
+fn kill_after(millis: i64) -> Option<c_int> {
     // SAFETY: the structs are valid, and all zero where nothing is set; a call that fails changes nothing.
     unsafe {
         let mut event: libc::sigevent = std::mem::zeroed();
@@ -285,6 +326,7 @@ fn kill_after(millis: i64) {
             let none: *mut libc::itimerspec = std::ptr::null_mut();
             libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const once, none);
         }
+        (made == 0).then_some(timer)
     }
 }
 

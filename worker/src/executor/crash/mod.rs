@@ -1,4 +1,4 @@
-//! Writes a crash record when a signal ends this executor; see [`crate::crash`].
+//! Writes a crash record when a signal ends this executor, or its plugin calls `exit`; see [`crate::crash`].
 //!
 //! Handlers are there before the plugin is loaded. A plugin that installs its own afterwards gets its signals first, and
 //! usually calls what was there before for those that it cannot handle; one that only takes them is looked past: its
@@ -38,6 +38,7 @@ pub(super) fn watch(record: &OwnedFd) -> io::Result<()> {
             WATCH.keep_previous(at, before);
         }
     }
+    handler::watch_exit();
     Ok(())
 }
 
