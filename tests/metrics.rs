@@ -10,13 +10,14 @@ mod daemons;
 mod fixture;
 
 use daemons::{Daemon, SOON, skip_without, until, workers_up};
+use fixture::page::{assert_clean, get, try_get};
 use fixture::{Muster, plugin};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Labels whose values are as many as there is work; a time series each would drown any Prometheus.
 const FORBIDDEN_LABELS: [&str; 8] = ["job", "task", "thread", "pid", "tid", "lease", "index", "id"];
@@ -97,21 +98,6 @@ impl Cluster {
     }
 }
 
-/// The body of a page; it must be there.
-fn get(address: &str, path: &str) -> String {
-    try_get(address, path).unwrap_or_else(|| panic!("http://{address}{path} is not served"))
-}
-
-fn try_get(address: &str, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    // HTTP/1.0: no chunks, and the end of the body is the end of the stream.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.lines().next()?.contains(" 200 ").then(|| body.to_owned())
-}
-
 /// The names of the labels in a line of Prometheus text.
 fn labels(line: &str) -> Vec<&str> {
     let Some((_, rest)) = line.split_once('{') else { return Vec::new() };
@@ -136,21 +122,6 @@ fn assert_label_names(address: &str, page: &str) {
             assert!(!FORBIDDEN_LABELS.contains(&label), "label {label} at {address}: {line}");
         }
     }
-}
-
-fn assert_clean(address: &str, page: &str) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.trim().is_empty(), "{address}: {said}\n{page}");
 }
 
 /// Prometheus with the configuration of deploy/, on these addresses and ten times as often.

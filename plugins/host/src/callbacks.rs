@@ -184,11 +184,15 @@ unsafe extern "C" fn result_alloc(_this: *mut c_void, ctx: *mut CtxObject, len: 
     if ctx.is_null() {
         return Buf::NONE;
     }
-    // SAFETY: the plugin passes the ctx of the call that this thread is in, so nobody else uses this field.
-    let call = unsafe { &mut (*ctx.cast::<SlotState>()).call };
+    // SAFETY: the plugin passes the ctx of the call that this thread is in, so nobody else uses these fields.
+    let (call, refused) =
+        unsafe { (&mut (*ctx.cast::<SlotState>()).call, &mut (*ctx.cast::<SlotState>()).refused) };
     let Call::One { buffer, limit, given, twice } = call else { return Buf::NONE };
     *twice |= *given;
     *given = true;
+    if len > *limit {
+        *refused = Some((len, *limit));
+    }
     if *twice || len > *limit {
         return Buf::NONE;
     }
@@ -207,15 +211,34 @@ unsafe extern "C" fn out_reserve(_this: *mut c_void, ctx: *mut CtxObject, out: *
         return status::ABI;
     }
     // SAFETY: as in `result_alloc`; the limit does not change during a call.
-    let (call, limit) =
-        unsafe { (&mut (*ctx.cast::<SlotState>()).call, (*ctx.cast::<SlotState>()).result_limit) };
+    let (call, refused, limit) = unsafe {
+        let state = ctx.cast::<SlotState>();
+        (&mut (*state).call, &mut (*state).refused, (*state).result_limit)
+    };
     let Call::Range { table, buffer, base, counted } = call else { return status::ABI };
     if out != *table {
         return status::ABI;
     }
     // SAFETY: it is the struct that this call lent to the plugin, and the buffer behind it.
     let (out, buffer) = unsafe { (&mut *out, &mut **buffer) };
-    grow(out, buffer, *base, counted, limit, more)
+    match grow(out, buffer, *base, counted, limit, more) {
+        Ok(()) => status::OK,
+        Err(NoRoom::Limit(len)) => {
+            *refused = Some((len, limit));
+            status::LIMIT
+        }
+        Err(NoRoom::Memory) => status::NOMEM,
+        Err(NoRoom::Broken) => status::ABI,
+    }
+}
+
+/// Why there is no more room.
+enum NoRoom {
+    /// The result would have so many bytes.
+    Limit(usize),
+    Memory,
+    /// The plugin's numbers make no sense.
+    Broken,
 }
 
 /// Makes room for `more` bytes behind what the plugin wrote so far.
@@ -226,13 +249,13 @@ fn grow(
     counted: &mut (usize, usize),
     limit: usize,
     more: usize,
-) -> i32 {
+) -> Result<(), NoRoom> {
     let room = buffer.data.capacity() - base;
     if out.data_len > room
         || out.lens_len > buffer.lens.capacity() - buffer.lens.len()
         || out.lens_len < counted.0
     {
-        return status::ABI;
+        return Err(NoRoom::Broken);
     }
     // SAFETY: checked above to lie in the room that was lent; the plugin wrote the lengths it counts.
     let new = unsafe {
@@ -241,9 +264,9 @@ fn grow(
     };
     counted.1 += new.iter().map(|len| *len as usize).sum::<usize>();
     counted.0 = out.lens_len;
-    let Some(unfinished) = out.data_len.checked_sub(counted.1) else { return status::ABI };
+    let Some(unfinished) = out.data_len.checked_sub(counted.1) else { return Err(NoRoom::Broken) };
     if unfinished.saturating_add(more) > limit {
-        return status::LIMIT;
+        return Err(NoRoom::Limit(unfinished.saturating_add(more)));
     }
     // SAFETY: within the capacity, checked above, and written by the plugin, which counts these bytes.
     unsafe { buffer.data.set_len(base + out.data_len) };
@@ -252,10 +275,10 @@ fn grow(
     let data = buffer.data.as_mut_ptr();
     buffer.data.truncate(base);
     if reserved.is_err() {
-        return status::NOMEM;
+        return Err(NoRoom::Memory);
     }
     // SAFETY: `base` is within the buffer.
     out.data = unsafe { data.add(base) };
     out.data_cap = buffer.data.capacity() - base;
-    status::OK
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The place where one thread runs tasks.
 
-use crate::outcome::TaskError;
+use crate::outcome::{ErrorKind, TaskError};
 use crate::range::OutBuffer;
 use muster_plugin_abi::{self as abi, CtxObject, ErrorText, Str};
 use std::marker::PhantomData;
@@ -45,6 +45,8 @@ pub(crate) struct SlotState {
     pub progress: *const AtomicU64,
     pub result_limit: usize,
     pub call: Call,
+    /// A result that was larger than the limit, and the limit, both in bytes.
+    pub refused: Option<(usize, usize)>,
     /// The stack that the plugin had kept with the failure of the call; see [`crate::stack`].
     pub stack: Vec<u64>,
 }
@@ -81,6 +83,7 @@ impl<'page> Slot<'page> {
             progress: std::ptr::from_ref(words.progress),
             result_limit: RESULT_BYTES_MAX,
             call: Call::None,
+            refused: None,
             stack: Vec::new(),
         };
         Self {
@@ -147,6 +150,7 @@ impl<'page> Slot<'page> {
         // SAFETY: the state lives as long as the slot; only this thread touches `call`.
         unsafe {
             (*state).call = call;
+            (*state).refused = None;
             let stack = &mut (*state).stack;
             stack.clear();
         }
@@ -162,8 +166,19 @@ impl<'page> Slot<'page> {
         self.error.clear();
         let status = enter(&ctx, &mut self.error);
         // SAFETY: as above; the plugin's call is over.
-        let call = unsafe { std::mem::replace(&mut (*state).call, Call::None) };
-        (TaskError::from_call(function, status, &self.error), call)
+        let (call, refused) =
+            unsafe { (std::mem::replace(&mut (*state).call, Call::None), (*state).refused) };
+        let failure = match (TaskError::from_call(function, status, &self.error), refused) {
+            (Some(TaskError { kind: ErrorKind::Limit, .. }), Some((len, limit))) => {
+                Some(TaskError::limit(len, limit))
+            }
+            // One result that was refused is none, whatever the plugin makes of it.
+            (None, Some((len, limit))) if matches!(call, Call::One { .. }) => {
+                Some(TaskError::limit(len, limit))
+            }
+            (failure, _) => failure,
+        };
+        (failure, call)
     }
 
     /// As [`Slot::enter`], for functions without a context.

@@ -78,10 +78,16 @@ fn errors_of_single_calls_are_named() {
         ("return 3;", ErrorKind::Abi, "run returned the unknown status 3"),
         ("err->len = 4000000000u; memset(err->text, 'x', 9); return -1;", ErrorKind::Failed, "xxxxxxxxx"),
         ("memcpy(err->text, \"a\\377b\", 3); err->len = 3; return -1;", ErrorKind::Failed, "a\u{fffd}b"),
+        ("return MUSTER_E_LIMIT;", ErrorKind::Limit, "run returned -9 without a message"),
+        (
+            "host->result_alloc(host->self, tc->ctx, (size_t)1 << 40); return MUSTER_OK;",
+            ErrorKind::Limit,
+            "a result of 1099511627776 bytes is over the limit",
+        ),
         (
             "return host->result_alloc(host->self, tc->ctx, (size_t)1 << 40).ptr ? 0 : MUSTER_E_LIMIT;",
             ErrorKind::Limit,
-            "run returned -9",
+            "a result of 1099511627776 bytes is over the limit",
         ),
     ];
     for (body, kind, part) in cases {
@@ -122,7 +128,12 @@ fn out_reserve_refuses_what_makes_no_sense() {
     let reserve = |change: &str, more: &str| {
         format!("{change} return host->out_reserve(host->self, tc->ctx, out, {more});")
     };
-    assert_fails(&range_body(&reserve("", "(size_t)1 << 50")), 0, ErrorKind::Limit, "run_range returned -9");
+    assert_fails(
+        &range_body(&reserve("", "(size_t)1 << 50")),
+        0,
+        ErrorKind::Limit,
+        "a result of 1125899906842624 bytes",
+    );
     assert_fails(&range_body(&reserve("out->data_len = 1u << 30;", "1")), 0, ErrorKind::Abi, "");
     assert_fails(&range_body(&reserve("muster_out copy = *out; out = &copy;", "1")), 0, ErrorKind::Abi, "");
     let other = "return host->result_alloc(host->self, tc->ctx, 1).ptr ? MUSTER_OK : MUSTER_E_CANCELLED;";
