@@ -75,7 +75,8 @@ pub(super) struct Driver {
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
-    heartbeat_due: bool,
+    /// A heartbeat is wanted by then, however long the coordinator would wait for one.
+    heartbeat_by: Option<Time>,
 }
 
 /// What the loop woke up for.
@@ -129,7 +130,7 @@ impl Driver {
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
-            heartbeat_due: false,
+            heartbeat_by: None,
         }
     }
 
@@ -171,7 +172,10 @@ impl Driver {
             self.take_more(&mut events, &mut session);
             self.end_overdue();
             self.send_report(session.as_ref());
-            let is_due = std::mem::take(&mut self.heartbeat_due) || Instant::now() >= next_heartbeat;
+            if let Some(by) = self.heartbeat_by.take() {
+                next_heartbeat = next_heartbeat.min(self.instant(by));
+            }
+            let is_due = Instant::now() >= next_heartbeat;
             if let Some(session) = session.as_ref().filter(|_| is_due) {
                 // What a thread runs may end without a word when its page was written over.
                 self.turn();
@@ -438,10 +442,10 @@ impl Driver {
         Instant::now() + Duration::from_nanos(time.since(self.now()).0)
     }
 
-    /// Memory has changed: the next heartbeat comes at once and tells.
+    /// Memory has changed: a heartbeat comes and tells as soon as it may be read again.
     pub fn tell_memory_soon(&mut self) {
-        self.memory.expire();
-        self.heartbeat_due = true;
+        let by = self.memory.expire(self.now());
+        self.heartbeat_by = Some(self.heartbeat_by.map_or(by, |before| before.min(by)));
     }
 }
 

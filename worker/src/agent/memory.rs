@@ -7,12 +7,16 @@ use muster_core::time::{Span, Time};
 const INTERVAL_MIN: Span = Span::from_millis(3_000);
 /// Reading takes at most one part in this many of a CPU.
 const COST_SHARE: u64 = 1_000;
+/// And in this many while executors come and go, so that the peak of a short job is seen.
+const HURRIED_SHARE: u64 = 50;
 
 /// The last reading.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     bytes: u64,
     next: Time,
+    /// The time before which nothing is read, whatever happens.
+    earliest: Time,
 }
 
 impl Memory {
@@ -27,12 +31,14 @@ impl Memory {
         self.bytes = own + children.filter_map(|pid| pss(&pid.to_string())).sum::<u64>();
         let cost = crate::os::monotonic_ns().saturating_sub(begun);
         self.next = now + Span(INTERVAL_MIN.0.max(cost.saturating_mul(COST_SHARE)));
+        self.earliest = now + Span(cost.saturating_mul(HURRIED_SHARE));
         self.bytes
     }
 
-    /// The next call reads anew.
-    pub fn expire(&mut self) {
-        self.next = Time::ZERO;
+    /// The last reading is out of date; gives the time from which on it is done anew.
+    pub fn expire(&mut self, now: Time) -> Time {
+        self.next = self.next.min(self.earliest.max(now));
+        self.next
     }
 }
 
@@ -54,7 +60,9 @@ mod tests {
         assert!(first > 100 << 10, "{first}");
         let unread = memory.bytes(Time(2), std::iter::once_with(|| panic!("read again too soon")));
         assert_eq!(unread, first);
-        memory.expire();
-        assert!(memory.bytes(Time(3), [u32::MAX].into_iter()) > 0);
+        let next = memory.expire(Time(3));
+        assert!(next > Time(3), "{next:?}");
+        assert_eq!(memory.bytes(Time(next.0 - 1), std::iter::once_with(|| panic!("too often"))), first);
+        assert!(memory.bytes(next, [u32::MAX].into_iter()) > 0);
     }
 }
