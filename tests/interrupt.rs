@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 
 /// Tasks that run at the same time, in every model.
 const TASKS: u64 = 4;
-const MODELS: [(&str, &[&str]); 3] = [
+const MODELS: [(&str, &[&str]); 5] = [
     ("thread 1x4", &["--model", "thread", "-t", "4"]),
     ("process 4x1", &["--model", "process", "-p", "4"]),
     ("hybrid 2x2", &["--model", "hybrid", "-p", "2", "-t", "2"]),
+    ("spawn 4", &["--model", "spawn", "-p", "4"]),
+    // The plugin has no async form: its tasks run on threads in its stead.
+    ("async 1x1/4", &["--model", "async", "-t", "1", "--in-flight", "4"]),
 ];
 /// What tasks do, how they come to a stop, and after which part of the grace.
 const RUNGS: [(&str, &str, f64); 3] =
