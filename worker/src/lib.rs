@@ -18,6 +18,7 @@ pub mod frame;
 pub mod log;
 pub mod os;
 pub mod page;
+pub mod region;
 
 mod executor;
 mod shelf;

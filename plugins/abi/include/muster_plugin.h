@@ -374,6 +374,31 @@ typedef struct muster_backtrace {
   void (*capture)(void *self, muster_ctx *ctx);
 } muster_backtrace;
 
+/* ---- host extension: memory that executors share -------------------------
+ * host->extension(host->self, MUSTER_EXT_SHARED) gives a muster_shared or
+ * NULL.                                                                     */
+#define MUSTER_EXT_SHARED "muster.shared/1"
+#define MUSTER_REGION_NAME_MAX 64
+typedef struct muster_shared {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [any] While the job lives: from its create() on until its destroy()
+   * returns. A region of this name and length, zeros at first, that all
+   * executors of the job on this worker have in common. It survives executors,
+   * also those that were killed while they wrote to it, and ends with the job
+   * on this worker. The first who asks makes it, and asking again gives the same
+   * memory. out->ptr is aligned to a page; after destroy() touching it is a
+   * segmentation fault. Names: 1 to MUSTER_REGION_NAME_MAX bytes of UTF-8.
+   * MUSTER_E_PARAMS: a name or length that cannot be; MUSTER_E_FAILED: the
+   * region has another length; MUSTER_E_NOMEM: over the limit of the job's
+   * regions on a worker (64 of them, 1 GiB); MUSTER_E_TRANSIENT: the table of
+   * regions is held by a process that stands still. The pages count as memory of the
+   * executor that touches them first.                                       */
+  muster_status (*region)(void *self, uint64_t job_id_hi, uint64_t job_id_lo,
+                          muster_str name, size_t len, muster_buf *out,
+                          muster_error *err);
+} muster_shared;
+
 /* ---- the one exported symbol ------------------------------------------- */
 /* Must be cheap, must not start threads, must not call the host. Returns a
  * pointer to static storage, or NULL when the host's version is not enough.  */

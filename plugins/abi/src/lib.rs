@@ -243,6 +243,24 @@ pub struct Backtrace {
     pub capture: Option<unsafe extern "C" fn(*mut c_void, *mut CtxObject)>,
 }
 
+/// The id of the host extension [`Shared`].
+pub const EXT_SHARED: &core::ffi::CStr = c"muster.shared/1";
+/// The most bytes of a region's name.
+pub const REGION_NAME_MAX: usize = 64;
+
+/// `region`
+pub type RegionFn = unsafe extern "C" fn(*mut c_void, u64, u64, Str, usize, *mut Buf, *mut ErrorText) -> i32;
+
+/// Host extension: memory that executors share.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the header documents the fields")]
+pub struct Shared {
+    pub struct_size: u32,
+    pub reserved0: u32,
+    pub region: Option<RegionFn>,
+}
+
 /// The type of the exported symbol [`ENTRY_SYMBOL`].
 pub type EntryFn = unsafe extern "C" fn(host_major: u32, host_minor: u32) -> *const Plugin;
 

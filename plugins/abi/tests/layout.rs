@@ -84,6 +84,7 @@ fn structs_have_the_layout_of_the_header() {
             result_alloc, out_reserve, checkpoint, blocking_begin, blocking_end, extension
         }
         Backtrace = muster_backtrace { struct_size, reserved0, capture }
+        Shared = muster_shared { struct_size, reserved0, region }
         Plugin = muster_plugin {
             struct_size, abi_major, abi_minor, name, version, flags, load, unload, create, destroy, run, run_range,
             acc_new, acc_add, acc_merge, acc_take, acc_free, acc_join, extension
@@ -101,6 +102,7 @@ fn constants_are_those_of_the_header() {
         ("ABI_MAJOR", abi::ABI_MAJOR as i64),
         ("ABI_MINOR", abi::ABI_MINOR as i64),
         ("NOTE_TYPE", abi::NOTE_TYPE as i64),
+        ("REGION_NAME_MAX", abi::REGION_NAME_MAX as i64),
         ("ERROR_CAP", abi::ErrorText::CAPACITY as i64),
         ("METRIC_COUNTER", abi::METRIC_COUNTER as i64),
         ("METRIC_GAUGE", abi::METRIC_GAUGE as i64),

@@ -3,11 +3,13 @@
 use crate::metrics::Metrics;
 use crate::progress::progress_word;
 use crate::range::OutBuffer;
+use crate::region::RegionError;
 use crate::services::{HostServices, LogLevel};
 use crate::slot::{Call, SlotState};
 use crate::stack;
 use muster_plugin_abi::{self as abi, Buf, CtxObject, Host, Out, Str, status};
 use std::ffi::{CStr, c_char, c_void};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -155,6 +157,7 @@ unsafe extern "C" fn extension(_this: *mut c_void, id: *const c_char) -> *const 
     let id = (!id.is_null()).then(|| unsafe { CStr::from_ptr(id) });
     match id {
         Some(id) if id == abi::EXT_BACKTRACE => (&raw const BACKTRACE).cast(),
+        Some(id) if id == abi::EXT_SHARED => (&raw const SHARED).cast(),
         Some(_) | None => std::ptr::null(),
     }
 }
@@ -164,6 +167,47 @@ static BACKTRACE: abi::Backtrace = abi::Backtrace {
     reserved0: 0,
     capture: Some(capture),
 };
+
+static SHARED: abi::Shared =
+    abi::Shared { struct_size: abi::size_of_table::<abi::Shared>(), reserved0: 0, region: Some(region) };
+
+unsafe extern "C" fn region(
+    this: *mut c_void,
+    job_id_hi: u64,
+    job_id_lo: u64,
+    name: Str,
+    len: usize,
+    out: *mut Buf,
+    error: *mut abi::ErrorText,
+) -> i32 {
+    let job = u128::from(job_id_hi) << 64 | u128::from(job_id_lo);
+    // SAFETY: the plugin passes the table's own pointer and a name that it lends.
+    let (state, name) = unsafe { (state(this), name.as_bytes()) };
+    match find_region(state, job, name, len) {
+        Ok(start) => {
+            // SAFETY: the plugin passes room for the answer, as the header says.
+            unsafe { out.write(Buf { ptr: start.as_ptr(), len }) };
+            status::OK
+        }
+        Err(refused) => {
+            // SAFETY: as above; null is allowed for those who do not want to know.
+            if let Some(error) = unsafe { error.as_mut() } {
+                error.set(&refused.to_string());
+            }
+            refused.status()
+        }
+    }
+}
+
+fn find_region(state: &HostState, job: u128, name: &[u8], len: usize) -> Result<NonNull<u8>, RegionError> {
+    let bytes = name.len();
+    let fits = (1..=abi::REGION_NAME_MAX).contains(&bytes);
+    let name = std::str::from_utf8(name).ok().filter(|_| fits).ok_or(RegionError::Name { bytes })?;
+    if len == 0 {
+        return Err(RegionError::Empty { name: name.to_owned() });
+    }
+    state.services.region(job, name, len)
+}
 
 unsafe extern "C" fn capture(this: *mut c_void, ctx: *mut CtxObject) {
     // SAFETY: as in `log`.

@@ -30,11 +30,14 @@ mod outcome;
 mod plugin;
 mod progress;
 mod range;
+mod region;
 mod services;
 mod slot;
 pub mod stack;
 
 mod probe;
+
+pub use muster_plugin_abi::REGION_NAME_MAX;
 
 pub use accumulator::{Accumulator, Take};
 pub use elf::{Machine, PLUGIN_SIZE_MAX};
@@ -51,6 +54,7 @@ pub use probe::{PROBE_ARGUMENT, probe, probe_main};
 pub use problem::{PluginError, Problem};
 pub use progress::{NOTHING_DONE, done_share};
 pub use range::{Inputs, OutBuffer, RangeInput, RangeOutcome};
+pub use region::RegionError;
 pub use schema::{ParamKind, ParamSpec};
 pub use services::{HostServices, LogLevel, StderrServices};
 pub use slot::{Slot, SlotWords};

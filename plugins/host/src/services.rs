@@ -1,6 +1,8 @@
 //! What the process that loads a plugin does for it.
 
+use crate::region::RegionError;
 use std::io::Write;
+use std::ptr::NonNull;
 
 /// How much a line of a plugin's log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +58,15 @@ pub trait HostServices: Send + Sync + 'static {
 
     /// The task of a slot computes again.
     fn blocking_end(&self, _slot: u32) {}
+
+    /// A region of memory that all processes of the job on this worker share: its first byte, aligned to a page. `len` is
+    /// not 0 and the name is one that can be; the memory stays until the job's object is destroyed.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn region(&self, _job: u128, _name: &str, _len: usize) -> Result<NonNull<u8>, RegionError> {
+        Err(RegionError::NotOffered)
+    }
 
     /// Monotonic nanoseconds.
     fn now_ns(&self) -> u64 {

@@ -12,7 +12,6 @@ use muster_core::range::IndexRange;
 use muster_core::shape::Flow;
 use muster_core::time::Span;
 use muster_proto::packed::Items;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// What the outputs speak of that is not in them.
@@ -166,11 +165,7 @@ impl Driver {
             let interleaves = matches!(job.open.shape.flow, Flow::InFlight(_));
             executor.watch.set(seat, &memory.page, interleaves);
         }
-        let descriptors = job.memory.as_ref().map(|memory| {
-            let clones = [memory.page.fd().try_clone_to_owned(), memory.arena.fd().try_clone_to_owned()];
-            clones.into_iter().collect::<Result<Vec<OwnedFd>, _>>()
-        });
-        let Some(Ok(descriptors)) = descriptors else {
+        let Some(Ok(descriptors)) = job.descriptors() else {
             job.trouble = "the worker has no file descriptors left; raise its limit (ulimit -n)".to_owned();
             executor.circumstances.refusal = Some(job.trouble.clone());
             return executor.kill();

@@ -8,6 +8,7 @@ use crate::arena::{Arena, Place};
 use crate::cache::PluginFile;
 use crate::frame::EntryUse;
 use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError};
+use crate::region::RegionFile;
 use crate::spawner::Confinement;
 use muster_core::id::{JobId, LeaseId};
 use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
@@ -19,6 +20,7 @@ use muster_proto::convert::{JobOpen, Phases};
 use muster_proto::packed::Items;
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -31,6 +33,8 @@ pub(super) struct JobState {
     pub open: JobOpen,
     pub plugin: Arc<PluginFile>,
     pub memory: Option<Memory>,
+    /// What its tasks share by name; the pages of executors come and go, this stays.
+    pub regions: Option<RegionFile>,
     /// What its executors may use.
     pub confinement: Confinement,
     /// Watches the time limit of its tasks, when they have one.
@@ -146,6 +150,7 @@ impl JobState {
             open,
             plugin,
             memory: None,
+            regions: None,
             trouble: String::new(),
             leases: 0,
             crashes: 0,
@@ -157,6 +162,20 @@ impl JobState {
     /// Whether its results are partial results of blocks.
     pub const fn reduces(&self) -> bool {
         self.open.reduce_leaf.is_some()
+    }
+
+    /// What its executors map: the page, the inputs and the regions; `None`: it has no memory.
+    pub fn descriptors(&mut self) -> Option<io::Result<Vec<OwnedFd>>> {
+        let memory = self.memory.as_ref()?;
+        let regions = match &mut self.regions {
+            Some(regions) => regions,
+            none => match RegionFile::create() {
+                Ok(made) => none.insert(made),
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let all = [memory.page.fd(), memory.arena.fd(), regions.fd()];
+        Some(all.into_iter().map(|fd| fd.try_clone_to_owned()).collect())
     }
 
     pub fn make_memory(&mut self, shape: Shape) -> Result<(), PageError> {

@@ -8,10 +8,11 @@ use super::job::RunningJob;
 use super::marks::Marks;
 use super::outbox::Outbox;
 use super::readings::{INTERVAL_MS, Readings, has_metrics};
-use super::services::{Services, Serving};
+use super::services::{Services, Serving, Sharing};
 use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
+use crate::region::Regions;
 use crate::shelf::ShelfSide;
 use bytes::{Bytes, BytesMut};
 use muster_plugin_host::Plugin;
@@ -35,6 +36,7 @@ pub(super) struct Control {
     plugin: Option<Plugin>,
     job: Option<RunningJob>,
     serving: Serving,
+    sharing: Sharing,
     marks: Option<Arc<Marks>>,
     readings: Readings,
     /// The lock of the open job's tasks, as the plugin's calls find it.
@@ -57,6 +59,7 @@ impl Control {
             plugin: None,
             job: None,
             serving: Serving::default(),
+            sharing: Sharing::default(),
             marks: Marks::prepare().map(Arc::new),
             readings: Readings::default(),
             gil: Arc::default(),
@@ -176,6 +179,7 @@ impl Control {
             outbox: Arc::clone(&self.outbox),
             gil: Arc::clone(&self.gil),
             serving: self.serving.clone(),
+            sharing: self.sharing.clone(),
         };
         match Plugin::load(path, Arc::new(services)) {
             Ok(plugin) => {
@@ -193,14 +197,18 @@ impl Control {
 
     fn open(&mut self, open: OpenJob) -> Result<(), End> {
         let id = open.job;
-        let (page, arena) = (self.descriptors.pop_front(), self.descriptors.pop_front());
-        let (Some(plugin), Some(page), Some(arena), None) = (&self.plugin, page, arena, &self.job) else {
+        let mut descriptor = || self.descriptors.pop_front();
+        let (page, arena, regions) = (descriptor(), descriptor(), descriptor());
+        let (Some(plugin), Some(page), Some(arena), Some(regions), None) =
+            (&self.plugin, page, arena, regions, &self.job)
+        else {
             eprintln!(
                 "executor: told to open job {id} without a plugin or its memory, or inside another job"
             );
             return Err(End(2));
         };
         crash::watch_again();
+        self.sharing.set(Some(Regions::new(id, regions)));
         let opened =
             RunningJob::open(plugin, open, page, arena, &self.outbox, &self.bell, self.marks.as_ref());
         let started = opened.and_then(|mut running| {
@@ -230,6 +238,7 @@ impl Control {
         let (job, is_last) = (running.id(), running.is_last());
         self.serving.set(None);
         running.end();
+        self.sharing.set(None);
         if let Some(plugin) = &self.plugin {
             self.readings.tell(plugin, &self.outbox);
         }

@@ -4,7 +4,9 @@ use super::gil::Gil;
 use super::job::Shared;
 use super::outbox::Outbox;
 use crate::frame::{FromExecutor, LogTask};
-use muster_plugin_host::{HostServices, LogLevel};
+use crate::region::Regions;
+use muster_plugin_host::{HostServices, LogLevel, RegionError};
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The job that the executor has, for log lines to find their task.
@@ -31,6 +33,22 @@ pub(super) struct Services {
     /// The lock of the open job's tasks.
     pub gil: Arc<RwLock<Option<Arc<Gil>>>>,
     pub serving: Serving,
+    pub sharing: Sharing,
+}
+
+/// The regions of the open job, from before its object is made until after it is gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sharing(Arc<Mutex<Option<Arc<Regions>>>>);
+
+impl Sharing {
+    pub fn set(&self, regions: Option<Regions>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = regions.map(Arc::new);
+    }
+
+    fn of(&self, job: u128) -> Option<Arc<Regions>> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone().filter(|regions| u128::from(regions.job()) == job)
+    }
 }
 
 impl Services {
@@ -53,6 +71,10 @@ impl HostServices for Services {
         };
         let task = slot.and_then(|slot| self.serving.task(slot));
         self.outbox.send(&FromExecutor::Log { level, task, text: text.to_owned() });
+    }
+
+    fn region(&self, job: u128, name: &str, len: usize) -> Result<NonNull<u8>, RegionError> {
+        self.sharing.of(job).ok_or(RegionError::NotOpen { job })?.region(name, len)
     }
 
     fn checkpoint(&self, slot: u32) {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use muster_core::shape::{Flow, Gil};
 use muster_core::time::Span;
 
-/// What the agent says. `Load` travels with the descriptors of the crash record and the shelf, `OpenJob` with two: the job page and the
-/// input arena.
+/// What the agent says. `Load` travels with the descriptors of the crash record and the shelf, `OpenJob` with three: the job
+/// page, the input arena and the regions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToExecutor {
     /// Load this plugin: the first frame.
