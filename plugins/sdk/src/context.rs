@@ -37,6 +37,12 @@ impl<'a> Context<'a> {
         unsafe { self.call.cancel.read_volatile() != 0 }
     }
 
+    /// For those who wait while the context is borrowed.
+    #[cfg(feature = "shared")]
+    pub(crate) const fn cancel_flag(&self) -> CancelFlag {
+        CancelFlag(self.call.cancel)
+    }
+
     /// Stops the task with `?` when it should stop. About a nanosecond: ask at least every 10 ms.
     ///
     /// # Errors
@@ -218,6 +224,20 @@ impl<'a> Context<'a> {
         self.at += 1;
         self.begin = self.sink.len();
         Ok(())
+    }
+}
+
+/// Whether the running task should stop.
+#[cfg(feature = "shared")]
+#[derive(Clone, Copy)]
+pub(crate) struct CancelFlag(*const u32);
+
+#[cfg(feature = "shared")]
+impl CancelFlag {
+    /// It should. Only to be asked during the call that the context belongs to.
+    pub(crate) fn is_set(self) -> bool {
+        // SAFETY: the host promises that the flag is readable during the call.
+        unsafe { self.0.read_volatile() != 0 }
     }
 }
 

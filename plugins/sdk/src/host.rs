@@ -59,6 +59,28 @@ pub(crate) fn capture_stack(ctx: *mut CtxObject) {
     }
 }
 
+/// The job's region of shared memory of that name and length.
+#[cfg(feature = "shared")]
+pub(crate) fn region(job: u128, name: &str, bytes: usize) -> Result<std::ptr::NonNull<u8>, crate::Error> {
+    use crate::Error;
+    let none = || Error::unsupported("this host offers no shared memory (muster.shared/1)");
+    let (host, extension) = table().and_then(|host| Some((host, host.extension?))).ok_or_else(none)?;
+    // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
+    let found = unsafe {
+        let found = extension(host.this, abi::EXT_SHARED.as_ptr()).cast::<abi::Shared>();
+        found.as_ref().filter(|found| found.struct_size >= abi::size_of_table::<abi::Shared>())
+    };
+    let region = found.and_then(|found| found.region).ok_or_else(none)?;
+    let (mut room, mut text) = (abi::Buf::NONE, abi::ErrorText::new());
+    let (high, low) = ((job >> 64) as u64, job as u64);
+    // SAFETY: the function belongs to the table; the name and both structs are valid during the call.
+    let status = unsafe { region(host.this, high, low, Str::new(name), bytes, &raw mut room, &raw mut text) };
+    if status != abi::status::OK {
+        return Err(Error::new(status, String::from_utf8_lossy(text.bytes())));
+    }
+    std::ptr::NonNull::new(room.ptr).filter(|_| room.len == bytes).ok_or_else(none)
+}
+
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: the function belongs to this table.
     table().and_then(|host| Some((host, host.now_ns?))).map_or(0, |(host, now)| unsafe { now(host.this) })

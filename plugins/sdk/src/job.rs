@@ -46,6 +46,18 @@ impl Job {
         (self.memory_limit != 0).then_some(self.memory_limit)
     }
 
+    /// Memory that all executors of the job on this worker have in common, zeros at first: whoever asks for the same name
+    /// gets the same. It ends with the job on this worker, and survives executors that are killed. Its pages count as memory of
+    /// the executor that touches them first.
+    ///
+    /// # Errors
+    /// [`Error::params`](crate::Error::params) for a name of more than 64 bytes or no length; it has another length; the
+    /// regions of the job have more than 1 GiB or are more than 64; or the host shares no memory.
+    #[cfg(feature = "shared")]
+    pub fn shared(&self, name: &str, bytes: usize) -> Result<crate::shared::Region, crate::Error> {
+        crate::shared::Region::named(self.id, name, bytes)
+    }
+
     /// A counter that [`export!`](crate::export!) lists. One that is not listed counts nothing.
     #[must_use]
     pub fn counter(&self, name: &str) -> Counter {

@@ -42,7 +42,7 @@
 //! The crate needs `crate-type = ["cdylib"]`. Results that can be combined over tasks: [`Reduce`]. All of the
 //! C border is here: panics are caught and become the task's failure, results are written into the host's
 //! memory without an allocation per task, and a workload contains no `unsafe`. Tasks that mostly wait can have an
-//! async form, with the feature `async`: `AsyncWorkload`. The SDK never starts a thread,
+//! async form, with the feature `async`: `AsyncWorkload`. The feature `shared` has memory and locks that executors share. The SDK never starts a thread,
 //! never reads a clock of its own and never prints, except that it leaves panics outside of calls to the
 //! standard hook.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -70,6 +70,8 @@ pub mod manifest;
 mod panic;
 #[doc(hidden)]
 pub mod schema;
+#[cfg(feature = "shared")]
+pub mod shared;
 
 pub use context::Context;
 pub use error::Error;
