@@ -315,6 +315,20 @@ struct Job {
     if (detail::host == nullptr) return 0;
     return detail::host->metric(detail::host->self, kind, muster_str{name.data(), name.size()});
   }
+  // Memory of `bytes` bytes that all executors of the job on this worker share by this name, zeros at first; gone when
+  // the workload's object is. Throws what muster_shared.region says.
+  void *shared(View name, size_t bytes) const {
+    const void *found =
+        detail::host == nullptr ? nullptr : detail::host->extension(detail::host->self, MUSTER_EXT_SHARED);
+    if (found == nullptr) throw Error(MUSTER_E_UNSUPPORTED, "this host offers no shared memory (muster.shared/1)");
+    muster_buf room{nullptr, 0};
+    muster_error why{};
+    why.struct_size = sizeof why;
+    muster_status status = static_cast<const muster_shared *>(found)->region(
+        detail::host->self, id_hi, id_lo, muster_str{name.data(), name.size()}, bytes, &room, &why);
+    if (status != MUSTER_OK) throw Error(status, std::string(why.text, why.len));
+    return room.ptr;
+  }
 };
 
 inline void record(muster_metric metric, double value) {

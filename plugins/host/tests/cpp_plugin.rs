@@ -21,6 +21,8 @@ class Tester {
       : bad_(params.get_u64("bad", UINT64_MAX)), word_(params.get_string("word", "none")),
         counter_(job.metric(MUSTER_METRIC_COUNTER, "runs_total")) {
     if (params.get_bool("refuse", false)) throw muster::Error(MUSTER_E_PARAMS, "refused", 9);
+    if (params.get_bool("share", false)) job.shared("numbers", 64);
+    if (params.get_bool("share_nothing", false)) job.shared("", 64);
     double scale = params.get_f64("scale", 1.0);
     int64_t shift = params.get_i64("shift", 0);
     job.log(MUSTER_LOG_INFO, word_ + " " + std::to_string(scale) + " " + std::to_string(shift));
@@ -129,6 +131,8 @@ fn bad_parameters_are_named() {
     let Some((plugin, _)) = tester() else { return };
     for (json, said) in [
         (r#"{"refuse": true}"#, "params: refused (code 9)"),
+        (r#"{"share": true}"#, "unsupported: this host offers no shared memory"),
+        (r#"{"share_nothing": true}"#, "params: a region needs a name of 1 to 64 bytes of UTF-8; this one has 0 bytes"),
         (r#"{"bad": -1}"#, "params: parameter bad is -1; it must be a whole number from 0"),
         (r#"{"bad": 1.5}"#, "params: parameter bad is 1.5; it must be a whole number from 0"),
         (r#"{"bad": "1"}"#, "params: parameter bad is 1; it must be a whole number from 0"),
