@@ -2,16 +2,18 @@
 //!
 //! The binary is [`main`]; [`emulation`] is there for it and for tests. The rest parses, asks, shows and starts
 //! processes. It never schedules and never loads a plugin: those happen in the coordinator and in executors, also when
-//! they are this binary again.
+//! they are this binary again, and in the child that a debugger holds ([`replay`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
 pub mod exit;
+mod shell;
 mod terminal;
 
 mod bench;
 mod cluster;
 mod command;
+mod conformance;
 pub mod emulation;
 mod http_server;
 mod input;
@@ -20,15 +22,21 @@ mod job;
 mod output;
 mod plugin;
 mod postmortem;
+mod replay;
 mod service;
 mod simulation;
 mod summary;
+mod trial;
 
 use std::process::ExitCode;
 
 /// Does what the command line says, or is an executor when that says so.
 pub fn main() -> ExitCode {
     muster_worker::run_if_executor();
+    conformance::run_if_inside();
+    if let Some(code) = replay::run_if_direct() {
+        return code;
+    }
     let outcome = match cli::parse(std::env::args_os()) {
         Ok(Some(cli)) => command::execute(cli),
         Ok(None) => Ok(exit::Exit::Ok),

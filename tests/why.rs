@@ -89,3 +89,180 @@ fn a_failed_run_leaves_its_post_mortems() {
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();
 }
+
+/// chaos with lines for its functions.
+fn chaos() -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = std::process::Command::new(cargo)
+        .args(["build", "-q", "-p", "muster-chaos"])
+        .current_dir(fixture::repository())
+        .env_remove("CARGO_BUILD_TARGET")
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let binary = Path::new(env!("CARGO_BIN_EXE_muster"));
+    let target = binary.parent().and_then(Path::parent).unwrap();
+    target.join("debug/libmuster_chaos.so").to_str().unwrap().to_owned()
+}
+
+struct Fault {
+    mode: &'static str,
+    flags: &'static [&'static str],
+    cause: &'static str,
+    /// What the sentence has.
+    words: &'static [&'static str],
+    signal: Option<i64>,
+    /// A function of the plugin has its place in the sentence and among the frames.
+    has_place: bool,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault {
+        mode: "segv",
+        flags: &[],
+        cause: "signal",
+        words: &["segmentation fault at address 0x40: a null pointer was written to; in"],
+        signal: Some(11),
+        has_place: true,
+    },
+    Fault {
+        mode: "stack",
+        flags: &[],
+        cause: "signal",
+        words: &["segmentation fault at address 0x", "a stack overflow"],
+        signal: Some(11),
+        has_place: true,
+    },
+    Fault {
+        mode: "oom",
+        flags: &["--mem", "200MiB"],
+        cause: "memory",
+        words: &["out of memory", "200 MiB"],
+        signal: Some(9),
+        has_place: false,
+    },
+    Fault {
+        mode: "abort",
+        flags: &[],
+        cause: "aborted",
+        words: &["SIGABRT"],
+        signal: Some(6),
+        has_place: true,
+    },
+    Fault {
+        mode: "exit",
+        flags: &[],
+        cause: "exited",
+        words: &["exit code 0"],
+        signal: None,
+        has_place: true,
+    },
+    Fault {
+        mode: "hang",
+        flags: &["--timeout", "200ms", "--grace", "200ms"],
+        cause: "timeout",
+        words: &["time limit of 200"],
+        signal: Some(15),
+        has_place: false,
+    },
+    Fault {
+        mode: "panic",
+        flags: &[],
+        cause: "panicked",
+        words: &["panicked at"],
+        signal: None,
+        has_place: true,
+    },
+];
+
+/// The object and the text of task 1 of a job say what happened.
+#[track_caller]
+fn check_fault(fault: &Fault, object: &Value, text: &str, job: &str) {
+    let mode = fault.mode;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in fault.words {
+        assert!(words.contains(expected), "{mode}: {expected:?} is not in {text}");
+    }
+    assert_eq!(object["cause"], fault.cause, "{mode}: {object}");
+    assert_eq!(object["signal"].as_i64(), fault.signal, "{mode}: {object}");
+    let code = if mode == "exit" { Value::from(0) } else { Value::Null };
+    assert_eq!(object["exit_code"], code, "{mode}: {object}");
+    assert_eq!(
+        (&object["task"], &object["attempt"], &object["worker"]),
+        (&1.into(), &1.into(), &"worker-1".into())
+    );
+    assert_eq!(object["job"].to_string(), job);
+    let replay = object["replay"].as_str().unwrap();
+    assert!(
+        replay.starts_with("muster plugin test ") && replay.contains(&format!(" --case {job}.1")),
+        "{replay}"
+    );
+    assert!(text.lines().any(|line| line.trim() == replay), "{text}");
+    if mode == "oom" {
+        let (peak, limit) = (&object["memory_peak_bytes"], &object["memory_limit_bytes"]);
+        assert_eq!(limit.as_u64(), Some(200 << 20));
+        assert!(peak.as_u64().is_some_and(|peak| peak > 100 << 20), "{peak}");
+        assert!(words.contains("the executor reached the 200.0 MiB that --mem allows"), "{text}");
+    } else {
+        assert_eq!(object["memory_limit_bytes"], Value::Null);
+    }
+    if mode == "hang" {
+        assert!(words.contains("15 SIGTERM, which muster sent after the time limit"), "{text}");
+    }
+    let is_own = |frame: &&Value| {
+        frame["file"].as_str().is_some_and(|file| file.ends_with("chaos/src/strike.rs"))
+            && frame["line"].is_u64()
+    };
+    let own = object["frames"].as_array().unwrap().iter().find(is_own);
+    assert_eq!(own.is_some(), fault.has_place, "{mode}: {object}");
+    if let Some(own) = own {
+        let function = own["function"].as_str().unwrap();
+        assert!(words.contains(&format!("in {function} (strike.rs:")), "{mode}: {text}");
+    }
+    assert!(text.lines().count() < 60, "{mode}: {text}");
+    let advice = object["suggestion"].as_str().unwrap();
+    assert!(!advice.is_empty() && !advice.contains("RUST_BACKTRACE"), "{mode}: {advice}");
+}
+
+/// Where no cgroup can keep a limit there is no evidence of memory.
+fn applies(fault: &Fault) -> bool {
+    let has_cgroup =
+        Path::new("/sys/fs/cgroup/memory").is_dir() || Path::new("/sys/fs/cgroup/cgroup.procs").is_file();
+    fault.mode != "oom" || (has_cgroup && is_root())
+}
+
+fn is_root() -> bool {
+    // SAFETY: it takes nothing.
+    unsafe { libc::geteuid() == 0 }
+}
+
+#[test]
+fn each_fault_is_named_with_function_and_line_after_a_private_run() {
+    let (muster, chaos) = (Muster::new(), chaos());
+    for fault in FAULTS.iter().filter(|fault| applies(fault)) {
+        let mode = format!("mode={}", fault.mode);
+        let run = ["run", &chaos, &mode, "after=1", "-n", "2", "-t", "1", "--max-attempts", "1"];
+        muster.run(&[&run[..], fault.flags].concat()).exits(1);
+        let object = muster.run(&["job", "why", "last.1", "--json"]).ok().json();
+        let text = muster.run(&["job", "why", "last.1"]).ok().text();
+        check_fault(fault, &object, &text, "1");
+    }
+}
+
+#[test]
+fn each_fault_is_named_with_function_and_line_by_a_cluster() {
+    let (muster, chaos) = (Muster::new(), chaos());
+    muster.run(&["up", "-w", "1", "-t", "1", "--allow-chaos"]).ok();
+    for fault in FAULTS.iter().filter(|fault| applies(fault)) {
+        let mode = format!("mode={}", fault.mode);
+        let submit = ["submit", &chaos, &mode, "after=1", "-n", "2", "--max-attempts", "1"];
+        let job = muster.run(&[&submit[..], fault.flags].concat()).ok().text().trim().to_owned();
+        muster.run(&["job", "wait", &job]).exits(1);
+        let task = format!("{job}.1");
+        let object = muster.run(&["job", "why", &task, "--json"]).ok().json();
+        let text = muster.run(&["job", "why", &task]).ok().text();
+        check_fault(fault, &object, &text, &job);
+    }
+    muster.run(&["down"]).ok();
+    muster.assert_no_process_left();
+}

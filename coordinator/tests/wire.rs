@@ -265,6 +265,40 @@ async fn questions_about_logs_and_failures() {
     ] {
         world.refuses(code, field, world.jobs().why(asked)).await;
     }
+    let case = |job, index| v1::CaseRequest { job, index };
+    for (code, field, asked) in [
+        (Code::ResourceExhausted, "index", case(job, u64::MAX)),
+        (Code::NotFound, "index is 5: job 1 has 5 tasks", case(job, 5)),
+        (Code::NotFound, "job is 77", case(77, 0)),
+    ] {
+        world.refuses(code, field, world.jobs().case(asked)).await;
+    }
+}
+
+#[tokio::test]
+async fn jobs_of_one_task_among_many() {
+    let world = World::counted().await;
+    let spec =
+        v1::JobSpec { only: Some(v1::OnlyTask { index: 3, input: Bytes::new() }), ..world.spec(5).await };
+    let wrong = |change: &dyn Fn(&mut v1::JobSpec)| {
+        let mut spec = spec.clone();
+        change(&mut spec);
+        spec
+    };
+    let input = |len: usize| Some(v1::OnlyTask { index: 3, input: vec![0; len].into() });
+    for (code, field, spec) in [
+        (Code::InvalidArgument, "spec.only.index", wrong(&|spec| spec.tasks = 3)),
+        (Code::InvalidArgument, "spec.only", wrong(&|spec| (spec.open, spec.tasks) = (true, 0))),
+        (Code::InvalidArgument, "spec.only", wrong(&|spec| spec.reduce = true)),
+        (Code::InvalidArgument, "spec.only.input", wrong(&|spec| spec.only = input(1))),
+        (
+            Code::ResourceExhausted,
+            "spec.only.input",
+            wrong(&|spec| (spec.has_inputs, spec.only) = (true, input((32 << 20) + 1))),
+        ),
+    ] {
+        world.refuses(code, field, world.submit_as("only", spec)).await;
+    }
 }
 
 #[tokio::test]

@@ -371,6 +371,7 @@ fn jobs_come_back_as_they_were() {
             result_max_bytes: 100,
             limits: limits(),
             label: "a label".into(),
+            only: None,
         };
         let wire = v1::SubmitRequest { request_id: "r".into(), spec: Some(job_spec_to_wire(&submission)) };
         assert_eq!(Submission::try_from(wire).unwrap(), submission);

@@ -20,7 +20,7 @@ pub use http_server::HttpServerArgs;
 pub use job::{
     JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
 };
-pub use plugin::{Language, PluginCommand};
+pub use plugin::{Language, PluginCommand, PluginTestArgs};
 pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use usage::parse;
 

@@ -2,7 +2,8 @@
 
 use super::job::ViewArgs;
 use super::quantity;
-use clap::{Subcommand, ValueEnum};
+use crate::postmortem::TaskOf;
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Test whether a plugin keeps its promises, or run one task of a job again by itself
+    Test(Box<PluginTestArgs>),
     /// Show a plugin's facts and parameters
     Info {
         /// A plugin file or source folder (built first), or the name, name@version or digest of a registered plugin
@@ -73,4 +76,30 @@ pub enum PluginCommand {
         #[command(flatten)]
         view: ViewArgs,
     },
+}
+
+/// What `plugin test` tests.
+#[derive(Debug, Args)]
+pub struct PluginTestArgs {
+    /// A plugin file or source folder (built first), or the name, name@version or digest of a registered plugin
+    pub plugin: String,
+    /// Parameters of the plugin; `muster plugin info PLUGIN` lists them
+    #[arg(value_name = "KEY=VALUE", value_parser = quantity::pair)]
+    pub params: Vec<(String, String)>,
+    /// Number of tasks of each test (default: what the plugin says, at most 32)
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
+    #[arg(conflicts_with = "lines")]
+    pub tasks: Option<u64>,
+    /// Inputs of the tasks, a line each: of FILE, or of stdin (-); at most 1,000
+    #[arg(long, value_name = "FILE|-")]
+    pub lines: Option<PathBuf>,
+    /// Run this task again, alone, with the parameters, the seed and the input that it had; without a cluster a
+    /// task of the last failed run
+    #[arg(long, value_name = "JOB.INDEX")]
+    pub case: Option<TaskOf>,
+    /// Run it under a debugger (gdb, lldb), in the one process that calls the plugin
+    #[arg(long, value_name = "PROGRAM", requires = "case")]
+    pub debugger: Option<String>,
+    #[command(flatten)]
+    pub view: ViewArgs,
 }

@@ -154,7 +154,7 @@ mod tests {
             (&["job"][..], "ls, info, wait, cancel, retry"),
             (&["worker"], "ls, drain, start"),
             (&["coordinator"], "start"),
-            (&["plugin"], "new, build, check, info, push, ls, rm"),
+            (&["plugin"], "new, build, check, test, info, push, ls, rm"),
             (&["bench"], "overhead"),
             (&[], "run, up, down, submit, job"),
         ] {

@@ -13,6 +13,6 @@ pub use choose::{Choice, Session, choose, is_alive, session};
 pub use folder::{TempFolder, private_folder, socket_path};
 pub use orphans::Orphans;
 pub use private::{Private, private_slots};
-pub use process::{Child, Start, gone, send, signal};
+pub use process::{Child, Start, die_with, gone, send, signal};
 pub use processes::Processes;
 pub use record::Record;

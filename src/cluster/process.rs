@@ -161,7 +161,7 @@ fn open_process(pid: u32) -> Option<OwnedFd> {
     (descriptor >= 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn die_with(parent: u32) -> io::Result<()> {
+pub fn die_with(parent: u32) -> io::Result<()> {
     // SAFETY: system calls that take numbers only.
     let set = unsafe {
         // Its own process group: Ctrl-C in a terminal is for us alone.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod bench;
+mod conformance;
 mod coordinator;
 mod emulate;
 mod http_server;
@@ -8,6 +9,7 @@ mod job;
 mod logs;
 mod plugin;
 mod push;
+mod replay;
 mod run;
 mod simulate;
 mod submit;

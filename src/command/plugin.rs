@@ -26,6 +26,10 @@ pub async fn plugin(command: PluginCommand) -> Outcome {
             super::printed(terminal::print(file.display()))
         }
         PluginCommand::Check { file, timeout, json } => check(&file, timeout, json).await,
+        PluginCommand::Test(args) => match args.case {
+            Some(task) => Box::pin(super::replay::replay(&args, task)).await,
+            None => super::conformance::test(&args).await,
+        },
         PluginCommand::Info { plugin, view } => info(&plugin, &view).await,
         PluginCommand::Push { files, view } => push_all(&files, &view).await,
         PluginCommand::Ls { view } => ls(&view).await,

@@ -65,7 +65,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let total_s = began.elapsed().as_secs_f64();
     let is_told = match &cluster {
         Cluster::Private(private) => {
-            super::why::keep(&private.session().link, &ended.status, &args.job.plugin).await
+            let cluster = args.job.cluster.cluster.clone();
+            super::why::keep(&private.session().link, &ended.status, &args.job.plugin, cluster).await
         }
         Cluster::Existing(_) => ended.status.failed > 0,
     };
@@ -306,7 +307,10 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told:
     }
     if is_told {
         let job = if is_shared { format!(" {}", status.job) } else { String::new() };
-        note(format_args!("why: muster job why{job}"));
+        // Where a private cluster was asked for, another one may be up, and would be asked.
+        let cluster = args.job.cluster.cluster.as_deref().filter(|_| !is_shared);
+        let cluster = cluster.map_or_else(String::new, |name| format!(" --cluster {name}"));
+        note(format_args!("why: muster job why{job}{cluster}"));
     }
     if let Some(signal) = ended.interrupted {
         let kept = if keeps_results(args, ended) { "; the results so far were kept" } else { "" };

@@ -3,17 +3,16 @@
 use crate::cli::{JobRef, WhyArgs};
 use crate::cluster::{Choice, Session, choose, clients};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::postmortem::{Object, Saved, TaskOf, job_text, newest, save, task_text};
+use crate::postmortem::{
+    KeptCases, Object, Replay, Saved, TaskOf, job_text, last_lines, newest, save, task_text, told,
+};
 use crate::summary::{number, state_name};
 use crate::terminal::{self, note};
 use muster_proto::link::{Link, connect};
 use muster_proto::v1::{self, JobState};
-use tokio_stream::StreamExt as _;
 
 /// Post-mortems that are asked for at once: as many as a coordinator keeps.
 const ALL: u32 = 100;
-/// Lines that are looked for on the workers.
-const LAST_LINES: u64 = 50;
 /// Tasks whose last lines are looked for on the workers.
 const WITH_LINES_MAX: usize = 10;
 
@@ -30,7 +29,8 @@ pub async fn why(args: &WhyArgs) -> Outcome {
 }
 
 async fn of_cluster(args: &WhyArgs, session: &Session, job: JobRef, index: Option<u64>) -> Outcome {
-    let (status, objects) = ask(&session.link, job.0, index, None).await?;
+    let told = args.view.cluster.cluster.as_ref().and_then(|_| name_to_paste(&session.name));
+    let (status, objects) = ask(&session.link, job.0, index, None, told).await?;
     if args.view.json {
         return print_json(index, &objects);
     }
@@ -45,51 +45,43 @@ async fn of_cluster(args: &WhyArgs, session: &Session, job: JobRef, index: Optio
     super::printed(terminal::print(text))
 }
 
+/// How a cluster that was named is named in a command; a join string is a secret, and stays where it was given.
+fn name_to_paste(name: &str) -> Option<String> {
+    let is_name = !name.contains(':') || name.starts_with("unix:");
+    is_name.then(|| name.to_owned())
+}
+
 /// What the coordinator and the workers know. `plugin`: what the job was run with, when that is not its plugin's name.
 async fn ask(
     link: &Link,
     job: u64,
     index: Option<u64>,
     plugin: Option<&str>,
+    cluster: Option<String>,
 ) -> Result<(v1::JobStatus, Vec<Object>), Failure> {
     let request = v1::WhyRequest { job, one: index.is_some(), index: index.unwrap_or(0), limit: ALL };
     let reply = clients::jobs(link).why(request).await;
     let reply = reply.map_err(|status| Failure::about_job("looking for the job", &status))?.into_inner();
     let status = reply.status.unwrap_or_default();
-    let name = status.spec.as_ref().and_then(|spec| spec.plugin.as_ref()).map(|plugin| plugin.name.clone());
-    let plugin = plugin.map_or_else(|| name.unwrap_or_default(), str::to_owned);
+    let registered = || {
+        let plugin = status.spec.as_ref().and_then(|spec| spec.plugin.clone()).unwrap_or_default();
+        format!("{}@{}", plugin.name, plugin.version)
+    };
+    let replay = Replay::new(plugin.map_or_else(registered, str::to_owned), cluster);
     // Of a whole job those tasks count that failed for good, unless there is none.
     let mut reports = reply.tasks;
     if index.is_none() && reports.iter().any(|report| report.r#final) {
         reports.retain(|report| report.r#final);
     }
     let mut objects: Vec<Object> =
-        reports.iter().map(|report| Object::new(status.job, &plugin, report)).collect();
+        reports.iter().map(|report| Object::new(status.job, &replay, report)).collect();
     for object in objects.iter_mut().take(WITH_LINES_MAX) {
         let lines = last_lines(link, object).await;
         if !lines.is_empty() {
-            object.last_lines = lines;
+            object.last_lines = told(lines);
         }
     }
     Ok((status, objects))
-}
-
-/// The last lines of a task's last attempt, from the workers that are there.
-async fn last_lines(link: &Link, object: &Object) -> Vec<String> {
-    let request = v1::LogsRequest {
-        job: object.job,
-        one: true,
-        index: object.task,
-        last: LAST_LINES,
-        ..Default::default()
-    };
-    let Ok(reply) = clients::jobs(link).logs(request).await else { return Vec::new() };
-    let mut stream = reply.into_inner();
-    let mut lines = Vec::new();
-    while let Some(Ok(reply)) = stream.next().await {
-        lines.extend(reply.lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()));
-    }
-    lines
 }
 
 /// Why it waits, goes on or ended.
@@ -154,12 +146,12 @@ fn of_last_run(args: &WhyArgs, job: JobRef, index: Option<u64>) -> Outcome {
         )
         .hint("muster job why tells of the last failed run; name a cluster with --cluster"));
     }
-    let found: Vec<Object> = saved
-        .objects
-        .iter()
-        .filter(|object| index.is_none_or(|index| object.task == index))
-        .cloned()
-        .collect();
+    let mut found = saved.objects.clone();
+    found.retain(|object| index.is_none_or(|index| object.task == index));
+    let replay = saved.replay(args.view.cluster.cluster.clone());
+    for object in &mut found {
+        object.replay = replay.command(object.job, object.task);
+    }
     if args.view.json {
         return print_json(index, &found);
     }
@@ -182,16 +174,35 @@ fn of_last_run(args: &WhyArgs, job: JobRef, index: Option<u64>) -> Outcome {
 }
 
 /// Keeps what is known of a failed run whose cluster is about to go. That it cannot be kept is no failure of the run.
-pub async fn keep(link: &Link, status: &v1::JobStatus, plugin: &str) -> bool {
+pub async fn keep(link: &Link, status: &v1::JobStatus, plugin: &str, cluster: Option<String>) -> bool {
     if status.failed == 0 && status.state() != JobState::Failed {
         return false;
     }
-    let kept = match ask(link, status.job, None, Some(plugin)).await {
-        Ok((_, objects)) => save(&Saved::new(plugin, status, objects)),
+    let kept = match ask(link, status.job, None, Some(plugin), cluster).await {
+        Ok((_, objects)) => {
+            let cases = cases(link, status, &objects).await;
+            save(&Saved::new(plugin, status, objects, cases))
+        }
         Err(failure) => Err(failure),
     };
     if let Err(failure) = &kept {
         note(format_args!("warning: what is known of the failures is not kept: {failure}"));
     }
     kept.is_ok()
+}
+
+/// What it takes to run those tasks again. An input that cannot be had is missing there.
+async fn cases(link: &Link, status: &v1::JobStatus, objects: &[Object]) -> KeptCases {
+    let spec = status.spec.clone().unwrap_or_default();
+    let mut cases = KeptCases::new(&spec);
+    if spec.has_inputs {
+        for object in objects {
+            let request = v1::CaseRequest { job: object.job, index: object.task };
+            let reply = clients::jobs(link).case(request).await;
+            if let Some(input) = reply.ok().and_then(|reply| reply.into_inner().input) {
+                cases.add(object.task, &input);
+            }
+        }
+    }
+    cases
 }

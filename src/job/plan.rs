@@ -73,6 +73,7 @@ impl Plan {
             label: String::new(),
             limits: Some(args.limits.to_proto()),
             retry: Some(self.retry),
+            only: None,
         }
     }
 }

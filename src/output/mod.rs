@@ -6,6 +6,6 @@ mod render;
 mod sink;
 mod target;
 
-pub use render::reduced_text;
+pub use render::{output_line, reduced_text};
 pub use sink::{Sink, SinkError};
 pub use target::Target;

@@ -32,6 +32,13 @@ pub fn line(kind: OutputKind, out: &mut Vec<u8>, index: u64, bytes: &[u8]) {
     out.extend_from_slice(b"}\n");
 }
 
+/// The same as text, without the end of the line.
+pub fn output_line(kind: OutputKind, index: u64, bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    line(kind, &mut out, index, bytes);
+    String::from_utf8_lossy(&out).trim_end().to_owned()
+}
+
 /// The text of a file that holds one output: numbers in digits, everything else as it is.
 pub fn file(kind: OutputKind, bytes: &[u8]) -> Vec<u8> {
     if !is_number(kind) {

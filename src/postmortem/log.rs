@@ -49,7 +49,8 @@ impl LogText {
 }
 
 fn kind(line: &LogLine) -> &'static str {
-    if line.source() == LogSource::Call { LogLevel::from_abi(line.level).name() } else { "out" }
+    // Standard output and standard error are one pipe, so that their lines keep their order.
+    if line.source() == LogSource::Call { LogLevel::from_abi(line.level).name() } else { "print" }
 }
 
 fn colour(line: &LogLine) -> Option<u8> {
@@ -110,7 +111,7 @@ mod tests {
         let again = LogText::new(false).line(&LogLine { attempt: 2, ..line() });
         assert!(again.contains("task 17 try 2 worker-1"), "{again}");
         let own = LogLine { of_task: false, executor: 4, source: LogSource::Output.into(), ..line() };
-        assert!(LogText::new(false).line(&own).contains(" executor 4 worker-1 out  ]"));
+        assert!(LogText::new(false).line(&own).contains(" executor 4 worker-1 print]"));
         assert!(LogText::new(true).line(&line()).starts_with("\x1b[33m["));
     }
 

@@ -1,6 +1,9 @@
 //! A post-mortem as JSON. `docs/failures.md` says what each field means.
 
-use super::cause::name;
+use super::cause::{name, sentence};
+use super::lines::told;
+use super::replay::Replay;
+use super::suggestion::{Failed, suggestion};
 use muster_proto::v1::{self, AttemptReport, PostMortem};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,9 @@ pub struct Object {
     pub message: String,
     pub signal: Option<i32>,
     pub exit_code: Option<i32>,
+    /// Of the fault that raised the signal.
+    #[serde(default)]
+    pub address: Option<u64>,
     pub attempt: u32,
     pub worker: String,
     /// It is not tried again.
@@ -28,9 +34,6 @@ pub struct Object {
     pub attempts: Vec<Attempt>,
     /// Older attempts that are not kept.
     pub forgotten_attempts: u32,
-    /// In words, made from all of it.
-    #[serde(skip)]
-    pub sentence: String,
 }
 
 /// One call of a stack.
@@ -55,30 +58,33 @@ pub struct Attempt {
 }
 
 impl Object {
-    /// The post-mortem of a task of a job; `plugin` is what it is run with again.
-    pub fn new(job: u64, plugin: &str, report: &PostMortem) -> Self {
+    /// The post-mortem of a task of a job.
+    pub fn new(job: u64, replay: &Replay, report: &PostMortem) -> Self {
         let none = AttemptReport::default();
         let last = report.attempts.last().unwrap_or(&none);
         let evidence = last.evidence.clone().unwrap_or_default();
         let cause = name(last);
+        let failed =
+            Failed { cause: &cause, message: &last.message, has_frames: !evidence.frames.is_empty() };
+        let suggestion = suggestion(failed).to_owned();
         let some = |bytes: u64| (bytes > 0).then_some(bytes);
         Self {
             job,
             task: report.index,
             message: last.message.clone(),
-            sentence: super::cause::sentence(last),
             signal: (evidence.signal != 0).then_some(evidence.signal),
             exit_code: evidence.exited.then_some(evidence.exit_code),
+            address: evidence.has_address.then_some(evidence.address),
             attempt: last.attempt,
             worker: last.worker.clone(),
             r#final: report.r#final,
             frames: evidence.frames.into_iter().map(Frame::from).collect(),
-            last_lines: evidence.last_lines,
+            last_lines: told(evidence.last_lines),
             memory_peak_bytes: some(evidence.memory_peak_bytes),
             memory_limit_bytes: some(evidence.memory_limit_bytes),
             lost_tasks: evidence.lost_tasks,
-            suggestion: super::suggestion::suggestion(&cause).to_owned(),
-            replay: format!("muster plugin test {plugin} --case {job}.{}", report.index),
+            suggestion,
+            replay: replay.command(job, report.index),
             attempts: report.attempts.iter().map(Attempt::from).collect(),
             forgotten_attempts: report.forgotten,
             cause,
@@ -86,8 +92,8 @@ impl Object {
     }
 
     /// What is said first of it.
-    pub fn sentence(&self) -> &str {
-        if self.sentence.is_empty() { &self.message } else { &self.sentence }
+    pub fn sentence(&self) -> String {
+        sentence(&self.cause, &self.message, self.signal, self.address)
     }
 }
 

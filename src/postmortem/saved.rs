@@ -1,10 +1,15 @@
 //! Post-mortems of runs whose cluster is gone: a file for each failed run, the last ones kept.
 
-use super::Object;
+use super::{Object, Replay};
 use crate::cluster::private_folder;
 use crate::exit::{Exit, Failure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use muster_proto::link::AccessFolder;
+use muster_proto::v1;
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,6 +18,8 @@ const VERSION: u32 = 1;
 /// Runs that are kept.
 const RUNS_MAX: usize = 20;
 const SUFFIX: &str = ".json";
+/// Bytes of inputs that are kept of one run.
+const INPUTS_MAX_BYTES: usize = 4 << 20;
 
 /// What is kept of a failed run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +35,61 @@ pub struct Saved {
     pub tasks: u64,
     pub failed: u64,
     pub objects: Vec<Object>,
+    /// Where the plugin was named.
+    #[serde(default)]
+    pub folder: PathBuf,
+    /// What it takes to run the failed tasks again.
+    #[serde(default)]
+    pub cases: KeptCases,
+}
+
+/// What failed tasks of one job are run again with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptCases {
+    /// The encoded `muster.v1.JobSpec`, in base64.
+    spec: String,
+    /// By task; none when the job has no inputs.
+    inputs: BTreeMap<u64, KeptInput>,
+}
+
+/// The input of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptInput {
+    /// How long it was.
+    bytes: u64,
+    /// In base64; none when it was too large to be kept.
+    data: Option<String>,
+}
+
+impl KeptCases {
+    /// Those of a job.
+    pub fn new(spec: &v1::JobSpec) -> Self {
+        Self { spec: STANDARD.encode(spec.encode_to_vec()), inputs: BTreeMap::new() }
+    }
+
+    /// Adds an input, unless there are too many bytes of them already.
+    pub fn add(&mut self, task: u64, input: &v1::TaskInput) {
+        let kept: usize = self.inputs.values().filter_map(|input| input.data.as_ref()).map(String::len).sum();
+        let fits = input.kept && kept / 4 * 3 + input.data.len() <= INPUTS_MAX_BYTES;
+        let data = fits.then(|| STANDARD.encode(&input.data));
+        self.inputs.insert(task, KeptInput { bytes: input.bytes, data });
+    }
+
+    /// What one task is run again with; `None`: it is not known.
+    pub fn get(&self, job: u64, tasks: u64, task: u64) -> Option<v1::CaseReply> {
+        let spec = v1::JobSpec::decode(&STANDARD.decode(&self.spec).ok()?[..]).ok()?;
+        let input = match self.inputs.get(&task) {
+            Some(KeptInput { bytes, data: Some(data) }) => {
+                Some(v1::TaskInput { bytes: *bytes, kept: true, data: STANDARD.decode(data).ok()?.into() })
+            }
+            Some(KeptInput { bytes, data: None }) => {
+                Some(v1::TaskInput { bytes: *bytes, ..Default::default() })
+            }
+            None if spec.has_inputs => return None,
+            None => None,
+        };
+        (!self.spec.is_empty()).then_some(v1::CaseReply { job, spec: Some(spec), tasks, input })
+    }
 }
 
 fn folder() -> Result<PathBuf, Failure> {
@@ -71,7 +133,7 @@ pub fn newest() -> Result<Option<Saved>, Failure> {
 
 impl Saved {
     /// A run that just ended.
-    pub fn new(plugin: &str, status: &muster_proto::v1::JobStatus, objects: Vec<Object>) -> Self {
+    pub fn new(plugin: &str, status: &v1::JobStatus, objects: Vec<Object>, cases: KeptCases) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             version: VERSION,
@@ -83,7 +145,14 @@ impl Saved {
             tasks: status.tasks,
             failed: status.failed,
             objects,
+            folder: std::env::current_dir().unwrap_or_default(),
+            cases,
         }
+    }
+
+    /// How its tasks are run again, from wherever we are.
+    pub fn replay(&self, cluster: Option<String>) -> Replay {
+        Replay::from_folder(&self.plugin, &self.folder, cluster)
     }
 }
 
@@ -98,4 +167,28 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort_unstable();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_kept_up_to_a_limit_and_come_back_as_they_were() {
+        let spec = v1::JobSpec { has_inputs: true, seed: 5, ..Default::default() };
+        let mut cases = KeptCases::new(&spec);
+        let input =
+            |bytes: Vec<u8>| v1::TaskInput { bytes: bytes.len() as u64, kept: true, data: bytes.into() };
+        cases.add(3, &input(b"\0\xff".to_vec()));
+        cases.add(4, &input(vec![7; INPUTS_MAX_BYTES]));
+        let text = serde_json::to_vec(&cases).unwrap();
+        let cases: KeptCases = serde_json::from_slice(&text).unwrap();
+        let found = cases.get(1, 9, 3).unwrap();
+        assert_eq!((found.job, found.tasks, found.spec.unwrap().seed), (1, 9, 5));
+        assert_eq!(found.input.unwrap().data, &b"\0\xff"[..]);
+        let large = cases.get(1, 9, 4).unwrap().input.unwrap();
+        assert_eq!((large.kept, large.bytes), (false, INPUTS_MAX_BYTES as u64));
+        assert_eq!(cases.get(1, 9, 5), None);
+        assert_eq!(KeptCases::default().get(1, 9, 0), None, "of an older muster");
+    }
 }

@@ -1,20 +1,24 @@
 //! A post-mortem as people read it.
 
+use super::cause::signal_text;
 use super::log::escaped;
 use super::object::{Attempt, Frame, Object};
 use crate::summary::{bytes, number, pairs};
 
-/// Frames that are shown; the JSON has all.
-const FRAMES_SHOWN: usize = 20;
+/// Frames that are shown from the inside and from the outside of a long stack; the JSON has all.
+const FRAMES_INSIDE: usize = 14;
+const FRAMES_OUTSIDE: usize = 6;
+/// Lines in a row that Rust printed of a stack are left out from so many on: the backtrace has them.
+const PRINTED_STACK_MIN: usize = 4;
 
 /// Everything about one task.
 pub fn task_text(object: &Object) -> String {
     let Object { job, task, .. } = object;
     let state = if object.r#final { "failed" } else { "failed and is, or was, tried again" };
     let mut rows =
-        vec![("task", format!("{task} of job {job} {state}")), ("cause", shown(object.sentence()))];
+        vec![("task", format!("{task} of job {job} {state}")), ("cause", shown(&object.sentence()))];
     if let Some(signal) = object.signal {
-        rows.push(("signal", signal.to_string()));
+        rows.push(("signal", signal_text(signal, &object.cause)));
     }
     if let Some(code) = object.exit_code {
         rows.push(("exit code", code.to_string()));
@@ -29,20 +33,26 @@ pub fn task_text(object: &Object) -> String {
         rows.push(("attempt", format!("{} older ones are not kept", object.forgotten_attempts)));
     }
     if object.lost_tasks > 0 {
-        rows.push(("lost with it", format!("{} other tasks, which run again", number(object.lost_tasks))));
+        let lost = match object.lost_tasks {
+            1 => "1 other task, which runs again".to_owned(),
+            tasks => format!("{} other tasks, which run again", number(tasks)),
+        };
+        rows.push(("lost with it", lost));
     }
     rows.push(("try", object.suggestion.clone()));
-    rows.push(("replay", object.replay.clone()));
-    rows.push(("debug", format!("{} --debugger gdb", object.replay)));
     let mut text = pairs(&rows);
+    // Whole lines, whatever the width: they are to be pasted.
+    text.push_str("\nrun it alone, or under a debugger:");
+    for more in ["", " --debugger gdb"] {
+        text.push_str(&format!("\n  {}{more}", object.replay));
+    }
     if !object.frames.is_empty() {
         text.push_str("\nbacktrace, the innermost call first:");
-        let frames = object.frames.iter().take(FRAMES_SHOWN).enumerate();
-        text.extend(frames.map(|(at, frame)| format!("\n  {at:>2} {}", frame_row(frame))));
+        text.extend(backtrace(&object.frames).iter().map(|row| format!("\n  {row}")));
     }
     if !object.last_lines.is_empty() {
         text.push_str("\nlast lines of its log:");
-        text.extend(object.last_lines.iter().map(|line| format!("\n  {}", escaped(line.as_bytes()))));
+        text.extend(last_lines(object).iter().map(|line| format!("\n  {line}")));
     }
     text
 }
@@ -76,13 +86,56 @@ fn shown(text: &str) -> String {
 }
 
 fn memory(object: &Object) -> String {
-    let peak = object
-        .memory_peak_bytes
-        .map_or_else(|| "peak not known".to_owned(), |peak| format!("peak {}", bytes(peak)));
-    let limit = object
-        .memory_limit_bytes
-        .map_or_else(|| "no limit".to_owned(), |limit| format!("limit {}", bytes(limit)));
-    format!("{peak}, {limit}")
+    match (object.memory_peak_bytes, object.memory_limit_bytes) {
+        (_, Some(limit)) if object.cause == "memory" => {
+            format!("the executor reached the {} that --mem allows", bytes(limit))
+        }
+        (Some(peak), Some(limit)) => {
+            format!("the executor had up to {} of the {} that --mem allows", bytes(peak), bytes(limit))
+        }
+        (Some(peak), None) => format!("the executor had up to {}; there was no limit", bytes(peak)),
+        (None, Some(limit)) => format!("the limit was {}; how much it had is not known", bytes(limit)),
+        (None, None) => "not known".to_owned(),
+    }
+}
+
+/// The calls, with those that repeat told once and what is in the middle of a long stack left out.
+fn backtrace(frames: &[Frame]) -> Vec<String> {
+    let mut rows: Vec<(usize, String)> = Vec::new();
+    let mut at = 0;
+    for run in frames.chunk_by(|a, b| a.function.is_some() && a.function == b.function) {
+        rows.push((1, format!("{at:>2} {}", frame_row(&run[0]))));
+        match run.len() {
+            1 => {}
+            2 => rows.push((1, format!("{:>2} {}", at + 1, frame_row(&run[1])))),
+            more => rows.push((more - 1, format!("   .. and {} more calls of it", more - 1))),
+        }
+        at += run.len();
+    }
+    if rows.len() > FRAMES_INSIDE + FRAMES_OUTSIDE + 1 {
+        let outside = rows.len() - FRAMES_OUTSIDE;
+        let left_out: usize = rows[FRAMES_INSIDE..outside].iter().map(|(calls, _)| calls).sum();
+        rows.splice(FRAMES_INSIDE..outside, [(left_out, format!("   .. {left_out} calls are left out"))]);
+    }
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What the task said last. A stack that Rust printed is left out where the backtrace tells it better.
+fn last_lines(object: &Object) -> Vec<String> {
+    let is_of_stack = |line: &String| {
+        let rest = line.trim_start();
+        let numbered = rest.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        rest.len() < line.len() && (rest.starts_with("at ") || numbered)
+    };
+    let mut shown = Vec::new();
+    for run in object.last_lines.chunk_by(|a, b| is_of_stack(a) == is_of_stack(b)) {
+        if is_of_stack(&run[0]) && run.len() >= PRINTED_STACK_MIN && !object.frames.is_empty() {
+            shown.push(format!("(a stack in {} lines; the backtrace above has it)", run.len()));
+        } else {
+            shown.extend(run.iter().map(|line| escaped(line.as_bytes())));
+        }
+    }
+    shown
 }
 
 fn attempt_row(attempt: &Attempt) -> String {
@@ -111,6 +164,7 @@ fn frame_row(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postmortem::Replay;
     use muster_proto::v1;
 
     fn object(index: u64, class: v1::FailureClass) -> Object {
@@ -131,9 +185,14 @@ mod tests {
                 ..Default::default()
             }),
         };
-        let report =
-            v1::PostMortem { index, r#final: true, attempts: vec![attempt(2), attempt(3)], forgotten: 1 };
-        Object::new(4, "crash", &report)
+        let report = v1::PostMortem {
+            index,
+            r#final: true,
+            attempts: vec![attempt(2), attempt(3)],
+            forgotten: 1,
+            input: None,
+        };
+        Object::new(4, &Replay::new("crash", None), &report)
     }
 
     #[test]
@@ -153,6 +212,48 @@ mod tests {
             assert!(words.contains(part), "{part:?} is not in {text}");
         }
         assert!(!text.contains('\x1b') && !text.contains('\x07'));
+    }
+
+    #[test]
+    fn long_stacks_are_cut_in_the_middle() {
+        let frame = |name: &str| Frame {
+            function: Some(name.into()),
+            file: None,
+            line: None,
+            module: "m".into(),
+            offset: 1,
+        };
+        let deep = [vec![frame("deeper"); 60], vec![frame("run"), frame("main")]].concat();
+        assert_eq!(
+            backtrace(&deep),
+            [" 0 deeper at m+0x1", "   .. and 59 more calls of it", "60 run at m+0x1", "61 main at m+0x1"]
+        );
+        let long: Vec<Frame> = (0..50).map(|at| frame(&format!("f{at}"))).collect();
+        let rows = backtrace(&long);
+        assert_eq!(
+            (rows.len(), rows[14].as_str(), rows[20].as_str()),
+            (21, "   .. 30 calls are left out", "49 f49 at m+0x1")
+        );
+    }
+
+    #[test]
+    fn a_stack_in_the_log_is_not_told_twice() {
+        let mut object = object(1, v1::FailureClass::Panicked);
+        let printed = [
+            "",
+            "thread panicked",
+            "stack backtrace:",
+            "   0: a",
+            "   1: b",
+            "      at /x:1",
+            "   2: c",
+            "note",
+        ];
+        object.last_lines = super::super::told(printed.map(String::from).to_vec());
+        let stack = "(a stack in 4 lines; the backtrace above has it)";
+        assert_eq!(last_lines(&object), ["thread panicked", "stack backtrace:", stack, "note"]);
+        object.frames.clear();
+        assert_eq!(last_lines(&object).len(), 7);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::cli::{RUNS_MAX, SimulateArgs};
 use crate::emulation::unusable;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::shell::quoted;
 use muster_core::scheduler::PolicySpec;
 use muster_sim::scenario::{Override, SEED_MAX, Scenario, ScenarioError, Source, Sweep, points};
 use std::fmt::Write as _;
@@ -223,15 +224,6 @@ fn again(args: &SimulateArgs, seed: u64) -> String {
     command
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// The scenario's file: it is there unless a kept emulation is held against its simulation.
 fn file(args: &SimulateArgs) -> &Path {
     args.scenario.as_deref().unwrap_or(Path::new(""))
@@ -247,16 +239,4 @@ pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send +
     started.map_err(|error| Failure::new(Exit::Limit, format_args!("cannot start a thread: {error}")))?;
     let died = |_| Failure::new(Exit::Job, "the scenario could not be read: this is a bug in muster");
     receiver.await.map_err(died)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
-        assert_eq!(quoted("workers.count=500"), "workers.count=500");
-        assert_eq!(quoted("a b's"), "'a b'\\''s'");
-        assert_eq!(quoted("jobs.0.time={ exp = \"1s\" }"), "'jobs.0.time={ exp = \"1s\" }'");
-    }
 }

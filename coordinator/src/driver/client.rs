@@ -49,7 +49,9 @@ impl Driver {
         let job = Job::new(submission, at_unix_ns, now, Accepted::Waiting(vec![reply]));
         self.jobs.insert(id, job);
         self.when_durable(Effect::Accepted(id));
-        self.tell(Input::Submit { job: id, spec }, Subject::Nothing);
+        if !self.begin_only_task(id) {
+            self.tell(Input::Submit { job: id, spec }, Subject::Nothing);
+        }
     }
 
     fn check_submission(&self, submission: &mut Submission) -> Result<(), Refusal> {

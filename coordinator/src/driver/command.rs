@@ -1,6 +1,7 @@
 //! What the services ask the driver, and how they get the answer.
 
 use super::Refusal;
+use super::case::Case;
 use super::feeding::Feeder;
 use super::logs::LogSources;
 use super::report::PLACES_MAX;
@@ -8,7 +9,9 @@ use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
-use muster_proto::convert::{Feed, Heartbeat, Hello, LogChunk, LogQuery, Report, RetryAsk, Submission};
+use muster_proto::convert::{
+    CaseAsk, Feed, Heartbeat, Hello, LogChunk, LogQuery, Report, RetryAsk, Submission,
+};
 use muster_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +48,8 @@ pub enum Command {
     Cancel(JobId, Reply<Snapshot>),
     /// Let a paused job go on, and try failed tasks again; the answer says which job that was, and how many tasks.
     Retry(RetryAsk, Reply<(JobId, u64)>),
+    /// What is known of one task of a job, and its input.
+    Case(CaseAsk, Reply<Case>),
     /// Results that can be read.
     Results(ResultsAsk, Reply<Page>),
     /// Streamed results below an index were put away by their reader.

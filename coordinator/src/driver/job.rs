@@ -16,7 +16,7 @@ use muster_core::reduce::Block;
 use muster_core::scheduler::{FailureClass, Grant, JobView};
 use muster_core::shape::Shape;
 use muster_core::time::Time;
-use muster_proto::convert::{Feed, Outputs, Submission, failure_class, job_spec_to_wire, sketch_to_wire};
+use muster_proto::convert::{Feed, Outputs, Submission, failure_class, job_spec_to_show, sketch_to_wire};
 use muster_proto::v1::{self, JobState};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -295,7 +295,7 @@ impl Job {
         let slots = numbers.workers.values().fold(0u32, |sum, shape| sum.saturating_add(shape.slots()));
         v1::JobStatus {
             job: id.0,
-            spec: Some(job_spec_to_wire(&self.submission)),
+            spec: Some(job_spec_to_show(&self.submission)),
             state: (*self.state.borrow()).into(),
             reason: view.map_or_else(String::new, |view| self.waits_for(id, view)),
             attempts: numbers.attempts + numbers.retried_there + numbers.lost_tasks,

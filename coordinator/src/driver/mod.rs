@@ -2,6 +2,7 @@
 //! it through a bounded queue. It never waits for anybody: a worker that does not read is disconnected, and
 //! what must be durable first is done when it is.
 
+mod case;
 mod client;
 mod clock;
 mod cluster;
@@ -27,6 +28,7 @@ mod retry;
 mod stopping;
 mod worker;
 
+pub use case::Case;
 pub use command::{
     Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Reply, ResultsAsk, Snapshot,
 };
@@ -271,6 +273,7 @@ impl Driver {
                 self.answer(reply, answer);
             }
             Command::Retry(ask, reply) => self.retry(ask, reply),
+            Command::Case(ask, reply) => self.answer(reply, self.case(ask)),
             Command::Results(ask, reply) => self.results(ask, reply),
             Command::Acknowledge(job, below, reply) => {
                 let answer = self.acknowledge(job, below);

@@ -8,7 +8,7 @@ use muster_core::id::JobId;
 use muster_core::range::RangeSet;
 use muster_core::scheduler::FailureClass;
 use muster_proto::convert::{attempt_report, evidence_to_wire, failure_class_to_wire};
-use muster_proto::v1::{AttemptReport, PostMortem};
+use muster_proto::v1::{AttemptReport, PostMortem, TaskInput};
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -16,21 +16,55 @@ use std::collections::BTreeMap;
 const TASKS_MAX: usize = 100;
 /// Attempts of a task that are kept, the last ones.
 const ATTEMPTS_MAX: usize = 5;
-/// Bytes of all of it in one job.
+/// Bytes of all of it in one job, without inputs.
 const BYTES_MAX: usize = 4 << 20;
+/// Bytes of an input that is kept with a failed task, and of all of them in one job.
+const INPUT_MAX_BYTES: usize = 1 << 20;
+const INPUTS_MAX_BYTES: usize = 8 << 20;
 
 /// How tasks of a job failed.
 #[derive(Debug, Default)]
 pub struct PostMortems {
     tasks: BTreeMap<u64, PostMortem>,
     bytes: usize,
+    input_bytes: usize,
+}
+
+/// What a post-mortem says, in bytes, and what it has of the task's input.
+fn weight(report: &PostMortem) -> (usize, usize) {
+    let input = report.input.as_ref().map_or(0, |input| input.data.len());
+    (report.encoded_len() - input, input)
 }
 
 impl PostMortems {
     /// Adds what the store kept.
     pub fn restore(&mut self, report: PostMortem) {
-        self.bytes += report.encoded_len();
-        self.bytes -= self.tasks.insert(report.index, report).map_or(0, |before| before.encoded_len());
+        self.count(&report);
+        if let Some(before) = self.tasks.insert(report.index, report) {
+            self.discount(&before);
+        }
+    }
+
+    fn count(&mut self, report: &PostMortem) {
+        let (words, input) = weight(report);
+        (self.bytes, self.input_bytes) = (self.bytes + words, self.input_bytes + input);
+    }
+
+    fn discount(&mut self, report: &PostMortem) {
+        let (words, input) = weight(report);
+        (self.bytes, self.input_bytes) = (self.bytes - words, self.input_bytes - input);
+    }
+
+    /// All that is kept, in bytes.
+    const fn weight(&self) -> usize {
+        self.bytes + self.input_bytes
+    }
+
+    /// As much of an input as is kept with a failed task.
+    fn kept_input(&self, input: Bytes) -> TaskInput {
+        let bytes = input.len();
+        let kept = bytes <= INPUT_MAX_BYTES && self.input_bytes + bytes <= INPUTS_MAX_BYTES;
+        TaskInput { bytes: bytes as u64, kept, data: if kept { input } else { Bytes::new() } }
     }
 
     /// Adds an attempt; gives the tasks whose reports changed: what is to be stored, or nothing for those that had to go.
@@ -39,27 +73,35 @@ impl PostMortems {
         index: u64,
         is_final: bool,
         attempt: AttemptReport,
+        input: Option<Bytes>,
     ) -> BTreeMap<u64, Option<Bytes>> {
         let number = attempt.attempt;
         let fresh = || PostMortem { index, forgotten: number.saturating_sub(1), ..PostMortem::default() };
-        self.bytes -= self.tasks.get(&index).map_or(0, Message::encoded_len);
-        let report = self.tasks.entry(index).or_insert_with(fresh);
+        let known = self.tasks.remove(&index);
+        if let Some(report) = &known {
+            self.discount(report);
+        }
+        let mut report = known.unwrap_or_else(fresh);
         report.r#final |= is_final;
         report.attempts.push(attempt);
         while report.attempts.len() > ATTEMPTS_MAX
-            || (report.attempts.len() > 1 && report.encoded_len() > BYTES_MAX)
+            || (report.attempts.len() > 1 && weight(&report).0 > BYTES_MAX)
         {
             report.attempts.remove(0);
             report.forgotten += 1;
         }
-        self.bytes += report.encoded_len();
+        if let Some(input) = input {
+            report.input = Some(self.kept_input(input));
+        }
+        self.count(&report);
         let mut changed = BTreeMap::from([(index, Some(Bytes::from(report.encode_to_vec())))]);
+        self.tasks.insert(index, report);
         while (self.tasks.len() > TASKS_MAX || self.bytes > BYTES_MAX)
             && self.tasks.len() > 1
             && let Some(gone) = self.least()
             && let Some(report) = self.tasks.remove(&gone)
         {
-            self.bytes -= report.encoded_len();
+            self.discount(&report);
             changed.insert(gone, None);
         }
         changed
@@ -74,7 +116,8 @@ impl PostMortems {
     /// The failures of these tasks are withdrawn, and what is known of them is, too.
     pub fn take_back(&mut self, tasks: &RangeSet) {
         self.tasks.retain(|&index, _| !tasks.contains(index));
-        self.bytes = self.tasks.values().map(Message::encoded_len).sum();
+        self.bytes = self.tasks.values().map(|report| weight(report).0).sum();
+        self.input_bytes = self.tasks.values().map(|report| weight(report).1).sum();
     }
 
     /// The task that goes first: one that may still end well, and of several the last.
@@ -103,9 +146,11 @@ impl Driver {
             message: message.clone(),
             evidence: evidence.as_ref().map(evidence_to_wire),
         });
-        let before = job.post_mortems.bytes as u64;
-        let changed = job.post_mortems.add(index, is_final, report);
-        let after = job.post_mortems.bytes as u64;
+        // Its input goes when it has ended.
+        let input = if is_final { job.input(index) } else { None };
+        let before = job.post_mortems.weight() as u64;
+        let changed = job.post_mortems.add(index, is_final, report, input);
+        let after = job.post_mortems.weight() as u64;
         job.kept_bytes = job.kept_bytes.saturating_sub(before);
         self.kept.forget(before);
         self.count_kept(id, after);
@@ -128,7 +173,7 @@ mod tests {
     fn the_last_attempts_of_a_task_are_kept() {
         let mut reports = PostMortems::default();
         for number in 1..=9 {
-            let changed = reports.add(3, number == 9, attempt(number, 1));
+            let changed = reports.add(3, number == 9, attempt(number, 1), None);
             assert!(changed.len() == 1 && changed[&3].is_some());
         }
         let report = &reports.tasks[&3];
@@ -141,9 +186,9 @@ mod tests {
         let mut reports = PostMortems::default();
         for (charged, number) in [(1, 1), (1, 2), (2, 3)] {
             assert_eq!(reports.number(3, charged), number);
-            reports.add(3, false, attempt(number, 1));
+            reports.add(3, false, attempt(number, 1), None);
         }
-        reports.add(4, true, attempt(1, 1));
+        reports.add(4, true, attempt(1, 1), None);
         let of_others = reports.tasks[&4].encoded_len();
         reports.take_back(&RangeSet::from(IndexRange::from_count(3, 1)));
         assert_eq!((reports.number(3, 1), reports.tasks.len(), reports.bytes), (1, 1, of_others));
@@ -153,21 +198,21 @@ mod tests {
     fn tasks_that_failed_for_good_and_low_indexes_stay() {
         let mut reports = PostMortems::default();
         for index in 0..TASKS_MAX as u64 {
-            assert_eq!(reports.add(1_000 + index, index % 2 == 0, attempt(1, 1)).len(), 1);
+            assert_eq!(reports.add(1_000 + index, index % 2 == 0, attempt(1, 1), None).len(), 1);
         }
         let highest_hopeful = 1_000 + TASKS_MAX as u64 - 1;
-        assert_eq!(reports.add(5, true, attempt(1, 1)).get(&highest_hopeful), Some(&None));
+        assert_eq!(reports.add(5, true, attempt(1, 1), None).get(&highest_hopeful), Some(&None));
         // Nothing is better than the newcomer: it goes itself.
         let mut full = PostMortems::default();
-        (0..TASKS_MAX as u64).for_each(|index| drop(full.add(index, true, attempt(1, 1))));
-        assert_eq!(full.add(500, true, attempt(1, 1)), BTreeMap::from([(500, None)]));
+        (0..TASKS_MAX as u64).for_each(|index| drop(full.add(index, true, attempt(1, 1), None)));
+        assert_eq!(full.add(500, true, attempt(1, 1), None), BTreeMap::from([(500, None)]));
     }
 
     #[test]
     fn long_words_do_not_fill_memory() {
         let mut reports = PostMortems::default();
         for index in 0..50 {
-            reports.add(index, true, attempt(1, 1 << 20));
+            reports.add(index, true, attempt(1, 1 << 20), None);
             assert!(reports.bytes <= BYTES_MAX, "{}", reports.bytes);
         }
         assert_eq!(reports.tasks.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);

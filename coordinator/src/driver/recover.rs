@@ -93,7 +93,11 @@ impl Driver {
         // Whoever fed it lost the connection.
         job.feeding.begun = true;
         job.arrivals = [(job.tasks, self.clock.now())].into();
-        job.settled = left.committed.clone();
+        let mut committed = left.committed.clone();
+        if let Some(only) = &job.submission.only {
+            only.others(job.tasks).iter().for_each(|range| committed.insert(range));
+        }
+        job.settled = committed.clone();
         job.numbers.ok = left.committed.len();
         // What was charged and tried again is not known by now.
         job.numbers.attempts = left.committed.len() + left.failed.len() as u64;
@@ -108,7 +112,7 @@ impl Driver {
             job.settled.insert(IndexRange::from_count(index, 1));
             job.count_failed(v1::TaskFailure { index, class, message, ..Default::default() });
         }
-        if !job.settled.is_empty() {
+        if job.numbers.attempts > 0 {
             // When it began nobody wrote down.
             let now = self.clock.now();
             job.numbers.before = Span(self.clock.unix_ns(now).saturating_sub(job.submitted_unix_ns));
@@ -124,6 +128,7 @@ impl Driver {
             bytes += items.data().len() as u64;
             job.inputs.add(range.start, items, &job.settled);
         }
+        job.add_input_of_only_task();
         if job.streams() {
             job.results.taken = left.taken;
             // How much of it was taken is not known by bytes: what is taken up again counts from here.
@@ -135,7 +140,7 @@ impl Driver {
             tasks: job.tasks,
             bytes,
             sealed: job.sealed,
-            committed: left.committed,
+            committed,
             failed: job.failed.clone(),
             charged: left.charged,
             last_attempt: 0,

@@ -112,6 +112,28 @@ pub enum Refusal {
         /// The task.
         index: u64,
     },
+    /// A job has fewer tasks.
+    #[error("index is {index}: job {} has {tasks} tasks", .job.0)]
+    NoTask {
+        /// The job.
+        job: JobId,
+        /// The task that was asked for.
+        index: u64,
+        /// How many there are.
+        tasks: u64,
+    },
+    /// A task has ended, and its input went with it.
+    #[error(
+        "the input of task {index} of job {} is gone: inputs are kept until their tasks have ended, and then of failed tasks \
+         whose post-mortems are kept",
+        .job.0
+    )]
+    NoInput {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u64,
+    },
     /// There are no results to read.
     #[error("job {} was submitted with outputs checksummed and dropped; there are no results to read", .0.0)]
     NotKept(JobId),
@@ -162,9 +184,12 @@ impl Refusal {
             Self::Field(error) if error.too_much => Code::ResourceExhausted,
             Self::Field(error) if error.field == "protocol" => Code::FailedPrecondition,
             Self::Field(_) => Code::InvalidArgument,
-            Self::NoJob(_) | Self::Forgotten(_) | Self::NoJobs | Self::NoPlugin(_) | Self::NoWorker(_) => {
-                Code::NotFound
-            }
+            Self::NoJob(_)
+            | Self::Forgotten(_)
+            | Self::NoJobs
+            | Self::NoPlugin(_)
+            | Self::NoWorker(_)
+            | Self::NoTask { .. } => Code::NotFound,
             Self::ManyPlugins { .. } | Self::ManyWorkers { .. } => Code::InvalidArgument,
             Self::OtherBytes { .. } => Code::AlreadyExists,
             Self::PluginInUse { .. }
@@ -173,6 +198,7 @@ impl Refusal {
             | Self::Closed { .. }
             | Self::NoRetry { .. }
             | Self::NotFailed { .. }
+            | Self::NoInput { .. }
             | Self::NotKept(_)
             | Self::Taken { .. }
             | Self::BeingTaken(_) => Code::FailedPrecondition,

@@ -3,11 +3,11 @@
 use super::logs;
 use super::results::{self, Outputs};
 use super::{STREAM_MESSAGES, Sent, Shared};
-use crate::driver::{Command, Snapshot};
+use crate::driver::{Case, Command, Refusal, Snapshot};
 use crate::store::{OpenReader, Reader};
 use muster_core::id::JobId;
 use muster_core::range::IndexRange;
-use muster_proto::convert::{Feed, LogsAsk, RetryAsk, Submission, TASKS_MAX, WhyAsk};
+use muster_proto::convert::{CaseAsk, Feed, LogsAsk, RetryAsk, Submission, TASKS_MAX, WhyAsk};
 use muster_proto::v1::jobs_server::Jobs;
 use muster_proto::v1::{self, JobState};
 use prost::Message as _;
@@ -53,6 +53,15 @@ impl JobsService {
         let read = move |reader: &mut dyn Reader| reader.failures(job, all, FAILED_MAX);
         let failures = self.outputs.read(&mut None, read).await?;
         Ok(failures.into_iter().map(|failure| failure.index).collect())
+    }
+
+    /// The input of a task that failed for good, as its post-mortem has it.
+    async fn kept_input(&self, job: JobId, index: u64) -> Result<v1::TaskInput, Status> {
+        let within = IndexRange::from_count(index, 1);
+        let read = move |reader: &mut dyn Reader| reader.post_mortems(job, within, 1);
+        let found = self.outputs.read(&mut None, read).await?.pop().map(decoded).transpose()?;
+        let input = found.and_then(|report| report.input);
+        input.ok_or_else(|| self.shared.refused(Refusal::NoInput { job, index }.into()))
     }
 
     async fn snapshot(&self, job: u64) -> Result<Snapshot, Status> {
@@ -192,9 +201,27 @@ impl Jobs for JobsService {
         let read = move |reader: &mut dyn Reader| reader.post_mortems(job, within, limit + 1);
         let found = self.outputs.read(&mut None, read).await?;
         let more = found.len() > limit;
-        let decoded = found.into_iter().take(limit).map(v1::PostMortem::decode).collect::<Result<_, _>>();
-        let tasks = decoded.map_err(|_| Status::data_loss("a post-mortem in the state folder is damaged"))?;
+        let tasks = found.into_iter().take(limit).map(|data| {
+            let mut report = decoded(data)?;
+            if let Some(input) = &mut report.input {
+                input.data = bytes::Bytes::new();
+            }
+            Ok(report)
+        });
+        let tasks = tasks.collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::WhyReply { status: Some(status), tasks, more }))
+    }
+
+    async fn case(&self, request: Request<v1::CaseRequest>) -> Result<Response<v1::CaseReply>, Status> {
+        let ask = CaseAsk::try_from(request.into_inner()).map_err(|error| self.shared.refuse(error))?;
+        let Case { job, spec, tasks, input } =
+            self.shared.driver.ask(|reply| Command::Case(ask, reply)).await?;
+        let input = match input {
+            Some(data) => Some(v1::TaskInput { bytes: data.len() as u64, kept: true, data }),
+            None if spec.has_inputs => Some(self.kept_input(job, ask.index).await?),
+            None => None,
+        };
+        Ok(Response::new(v1::CaseReply { job: job.0, spec: Some(spec), tasks, input }))
     }
 
     type LogsStream = ReceiverStream<Result<v1::LogsReply, Status>>;
@@ -215,6 +242,11 @@ impl Jobs for JobsService {
     }
 }
 
+fn decoded(post_mortem: bytes::Bytes) -> Result<v1::PostMortem, Status> {
+    v1::PostMortem::decode(post_mortem)
+        .map_err(|_| Status::data_loss("a post-mortem in the state folder is damaged"))
+}
+
 /// Hands the tasks of a stream to the driver, one message after the other: the next one is read when the one
 /// before is durable or waits for room.
 async fn feed_all(
@@ -228,8 +260,8 @@ async fn feed_all(
     let (answers, mut answered) = mpsc::channel(FEEDS_AHEAD);
     let forward = async {
         while let Some(answer) = answered.recv().await {
-            let answer: tokio::sync::oneshot::Receiver<Result<u64, crate::driver::Refusal>> = answer;
-            let accepted = answer.await.unwrap_or(Err(crate::driver::Refusal::Stopping))?;
+            let answer: tokio::sync::oneshot::Receiver<Result<u64, Refusal>> = answer;
+            let accepted = answer.await.unwrap_or(Err(Refusal::Stopping))?;
             if replies.send(Ok(v1::FeedReply { accepted })).await.is_err() {
                 break;
             }

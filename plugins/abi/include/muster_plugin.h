@@ -399,6 +399,30 @@ typedef struct muster_shared {
                           muster_error *err);
 } muster_shared;
 
+/* ---- host extension: a panic on request ----------------------------------
+ * Offered by `muster plugin test` alone. Whoever wraps a workload, as the SDKs
+ * do, asks it inside of its guard at the beginning of each function of the
+ * plugin's table; a plugin without such a guard has no use for it.          */
+#define MUSTER_EXT_REHEARSAL "muster.rehearsal/1"
+#define MUSTER_HOOK_LOAD      1u
+#define MUSTER_HOOK_CREATE    2u
+#define MUSTER_HOOK_DESTROY   3u
+#define MUSTER_HOOK_RUN       4u /* run or run_range                          */
+#define MUSTER_HOOK_ACC_NEW   5u
+#define MUSTER_HOOK_ACC_ADD   6u
+#define MUSTER_HOOK_ACC_MERGE 7u
+#define MUSTER_HOOK_ACC_TAKE  8u
+#define MUSTER_HOOK_ACC_FREE  9u
+#define MUSTER_HOOK_ACC_JOIN  10u
+#define MUSTER_HOOK_DRIVE     11u
+typedef struct muster_rehearsal {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [any] Not 0: panic, or throw, now, as the workload might. self is
+   * host->self.                                                             */
+  uint32_t (*panics)(void *self, uint32_t hook);
+} muster_rehearsal;
+
 /* ---- the one exported symbol ------------------------------------------- */
 /* Must be cheap, must not start threads, must not call the host. Returns a
  * pointer to static storage, or NULL when the host's version is not enough.  */

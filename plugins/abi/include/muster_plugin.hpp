@@ -72,6 +72,14 @@ class Error : public std::runtime_error {
 namespace detail {
 
 inline const muster_host *host = nullptr;
+inline const muster_rehearsal *rehearsal = nullptr;  // offered by `muster plugin test` alone
+
+// What a rehearsal throws: no std::exception, as the worst that a workload may throw.
+struct Rehearsed {};
+
+inline void rehearse(uint32_t hook) {
+  if (rehearsal != nullptr && rehearsal->panics(host->self, hook) != 0) throw Rehearsed{};
+}
 
 inline View view(muster_bytes bytes) {
   return bytes.len == 0 ? View() : View(reinterpret_cast<const char *>(bytes.ptr), bytes.len);
@@ -91,10 +99,11 @@ inline muster_status tell(muster_error *error, muster_status status, int32_t cod
   return status;
 }
 
-// Runs `call` and turns what it throws into a status.
+// Runs `call` for a function of the table and turns what it throws into a status.
 template <class Call>
-muster_status guard(muster_error *error, Call &&call) noexcept {
+muster_status guard(muster_error *error, uint32_t hook, Call &&call) noexcept {
   try {
+    rehearse(hook);
     call();
     return MUSTER_OK;
   } catch (const Error &e) {
@@ -434,12 +443,14 @@ inline muster_status load(const muster_host *table, muster_error *error) noexcep
     return tell(error, MUSTER_E_ABI, 0, "the host's table is older than this plugin's header");
   }
   host = table;
-  return MUSTER_OK;
+  auto *found = static_cast<const muster_rehearsal *>(host->extension(host->self, MUSTER_EXT_REHEARSAL));
+  if (found != nullptr && found->struct_size >= sizeof(muster_rehearsal)) rehearsal = found;
+  return guard(error, MUSTER_HOOK_LOAD, [] {});
 }
 
 template <class W>
 muster_status create(const muster_job_params *p, muster_job **out, muster_error *error) noexcept {
-  return guard(error, [&] {
+  return guard(error, MUSTER_HOOK_CREATE, [&] {
     Params params(view(p->params));
     Job job{p->job_id_hi, p->job_id_lo, p->seed, p->threads, p->tasks, p->memory_limit};
     *out = reinterpret_cast<muster_job *>(new W(params, job));
@@ -448,13 +459,13 @@ muster_status create(const muster_job_params *p, muster_job **out, muster_error 
 
 template <class W>
 void destroy(muster_job *job) noexcept {
-  guard(nullptr, [&] { delete &workload<W>(job); });
+  guard(nullptr, MUSTER_HOOK_DESTROY, [&] { delete &workload<W>(job); });
 }
 
 template <class W>
 muster_status run_range(muster_job *job, const muster_range *range, const muster_task_ctx *tc, muster_out *out,
                         muster_error *error) noexcept {
-  return guard(error, [&] {
+  return guard(error, MUSTER_HOOK_RUN, [&] {
     Context context(*range, *tc, *out);
     W &w = workload<W>(job);
     context.each([&w](const Task &task, Context &ctx) { w.run(task, ctx); });
@@ -473,20 +484,20 @@ struct Combine {
     return *held;
   }
   static muster_status make(muster_job *, muster_acc **out, muster_error *error) noexcept {
-    return guard(error, [&] { *out = reinterpret_cast<muster_acc *>(new Acc(Partial())); });
+    return guard(error, MUSTER_HOOK_ACC_NEW, [&] { *out = reinterpret_cast<muster_acc *>(new Acc(Partial())); });
   }
   static muster_status add(muster_job *job, muster_acc *acc, muster_bytes result, uint64_t index,
                            muster_error *error) noexcept {
-    return guard(error, [&] { workload<W>(job).add(partial(acc), view(result), index); });
+    return guard(error, MUSTER_HOOK_ACC_ADD, [&] { workload<W>(job).add(partial(acc), view(result), index); });
   }
   static muster_status merge(muster_job *job, muster_acc *acc, muster_bytes bytes, muster_error *error) noexcept {
-    return guard(error, [&] {
+    return guard(error, MUSTER_HOOK_ACC_MERGE, [&] {
       Partial &left = partial(acc);
       workload<W>(job).merge(left, workload<W>(job).decode(view(bytes)));
     });
   }
   static muster_status join(muster_job *job, muster_acc *acc, muster_acc *other, muster_error *error) noexcept {
-    return guard(error, [&] {
+    return guard(error, MUSTER_HOOK_ACC_JOIN, [&] {
       Partial &left = partial(acc);
       workload<W>(job).merge(left, std::move(partial(other)));
       reinterpret_cast<Acc *>(other)->reset();
@@ -494,7 +505,7 @@ struct Combine {
   }
   static muster_status take(muster_job *job, muster_acc *acc, uint32_t last, const muster_task_ctx *tc,
                             muster_error *error) noexcept {
-    return guard(error, [&] {
+    return guard(error, MUSTER_HOOK_ACC_TAKE, [&] {
       Partial &all = partial(acc);
       std::string bytes = last == 0 ? workload<W>(job).encode(all) : workload<W>(job).finish(std::move(all));
       reinterpret_cast<Acc *>(acc)->reset();
@@ -505,7 +516,7 @@ struct Combine {
     });
   }
   static void free(muster_job *, muster_acc *acc) noexcept {
-    guard(nullptr, [&] { delete reinterpret_cast<Acc *>(acc); });
+    guard(nullptr, MUSTER_HOOK_ACC_FREE, [&] { delete reinterpret_cast<Acc *>(acc); });
   }
 };
 

@@ -261,6 +261,49 @@ pub struct Shared {
     pub region: Option<RegionFn>,
 }
 
+/// The id of the host extension [`Rehearsal`].
+pub const EXT_REHEARSAL: &core::ffi::CStr = c"muster.rehearsal/1";
+
+/// Host extension: a panic on request.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the header documents the fields")]
+pub struct Rehearsal {
+    pub struct_size: u32,
+    pub reserved0: u32,
+    pub panics: Option<unsafe extern "C" fn(*mut c_void, u32) -> u32>,
+}
+
+/// The functions of a plugin that a [`Rehearsal`] is about.
+pub mod hook {
+    #![allow(missing_docs, reason = "the header documents the numbers")]
+    pub const LOAD: u32 = 1;
+    pub const CREATE: u32 = 2;
+    pub const DESTROY: u32 = 3;
+    pub const RUN: u32 = 4;
+    pub const ACC_NEW: u32 = 5;
+    pub const ACC_ADD: u32 = 6;
+    pub const ACC_MERGE: u32 = 7;
+    pub const ACC_TAKE: u32 = 8;
+    pub const ACC_FREE: u32 = 9;
+    pub const ACC_JOIN: u32 = 10;
+    pub const DRIVE: u32 = 11;
+    /// All of them, by their names in the table.
+    pub const ALL: [(u32, &str); 11] = [
+        (LOAD, "load"),
+        (CREATE, "create"),
+        (DESTROY, "destroy"),
+        (RUN, "run"),
+        (ACC_NEW, "acc_new"),
+        (ACC_ADD, "acc_add"),
+        (ACC_MERGE, "acc_merge"),
+        (ACC_TAKE, "acc_take"),
+        (ACC_FREE, "acc_free"),
+        (ACC_JOIN, "acc_join"),
+        (DRIVE, "drive"),
+    ];
+}
+
 /// The type of the exported symbol [`ENTRY_SYMBOL`].
 pub type EntryFn = unsafe extern "C" fn(host_major: u32, host_minor: u32) -> *const Plugin;
 

@@ -85,6 +85,7 @@ fn structs_have_the_layout_of_the_header() {
         }
         Backtrace = muster_backtrace { struct_size, reserved0, capture }
         Shared = muster_shared { struct_size, reserved0, region }
+        Rehearsal = muster_rehearsal { struct_size, reserved0, panics }
         Plugin = muster_plugin {
             struct_size, abi_major, abi_minor, name, version, flags, load, unload, create, destroy, run, run_range,
             acc_new, acc_add, acc_merge, acc_take, acc_free, acc_join, extension
@@ -118,7 +119,9 @@ fn constants_are_those_of_the_header() {
         ("E_ABI", abi::status::ABI.into()),
         ("E_LIMIT", abi::status::LIMIT.into()),
     ];
-    for (name, value) in numbers.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(flags) {
+    let hooks = abi::hook::ALL.map(|(hook, name)| (format!("HOOK_{}", name.to_uppercase()), i64::from(hook)));
+    let numbers = numbers.map(|(name, value)| (name.to_owned(), value));
+    for (name, value) in numbers.into_iter().chain(flags).chain(hooks) {
         writeln!(body, "printf(\"{name} %lld\\n\", (long long)MUSTER_{name});").unwrap();
         writeln!(expected, "{name} {value}").unwrap();
     }

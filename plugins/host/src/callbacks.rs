@@ -152,12 +152,16 @@ unsafe extern "C" fn blocking_end(this: *mut c_void, ctx: *mut CtxObject) {
     }
 }
 
-unsafe extern "C" fn extension(_this: *mut c_void, id: *const c_char) -> *const c_void {
+unsafe extern "C" fn extension(this: *mut c_void, id: *const c_char) -> *const c_void {
     // SAFETY: the plugin gives null or a text that ends with NUL.
     let id = (!id.is_null()).then(|| unsafe { CStr::from_ptr(id) });
     match id {
         Some(id) if id == abi::EXT_BACKTRACE => (&raw const BACKTRACE).cast(),
         Some(id) if id == abi::EXT_SHARED => (&raw const SHARED).cast(),
+        // SAFETY: as in `log`.
+        Some(id) if id == abi::EXT_REHEARSAL && unsafe { state(this) }.services.rehearses(0).is_some() => {
+            (&raw const REHEARSAL).cast()
+        }
         Some(_) | None => std::ptr::null(),
     }
 }
@@ -207,6 +211,18 @@ fn find_region(state: &HostState, job: u128, name: &[u8], len: usize) -> Result<
         return Err(RegionError::Empty { name: name.to_owned() });
     }
     state.services.region(job, name, len)
+}
+
+static REHEARSAL: abi::Rehearsal = abi::Rehearsal {
+    struct_size: abi::size_of_table::<abi::Rehearsal>(),
+    reserved0: 0,
+    panics: Some(panics),
+};
+
+unsafe extern "C" fn panics(this: *mut c_void, hook: u32) -> u32 {
+    // SAFETY: as in `log`.
+    let asked = unsafe { state(this) }.services.rehearses(hook);
+    u32::from(asked == Some(true))
 }
 
 unsafe extern "C" fn capture(this: *mut c_void, ctx: *mut CtxObject) {

@@ -50,7 +50,7 @@ pub use metrics::{METRICS_MAX, MetricReading, MetricValue, Metrics};
 pub use outcome::{ErrorKind, TaskError};
 pub use params::{ParamError, check, from_pairs};
 pub use plugin::Plugin;
-pub use probe::{PROBE_ARGUMENT, probe, probe_main};
+pub use probe::{PROBE_ARGUMENT, probe, probe_main, take_stdout};
 pub use problem::{PluginError, Problem};
 pub use progress::{NOTHING_DONE, done_share};
 pub use range::{Inputs, OutBuffer, RangeInput, RangeOutcome};
@@ -58,3 +58,6 @@ pub use region::RegionError;
 pub use schema::{ParamKind, ParamSpec};
 pub use services::{HostServices, LogLevel, StderrServices};
 pub use slot::{Slot, SlotWords};
+
+/// What manifests and rehearsals are asked about.
+pub use muster_plugin_abi::{F_ASYNC, F_CONCURRENT, F_DETERMINISTIC, F_MULTI_JOB, F_THREADS_OK, hook};

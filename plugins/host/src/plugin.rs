@@ -3,8 +3,10 @@
 use crate::callbacks::{Captures, HostState};
 use crate::inspect::{Inspection, inspect};
 use crate::job::{Job, JobParams};
+use crate::manifest::Manifest;
 use crate::metrics::Metrics;
-use crate::outcome::TaskError;
+use crate::outcome::{ErrorKind, TaskError};
+use crate::params::check;
 use crate::problem::{PluginError, Problem};
 use crate::services::HostServices;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -80,13 +82,32 @@ impl Plugin {
         &self.loaded.host.metrics
     }
 
-    /// Makes the object of a job.
+    /// Makes the object of a job. Its parameters are checked against the manifest and completed: not every client has
+    /// done so, and plugins may rely on it.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters, or what the plugin says.
+    pub fn create(&self, params: JobParams) -> Result<Job, TaskError> {
+        let text = checked_params(&self.loaded.inspection.manifest, &params.params)?;
+        self.create_unchecked(JobParams { params: text, ..params })
+    }
+
+    /// The same with parameters as they are, to see what the plugin itself makes of them.
     ///
     /// # Errors
     /// What the plugin says.
-    pub fn create(&self, params: JobParams) -> Result<Job, TaskError> {
+    pub fn create_unchecked(&self, params: JobParams) -> Result<Job, TaskError> {
         Job::create(Arc::clone(&self.loaded), params)
     }
+}
+
+/// Parameters as the manifest allows them, with its defaults.
+fn checked_params(manifest: &Manifest, text: &str) -> Result<String, TaskError> {
+    let refused = |message: String| TaskError { kind: ErrorKind::Params, code: 0, message };
+    let given = if text.trim().is_empty() { "{}" } else { text };
+    let given = serde_json::from_str(given)
+        .map_err(|error| refused(format!("the parameters are no JSON object: {error}")))?;
+    check(manifest, &given).map(|params| params.to_string()).map_err(|error| refused(error.to_string()))
 }
 
 /// A plugin keeps one table of its host: a second `load` would take it away from the first.

@@ -47,7 +47,10 @@ pub fn probe_main(path: &Path) -> ! {
 }
 
 /// Moves standard output to a descriptor that a plugin does not know, and lets it print to standard error.
-fn take_stdout() -> std::io::Result<File> {
+///
+/// # Errors
+/// No descriptor is left.
+pub fn take_stdout() -> std::io::Result<File> {
     // SAFETY: both calls work on descriptors of this process, which runs nothing else yet.
     let answers = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 10) };
     if answers < 0 {

@@ -1,14 +1,18 @@
-//! Why a plugin does not get a region of shared memory.
+//! Regions of shared memory: why a plugin does not get one, and those of a process that is alone.
 
 use muster_plugin_abi::{REGION_NAME_MAX, status};
+use std::alloc::{Layout, alloc_zeroed};
+use std::collections::BTreeMap;
 use std::io;
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+/// Regions begin at a multiple of this.
+const PAGE_BYTES: usize = 4096;
 
 /// Why there is no such region.
 #[derive(Debug, thiserror::Error)]
 pub enum RegionError {
-    /// This process shares nothing.
-    #[error("this host offers no shared memory")]
-    NotOffered,
     /// The job is another one, or has ended.
     #[error("job {job} is not open in this process; ask for regions between its create() and its destroy()")]
     NotOpen {
@@ -83,11 +87,54 @@ impl RegionError {
     #[must_use]
     pub(crate) fn status(&self) -> i32 {
         match self {
-            Self::NotOffered => status::UNSUPPORTED,
             Self::Name { .. } | Self::Empty { .. } => status::PARAMS,
             Self::NotOpen { .. } | Self::OtherLength { .. } | Self::Overwritten => status::FAILED,
             Self::Full { .. } | Self::TooMany { .. } => status::NOMEM,
             Self::Busy { .. } | Self::System { .. } => status::TRANSIENT,
         }
+    }
+}
+
+/// A region of a process that shares with nobody: the same memory for the same job, name and length until the process
+/// ends.
+pub(crate) fn alone(job: u128, name: &str, len: usize) -> Result<NonNull<u8>, RegionError> {
+    static REGIONS: Mutex<BTreeMap<(u128, String), Alone>> = Mutex::new(BTreeMap::new());
+    let mut regions = REGIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (key, asked) = ((job, name.to_owned()), len as u64);
+    if let Some(found) = regions.get(&key) {
+        let Alone { start, len: has } = *found;
+        let differs = || RegionError::OtherLength { name: name.to_owned(), has: has as u64, asked };
+        return (has == len).then_some(start).ok_or_else(differs);
+    }
+    let no_memory =
+        || RegionError::System { name: name.to_owned(), source: io::ErrorKind::OutOfMemory.into() };
+    let layout = Layout::from_size_align(len, PAGE_BYTES).map_err(|_| no_memory())?;
+    // SAFETY: the host has checked that the length is not 0.
+    let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(no_memory)?;
+    regions.insert(key, Alone { start, len });
+    Ok(start)
+}
+
+/// Where such a region is. It is never given back.
+struct Alone {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the memory has no thread affinity; what is done with it is the plugin's affair.
+unsafe impl Send for Alone {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_alone_has_memory_by_name_too() {
+        let first = alone(1, "a", 100).unwrap();
+        assert_eq!(alone(1, "a", 100).unwrap(), first);
+        assert_ne!(alone(1, "b", 100).unwrap(), first);
+        assert_ne!(alone(2, "a", 100).unwrap(), first);
+        assert!(matches!(alone(1, "a", 101), Err(RegionError::OtherLength { has: 100, asked: 101, .. })));
+        assert!(matches!(alone(1, "c", usize::MAX), Err(RegionError::System { .. })));
     }
 }

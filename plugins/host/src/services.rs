@@ -1,6 +1,6 @@
 //! What the process that loads a plugin does for it.
 
-use crate::region::RegionError;
+use crate::region::{RegionError, alone};
 use std::io::Write;
 use std::ptr::NonNull;
 
@@ -60,12 +60,19 @@ pub trait HostServices: Send + Sync + 'static {
     fn blocking_end(&self, _slot: u32) {}
 
     /// A region of memory that all processes of the job on this worker share: its first byte, aligned to a page. `len` is
-    /// not 0 and the name is one that can be; the memory stays until the job's object is destroyed.
+    /// not 0 and the name is one that can be; the memory stays until the job's object is destroyed. By default the process is
+    /// alone, and shares with nobody.
     ///
     /// # Errors
     /// Why there is none.
-    fn region(&self, _job: u128, _name: &str, _len: usize) -> Result<NonNull<u8>, RegionError> {
-        Err(RegionError::NotOffered)
+    fn region(&self, job: u128, name: &str, len: usize) -> Result<NonNull<u8>, RegionError> {
+        alone(job, name, len)
+    }
+
+    /// Whether a function of the plugin's table, `hook::*` of `muster-plugin-abi`, is to panic now; none: this host does not
+    /// rehearse panics.
+    fn rehearses(&self, _hook: u32) -> Option<bool> {
+        None
     }
 
     /// Monotonic nanoseconds.

@@ -21,7 +21,7 @@ class Tester {
       : bad_(params.get_u64("bad", UINT64_MAX)), word_(params.get_string("word", "none")),
         counter_(job.metric(MUSTER_METRIC_COUNTER, "runs_total")) {
     if (params.get_bool("refuse", false)) throw muster::Error(MUSTER_E_PARAMS, "refused", 9);
-    if (params.get_bool("share", false)) job.shared("numbers", 64);
+    if (static_cast<char *>(job.shared("numbers", 64))[63] != 0) throw muster::Error::failed("not zeros");
     if (params.get_bool("share_nothing", false)) job.shared("", 64);
     double scale = params.get_f64("scale", 1.0);
     int64_t shift = params.get_i64("shift", 0);
@@ -100,8 +100,9 @@ fn build(folder: &Path) -> PathBuf {
 fn a_class_becomes_a_plugin() {
     let Some((plugin, ears)) = tester() else { return };
     assert_eq!(plugin.inspection().manifest.flag_names().collect::<Vec<_>>(), ["concurrent", "idempotent"]);
-    let job =
-        plugin.create(params(r#"{"word": "a\"\u00e9\ud83d\ude00\n", "scale": 2.5, "shift": -3}"#)).unwrap();
+    let job = plugin
+        .create_unchecked(params(r#"{"word": "a\"\u00e9\ud83d\ude00\n", "scale": 2.5, "shift": -3}"#))
+        .unwrap();
     assert_eq!(ears.take(), ["info None a\"\u{e9}\u{1f600}\n 2.500000 -3"]);
     let (words, mut out) = (Words::default(), OutBuffer::new());
     let input = range(40, 2, Some(Inputs::new(b"abc", &[0, 0, 3]).unwrap()));
@@ -113,7 +114,7 @@ fn a_class_becomes_a_plugin() {
 #[test]
 fn exceptions_stop_at_the_border() {
     let Some((plugin, _)) = tester() else { return };
-    let (job, words) = (plugin.create(params(r#"{"bad": 2}"#)).unwrap(), Words::default());
+    let (job, words) = (plugin.create_unchecked(params(r#"{"bad": 2}"#)).unwrap(), Words::default());
     let mut slot = words.slot();
     let mut failure = |start| {
         let (outcome, got) = run(&job, &mut slot, start, 9);
@@ -131,8 +132,10 @@ fn bad_parameters_are_named() {
     let Some((plugin, _)) = tester() else { return };
     for (json, said) in [
         (r#"{"refuse": true}"#, "params: refused (code 9)"),
-        (r#"{"share": true}"#, "unsupported: this host offers no shared memory"),
-        (r#"{"share_nothing": true}"#, "params: a region needs a name of 1 to 64 bytes of UTF-8; this one has 0 bytes"),
+        (
+            r#"{"share_nothing": true}"#,
+            "params: a region needs a name of 1 to 64 bytes of UTF-8; this one has 0 bytes",
+        ),
         (r#"{"bad": -1}"#, "params: parameter bad is -1; it must be a whole number from 0"),
         (r#"{"bad": 1.5}"#, "params: parameter bad is 1.5; it must be a whole number from 0"),
         (r#"{"bad": "1"}"#, "params: parameter bad is 1; it must be a whole number from 0"),
@@ -141,14 +144,14 @@ fn bad_parameters_are_named() {
         (r#"{"a": [1]}"#, "params: parameters are not a flat JSON object: see byte 6"),
         (r#"{"a": "#, "params: parameters are not a flat JSON object: see byte 6"),
     ] {
-        assert_eq!(plugin.create(params(json)).unwrap_err().to_string(), said);
+        assert_eq!(plugin.create_unchecked(params(json)).unwrap_err().to_string(), said);
     }
 }
 
 #[test]
 fn results_are_combined_in_order() {
     let Some((plugin, _)) = tester() else { return };
-    let (job, words) = (plugin.create(params("{}")).unwrap(), Words::default());
+    let (job, words) = (plugin.create_unchecked(params("{}")).unwrap(), Words::default());
     let mut slot = words.slot();
     let mut part = |value: u64| {
         let mut acc = job.accumulator(&mut slot).unwrap();

@@ -110,12 +110,32 @@ fn a_job_can_be_refused() {
     let (plugin, _) = load(&exercise());
     let error = plugin.create(params(r#"{"refuse": true}"#)).unwrap_err();
     assert_eq!((error.kind, error.code), (ErrorKind::Params, 42));
-    let error = plugin.create(params(r#"{"padding": -1}"#)).unwrap_err();
-    assert_eq!(error.message, "parameter padding is -1; it must be a whole number from 0 to 4294967295");
-    let error = plugin.create(params(r#"{"padding": 1000001}"#)).unwrap_err();
-    assert_eq!(error.message, "parameter padding is 1000001; it must be from 0 to 1000000");
-    let error = plugin.create(params(r#"{"colour": 1}"#)).unwrap_err();
-    assert_eq!(error.message, "unknown parameter colour; leave it out");
+    for (given, said, said_by_plugin) in [
+        (
+            r#"{"padding": -1}"#,
+            r#"parameter padding of plugin exercise is "-1"; it must be a whole number from 0 to 1000000"#,
+            "parameter padding is -1; it must be a whole number from 0 to 4294967295",
+        ),
+        (
+            r#"{"padding": 1000001}"#,
+            r#"parameter padding of plugin exercise is "1000001"; it must be a whole number from 0 to 1000000"#,
+            "parameter padding is 1000001; it must be from 0 to 1000000",
+        ),
+        (
+            r#"{"colour": 1}"#,
+            "plugin exercise has no parameter colour",
+            "unknown parameter colour; leave it out",
+        ),
+    ] {
+        let error = plugin.create(params(given)).unwrap_err();
+        assert!(error.kind == ErrorKind::Params && error.message.starts_with(said), "{error}");
+        let error = plugin.create_unchecked(params(given)).unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Params, said_by_plugin));
+    }
+    let error = plugin.create(params("[1")).unwrap_err();
+    assert!(error.message.starts_with("the parameters are no JSON object"), "{error}");
+    // What a client left out has the defaults of the manifest.
+    plugin.create(params("")).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::manifest::Spec;
 use crate::output::Sink;
 use crate::{Context, Error, Job, Output, Params, Reduce, Workload, host, panic};
-use muster_plugin_abi::{self as abi, AccObject, Buf, ErrorText, JobObject, Plugin, status};
+use muster_plugin_abi::{self as abi, AccObject, Buf, ErrorText, JobObject, Plugin, hook, status};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -108,11 +108,16 @@ unsafe extern "C" fn async_extension<W: crate::AsyncWorkload>(
 unsafe extern "C" fn drive<W: crate::AsyncWorkload>(
     job: *mut JobObject,
     call: *const abi::TaskCtx,
-    host: *const abi::Async,
+    table: *const abi::Async,
     error: *mut ErrorText,
 ) -> i32 {
     // SAFETY: `create` made the job, W is Sync, and the host gives the others as the header says.
-    unsafe { guard(error, || crate::interleaved::drive(&*job.cast::<W>(), &*call, &*host)) }
+    unsafe {
+        guard(error, || {
+            host::rehearse(hook::DRIVE);
+            crate::interleaved::drive(&*job.cast::<W>(), &*call, &*table)
+        })
+    }
 }
 
 /// Runs `call`, and stores what went wrong where the host looks.
@@ -168,6 +173,7 @@ unsafe extern "C" fn load(table: *const abi::Host, error: *mut ErrorText) -> i32
                 return Err(Error::new(status::ABI, "the host's table is older than this plugin's SDK"));
             }
             panic::install_hook();
+            host::rehearse(hook::LOAD);
             Ok(())
         })
     }
@@ -181,6 +187,7 @@ unsafe extern "C" fn create<W: Workload>(
     // SAFETY: the host gives valid parameters, a place for the object and room for an error.
     unsafe {
         guard(error, || {
+            host::rehearse(hook::CREATE);
             let given = &*params;
             if given.struct_size < abi::size_of_table::<abi::JobParams>() {
                 return Err(Error::new(
@@ -205,7 +212,11 @@ unsafe extern "C" fn create<W: Workload>(
 
 unsafe extern "C" fn destroy<W: Workload>(job: *mut JobObject) {
     // SAFETY: `create` made this object from a box, and the host destroys it once, when no call is in it.
-    let _ = panic::guard(|| drop(unsafe { Box::from_raw(job.cast::<W>()) }));
+    let job = unsafe { Box::from_raw(job.cast::<W>()) };
+    let _ = panic::guard(move || {
+        let _job = job;
+        host::rehearse(hook::DESTROY);
+    });
 }
 
 unsafe extern "C" fn run_range<W: Workload>(
@@ -218,6 +229,7 @@ unsafe extern "C" fn run_range<W: Workload>(
     // SAFETY: `create` made the job, W is Sync, and the host gives the others as the header says.
     unsafe {
         guard_in((*call).ctx, error, || {
+            host::rehearse(hook::RUN);
             let workload = &*job.cast::<W>();
             let mut ctx = Context::new(&*call, &*range, out);
             workload.run_range(&mut ctx)
@@ -246,6 +258,7 @@ unsafe extern "C" fn acc_new<W: Reduce>(
     // SAFETY: `create` made the job; the host gives a place for the object and room for an error.
     unsafe {
         guard(error, || {
+            host::rehearse(hook::ACC_NEW);
             let acc: Acc<W> = Some((*job.cast::<W>()).zero());
             *out = Box::into_raw(Box::new(acc)).cast();
             Ok(())
@@ -262,9 +275,12 @@ unsafe extern "C" fn acc_add<W: Reduce>(
 ) -> i32 {
     // SAFETY: `create` and `acc_new` made the objects, the accumulator is this thread's, the bytes are borrowed.
     unsafe {
-        guard(error, || match partial::<W>(acc)? {
-            Some(partial) => (*job.cast::<W>()).add(partial, index, result.as_slice()),
-            None => Ok(()),
+        guard(error, || {
+            host::rehearse(hook::ACC_ADD);
+            match partial::<W>(acc)? {
+                Some(partial) => (*job.cast::<W>()).add(partial, index, result.as_slice()),
+                None => Ok(()),
+            }
         })
     }
 }
@@ -278,6 +294,7 @@ unsafe extern "C" fn acc_merge<W: Reduce>(
     // SAFETY: as in `acc_add`.
     unsafe {
         guard(error, || {
+            host::rehearse(hook::ACC_MERGE);
             let workload = &*job.cast::<W>();
             match partial::<W>(acc)? {
                 Some(left) => workload.merge(left, workload.decode(bytes.as_slice())?),
@@ -295,9 +312,12 @@ unsafe extern "C" fn acc_join<W: Reduce>(
 ) -> i32 {
     // SAFETY: as in `acc_add`; the host never gives the same accumulator twice.
     unsafe {
-        guard(error, || match (partial::<W>(acc)?, partial::<W>(other)?.take()) {
-            (Some(left), Some(right)) => (*job.cast::<W>()).merge(left, right),
-            _ => Ok(()),
+        guard(error, || {
+            host::rehearse(hook::ACC_JOIN);
+            match (partial::<W>(acc)?, partial::<W>(other)?.take()) {
+                (Some(left), Some(right)) => (*job.cast::<W>()).merge(left, right),
+                _ => Ok(()),
+            }
         })
     }
 }
@@ -312,6 +332,7 @@ unsafe extern "C" fn acc_take<W: Reduce>(
     // SAFETY: as in `acc_add`; the host gives a valid call context.
     unsafe {
         guard(error, || {
+            host::rehearse(hook::ACC_TAKE);
             let workload = &*job.cast::<W>();
             let Some(partial) = partial::<W>(acc)?.take() else { return Ok(()) };
             let bytes = if last == 0 {
@@ -327,7 +348,11 @@ unsafe extern "C" fn acc_take<W: Reduce>(
 
 unsafe extern "C" fn acc_free<W: Reduce>(_job: *mut JobObject, acc: *mut AccObject) {
     // SAFETY: `acc_new` made this object from a box, and the host frees it once.
-    let _ = panic::guard(|| drop(unsafe { Box::from_raw(acc.cast::<Acc<W>>()) }));
+    let acc = unsafe { Box::from_raw(acc.cast::<Acc<W>>()) };
+    let _ = panic::guard(move || {
+        let _acc = acc;
+        host::rehearse(hook::ACC_FREE);
+    });
 }
 
 /// Gives the host a result as a whole.

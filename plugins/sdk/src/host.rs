@@ -1,9 +1,12 @@
 //! The host's table, as `load` gave it to this plugin.
 
 use muster_plugin_abi::{self as abi, CtxObject, Host, Str};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 static HOST: AtomicPtr<Host> = AtomicPtr::new(std::ptr::null_mut());
+/// What `muster plugin test` offers; null for every other host.
+static REHEARSAL: AtomicPtr<abi::Rehearsal> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Remembers the host's table. False when it is older than this SDK needs.
 ///
@@ -14,8 +17,39 @@ pub(crate) unsafe fn remember(host: *const Host) -> bool {
     let fits = !host.is_null() && unsafe { (*host).struct_size } >= abi::size_of_table::<Host>();
     if fits {
         HOST.store(host.cast_mut(), Ordering::Release);
+        REHEARSAL.store(offered::<abi::Rehearsal>(abi::EXT_REHEARSAL).cast_mut(), Ordering::Release);
     }
     fits
+}
+
+/// A table that the host offers under an id, large enough to be read; else null.
+fn offered<T>(id: &CStr) -> *const T {
+    let Some((host, extension)) = table().and_then(|host| Some((host, host.extension?))) else {
+        return std::ptr::null();
+    };
+    // SAFETY: the function belongs to this table; what it gives begins with its size and lives as long as the table.
+    unsafe {
+        let found = extension(host.this, id.as_ptr());
+        let fits = !found.is_null() && *found.cast::<u32>() >= abi::size_of_table::<T>();
+        if fits { found.cast() } else { std::ptr::null() }
+    }
+}
+
+/// Panics when the host wants to see that this function of the table survives it. To be called inside of the guard.
+#[inline]
+pub(crate) fn rehearse(hook: u32) {
+    // SAFETY: only `remember` stores here, and what a host offers lives as long as its table.
+    if let Some(rehearsal) = unsafe { REHEARSAL.load(Ordering::Acquire).as_ref() } {
+        panic_when_asked(rehearsal, hook);
+    }
+}
+
+#[cold]
+fn panic_when_asked(rehearsal: &abi::Rehearsal, hook: u32) {
+    let Some((host, panics)) = table().and_then(|host| Some((host, rehearsal.panics?))) else { return };
+    // SAFETY: the function belongs to the host of this table.
+    let asked = unsafe { panics(host.this, hook) } != 0;
+    assert!(!asked, "a rehearsal asked for this panic");
 }
 
 /// The host's table; none before `load`, as in a unit test of a workload.
@@ -47,13 +81,10 @@ pub(crate) fn metric_record(metric: u32, value: f64) {
 
 /// Keeps the stack of this thread with the failure of the running call, where the host can.
 pub(crate) fn capture_stack(ctx: *mut CtxObject) {
-    let Some((host, extension)) = table().and_then(|host| Some((host, host.extension?))) else { return };
-    // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
-    let found = unsafe {
-        let found = extension(host.this, abi::EXT_BACKTRACE.as_ptr()).cast::<abi::Backtrace>();
-        found.as_ref().filter(|found| found.struct_size >= abi::size_of_table::<abi::Backtrace>())
-    };
-    if let Some(capture) = found.and_then(|found| found.capture) {
+    // SAFETY: what a host offers lives as long as its table.
+    let found = unsafe { offered::<abi::Backtrace>(abi::EXT_BACKTRACE).as_ref() };
+    let host = table().zip(found.and_then(|found| found.capture));
+    if let Some((host, capture)) = host {
         // SAFETY: ctx came with the call that this thread is in.
         unsafe { capture(host.this, ctx) }
     }

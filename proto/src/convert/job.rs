@@ -7,6 +7,7 @@ use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::Gil;
 use muster_core::time::Span;
 
+use super::case::{OnlyTask, only_task};
 use super::limits::{Limits, limits, limits_to_wire};
 use super::report::TaskFailure;
 use super::scalar::{PluginRef, gil, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
@@ -62,6 +63,8 @@ pub struct Submission {
     pub limits: Limits,
     /// A name for people.
     pub label: String,
+    /// The one task of it that runs.
+    pub only: Option<OnlyTask>,
 }
 
 /// Tasks for an open job.
@@ -100,6 +103,7 @@ impl TryFrom<v1::SubmitRequest> for Submission {
         Ok(Self {
             request_id,
             spec: job_spec(&spec)?,
+            only: only_task(&spec)?,
             plugin: plugin(spec.plugin)?,
             params: spec.params,
             has_inputs: spec.has_inputs,
@@ -118,7 +122,7 @@ impl TryFrom<v1::SubmitRequest> for Submission {
 
 fn job_spec(wire: &v1::JobSpec) -> Result<JobSpec, ConvertError> {
     let wrong = |limit| Err(ConvertError::wrong("spec.tasks", wire.tasks, limit));
-    match (wire.open, wire.has_inputs, wire.tasks) {
+    match (wire.open, wire.has_inputs && wire.only.is_none(), wire.tasks) {
         (true, _, 0) | (false, false, 1..) => {}
         (true, _, _) => return wrong("the tasks of an open job come through Feed"),
         (false, true, _) => return wrong("a job with inputs must be open: they come through Feed"),
@@ -211,7 +215,21 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
         label: submission.label.clone(),
         limits: Some(limits_to_wire(&submission.limits)),
         retry: Some(retry_policy_to_wire(&spec.retry)),
+        only: submission
+            .only
+            .clone()
+            .map(|OnlyTask { index, input }| v1::OnlyTask { index, input: input.unwrap_or_default() }),
     }
+}
+
+/// The same for whoever looks at the job: without the input that it may hold.
+#[must_use]
+pub fn job_spec_to_show(submission: &Submission) -> v1::JobSpec {
+    let mut spec = job_spec_to_wire(submission);
+    if let Some(only) = &mut spec.only {
+        only.input = Bytes::new();
+    }
+    spec
 }
 
 /// A job that is to go on, and tasks of it that failed and are to be tried again.

@@ -2,6 +2,7 @@
 //! ranges that overflow, sizes, closed sets. What passes carries the proof in its type; what does not becomes
 //! a [`ConvertError`] that names the field, and nothing has changed.
 
+mod case;
 mod evidence;
 mod job;
 mod limits;
@@ -10,10 +11,13 @@ mod report;
 mod scalar;
 mod work;
 
+pub use case::{CaseAsk, OnlyTask};
 pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,
 };
-pub use job::{Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_wire, results};
+pub use job::{
+    Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_show, job_spec_to_wire, results,
+};
 pub use limits::{
     COUNT_MAX, GRACE_DEFAULT, LIMIT_TIME_MAX, LOG_DEFAULT_BYTES, LOG_MAX_BYTES, Limits, MEMORY_MAX_BYTES,
     MEMORY_MIN_BYTES, OPEN_FILES_MIN, limits, limits_to_wire,

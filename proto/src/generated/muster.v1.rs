@@ -622,6 +622,18 @@ pub struct JobSpec {
     pub limits: ::core::option::Option<Limits>,
     #[prost(message, optional, tag = "16")]
     pub retry: ::core::option::Option<RetryPolicy>,
+    /// one of the job's `tasks` runs, the others count as done
+    #[prost(message, optional, tag = "17")]
+    pub only: ::core::option::Option<OnlyTask>,
+}
+/// For a closed job without reduction.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OnlyTask {
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// when the job has inputs
+    #[prost(bytes = "bytes", tag = "2")]
+    pub input: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitRequest {
@@ -841,6 +853,43 @@ pub struct PostMortem {
     /// older attempts whose reports are gone
     #[prost(uint32, tag = "4")]
     pub forgotten: u32,
+    /// of a task that failed for good, when its job has inputs; WhyReply leaves `data` out
+    #[prost(message, optional, tag = "5")]
+    pub input: ::core::option::Option<TaskInput>,
+}
+/// The input of a task that has ended, as far as it is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskInput {
+    /// how many it had
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    /// else it was too large
+    #[prost(bool, tag = "2")]
+    pub kept: bool,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CaseRequest {
+    /// 0 = the newest
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CaseReply {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// without `only.input`
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<JobSpec>,
+    /// of the job so far
+    #[prost(uint64, tag = "3")]
+    pub tasks: u64,
+    /// when the job has inputs
+    #[prost(message, optional, tag = "4")]
+    pub input: ::core::option::Option<TaskInput>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttemptReport {
@@ -1944,6 +1993,25 @@ pub mod jobs_client {
             req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Why"));
             self.inner.unary(req, path, codec).await
         }
+        /// What it takes to run one task of a job again by itself.
+        pub async fn case(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::CaseReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/muster.v1.Jobs/Case");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Case"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn logs(
             &mut self,
             request: impl tonic::IntoRequest<super::LogsRequest>,
@@ -2047,6 +2115,11 @@ pub mod jobs_server {
             &self,
             request: tonic::Request<super::WhyRequest>,
         ) -> std::result::Result<tonic::Response<super::WhyReply>, tonic::Status>;
+        /// What it takes to run one task of a job again by itself.
+        async fn case(
+            &self,
+            request: tonic::Request<super::CaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::CaseReply>, tonic::Status>;
         /// Server streaming response type for the Logs method.
         type LogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::LogsReply, tonic::Status>,
@@ -2556,6 +2629,49 @@ pub mod jobs_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WhySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Case" => {
+                    #[allow(non_camel_case_types)]
+                    struct CaseSvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::CaseRequest>
+                    for CaseSvc<T> {
+                        type Response = super::CaseReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::case(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CaseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

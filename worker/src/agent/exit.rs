@@ -216,9 +216,19 @@ const CUT_OFF: &str = "a task closed file descriptors that are not its own, amon
                        look for a loop that closes all descriptors";
 
 fn with_last_lines(text: String, lines: &[String]) -> String {
-    let last = &lines[lines.len().saturating_sub(LINES_IN_TEXT)..];
-    let last: Vec<&str> = last.iter().map(|line| clip(line, LINE_IN_TEXT_BYTES)).collect();
+    let tells = lines.iter().filter(|line| !line.trim().is_empty() && !is_of_backtrace(line));
+    let mut last: Vec<&str> =
+        tells.rev().take(LINES_IN_TEXT).map(|line| clip(line, LINE_IN_TEXT_BYTES)).collect();
+    last.reverse();
     if last.is_empty() { text } else { format!("{text}; it last said: {}", last.join(" | ")) }
+}
+
+/// A line of a stack that Rust printed: `  12: function` or `      at file:line`. The record has it as well.
+fn is_of_backtrace(line: &str) -> bool {
+    let rest = line.trim_start();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    rest.len() < line.len()
+        && (rest.starts_with("at ") || rest.split_once(": ").is_some_and(|(number, _)| is_number(number)))
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl Driver {
         if evidence.cause == Cause::Attempt(FailureClass::Panicked) {
             leave_out_panicking(&mut evidence.frames);
         }
-        if let Some(place) = innermost(&evidence.frames) {
+        if let Some(place) = innermost(&evidence.frames, &plugin.name) {
             // Writing to a text cannot fail.
             let _ = write!(text, "; in {place}");
         }
@@ -166,6 +166,12 @@ impl Driver {
 
 /// Leaves out the calls by which a Rust panic came to its hook, and those of the library that noticed what was wrong.
 fn leave_out_panicking(frames: &mut Vec<Frame>) {
+    let first = frames.iter().position(|frame| !is_machinery(frame));
+    frames.drain(..first.unwrap_or(0));
+}
+
+/// Whether a call is of Rust's library or of the SDK, and tells nothing about the plugin.
+fn is_machinery(frame: &Frame) -> bool {
     const MACHINERY: [&str; 9] = [
         "std::",
         "core::",
@@ -178,24 +184,25 @@ fn leave_out_panicking(frames: &mut Vec<Frame>) {
         "rust_begin_unwind",
     ];
     // What was merged into another call has its name alone, but its file as well.
-    let is_in_machinery = |file: &str| {
+    let is_its_file = |file: &str| {
         file.starts_with("/rustc/")
             || ["sdk/src/panic.rs", "sdk/src/host.rs"].iter().any(|end| file.ends_with(end))
     };
-    let is_machinery = |frame: &Frame| {
-        frame.function.is_empty()
-            || is_in_machinery(&frame.file)
-            || MACHINERY.iter().any(|start| frame.function.starts_with(start))
-    };
-    let first = frames.iter().position(|frame| !is_machinery(frame));
-    frames.drain(..first.unwrap_or(0));
+    frame.function.is_empty()
+        || is_its_file(&frame.file)
+        || MACHINERY.iter().any(|start| frame.function.starts_with(start))
 }
 
-/// The innermost call that has a place in the source, else the innermost with a name.
-fn innermost(frames: &[Frame]) -> Option<String> {
-    let with_line = frames.iter().find(|frame| frame.line != 0 && !frame.function.is_empty());
-    let named = || frames.iter().find(|frame| !frame.function.is_empty());
-    let frame = with_line.or_else(named)?;
+/// The innermost call of the plugin itself, rather one that has a place in the source than one with only a name. Where
+/// the plugin has none, that of anybody.
+fn innermost(frames: &[Frame], plugin: &str) -> Option<String> {
+    let own = |frame: &&Frame| frame.module == plugin && !is_machinery(frame);
+    let named = |frame: &&Frame| !frame.function.is_empty();
+    let with_line = |frame: &&Frame| frame.line != 0 && named(frame);
+    let frame = (frames.iter().filter(own).find(with_line))
+        .or_else(|| frames.iter().find(own))
+        .or_else(|| frames.iter().find(with_line))
+        .or_else(|| frames.iter().find(named))?;
     let Frame { module, function, file, line, .. } = frame;
     let file = file.rsplit('/').next().unwrap_or_default();
     Some(if *line == 0 { format!("{function} ({module})") } else { format!("{function} ({file}:{line})") })
@@ -221,17 +228,26 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_call_with_a_line_is_named() {
-        let frame = |function: &str, line| Frame {
-            module: "x.so".into(),
+    fn the_innermost_call_of_the_plugin_is_named() {
+        let frame_of = |module: &str, function: &str, line| Frame {
+            module: module.into(),
             function: function.into(),
             file: if line == 0 { String::new() } else { "/src/a.c".into() },
             line,
             ..Frame::default()
         };
+        let frame = |function: &str, line| frame_of("x.so", function, line);
+        let innermost = |frames: &[Frame]| innermost(frames, "mine");
         assert_eq!(innermost(&[]), None);
         assert_eq!(innermost(&[frame("", 0)]), None);
         assert_eq!(innermost(&[frame("", 0), frame("memcpy", 0)]).unwrap(), "memcpy (x.so)");
         assert_eq!(innermost(&[frame("memcpy", 0), frame("run", 7)]).unwrap(), "run (a.c:7)");
+        let aborted = [
+            frame("raise", 3),
+            frame_of("mine", "std::process::abort", 9),
+            frame_of("mine", "mine::row", 0),
+            frame_of("host", "call", 5),
+        ];
+        assert_eq!(innermost(&aborted).unwrap(), "mine::row (mine)");
     }
 }

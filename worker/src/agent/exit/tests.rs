@@ -68,6 +68,9 @@ fn each_end_has_its_cause() {
     assert!(explain(signal(libc::SIGKILL), &outdated).text.contains("connected anew"));
     let words = Circumstances { last_lines: vec!["first".into(), "second".into()], ..none };
     assert!(explain(signal(libc::SIGSEGV), &words).text.ends_with("it last said: first | second"));
+    let printed = ["first", "", "  39:  0x0 - <unknown>", "          at /src/a.rs:3:4", "second"];
+    let words = Circumstances { last_lines: printed.map(String::from).to_vec(), ..Circumstances::default() };
+    assert!(explain(signal(libc::SIGSEGV), &words).text.ends_with("it last said: first | second"));
     let lines: Vec<String> = (0..50).map(|line| format!("{line}{}", "x".repeat(1_000))).collect();
     assert!(explain(signal(libc::SIGSEGV), &Circumstances { last_lines: lines, ..words }).text.len() < 2_000);
 }
