@@ -142,6 +142,20 @@ fn as_many_executors_wait_for_a_job_as_the_worker_has_slots() {
 }
 
 #[test]
+fn an_executor_that_was_terminated_late_has_time_to_clean_up() {
+    let mut world = World::new(1);
+    world.open(1, 1, 1);
+    world.grant(1, 1, 0, 10, false);
+    world.ready(1);
+    world.hand(Input::Close { job: JobId(1), cancel: true });
+    world.now = world.now + GRACE + GRACE;
+    assert_eq!(world.due(), [Output::Terminate { executor: ExecutorId(1) }]);
+    assert_eq!(world.agent.poll_timeout().unwrap().0, world.now + Span(GRACE.0 / 4));
+    world.now = world.now + Span(GRACE.0 / 4);
+    assert_eq!(stops(&world.due()), [(1, true)]);
+}
+
+#[test]
 fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
     let mut world = World::new(2);
     world.open(1, 2, 1);
@@ -162,7 +176,6 @@ fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
     world.now = asked + GRACE;
     assert_eq!(stops(&world.due()), [(2, true)]);
     assert_eq!(world.agent.poll_timeout(), None);
-    // Woken up late, nothing is left out that would help.
     let exited = Input::ExecutorExited {
         executor: ExecutorId(2),
         cause: ExitCause::Killed,
@@ -171,15 +184,6 @@ fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
         culprit: None,
     };
     assert!(world.hand(exited).contains(&Output::ForgetJob { job: JobId(1) }));
-}
-
-#[test]
-fn whoever_wakes_up_after_the_grace_kills_at_once() {
-    let mut world = World::new(1);
-    world.open(1, 1, 1);
-    world.hand(Input::Close { job: JobId(1), cancel: true });
-    world.now = world.now + Span(GRACE.0 * 2);
-    assert_eq!(stops(&world.due()), [(1, true)]);
 }
 
 #[test]

@@ -190,7 +190,9 @@ impl Agent {
         let Some(executor) = self.executors.get_mut(&id) else { return };
         let job = executor.seat();
         let (next, output) = match executor.state {
-            State::Stopping { next: Some(Rung::Terminate { kill_at, .. }), .. } if now < kill_at => {
+            State::Stopping { next: Some(Rung::Terminate { at, kill_at }), .. } if at < kill_at => {
+                // What cleans up has a quarter of the grace at least, also when this worker was late to say so.
+                let kill_at = kill_at.max(now + Span(kill_at.since(at).0 / 2));
                 (Some(Rung::Kill { at: kill_at }), Output::Terminate { executor: id })
             }
             State::Closing { .. } | State::Stopping { .. } => {

@@ -30,7 +30,8 @@ struct Told {
     index: u64,
     started_ns: u64,
     told_ns: u64,
-    terminated: bool,
+    /// When its executor was asked to end.
+    terminated_ns: Option<u64>,
 }
 
 /// What is to be done about the executor of a slot.
@@ -86,7 +87,7 @@ impl Deadlines {
                 continue;
             }
             record.cancel.store(1, SeqCst);
-            self.told.insert(slot, Told { index, started_ns, told_ns: now_ns, terminated: false });
+            self.told.insert(slot, Told { index, started_ns, told_ns: now_ns, terminated_ns: None });
             next_ns = next_ns.min(now_ns.saturating_add(self.grace_ns / 2));
         }
         self.next_ns = next_ns;
@@ -124,16 +125,27 @@ impl Deadlines {
 impl Told {
     /// What follows, when its time has come; says when that of the next is.
     fn climb(&mut self, slot: u32, grace_ns: u64, now_ns: u64, overdue: &mut Vec<Overdue>) -> u64 {
-        let (terminate_ns, kill_ns) =
-            (self.told_ns.saturating_add(grace_ns / 2), self.told_ns.saturating_add(grace_ns));
-        if now_ns >= kill_ns {
-            overdue.push(Overdue::Kill(slot));
-            return u64::MAX;
-        }
-        if now_ns >= terminate_ns && !std::mem::replace(&mut self.terminated, true) {
+        let terminate_ns = self.told_ns.saturating_add(grace_ns / 2);
+        let Some(terminated_ns) = self.terminated_ns else {
+            if now_ns < terminate_ns {
+                return terminate_ns;
+            }
+            self.terminated_ns = Some(now_ns);
             overdue.push(Overdue::Terminate(slot));
+            return self.kill_ns(grace_ns, now_ns);
+        };
+        let kill_ns = self.kill_ns(grace_ns, terminated_ns);
+        if now_ns < kill_ns {
+            return kill_ns;
         }
-        if self.terminated { kill_ns } else { terminate_ns }
+        overdue.push(Overdue::Kill(slot));
+        u64::MAX
+    }
+
+    /// When its executor is killed. What cleans up has a quarter of the grace at least, also when this worker was late to
+    /// say so.
+    fn kill_ns(&self, grace_ns: u64, terminated_ns: u64) -> u64 {
+        self.told_ns.saturating_add(grace_ns).max(terminated_ns.saturating_add(grace_ns / 4))
     }
 }
 
@@ -190,6 +202,14 @@ mod tests {
         assert_eq!(deadlines.told(0, 2).collect::<Vec<_>>(), [7]);
         assert_eq!(deadlines.told(0, 1).count(), 0);
         assert_eq!(deadlines.look_at(&page, 1_170), [Overdue::Kill(1)]);
+        deadlines.clear(1, 1);
+        // One that is looked at too late is asked before it is killed.
+        assert_eq!(deadlines.look_at(&page, 1_200), []);
+        assert_eq!(
+            (deadlines.look_at(&page, 1_300), deadlines.next_ns()),
+            (vec![Overdue::Terminate(1)], 1_312)
+        );
+        assert_eq!(deadlines.look_at(&page, 1_312), [Overdue::Kill(1)]);
         deadlines.clear(1, 1);
         assert!(!deadlines.has_told(1));
     }
