@@ -1,7 +1,8 @@
 //! How fast a cancelled job stops, rung by rung, under each model: tasks that look at their flag every millisecond, tasks
 //! that never look and end by SIGTERM, and tasks that take no notice of that either and are killed.
 //!
-//! `cargo test --release --test interrupt -- --nocapture` prints the table; `MUSTER_TRIALS` says how often each is tried.
+//! `cargo test --release --test interrupt -- --nocapture` prints the table; `MUSTER_TRIALS` says how often each is tried,
+//! and `MUSTER_MODELS`, a comma-separated list of first words of the table, which.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
@@ -27,6 +28,17 @@ const GRACE: Duration = Duration::from_millis(200);
 
 fn trials() -> usize {
     std::env::var("MUSTER_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
+}
+
+/// The models that are tried.
+fn models() -> Vec<(&'static str, &'static [&'static str])> {
+    let wanted = std::env::var("MUSTER_MODELS").unwrap_or_default();
+    let is_wanted = |model: &str| {
+        wanted.is_empty() || wanted.split(',').any(|word| model.split(' ').next() == Some(word))
+    };
+    let models: Vec<_> = MODELS.into_iter().filter(|(model, _)| is_wanted(model)).collect();
+    assert!(!models.is_empty(), "MUSTER_MODELS={wanted} names none of {MODELS:?}");
+    models
 }
 
 /// Submits a job, waits until its tasks run, and cancels it; gives how long its tasks took to stop by the worker's
@@ -80,7 +92,8 @@ fn cancelled_tasks_stop_rung_by_rung() {
         "model", "rung", "p50", "p95", "p99", "max", "command p50"
     );
     let mut number = 0;
-    for (model, shape) in MODELS {
+    let models = models();
+    for &(model, shape) in &models {
         for (mode, rung, share) in RUNGS {
             let mut times = Vec::new();
             let mut commands = Vec::new();
@@ -111,7 +124,7 @@ fn cancelled_tasks_stop_rung_by_rung() {
             }
         }
     }
-    assert_eq!(number, trials() * MODELS.len() * RUNGS.len());
+    assert_eq!(number, trials() * models.len() * RUNGS.len());
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
 }
