@@ -146,8 +146,12 @@ fn bytes_are_fetched_under_every_model() {
     let server = Server::start(&muster, &[]);
     let url = format!("url={}/bytes/{{index}}00", server.url);
     let fetch = plugin("http-fetch");
-    let shapes: [&[&str]; 3] =
-        [&["-t", "4"], &["--model", "process", "-p", "2"], &["--model", "hybrid", "-p", "2", "-t", "2"]];
+    let shapes: [&[&str]; 4] = [
+        &["-t", "4"],
+        &["--model", "process", "-p", "2"],
+        &["--model", "hybrid", "-p", "2", "-t", "2"],
+        &["--model", "async", "-t", "1", "--in-flight", "8"],
+    ];
     for shape in shapes {
         let arguments = [&["run", &fetch, &url, "-n", "30", "--out", "-", "--oversubscribe"], shape].concat();
         let lines = muster.run(&arguments).ok().json_lines();
@@ -174,11 +178,13 @@ fn failed_fetches_are_told_apart() {
         (path("/delay/60"), "timeout_s=0.1", 2, "no complete answer within 0.1 s"),
         (gone, "timeout_s=30", 2, "cannot connect"),
     ] {
-        let finished = muster.run(&["run", &fetch, &url, extra, "-n", "1", "-t", "1", "--json"]).exits(1);
-        let report = finished.json();
-        assert_eq!(report["retried"], retried, "{url}: {report}");
-        let message = report["failures"][0]["message"].as_str().unwrap();
-        assert!(message.contains(words), "{url}: {message}");
+        for model in ["thread", "async"] {
+            let arguments = ["run", &fetch, &url, extra, "-n", "1", "--model", model, "-t", "1", "--json"];
+            let report = muster.run(&arguments).exits(1).json();
+            assert_eq!(report["retried"], retried, "{url} under {model}: {report}");
+            let message = report["failures"][0]["message"].as_str().unwrap();
+            assert!(message.contains(words), "{url} under {model}: {message}");
+        }
     }
     for (url, words) in [("url=https://a/", "https is not spoken"), ("url=ftp://a/", "http://")] {
         let finished = muster.run(&["run", &fetch, url, "-n", "1"]);
@@ -202,13 +208,64 @@ fn a_cancelled_fetch_stops_at_once() {
     let fetch = plugin("http-fetch");
     let sockets = || sockets_of(server.started.id());
     let before = sockets();
-    let run = muster.start(&["run", &fetch, &url, "timeout_s=3600", "-n", "4", "-t", "4", "--oversubscribe"]);
-    assert!(wait_until(|| sockets() == before + 4), "the fetches have not begun");
-    let begin = Instant::now();
-    run.signal(libc::SIGINT);
-    run.finish().exits(130);
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    assert!(wait_until(|| sockets() == before), "connections were left open");
+    let shapes: [&[&str]; 2] =
+        [&["-t", "4", "--oversubscribe"], &["--model", "async", "-t", "1", "--in-flight", "4"]];
+    for shape in shapes {
+        let run = muster.start(&[&["run", &fetch, &url, "timeout_s=3600", "-n", "4"], shape].concat());
+        assert!(wait_until(|| sockets() == before + 4), "the fetches have not begun: {shape:?}");
+        let begin = Instant::now();
+        run.signal(libc::SIGINT);
+        run.finish().exits(130);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{shape:?}: {:?}", begin.elapsed());
+        assert!(wait_until(|| sockets() == before), "connections were left open: {shape:?}");
+    }
+    server.end();
+}
+
+/// Fetches that wait take a place each, not a thread: two thousand wait at the same time on one thread, and four threads
+/// take their fetches one after the other.
+#[test]
+fn thousands_of_fetches_wait_on_one_thread() {
+    let muster = Muster::new();
+    let server = Server::start(&muster, &[]);
+    let fetch = plugin("http-fetch");
+    let url = format!("url={}/delay/0.5", server.url);
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "2000", "--json"];
+    let report = muster.run(&[&["run", &fetch, &url, "-n", "2000"], &shape[..]].concat()).ok().json();
+    let found = json!([report["ok"], report["retried"], report["threads"], report["stand_in_threads"]]);
+    assert_eq!(found, json!([2_000, 0, 1, 0]), "{report}");
+    // One after the other they would take a thousand seconds; a slow machine needs some to connect so often.
+    let wall = report["wall_s"].as_f64().unwrap();
+    println!("2,000 fetches of 0.5 s in flight on one thread: {wall:.3} s");
+    assert!((0.5..20.0).contains(&wall), "{report}");
+    let url = format!("url={}/delay/0.1", server.url);
+    let shape = ["-n", "40", "--model", "thread", "-t", "4", "--oversubscribe", "--json"];
+    let report = muster.run(&[&["run", &fetch, &url], &shape[..]].concat()).ok().json();
+    let wall = report["wall_s"].as_f64().unwrap();
+    println!("40 fetches of 0.1 s on four threads: {wall:.3} s");
+    assert!((1.0..5.0).contains(&wall), "{report}");
+    server.end();
+}
+
+/// What does not fit into the limit of open files fails for now, says how many there may be, and passes when others have
+/// ended.
+#[test]
+fn fetches_that_get_no_descriptor_say_so() {
+    let muster = Muster::new();
+    let server = Server::start(&muster, &[]);
+    let fetch = plugin("http-fetch");
+    let url = format!("url={}/delay/0.2", server.url);
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "400", "--open-files", "100", "--json"];
+    let few = [&["run", &fetch, &url, "-n", "400", "--max-attempts", "1"], &shape[..]].concat();
+    let report = muster.run(&few).exits(1).json();
+    let (ok, failed) = (report["ok"].as_u64().unwrap(), report["failed"].as_u64().unwrap());
+    assert!((1..100).contains(&ok) && ok + failed == 400, "{report}");
+    let message = report["failures"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("this process may open 100 files") && message.contains("ulimit -n"),
+        "{message}"
+    );
+    assert_eq!(report["executor_exits"], 0, "{report}");
     server.end();
 }
 

@@ -18,6 +18,7 @@ mod threads;
 
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -173,6 +174,52 @@ fn overhead() {
     println!("idle coordinator and two workers: {:.1} MiB", idle / f64::from(1 << 20));
     assert!(idle < f64::from(24 << 20), "idle memory is {idle} bytes");
     assert!(found["metg50_s"].as_f64().unwrap() > 0.0);
+}
+
+/// Ten thousand fetches of 100 ms wait at the same time on one thread.
+#[test]
+fn fetches_in_flight() {
+    let Some(bench) = Bench::new() else { return };
+    let mut server = bench.command(&["http-server"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    let url = format!("url={}/delay/0.1", url.trim());
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "10000", "--json"];
+    let arguments = [&["run", "plugins/http-fetch", &url, "-n", "10000"], &shape[..]].concat();
+    let mut times: Vec<f64> = Vec::new();
+    let mut peak_kib = 0;
+    for _ in 0..3 {
+        let mut run = bench.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        while run.try_wait().unwrap().is_none() {
+            // The run, its cluster and their executors: the most that all of them had together.
+            peak_kib = peak_kib.max(family_kib(run.id()));
+            // Looking takes from what is measured.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let report: Value = serde_json::from_reader(run.stdout.take().unwrap()).unwrap();
+        assert_eq!((&report["ok"], &report["retried"]), (&10_000.into(), &0.into()), "{report}");
+        times.push(report["wall_s"].as_f64().unwrap());
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    times.sort_by(f64::total_cmp);
+    at_most("seconds for 10,000 fetches of 100 ms on one thread", times[1], 1.2);
+    println!("memory of these fetches: {:.1} MiB", f64::from(peak_kib) / 1024.0);
+    assert!((1..150 * 1024).contains(&peak_kib), "{peak_kib} KiB");
+}
+
+/// The memory of a process and of all that it started, what they share counted once for each.
+fn family_kib(pid: u32) -> u32 {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let status = read("status");
+    let own =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.flat_map(|task| {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>()
+    });
+    own.unwrap_or(0) + children.map(family_kib).sum::<u32>()
 }
 
 /// A billion empty tasks leave the coordinator's memory where it was.

@@ -1,12 +1,13 @@
 //! `http-fetch`: one GET per task, to see what waiting for others costs under each model.
 //!
 //! The output is the number of bytes of the body, so that results can be compared whatever the server took for them; how
-//! long that was is in the histogram `fetch_seconds`. Every task has a connection of its own. Waiting is announced to the
-//! host, in slices after which a cancelled task stops.
+//! long that was is in the histogram `fetch_seconds`. Every task has a connection of its own. One that has a thread for
+//! itself announces to the host that it waits, in slices after which a cancelled task stops; under the model `async`
+//! thousands of fetches wait on one thread, and a cancelled one is dropped where it waits.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use muster_http::{Template, fetch};
-use muster_sdk::{Context, Counter, Error, Histogram, Job, Task, Workload};
+use muster_http::{Fetched, Template, fetch, fetch_async};
+use muster_sdk::{AsyncContext, AsyncWorkload, Context, Counter, Error, Histogram, Job, Task, Workload};
 use std::time::Duration;
 
 muster_sdk::params! {
@@ -41,15 +42,28 @@ impl Workload for HttpFetch {
 
     fn run(&self, task: Task<'_>, ctx: &mut Context<'_>) -> Result<u64, Error> {
         let url = self.template.url(task.index())?;
-        let fetched = fetch(&url, self.limit, ctx)?;
+        Ok(self.count(fetch(&url, self.limit, ctx)?))
+    }
+}
+
+impl AsyncWorkload for HttpFetch {
+    async fn run_async(&self, task: Task<'_>, _ctx: &AsyncContext) -> Result<u64, Error> {
+        let url = self.template.url(task.index())?;
+        Ok(self.count(fetch_async(&url, self.limit).await?))
+    }
+}
+
+impl HttpFetch {
+    /// What a fetch brought, as the metrics and the output have it.
+    fn count(&self, fetched: Fetched) -> u64 {
         self.seconds.record(fetched.took.as_secs_f64());
         self.bytes.add(fetched.bytes);
-        Ok(fetched.bytes)
+        fetched.bytes
     }
 }
 
 muster_sdk::export! {
-    HttpFetch {
+    HttpFetch: Async {
         name: "http-fetch",
         description: "Fetches a URL and counts the bytes that come",
         default_tasks: 100,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The longest wait without asking whether to go on. The look-up of a name is the exception: it cannot be interrupted.
 pub const SLICE: Duration = Duration::from_millis(10);
 /// Bytes that are received at a time.
-const ROOM_BYTES: usize = 64 << 10;
+pub(crate) const ROOM_BYTES: usize = 64 << 10;
 
 /// What a fetch brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

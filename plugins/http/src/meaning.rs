@@ -4,15 +4,18 @@ use crate::ResponseError;
 use crate::url::Url;
 use muster_sdk::Error;
 use std::io::{self, ErrorKind};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Too many open files, in this process or on this machine.
-const NO_DESCRIPTOR: [i32; 2] = [24, 23];
+/// Too many open files in this process.
+const EMFILE: i32 = 24;
+/// Too many open files on this machine.
+const ENFILE: i32 = 23;
 
 /// The failure of a socket or of the look-up of a name.
 #[must_use]
 pub fn from_io(url: &Url, doing: &str, error: &io::Error) -> Error {
-    let message = format!("{url}: cannot {doing}: {error}");
+    let message = format!("{url}: cannot {doing}: {error}{}", advice(error));
     let passes = match error.kind() {
         ErrorKind::ConnectionRefused
         | ErrorKind::ConnectionReset
@@ -25,9 +28,40 @@ pub fn from_io(url: &Url, doing: &str, error: &io::Error) -> Error {
         | ErrorKind::AddrNotAvailable
         | ErrorKind::Interrupted => true,
         // The look-up of a name has no kind and no number: its server may be back soon.
-        _ => error.raw_os_error().is_none_or(|number| NO_DESCRIPTOR.contains(&number)),
+        _ => error.raw_os_error().is_none_or(|number| [EMFILE, ENFILE].contains(&number)),
     };
     if passes { Error::transient(message) } else { Error::failed(message) }
+}
+
+/// What helps when the machine or its settings have no room for another connection.
+fn advice(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(EMFILE) => {
+            let most = OPEN_FILES_MAX.get().copied().flatten().map_or_else(String::new, |most| format!(" {most}"));
+            format!("; this process may open{most} files: allow it more (ulimit -n), or fetch fewer at a time")
+        }
+        Some(ENFILE) => "; this machine has no more: fetch fewer at a time".to_owned(),
+        _ if error.kind() == ErrorKind::AddrNotAvailable => {
+            "; no local port is free, or the address is not reachable from here: fetch fewer at a time, or widen \
+             net.ipv4.ip_local_port_range"
+                .to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// How many files this process may open, when that was asked in time.
+static OPEN_FILES_MAX: OnceLock<Option<u64>> = OnceLock::new();
+
+/// Keeps how many files this process may open for later: once they have run out nothing can be asked any more.
+pub(crate) fn note_limits() {
+    OPEN_FILES_MAX.get_or_init(open_files_max);
+}
+
+fn open_files_max() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The answer was none, or not all of one.
@@ -78,7 +112,13 @@ mod tests {
         for kind in [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset, ErrorKind::HostUnreachable] {
             assert!(is_transient(&from_io(&url, "connect", &kind.into())), "{kind:?}");
         }
-        assert!(is_transient(&from_io(&url, "connect", &io::Error::from_raw_os_error(24))));
+        note_limits();
+        let full = from_io(&url, "connect", &io::Error::from_raw_os_error(EMFILE));
+        assert!(is_transient(&full) && full.message().contains("ulimit -n"), "{full}");
+        let most: u64 = open_files_max().unwrap();
+        assert!(full.message().contains(&format!("may open {most} files")), "{full}");
+        let ports = from_io(&url, "connect", &ErrorKind::AddrNotAvailable.into());
+        assert!(is_transient(&ports) && ports.message().contains("ip_local_port_range"), "{ports}");
         assert!(!is_transient(&from_io(&url, "connect", &io::Error::from_raw_os_error(22))));
         assert!(is_transient(&from_response(&url, ResponseError::Short { bytes: 3 })));
         assert!(!is_transient(&from_response(&url, ResponseError::Malformed("x"))));

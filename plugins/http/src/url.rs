@@ -143,6 +143,7 @@ impl Template {
     /// # Errors
     /// It is none for task 0; names the parameter `url`.
     pub fn new(text: &str) -> Result<Self, Error> {
+        crate::meaning::note_limits();
         let mut template = Self { text: text.to_owned(), fixed: None };
         let first = template.url(0)?;
         if !text.contains(INDEX) && !text.contains(NUMBER) {

@@ -17,6 +17,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 
+/// Threads of a runtime, at the most, for what can only be waited for on a thread, such as the look-up of a name.
+const BLOCKING_THREADS_MAX: usize = 32;
+
 /// How often a task that waits on a thread of its own looks whether it should stop.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -137,6 +140,7 @@ thread_local! {
 fn new_runtime() -> Result<Runtime, Error> {
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .on_thread_park(|| blocking(|host| host.blocking_begin))
         .on_thread_unpark(|| blocking(|host| host.blocking_end))
         .build();
@@ -175,7 +179,8 @@ pub(crate) unsafe fn drive<W: AsyncWorkload>(
     let tasks = Tasks { workload, ctx: call.ctx, host, next, enter, complete };
     // The tasks have yield points enough, and a budget for all of them together would make them wait for nothing.
     let result = runtime.block_on(tokio::task::unconstrained(tasks.keep_going()));
-    drop(runtime);
+    // Nobody waits for the look-up of a name that a dropped task began.
+    runtime.shutdown_background();
     WAITING.set(outer);
     result
 }

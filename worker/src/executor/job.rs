@@ -9,6 +9,7 @@ use super::thread;
 use super::unfolded::HEAD_BYTES;
 use crate::arena::ArenaView;
 use crate::frame::OpenJob;
+use crate::os::process;
 use crate::page::{JobPage, PageError};
 use muster_core::shape::Flow;
 use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
@@ -104,6 +105,11 @@ impl RunningJob {
         let end = u64::from(open.first_slot) + u64::from(open.threads);
         if open.threads == 0 || end > u64::from(page.slots()) {
             return Err(OpenError::Slots { first: open.first_slot, end, slots: page.slots() });
+        }
+        if matches!(open.flow, Flow::InFlight(_)) {
+            // Tasks that wait at the same time hold a connection each; the usual limit is 1,024. A limit of the job's own
+            // is the highest that there is.
+            process::raise_file_limit();
         }
         let params = String::from_utf8(open.params.to_vec()).map_err(|_| OpenError::Params)?;
         let job = plugin.create(JobParams {

@@ -136,6 +136,19 @@ pub fn limit(pid: u32, resource: libc::__rlimit_resource_t, value: u64) -> io::R
     Ok(())
 }
 
+/// Lets this process open as many files as it may at the most.
+pub fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit that outlives both calls, which only read or write it. Where it is refused, the
+    // old limit stays.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Asks the kernel to kill this process when the thread that started it ends. `parent` is the process that
 /// should have started it: when that is gone already, this process ends at once.
 pub fn die_with_parent(parent: u32) {

@@ -28,8 +28,24 @@ fn server(answer: Option<&'static [u8]>) -> (Url, thread::JoinHandle<String>) {
     (url, serving)
 }
 
+/// A way to fetch.
+type Form = fn(&Url, Duration) -> Result<Fetched, Error>;
+
+/// All of them: what comes of a fetch is the same in each.
+const FORMS: &[Form] = &[
+    fetched,
+    #[cfg(feature = "async")]
+    fetched_async,
+];
+
 fn fetched(url: &Url, limit: Duration) -> Result<Fetched, Error> {
     fetch(url, limit, &mut Flag(&AtomicBool::new(false)))
+}
+
+#[cfg(feature = "async")]
+fn fetched_async(url: &Url, limit: Duration) -> Result<Fetched, Error> {
+    let runtime = muster_sdk::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(crate::fetch_async(url, limit))
 }
 
 fn is_transient(error: &Error) -> bool {
@@ -38,9 +54,21 @@ fn is_transient(error: &Error) -> bool {
 
 #[test]
 fn a_body_is_counted() {
-    let (url, serving) = server(Some(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
-    assert_eq!(fetched(&url, LONG).unwrap().bytes, 5);
-    assert!(serving.join().unwrap().starts_with("GET /a HTTP/1.1\r\n"));
+    for form in FORMS {
+        let (url, serving) = server(Some(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+        assert_eq!(form(&url, LONG).unwrap().bytes, 5);
+        assert!(serving.join().unwrap().starts_with("GET /a HTTP/1.1\r\n"));
+    }
+}
+
+#[test]
+fn a_name_is_looked_up() {
+    for form in FORMS {
+        let (url, serving) = server(Some(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+        let named = Url::parse(&format!("http://localhost:{}/a", url.port())).unwrap();
+        assert_eq!(form(&named, LONG).unwrap().bytes, 5);
+        serving.join().unwrap();
+    }
 }
 
 #[test]
@@ -51,11 +79,13 @@ fn failures_are_told_apart() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", true, "after 5 bytes"),
         (b"hello\r\n", false, "no HTTP response"),
     ] {
-        let (url, serving) = server(Some(answer));
-        let error = fetched(&url, LONG).unwrap_err();
-        assert_eq!(is_transient(&error), transient, "{error}");
-        assert!(error.message().contains(words), "{error}");
-        serving.join().unwrap();
+        for form in FORMS {
+            let (url, serving) = server(Some(answer));
+            let error = form(&url, LONG).unwrap_err();
+            assert_eq!(is_transient(&error), transient, "{error}");
+            assert!(error.message().contains(words), "{error}");
+            serving.join().unwrap();
+        }
     }
 }
 
@@ -64,18 +94,22 @@ fn a_refused_connection_is_transient() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = fetched(&url, LONG).unwrap_err();
-    assert!(is_transient(&error) && error.message().contains("connect"), "{error}");
+    for form in FORMS {
+        let error = form(&url, LONG).unwrap_err();
+        assert!(is_transient(&error) && error.message().contains("connect"), "{error}");
+    }
 }
 
 #[test]
 fn a_silent_server_is_given_up() {
-    let (url, serving) = server(None);
-    let begin = Instant::now();
-    let error = fetched(&url, Duration::from_millis(80)).unwrap_err();
-    assert!(is_transient(&error) && error.message().contains("within 0.08 s"), "{error}");
-    assert!(begin.elapsed() >= Duration::from_millis(80));
-    serving.join().unwrap();
+    for form in FORMS {
+        let (url, serving) = server(None);
+        let begin = Instant::now();
+        let error = form(&url, Duration::from_millis(80)).unwrap_err();
+        assert!(is_transient(&error) && error.message().contains("within 0.08 s"), "{error}");
+        assert!(begin.elapsed() >= Duration::from_millis(80));
+        serving.join().unwrap();
+    }
 }
 
 #[test]
@@ -104,8 +138,10 @@ fn a_connect_that_hangs_ends_in_time() {
     let waiting = fill.iter().filter(|stream| stream.connect().unwrap() == Step::NotYet).count();
     assert!(waiting > 0, "the queue is not full");
     let url = Url::parse(&format!("http://{address}/")).unwrap();
-    let begin = Instant::now();
-    let error = fetched(&url, Duration::from_millis(100)).unwrap_err();
-    assert!(is_transient(&error) && error.message().contains("within 0.1 s"), "{error}");
-    assert!(begin.elapsed() >= Duration::from_millis(100));
+    for form in FORMS {
+        let begin = Instant::now();
+        let error = form(&url, Duration::from_millis(100)).unwrap_err();
+        assert!(is_transient(&error) && error.message().contains("within 0.1 s"), "{error}");
+        assert!(begin.elapsed() >= Duration::from_millis(100));
+    }
 }
