@@ -115,25 +115,70 @@ fn tasks_without_an_async_form_run_on_a_bounded_set_of_threads() {
     combined.extend(&shape[..6]);
     let total: u64 = (0..50).map(|n| n * 45).sum();
     assert_eq!(muster.run(&combined).ok().text().trim(), total.to_string());
-    // Whoever has an async form is not said to have none.
+}
+
+/// A task over its time is dropped where it waits; the others of its thread go on, and no thread stands in.
+#[test]
+fn tasks_in_flight_have_a_time_limit_each() {
+    let muster = Muster::new();
     let sleep = plugin("sleep");
-    let mut timed = vec!["run", &sleep, "ms=1", "-n", "2", "--timeout", "10s"];
-    timed.extend(&shape[..4]);
-    let summary = muster.run(&timed).ok().stderr;
-    assert!(summary.contains("stood in: tasks have a time limit (--timeout)"), "{summary}");
+    let shape = ["--model", "async", "-t", "1", "--in-flight", "500", "--timeout", "1s", "--json"];
+    let mut arguments =
+        vec!["run", &sleep, "dist=pareto", "alpha=1.1", "ms=3000", "-n", "500", "--out", "out"];
+    arguments.extend(shape);
+    let report = muster.run(&arguments).exits(1).json();
+    let (ok, failed) = (report["ok"].as_u64().unwrap(), report["failed"].as_u64().unwrap());
+    assert!(ok > 0 && failed > 0 && ok + failed == 500, "{report}");
+    assert_eq!(json!([report["stand_in_threads"], report["executor_exits"]]), json!([0, 0]), "{report}");
+    assert!(report["wall_s"].as_f64().unwrap() < 10.0, "{report}");
+    let text = String::from_utf8(muster.read("out")).unwrap();
+    let error = text.lines().find(|line| line.contains("error")).unwrap();
+    assert!(error.contains("stopped after its time limit of 1"), "{error}");
+}
+
+/// Who does not stop at the time limit is ended with the executor, and nobody else is charged: a task whose code runs for
+/// ever, one that is not given up although it should be, and one whose thread asks for nothing any more.
+#[test]
+fn an_async_task_that_does_not_stop_is_ended() {
+    let muster = Muster::new();
+    let misuse = async_misuse(&muster);
+    for (mode, tasks) in [("mode=stuck", 40), ("mode=deaf", 40), ("mode=away", 10)] {
+        let count = tasks.to_string();
+        let mut arguments = vec!["run", &misuse, mode, "-n", &count, "--out", "out"];
+        arguments.extend(["--model", "async", "-t", "1", "--in-flight", "8", "--json"]);
+        arguments.extend(["--timeout", "300ms", "--grace", "400ms"]);
+        let report = muster.run(&arguments).exits(1).json();
+        let failed = tasks / 10;
+        assert_eq!(
+            json!([report["ok"], report["failed"]]),
+            json!([tasks - failed, failed]),
+            "{mode}: {report}"
+        );
+        assert!(report["exits"]["timeout"].as_u64() >= Some(1), "{mode}: {report}");
+        for failure in report["failures"].as_array().unwrap() {
+            assert_eq!(failure["index"].as_u64().unwrap() % 10, 3, "{mode}: {report}");
+            let message = failure["message"].as_str().unwrap();
+            assert!(message.contains("did not stop at its time limit of 300"), "{mode}: {message}");
+        }
+    }
+    muster.assert_no_process_left();
+}
+
+/// An async form that breaks its rules in the way that `mode` says.
+fn async_misuse(muster: &Muster) -> String {
+    let source = include_str!("fixtures/plugins/async_misuse.c");
+    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread"];
+    compile_c(source, &muster.path("plugin.so"), &flags).to_str().unwrap().to_owned()
 }
 
 /// Each way of breaking the rules fails the tasks that it happened to, by name, and no other.
 #[test]
 fn an_async_form_that_breaks_its_rules_is_named() {
     let muster = Muster::new();
-    let source = include_str!("fixtures/plugins/async_misuse.c");
-    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread"];
-    let misuse = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
-    let misuse = misuse.to_str().unwrap();
+    let misuse = async_misuse(&muster);
     let run = |mode: &str| {
         let (out, mode) = (muster.path("out"), format!("mode={mode}"));
-        let mut arguments = vec!["run", misuse, &mode, "-n", "40", "--out", out.to_str().unwrap()];
+        let mut arguments = vec!["run", &misuse, &mode, "-n", "40", "--out", out.to_str().unwrap()];
         arguments.extend(["--model", "async", "-t", "1", "--in-flight", "8", "--json"]);
         let finished = muster.run(&arguments);
         let report = finished.json();
@@ -173,12 +218,9 @@ fn an_async_form_that_breaks_its_rules_is_named() {
 #[test]
 fn a_crash_among_tasks_in_flight_is_charged_to_the_one_whose_code_ran() {
     let muster = Muster::new();
-    let source = include_str!("fixtures/plugins/async_misuse.c");
-    let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread"];
-    let misuse = compile_c(source, Path::new(&muster.path("plugin.so")), &flags);
+    let misuse = async_misuse(&muster);
     let out = muster.path("out");
-    let mut arguments =
-        vec!["run", misuse.to_str().unwrap(), "mode=crash", "-n", "40", "--out", out.to_str().unwrap()];
+    let mut arguments = vec!["run", &misuse, "mode=crash", "-n", "40", "--out", out.to_str().unwrap()];
     arguments.extend(["--model", "async", "-t", "2", "--oversubscribe", "--in-flight", "8", "--json"]);
     arguments.extend(["--max-attempts", "2", "--backoff", "1ms"]);
     let report = muster.run(&arguments).exits(1).json();

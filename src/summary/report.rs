@@ -386,13 +386,7 @@ pub fn busy_share(status: &v1::JobStatus) -> Option<f64> {
 
 /// Why threads stand in for tasks in flight, where they do.
 fn why_stand_ins(spec: &v1::JobSpec) -> &'static str {
-    if spec.reduce {
-        "results are combined (--reduce)"
-    } else if spec.limits.is_some_and(|limits| limits.timeout_ms > 0) {
-        "tasks have a time limit (--timeout)"
-    } else {
-        "the plugin has no async form"
-    }
+    if spec.reduce { "results are combined (--reduce)" } else { "the plugin has no async form" }
 }
 
 /// Tasks that a thread keeps going.

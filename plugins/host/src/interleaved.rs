@@ -37,11 +37,17 @@ pub struct EndedTask {
     pub outcome: Result<Vec<u8>, TaskError>,
 }
 
+/// One attempt of a task, as the plugin knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Begin this task.
     Begin(NewTask),
+    /// The task should stop. It still ends, in its own way.
+    Stop(Ticket),
     /// Go on with what there is, and ask again when woken.
     Wait,
     /// Drop what is going on.
@@ -53,11 +59,14 @@ pub trait TaskSource {
     /// What to do next; `running` tasks are going on.
     fn next(&mut self, running: u32) -> Next;
 
+    /// The task with this token begins, and has this ticket until it ends.
+    fn begun(&mut self, token: u64, ticket: Ticket);
+
     /// A task has ended.
     fn ended(&mut self, task: EndedTask);
 
-    /// The thread runs code of this task from here, or of none.
-    fn enter(&mut self, index: Option<u64>);
+    /// The thread runs code of this task from here, given by index and token, or of none.
+    fn enter(&mut self, task: Option<(u64, u64)>);
 
     /// The plugin broke the rules, in a way that belongs to no task any more.
     fn misused(&mut self, text: &str);
@@ -293,11 +302,17 @@ impl Driving<'_> {
                 inner.running = 0;
                 next::CLOSE
             }
+            Next::Stop(Ticket(ticket)) => {
+                task.ticket = ticket;
+                next::STOP
+            }
             Next::Begin(new) => {
-                let (index, attempt) = (new.index, new.attempt);
+                let (index, attempt, token) = (new.index, new.attempt, new.token);
                 let mut inner = self.flight.inner();
                 let seed = task_seed(inner.job_seed, index);
                 let (ticket, input) = inner.begin(new);
+                drop(inner);
+                self.source.begun(token, Ticket(ticket));
                 *task = AsyncTask { struct_size: task.struct_size, attempt, ticket, index, seed, input };
                 next::TASK
             }
@@ -368,8 +383,8 @@ unsafe extern "C" fn enter(this: *mut c_void, ticket: u64) {
     // SAFETY: as in `next_event`.
     unsafe {
         let Some(driving) = driving(this) else { return };
-        let index = flight(this).inner().going(ticket).map(|(_, going)| going.index);
-        driving.source.enter(index);
+        let task = flight(this).inner().going(ticket).map(|(_, going)| (going.index, going.token));
+        driving.source.enter(task);
     }
 }
 

@@ -42,7 +42,7 @@ pub use muster_plugin_abi::REGION_NAME_MAX;
 pub use accumulator::{Accumulator, Take};
 pub use elf::{Machine, PLUGIN_SIZE_MAX};
 pub use inspect::{Digest, Inspection, inspect, inspect_any, inspect_bytes};
-pub use interleaved::{EndedTask, NewTask, Next, TaskSource};
+pub use interleaved::{EndedTask, NewTask, Next, TaskSource, Ticket};
 pub use job::{Job, JobParams};
 pub use kind::{InputKind, MetricKind, OutputKind};
 pub use manifest::{Manifest, ManifestError, MetricSpec};

@@ -181,6 +181,7 @@ impl Driver {
             result_bytes_max: job.open.result_max_bytes,
             max_attempts: job.open.max_attempts,
             timeout_ns: job.open.limits.timeout.map_or(0, |limit| limit.0),
+            grace_ns: job.open.limits.grace.0,
             memory_bytes: job.open.limits.memory_bytes.unwrap_or(0),
             extra_millionths: self.config.emulation.speed.extra_millionths(),
             flow: job.open.shape.flow,

@@ -76,6 +76,7 @@ impl Driver {
                     format!("it sent results of job {}, which it does not have", batch.job),
                 );
             }
+            FromExecutor::Deaf { slot, tasks } => self.on_deaf(id, slot, tasks),
             FromExecutor::Readings(readings) => self.metrics.workload(&executor.plugin, id, readings),
             FromExecutor::Log { level, task, text } => {
                 let plugin = executor.plugin.name.as_str().into();
@@ -285,7 +286,9 @@ impl Driver {
         }
         if let Some(deadlines) = &mut job.deadlines {
             if cause == ExitCause::Timeout {
-                held.blame(deadlines.told(seat.first_slot, seat.threads).collect());
+                let (first, count) = (seat.first_slot, seat.threads);
+                let told: Vec<u64> = deadlines.told(first, count).collect();
+                held.blame(&told, deadlines.deaf(first, count));
             }
             deadlines.clear(seat.first_slot, seat.threads);
         }

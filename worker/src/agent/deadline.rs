@@ -7,6 +7,7 @@ use super::executor::Seat;
 use super::job::JobState;
 use crate::os::monotonic_ns;
 use crate::page::JobPage;
+use muster_core::id::ExecutorId;
 use muster_core::page::SlotRecord;
 use muster_core::time::Span;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(super) struct Deadlines {
     grace_ns: u64,
     /// Tasks that were told to stop, by slot.
     told: BTreeMap<u32, Told>,
+    /// Tasks that do not stop although their executor told them to, by slot, and when that is killed.
+    deaf: BTreeMap<u32, (Vec<u64>, u64)>,
     /// When to look next.
     next_ns: u64,
 }
@@ -45,7 +48,13 @@ pub(super) enum Overdue {
 
 impl Deadlines {
     pub fn new(limit: Span, grace: Span) -> Self {
-        Self { limit_ns: limit.0, grace_ns: grace.0, told: BTreeMap::new(), next_ns: 0 }
+        Self {
+            limit_ns: limit.0,
+            grace_ns: grace.0,
+            told: BTreeMap::new(),
+            deaf: BTreeMap::new(),
+            next_ns: 0,
+        }
     }
 
     /// The limit.
@@ -72,6 +81,12 @@ impl Deadlines {
             let started_ns = record.started_ns.load(SeqCst);
             if index == SlotRecord::IDLE {
                 self.forget(slot, record);
+                // A thread with many tasks says when the oldest of them began, and tells them to stop itself. Here one
+                // counts that keeps the thread from that.
+                if record.in_flight.load(SeqCst) != 0 {
+                    let due_ns = started_ns.min(now_ns).saturating_add(self.limit_ns);
+                    next_ns = next_ns.min(due_ns.max(now_ns.saturating_add(self.grace_ns / 2)));
+                }
                 continue;
             }
             let is_it = |told: &&mut Told| told.index == index && told.started_ns == started_ns;
@@ -90,8 +105,22 @@ impl Deadlines {
             self.told.insert(slot, Told { index, started_ns, told_ns: now_ns, terminated_ns: None });
             next_ns = next_ns.min(now_ns.saturating_add(self.grace_ns / 2));
         }
+        for (&slot, &(_, kill_ns)) in &self.deaf {
+            if now_ns >= kill_ns {
+                overdue.push(Overdue::Kill(slot));
+            } else {
+                next_ns = next_ns.min(kill_ns);
+            }
+        }
         self.next_ns = next_ns;
         overdue
+    }
+
+    /// Tasks of a slot do not stop: half of their grace is over, and at the end of the other half their executor is killed.
+    pub fn note_deaf(&mut self, slot: u32, tasks: Vec<u64>) {
+        let kill_ns = monotonic_ns().saturating_add(self.grace_ns / 2);
+        self.next_ns = self.next_ns.min(kill_ns);
+        self.deaf.entry(slot).or_insert_with(|| (Vec::new(), kill_ns)).0.extend(tasks);
     }
 
     /// The task that was told to stop is over: the flag is not for the next one.
@@ -108,7 +137,7 @@ impl Deadlines {
 
     /// Whether a task runs on that was told to stop.
     pub fn has_any(&self) -> bool {
-        !self.told.is_empty()
+        !self.told.is_empty() || !self.deaf.is_empty()
     }
 
     /// The tasks of these slots that were told to stop and run on.
@@ -116,9 +145,17 @@ impl Deadlines {
         self.told.range(first..first.saturating_add(count)).map(|(_, told)| told.index)
     }
 
+    /// The tasks of these slots of which their executor has said that they do not stop.
+    pub fn deaf(&self, first: u32, count: u32) -> impl Iterator<Item = u64> + '_ {
+        let deaf = self.deaf.range(first..first.saturating_add(count));
+        deaf.flat_map(|(_, (tasks, _))| tasks.iter().copied())
+    }
+
     /// The executor of these slots is gone.
     pub fn clear(&mut self, first: u32, count: u32) {
-        self.told.retain(|slot, _| !(first..first.saturating_add(count)).contains(slot));
+        let is_elsewhere = |slot: &u32| !(first..first.saturating_add(count)).contains(slot);
+        self.told.retain(|slot, _| is_elsewhere(slot));
+        self.deaf.retain(|slot, _| is_elsewhere(slot));
     }
 }
 
@@ -170,6 +207,18 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// An executor says that tasks of one of its threads do not stop at their time limit.
+    pub fn on_deaf(&mut self, id: ExecutorId, slot: u32, tasks: Vec<u64>) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        let Some(seat) = executor.seat.filter(|seat| slot < seat.threads) else { return };
+        let Some(deadlines) = self.jobs.get_mut(&seat.job).and_then(|job| job.deadlines.as_mut()) else {
+            return;
+        };
+        deadlines.note_deaf(seat.first_slot + slot, tasks);
+        executor.circumstances.over_time = Some(deadlines.limit());
+        executor.terminate();
     }
 
     /// When a task may be over its time next.

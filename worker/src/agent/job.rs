@@ -100,9 +100,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Only these of the running tasks are to blame.
-    pub fn blame(&mut self, indexes: Vec<u64>) {
-        self.running.retain(|(_, index)| indexes.contains(index));
+    /// Only these of the running tasks are to blame, and those that are `deaf`, which go without their code being run.
+    pub fn blame(&mut self, told: &[u64], deaf: impl Iterator<Item = u64>) {
+        self.running.retain(|(_, index)| told.contains(index));
+        for index in deaf {
+            let claim = self.claims.iter().find(|(_, range)| range.contains(index));
+            if let Some(&(lease, _)) = claim
+                && !self.running.contains(&(lease, index))
+            {
+                self.running.push((lease, index));
+            }
+        }
     }
 }
 

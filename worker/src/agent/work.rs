@@ -121,8 +121,7 @@ impl Driver {
 
     fn open(&mut self, mut open: JobOpen, file: Arc<PluginFile>) {
         let is_slow = self.config.emulation.speed.extra_millionths() > 0;
-        let can_interleave =
-            file.interleaves && open.reduce_leaf.is_none() && open.limits.timeout.is_none() && !is_slow;
+        let can_interleave = file.interleaves && open.reduce_leaf.is_none() && !is_slow;
         let stand_ins = if can_interleave { None } else { stand_in(&mut open.shape) };
         let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
         let numbers = self.plugin_keys.len() as u64;

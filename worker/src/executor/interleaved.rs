@@ -3,11 +3,13 @@
 
 use super::crash;
 use super::flush::Held;
+use super::going::{Going, GoingTasks};
 use super::job::Shared;
 use super::open_claims::OpenClaims;
-use super::runner::{failure, transient};
+use super::runner::{failure, over_time, transient};
 use super::thread::AbortOnPanic;
-use super::waker::Waker;
+use super::time_limit::TimeLimit;
+use super::waker::{Nap, Waker};
 use crate::arena::{ArenaReader, RunInputs};
 use crate::frame::{EntryUse, FromExecutor, LogTask};
 use crate::os::monotonic_ns;
@@ -15,7 +17,7 @@ use muster_core::page::{Claim, SlotRecord};
 use muster_core::range::IndexRange;
 use muster_core::time::Span;
 use muster_plugin_host::{
-    EndedTask, ErrorKind, Inputs, NOTHING_DONE, NewTask, Next, Slot, SlotWords, TaskError, TaskSource,
+    EndedTask, ErrorKind, Inputs, NOTHING_DONE, NewTask, Next, Slot, SlotWords, TaskError, TaskSource, Ticket,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,8 +64,7 @@ fn drive(shared: &Shared, ordinal: u32, in_flight: u32, record: &SlotRecord, wak
         claims: OpenClaims::new(record),
         cursor: 0,
         ready: VecDeque::new(),
-        going: Vec::new(),
-        free: Vec::new(),
+        going: GoingTasks::new(time_limit(shared)),
         ended: 0,
     };
     while !tasks.is_over() {
@@ -98,9 +99,8 @@ struct Interleaved<'a> {
     cursor: usize,
     /// Claimed and not begun.
     ready: VecDeque<Claimed>,
-    /// Begun; a task's token is its place here.
-    going: Vec<Option<Going>>,
-    free: Vec<u32>,
+    /// Begun.
+    going: GoingTasks,
     /// Tasks that have ended.
     ended: u64,
 }
@@ -114,11 +114,9 @@ struct Claimed {
     next: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Going {
-    place: EntryUse,
-    at: usize,
-    begun_ns: u64,
+fn time_limit(shared: &Shared) -> Option<TimeLimit> {
+    let open = &shared.open;
+    (open.timeout_ns != 0).then(|| TimeLimit::new(open.timeout_ns, open.grace_ns))
 }
 
 impl TaskSource for Interleaved<'_> {
@@ -130,7 +128,16 @@ impl TaskSource for Interleaved<'_> {
                 self.flush();
                 return Next::Close;
             }
+            if self.going.limit_ns().is_some()
+                && let Some(ticket) = self.going.tell_one(monotonic_ns())
+            {
+                return Next::Stop(ticket);
+            }
             if let Some(task) = self.begin() {
+                if self.going.limit_ns().is_some() {
+                    // The plugin may never come back to wait.
+                    self.have_woken(sequence);
+                }
                 return Next::Begin(task);
             }
             if self.claim(running) {
@@ -138,15 +145,19 @@ impl TaskSource for Interleaved<'_> {
             }
             self.say_what_goes(running);
             self.send_or_hold(running);
-            self.waker.sleep(sequence);
+            self.report_deaf();
+            self.have_woken(sequence);
             return Next::Wait;
         }
     }
 
+    fn begun(&mut self, token: u64, ticket: Ticket) {
+        self.going.set_ticket(token, ticket);
+    }
+
     fn ended(&mut self, task: EndedTask) {
         let EndedTask { index, token, outcome } = task;
-        let Some(going) = self.going.get_mut(token as usize).and_then(Option::take) else { return };
-        self.free.push(token as u32);
+        let Some(going) = self.going.end(token) else { return };
         self.ended += 1;
         self.claims.end_one(going.at);
         if matches!(&outcome, Err(error) if error.kind == ErrorKind::Cancelled)
@@ -154,6 +165,7 @@ impl TaskSource for Interleaved<'_> {
         {
             return;
         }
+        let outcome = outcome.map_err(|error| self.in_time(&going, error));
         let now = monotonic_ns();
         let busy_ns = now.saturating_sub(going.begun_ns);
         self.record.busy_ns.fetch_add(busy_ns, Relaxed);
@@ -175,11 +187,23 @@ impl TaskSource for Interleaved<'_> {
         }
     }
 
-    fn enter(&mut self, index: Option<u64>) {
+    fn enter(&mut self, task: Option<(u64, u64)>) {
         if self.record.progress.load(Relaxed) != NOTHING_DONE {
             self.record.progress.store(NOTHING_DONE, Relaxed);
         }
-        self.record.current.store(index.unwrap_or(SlotRecord::IDLE), Relaxed);
+        let index = task.map_or(SlotRecord::IDLE, |(index, _)| index);
+        if self.going.limit_ns().is_none() {
+            return self.record.current.store(index, Relaxed);
+        }
+        // The agent reads the task first: it never sees one with the start of another that began earlier.
+        if let Some(begun_ns) = task.and_then(|(_, token)| self.going.begun_ns(token)) {
+            self.record.started_ns.store(begun_ns, SeqCst);
+            self.record.current.store(index, SeqCst);
+        } else {
+            self.record.current.store(index, SeqCst);
+            let oldest_ns = self.going.oldest().map_or(u64::MAX, |task| task.begun_ns);
+            self.record.started_ns.store(oldest_ns, SeqCst);
+        }
     }
 
     fn misused(&mut self, text: &str) {
@@ -205,7 +229,9 @@ impl Interleaved<'_> {
             }
             match self.input(&claim, index) {
                 Ok(input) => {
-                    let token = self.remember(Going { place, at, begun_ns: monotonic_ns() });
+                    let begun_ns = monotonic_ns();
+                    let going = Going { index, place, at, begun_ns, ticket: None, is_told: false };
+                    let token = self.going.begin(going);
                     return Some(NewTask { index, attempt: claim.facts.attempt, input, token });
                 }
                 Err(error) => {
@@ -217,14 +243,30 @@ impl Interleaved<'_> {
         }
     }
 
-    /// Keeps a task that begins; says its token.
-    fn remember(&mut self, task: Going) -> u64 {
-        let token = self.free.pop().unwrap_or(self.going.len() as u32);
-        match self.going.get_mut(token as usize) {
-            Some(free) => *free = Some(task),
-            None => self.going.push(Some(task)),
+    /// Has this thread woken when the page has changed since `sequence`, or a task is over its time.
+    fn have_woken(&mut self, sequence: u32) {
+        let nap = Nap { sequence, until_ns: self.going.next_due_ns() };
+        self.waker.sleep(self.shared, self.number, nap);
+    }
+
+    /// Tells the agent of tasks that do not stop at their time limit.
+    fn report_deaf(&mut self) {
+        if self.going.limit_ns().is_some() {
+            let tasks = self.going.take_deaf(monotonic_ns());
+            if !tasks.is_empty() {
+                self.flush();
+                self.shared.outbox.send(&FromExecutor::Deaf { slot: self.ordinal, tasks });
+            }
         }
-        token.into()
+    }
+
+    /// The error of a task that has ended, or that it was over its time when it was told so.
+    fn in_time(&self, going: &Going, error: TaskError) -> TaskError {
+        // What it waited for may have failed because of that.
+        let may_follow =
+            matches!(error.kind, ErrorKind::Cancelled | ErrorKind::Failed | ErrorKind::Transient);
+        let limit_ns = self.going.limit_ns().filter(|_| going.is_told && may_follow);
+        limit_ns.map_or(error, over_time)
     }
 
     fn input(&mut self, claim: &Claim, index: u64) -> Result<Vec<u8>, TaskError> {
@@ -268,7 +310,9 @@ impl Interleaved<'_> {
         self.cursor = entry;
         let Some(at) = self.claims.claimed(entry, &claim) else { return false };
         let now = monotonic_ns();
-        self.record.started_ns.store(now, Relaxed);
+        if self.going.limit_ns().is_none() {
+            self.record.started_ns.store(now, Relaxed);
+        }
         let waited = Span(now.saturating_sub(self.shared.page.published_ns(entry)));
         let mut held = self.shared.holdings.lock(self.ordinal as usize);
         held.gather.dispatch.record_many(waited, claim.range.len());
@@ -312,9 +356,8 @@ impl Interleaved<'_> {
 
     /// The drive is over; what it was told to drop is no more.
     fn forget_going(&mut self) {
-        self.enter(None);
         self.going.clear();
-        self.free.clear();
+        self.enter(None);
         self.say_what_goes(0);
     }
 

@@ -329,7 +329,8 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn over_time(timeout_ns: u64) -> TaskError {
+/// The failure of a task that was stopped at its time limit.
+pub(super) fn over_time(timeout_ns: u64) -> TaskError {
     let message = format!("stopped after its time limit of {}", Span(timeout_ns));
     TaskError { kind: ErrorKind::Timeout, code: 0, message }
 }

@@ -2,10 +2,15 @@
 //! through a descriptor.
 
 use super::job::Shared;
-use crate::os::check;
+use crate::frame::FromExecutor;
+use crate::os::{check, monotonic_ns};
+use muster_core::page::SlotRecord;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The descriptor and what the sleeper was asked for.
 #[derive(Debug)]
@@ -13,14 +18,24 @@ pub(super) struct Waker {
     event: OwnedFd,
     order: Mutex<Order>,
     ordered: Condvar,
+    /// How often the thread has looked.
+    looks: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Nothing,
-    /// Sleep until the page changes from this number.
-    Sleep(u32),
+    Sleep(Nap),
     End,
+}
+
+/// What to wake the thread for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nap {
+    /// The page has changed since it had this number.
+    pub sequence: u32,
+    /// This time has come, by the machine's monotonic clock: a task is over its time. `u64::MAX`: never.
+    pub until_ns: u64,
 }
 
 impl Waker {
@@ -30,7 +45,12 @@ impl Waker {
         let event = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: it was just made and belongs to nobody else.
         let event = unsafe { OwnedFd::from_raw_fd(event) };
-        Ok(Self { event, order: Mutex::new(Order::Nothing), ordered: Condvar::new() })
+        Ok(Self {
+            event,
+            order: Mutex::new(Order::Nothing),
+            ordered: Condvar::new(),
+            looks: AtomicU64::new(0),
+        })
     }
 
     /// Readable when the thread should look again.
@@ -40,17 +60,26 @@ impl Waker {
 
     /// The thread looks now.
     pub fn hush(&self) {
+        self.looks.fetch_add(1, Relaxed);
         let mut count = [0u8; 8];
         // SAFETY: reads eight bytes into eight; nothing there is fine.
         unsafe { libc::read(self.event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
     }
 
-    /// Wakes the thread once the page has changed since `sequence` was read, unless it sleeps already.
-    pub fn sleep(&self, sequence: u32) {
+    /// Wakes the thread, whose slot this is, once what `nap` says has happened.
+    pub fn sleep(&self, shared: &Shared, slot: u32, nap: Nap) {
         let mut order = self.order();
-        if *order == Order::Nothing {
-            *order = Order::Sleep(sequence);
-            self.ordered.notify_one();
+        match *order {
+            Order::Nothing => {
+                *order = Order::Sleep(nap);
+                self.ordered.notify_one();
+            }
+            // The sleeper would wake up too late: it does now, and the thread asks again.
+            Order::Sleep(before) if nap.until_ns < before.until_ns => {
+                drop(order);
+                shared.page.wake_slots(slot, 1);
+            }
+            Order::Sleep(_) | Order::End => {}
         }
     }
 
@@ -68,17 +97,39 @@ impl Waker {
             while *order == Order::Nothing {
                 order = self.ordered.wait(order).unwrap_or_else(PoisonError::into_inner);
             }
-            let Order::Sleep(sequence) = *order else { return };
+            let Order::Sleep(nap) = *order else { return };
             drop(order);
-            shared.page.park(slot, sequence);
+            shared.page.park_until(slot, nap.sequence, nap.until_ns);
             let mut order = self.order();
             if *order == Order::End {
                 return;
             }
             *order = Order::Nothing;
             drop(order);
+            let looks = self.looks.load(Relaxed);
             self.wake();
+            if monotonic_ns() >= nap.until_ns && self.is_deaf(shared, slot, looks) {
+                let slot = slot - shared.open.first_slot;
+                // Tasks may have been completed that nobody has asked for: which one keeps the thread is not known.
+                shared.outbox.send(&FromExecutor::Deaf { slot, tasks: Vec::new() });
+            }
         }
+    }
+
+    /// Whether the thread, which had looked so often, does not look although it was woken for a task that is over its time.
+    /// While it runs a task it is that one's time that counts, and the agent's business; and it may wait for its turn.
+    fn is_deaf(&self, shared: &Shared, slot: u32, looks: u64) -> bool {
+        if shared.gil.is_some() {
+            return false;
+        }
+        let order = self.order();
+        let has_not_looked =
+            |order: &mut Order| *order == Order::Nothing && self.looks.load(Relaxed) == looks;
+        let patience = Duration::from_nanos(shared.open.grace_ns / 2);
+        let waited = self.ordered.wait_timeout_while(order, patience, has_not_looked);
+        let (mut order, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let is_idle = |record: &SlotRecord| record.current.load(SeqCst) == SlotRecord::IDLE;
+        has_not_looked(&mut order) && shared.page.slot(slot).is_some_and(is_idle)
     }
 
     fn wake(&self) {

@@ -55,6 +55,13 @@ pub enum FromExecutor {
         /// The job.
         job: u64,
     },
+    /// Tasks of one thread were told to stop at their time limit and do not.
+    Deaf {
+        /// The thread's slot, counted within the executor.
+        slot: u32,
+        /// The tasks; none when only the thread is known, which does not even ask.
+        tasks: Vec<u64>,
+    },
     /// What the plugin's own metrics stand at, in the manifest's order.
     Readings(Vec<Reading>),
     /// The plugin said something.
@@ -89,6 +96,7 @@ const LOG: u8 = 7;
 const READINGS: u8 = 8;
 const RETIRED: u8 = 9;
 const SHELVED: u8 = 10;
+const DEAF: u8 = 11;
 
 impl FromExecutor {
     /// The frame, with its length in front. Batches are written by [`Gather`].
@@ -116,6 +124,12 @@ impl FromExecutor {
             Self::Closed { job } => {
                 frame.u8(CLOSED);
                 frame.u64(*job);
+            }
+            Self::Deaf { slot, tasks } => {
+                frame.u8(DEAF);
+                frame.u32(*slot);
+                frame.u32(tasks.len() as u32);
+                tasks.iter().for_each(|&index| frame.u64(index));
             }
             Self::Readings(readings) => {
                 frame.u8(READINGS);
@@ -150,11 +164,19 @@ impl FromExecutor {
             CLOSED => Self::Closed { job: fields.u64("job")? },
             READINGS => Self::Readings(reading::read(&mut fields)?),
             LOG => log(&mut fields)?,
+            DEAF => deaf(&mut fields)?,
             kind => return Err(FrameError::UnknownKind { kind }),
         };
         fields.end()?;
         Ok(message)
     }
+}
+
+fn deaf(fields: &mut Reader) -> Result<FromExecutor, FrameError> {
+    let slot = fields.u32("slot")?;
+    let count = fields.count("tasks", size_of::<u64>())?;
+    let tasks = (0..count).map(|_| fields.u64("task")).collect::<Result<_, _>>()?;
+    Ok(FromExecutor::Deaf { slot, tasks })
 }
 
 fn log(fields: &mut Reader) -> Result<FromExecutor, FrameError> {

@@ -78,6 +78,7 @@ fn every_message_survives_the_way() {
         FromExecutor::Opened { job: 5 },
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
         FromExecutor::Retired,
+        FromExecutor::Deaf { slot: 3, tasks: vec![0, 7, u64::MAX] },
         FromExecutor::Closed { job: u64::MAX },
         FromExecutor::Log {
             level: 3,

@@ -52,6 +52,8 @@ pub struct OpenJob {
     pub max_attempts: u32,
     /// The time limit of an attempt in nanoseconds; 0: none.
     pub timeout_ns: u64,
+    /// The time from telling a task to stop until its executor is killed, in nanoseconds.
+    pub grace_ns: u64,
     /// The memory that the executor may have; 0: any amount.
     pub memory_bytes: u64,
     /// What tasks are to take longer, in millionths of their time.
@@ -91,6 +93,7 @@ impl ToExecutor {
                 frame.u64(open.result_bytes_max);
                 frame.u32(open.max_attempts);
                 frame.u64(open.timeout_ns);
+                frame.u64(open.grace_ns);
                 frame.u64(open.memory_bytes);
                 frame.u64(open.extra_millionths);
                 write_flow(&mut frame, open.flow);
@@ -126,6 +129,7 @@ impl ToExecutor {
                 result_bytes_max: fields.u64("result_bytes_max")?,
                 max_attempts: fields.u32("max_attempts")?,
                 timeout_ns: fields.u64("timeout_ns")?,
+                grace_ns: fields.u64("grace_ns")?,
                 memory_bytes: fields.u64("memory_bytes")?,
                 extra_millionths: fields.u64("extra_millionths")?,
                 flow: flow(&mut fields)?,

@@ -1,14 +1,19 @@
 //! Sleeping on a word of shared memory until another process changes it.
 
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 /// A sleep ends after this time at the latest: a plugin that overwrites the word takes the wake-up away.
-const SLEEP_MAX_S: libc::time_t = 1;
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// Sleeps while `word` is `expected`. May return early: the caller looks at its condition again.
-pub fn wait(word: &AtomicU32, expected: u32) {
+/// Sleeps while `word` is `expected`, at most for `limit`. May return early: the caller looks at its condition again.
+pub fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
     // Without FUTEX_PRIVATE_FLAG: the word lies in memory that several processes map.
-    let limit = libc::timespec { tv_sec: SLEEP_MAX_S, tv_nsec: 0 };
+    let limit = limit.min(SLEEP_MAX);
+    let limit = libc::timespec {
+        tv_sec: limit.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(limit.subsec_nanos() as i32),
+    };
     // SAFETY: the address is a live, aligned u32, and the timeout lives until the call returns.
     unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const limit);

@@ -19,6 +19,7 @@ use muster_plugin_host::{NOTHING_DONE, done_share};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
 
 /// The most slots of one job on one worker.
 pub const SLOTS_MAX: u32 = 4_096;
@@ -277,13 +278,24 @@ impl JobPage {
     /// Puts the calling thread to sleep until its slot is woken, unless something happened since
     /// `sequence` was read.
     pub fn park(&self, slot: u32, sequence: u32) {
+        self.park_until(slot, sequence, u64::MAX);
+    }
+
+    /// The same, at the longest until this time of the machine's monotonic clock.
+    pub fn park_until(&self, slot: u32, sequence: u32, until_ns: u64) {
         let Some(record) = self.slot(slot) else { return };
         record.parked.store(1, SeqCst);
         if self.sequence() != sequence {
             record.parked.store(0, SeqCst);
         }
         while record.parked.load(SeqCst) == 1 {
-            futex::wait(&record.parked, 1);
+            let left_ns =
+                if until_ns == u64::MAX { until_ns } else { until_ns.saturating_sub(monotonic_ns()) };
+            if left_ns == 0 {
+                record.parked.store(0, SeqCst);
+                return;
+            }
+            futex::wait(&record.parked, 1, Duration::from_nanos(left_ns));
         }
     }
 
