@@ -11,6 +11,7 @@ mod args;
 mod config;
 mod cpus;
 mod error;
+mod life;
 
 pub mod arena;
 pub mod crash;

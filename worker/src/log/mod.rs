@@ -7,7 +7,6 @@
 //! of one task are found without reading those of others. The folder of a worker goes with the worker.
 
 mod console;
-mod folder;
 mod job;
 mod line;
 pub(crate) mod marker;
@@ -17,7 +16,6 @@ mod segment;
 mod speaker;
 mod thread;
 
-pub use folder::LogFolder;
 pub use line::{Line, Source, TaskRef};
 pub use query::{Query, Reply, read};
 pub use thread::{Log, LogSettings, Who};

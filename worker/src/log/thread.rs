@@ -1,11 +1,11 @@
 //! The thread that keeps the logs, and the way to it.
 
 use super::console::{Console, Shown};
-use super::folder::LogFolder;
 use super::job::JobLog;
 use super::line::{Line, Source, TaskRef};
 use super::speaker::{Of, Speaker};
 use super::{JOBS_MAX, TASK_BYTES, TOTAL_BYTES_MAX};
+use crate::life::LifeFolder;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -85,7 +85,7 @@ impl Log {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(settings: LogSettings) -> io::Result<Self> {
-        let folder = LogFolder::create(&settings.base, settings.incarnation);
+        let folder = LifeFolder::create(&settings.base, settings.incarnation);
         if let Err(error) = &folder {
             tracing::warn!(folder = %settings.base.display(), %error, "what plugins log is not kept");
         }
@@ -178,7 +178,7 @@ impl Log {
 }
 
 struct Keeper {
-    folder: Option<LogFolder>,
+    folder: Option<LifeFolder>,
     total_bytes_max: u64,
     jobs: BTreeMap<u64, JobLog>,
     speakers: HashMap<u64, Speaker>,
@@ -308,7 +308,7 @@ impl Keeper {
     fn open(&mut self, job: u64, task_bytes: u64) {
         let Some(folder) = &self.folder else { return };
         let task_bytes = if task_bytes == 0 { TASK_BYTES } else { task_bytes };
-        let path = folder.of_job(job);
+        let path = folder.path().join(job.to_string());
         self.jobs.entry(job).or_insert_with(|| JobLog::new(path, task_bytes)).task_bytes = task_bytes;
         while self.jobs.len() > JOBS_MAX
             && let Some((_, oldest)) = self.jobs.pop_first()

@@ -1,4 +1,4 @@
-//! The folder of a worker's logs. Its lock says that the worker lives; what dead workers left is removed by the next one.
+//! A folder of one life of a worker. Its lock says that the worker lives; what dead workers left is removed by the next one.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
 
-/// A folder of logs that is ours while this lives.
+/// A folder that is ours while this lives.
 #[derive(Debug)]
-pub struct LogFolder {
+pub struct LifeFolder {
     path: PathBuf,
     _lock: File,
 }
 
-impl LogFolder {
+impl LifeFolder {
     /// Makes the folder of one life of a worker in `base`, and removes those of workers that are gone.
     ///
     /// # Errors
@@ -41,13 +41,7 @@ impl LogFolder {
         &self.path
     }
 
-    /// Where the log of a job is.
-    #[must_use]
-    pub fn of_job(&self, job: u64) -> PathBuf {
-        self.path.join(job.to_string())
-    }
-
-    /// Removes it with all logs.
+    /// Removes it with all that is in it.
     pub fn remove(self) {
         let _ = std::fs::remove_dir_all(&self.path);
         // The last worker of this machine leaves nothing behind; others keep theirs there.
@@ -82,19 +76,19 @@ mod tests {
     #[test]
     fn what_dead_workers_left_goes_and_what_others_have_stays() {
         let base = tempfile::tempdir().unwrap();
-        let base = base.path().join("logs");
-        let first = LogFolder::create(&base, 1).unwrap();
-        let second = LogFolder::create(&base, 2).unwrap();
+        let base = base.path().join("lives");
+        let first = LifeFolder::create(&base, 1).unwrap();
+        let second = LifeFolder::create(&base, 2).unwrap();
         let left = second.path().to_owned();
         drop(second);
         std::fs::write(base.join("notes"), "of somebody else").unwrap();
-        let third = LogFolder::create(&base, 3).unwrap();
+        let third = LifeFolder::create(&base, 3).unwrap();
         assert!(first.path().exists() && third.path().exists() && !left.exists());
         third.remove();
         first.remove();
         assert!(base.join("notes").exists());
         std::fs::remove_file(base.join("notes")).unwrap();
-        LogFolder::create(&base, 4).unwrap().remove();
+        LifeFolder::create(&base, 4).unwrap().remove();
         assert!(!base.exists());
     }
 }
