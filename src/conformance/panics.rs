@@ -7,7 +7,7 @@ use super::subject::Subject;
 use crate::exit::Failure;
 use muster_plugin_host::{
     EndedTask, ErrorKind, HostServices, Inputs, Job, LogLevel, NOTHING_DONE, Next, OutBuffer, Plugin,
-    RangeInput, Slot, SlotWords, Take, TaskError, TaskSource,
+    RangeInput, Slot, SlotWords, Take, TaskError, TaskSource, Ticket,
 };
 use muster_plugin_host::{F_ASYNC, hook};
 use serde_json::{Value, json};
@@ -193,8 +193,9 @@ fn drive(job: &Job, slot: &mut Slot<'_>) -> Result<(), TaskError> {
         fn next(&mut self, _running: u32) -> Next {
             Next::Close
         }
+        fn begun(&mut self, _token: u64, _ticket: Ticket) {}
         fn ended(&mut self, _task: EndedTask) {}
-        fn enter(&mut self, _index: Option<u64>) {}
+        fn enter(&mut self, _task: Option<(u64, u64)>) {}
         fn misused(&mut self, _text: &str) {}
     }
     let pipe = std::io::pipe();
