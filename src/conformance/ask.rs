@@ -4,7 +4,6 @@ use super::inside::{INSIDE_ARGUMENT, Request};
 use super::subject::Subject;
 use crate::cluster::die_with;
 use crate::exit::{Exit, Failure, reason};
-use base64::Engine as _;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -23,17 +22,9 @@ pub struct Answer {
     pub end: Option<String>,
 }
 
-/// Asks one question. Must be called on the main thread: the child dies with the thread that started it.
-pub async fn ask(subject: &Subject, question: &'static str) -> Result<Answer, Failure> {
-    let input = subject.inputs().and_then(|inputs| inputs.first());
-    let request = Request {
-        question: question.to_owned(),
-        plugin: subject.file.path().to_owned(),
-        params: subject.params.to_string(),
-        seed: subject.seed(),
-        tasks: subject.tasks,
-        input: input.map(|input| base64::engine::general_purpose::STANDARD.encode(input)),
-    };
+/// Asks one question; `result`: of the plugin's first task, when there is one. Must be called on the main thread: the child dies with the thread that started it.
+pub async fn ask(subject: &Subject, question: &str, result: Option<&[u8]>) -> Result<Answer, Failure> {
+    let request = Request::new(subject, question, result);
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Limit, format_args!("cannot start a process for the test: {}", reason(&error)))
     };

@@ -1,6 +1,8 @@
 //! The child process of a test: it loads the plugin and says in lines of JSON what it sees.
 
-use super::{lives, panics};
+use super::{Subject, lives, panics};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use muster_plugin_host::{JobParams, take_stdout};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,10 +23,35 @@ pub struct Request {
     pub seed: u64,
     pub tasks: u64,
     /// Of the first task, in base64.
-    pub input: Option<String>,
+    input: Option<String>,
+    result: Option<String>,
 }
 
 impl Request {
+    /// A question about a plugin; `result`: of its first task.
+    pub fn new(subject: &Subject, question: &str, result: Option<&[u8]>) -> Self {
+        let input = subject.inputs().and_then(|inputs| inputs.first());
+        Self {
+            question: question.to_owned(),
+            plugin: subject.file.path().to_owned(),
+            params: subject.params.to_string(),
+            seed: subject.seed(),
+            tasks: subject.tasks,
+            input: input.map(|input| STANDARD.encode(input)),
+            result: result.map(|result| STANDARD.encode(result)),
+        }
+    }
+
+    /// The input of the first task, when tasks have some.
+    pub fn input(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.input.as_ref()?).ok()
+    }
+
+    /// The result of the first task, when there is one.
+    pub fn result(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.result.as_ref()?).ok()
+    }
+
     /// What the plugin is told about a job.
     pub fn job(&self) -> JobParams {
         JobParams {

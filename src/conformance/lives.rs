@@ -36,11 +36,12 @@ pub async fn check(subject: &Subject) -> Result<Check, Failure> {
         let why = "its manifest does not say multi_job: each job gets a process of its own";
         return Ok(Check::not_checked(NAME, why, ""));
     }
-    let answer = ask(subject, QUESTION).await?;
+    let answer = ask(subject, QUESTION, None).await?;
     let made = answer.lines.iter().filter_map(|line| line["made"].as_u64()).max().unwrap_or(0);
     let error = answer.lines.iter().find_map(|line| line["error"].as_str());
     if let Some(what) = error.map(str::to_owned).or(answer.end) {
-        let measured = format!("after {} jobs: {what}", number(made));
+        let jobs = if made == 1 { "1 job".to_owned() } else { format!("{} jobs", number(made)) };
+        let measured = format!("after {jobs}: {what}");
         return Ok(Check::fail(
             NAME,
             measured,

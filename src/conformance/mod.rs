@@ -42,13 +42,13 @@ async fn all(subject: &Subject, trial: &Trial) -> Result<Vec<Check>, Failure> {
     let runs = models::runs(subject, trial).await?;
     let mut checks: Vec<Check> = runs.iter().map(|run| run.check.clone()).collect();
     checks.push(outputs::outputs(subject, &runs));
-    checks.push(outputs::reduction(subject, trial).await?);
+    checks.push(outputs::reduction(subject, trial, &runs).await?);
     note("asking its tasks to stop");
     checks.push(cancel::cancel(subject, trial, &runs).await?);
     note("giving it wrong parameters");
     checks.push(params::params(subject, trial).await?);
     note("making and destroying 1,000 jobs in one process, and having its functions panic");
     checks.push(lives::check(subject).await?);
-    checks.push(panics::check(subject).await?);
+    checks.push(panics::check(subject, &runs).await?);
     Ok(checks)
 }

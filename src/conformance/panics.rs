@@ -3,6 +3,7 @@
 use super::ask::{Answer, ask};
 use super::check::Check;
 use super::inside::{Lines, Request};
+use super::models::Run;
 use super::subject::Subject;
 use crate::exit::Failure;
 use muster_plugin_host::{
@@ -14,16 +15,22 @@ use serde_json::{Value, json};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 pub const QUESTION: &str = "panics";
 pub const QUESTION_LOAD: &str = "panic in load";
 const NAME: &str = "panics are caught";
+/// A task that does not panic is asked to stop then.
+const ASKED_AFTER: Duration = Duration::from_millis(200);
 const ADVICE: &str = "catch panics and exceptions in every function of the table, and return MUSTER_E_PANIC";
 
 /// Asks two children: `load` happens once in a process.
-pub async fn check(subject: &Subject) -> Result<Check, Failure> {
-    let load = ask(subject, QUESTION_LOAD).await?;
-    let others = ask(subject, QUESTION).await?;
+pub async fn check(subject: &Subject, runs: &[Run]) -> Result<Check, Failure> {
+    let ran = runs.iter().find_map(|run| run.ran.as_ref());
+    let result = ran.and_then(|ran| ran.results.first()).map(|(_, result)| &result[..]);
+    let load = ask(subject, QUESTION_LOAD, result).await?;
+    let others = ask(subject, QUESTION, result).await?;
     Ok(verdict(&[load, others]))
 }
 
@@ -127,17 +134,15 @@ fn rehearse(request: &Request, stage: &Stage, plugin: &Plugin, lines: &mut Lines
     let (cancel, current, progress) = (AtomicU32::new(0), AtomicU64::new(0), AtomicU64::new(NOTHING_DONE));
     let words = SlotWords { cancel: &cancel, current: &current, progress: &progress };
     let mut slot = Slot::new(0, words);
-    let asks = |stage: &Stage, hook: u32| stage.asked.load(Ordering::SeqCst) == hook;
     stage.play(lines, hook::RUN, || {
-        // A function that does not ask would do its whole work: it is told to stop at once.
-        cancel.store(1, Ordering::SeqCst);
-        let outcome = run(request, &job, &mut slot);
-        cancel.store(0, Ordering::SeqCst);
-        if asks(stage, hook::RUN) { Some(outcome) } else { None }
+        let outcome = stopped_soon(&cancel, || run(request, &job, &mut slot));
+        // A function that did not ask has done its work, or was stopped in it.
+        (stage.asked.load(Ordering::SeqCst) == hook::RUN).then_some(outcome)
     });
     let manifest = &plugin.inspection().manifest;
-    if manifest.reduce() {
-        combine(stage, &job, &mut slot, lines);
+    // A function that does not ask gets what it would get of a host: a result of a task of its own.
+    if let Some(result) = request.result().filter(|_| manifest.reduce()) {
+        combine(stage, &job, &mut slot, &result, lines);
     }
     if manifest.has(F_ASYNC) {
         stage.play(lines, hook::DRIVE, || Some(drive(&job, &mut slot)));
@@ -151,10 +156,24 @@ fn rehearse(request: &Request, stage: &Stage, plugin: &Plugin, lines: &mut Lines
     }
 }
 
+/// Does something that is asked to stop after a while.
+fn stopped_soon<T>(cancel: &AtomicU32, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // An answer or a closed channel: it is over.
+            if is_done.recv_timeout(ASKED_AFTER) == Err(RecvTimeoutError::Timeout) {
+                cancel.store(1, Ordering::SeqCst);
+            }
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}
+
 fn run(request: &Request, job: &Job, slot: &mut Slot<'_>) -> Result<(), TaskError> {
-    use base64::Engine as _;
-    let input =
-        request.input.as_ref().and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
+    let input = request.input();
     let offsets = [0, input.as_ref().map_or(0, Vec::len) as u64];
     let inputs = input.as_ref().and_then(|input| Inputs::new(input, &offsets));
     let range = RangeInput { start: 0, count: 1, attempt: 1, inputs };
@@ -162,25 +181,30 @@ fn run(request: &Request, job: &Job, slot: &mut Slot<'_>) -> Result<(), TaskErro
 }
 
 /// The functions of a reduction; after each panic the job has a new object, and accumulators begin anew.
-fn combine(stage: &Stage, job: &Job, slot: &mut Slot<'_>, lines: &mut Lines) {
-    stage.play(lines, hook::ACC_NEW, || Some(job.accumulator(slot).map(drop)));
-    let mut with_new = |hook: u32, call: &mut dyn FnMut(&mut Slot<'_>) -> Option<Result<(), TaskError>>| {
-        stage.play(lines, hook, || call(slot));
+fn combine(stage: &Stage, job: &Job, slot: &mut Slot<'_>, result: &[u8], lines: &mut Lines) {
+    let filled = |slot: &mut Slot<'_>| {
+        let mut acc = job.accumulator(slot)?;
+        acc.add(slot, 0, result).map(|()| acc)
     };
-    with_new(hook::ACC_ADD, &mut |slot| {
-        Some(job.accumulator(slot).and_then(|mut acc| acc.add(slot, 0, &[])))
+    let partial = match filled(slot).and_then(|acc| acc.take(slot, Take::Partial)) {
+        Ok(partial) => partial,
+        Err(error) => {
+            return lines.say(&json!({"error": format!("its own result cannot be combined: {error}")}));
+        }
+    };
+    stage.play(lines, hook::ACC_NEW, || Some(job.accumulator(slot).map(drop)));
+    stage.play(lines, hook::ACC_ADD, || Some(filled(slot).map(drop)));
+    stage.play(lines, hook::ACC_MERGE, || {
+        Some(job.accumulator(slot).and_then(|mut acc| acc.merge(slot, &partial)))
     });
-    with_new(hook::ACC_MERGE, &mut |slot| {
-        Some(job.accumulator(slot).and_then(|mut acc| acc.merge(slot, &[])))
-    });
-    with_new(hook::ACC_JOIN, &mut |slot| {
-        let other = job.accumulator(slot);
+    stage.play(lines, hook::ACC_JOIN, || {
+        let other = filled(slot);
         Some(job.accumulator(slot).and_then(|mut acc| acc.join(slot, other?)))
     });
-    with_new(hook::ACC_TAKE, &mut |slot| {
-        Some(job.accumulator(slot).and_then(|acc| acc.take(slot, Take::Partial)).map(drop))
+    stage.play(lines, hook::ACC_TAKE, || {
+        Some(filled(slot).and_then(|acc| acc.take(slot, Take::Partial)).map(drop))
     });
-    with_new(hook::ACC_FREE, &mut |slot| {
+    stage.play(lines, hook::ACC_FREE, || {
         drop(job.accumulator(slot));
         None
     });
