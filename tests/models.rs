@@ -34,6 +34,13 @@ fn spawn_gives_every_task_a_process_of_its_own() {
     assert!(spawned.values().all(|&tasks| tasks == 1) && spawned.len() == 60, "{spawned:?}");
     let kept = processes(&muster, whoami, 60, &["--model", "process", "-p", "2", "--oversubscribe"]);
     assert!(kept.len() <= 2, "{kept:?}");
+    // What starting them costs is told.
+    let run = ["run", whoami, "-n", "20", "--model", "spawn", "-p", "2", "--oversubscribe"];
+    let report = muster.run(&[&run[..], &["--json"]].concat()).ok().json();
+    assert_eq!(report["executors_started"], 20, "{report}");
+    assert!((1e-4..10.0).contains(&report["start_s"]["mean"].as_f64().unwrap()), "{report}");
+    let said = muster.run(&run).ok().stderr;
+    assert!(said.contains("a start") && said.contains("of 20 processes"), "{said}");
     muster.assert_no_process_left();
 }
 

@@ -34,7 +34,7 @@ pub async fn replay(args: &PluginTestArgs, task: TaskOf) -> Outcome {
     }
     note(format_args!("task {} of job {}, alone", case.task, case.job));
     let replay = Replay::new(args.plugin.as_str(), args.view.cluster.cluster.clone());
-    let outcome = alone(&case, &file, &replay, &mut interrupt).await?;
+    let outcome = Box::pin(alone(&case, &file, &replay, &mut interrupt)).await?;
     tell(&case, &file, outcome, args.view.json)
 }
 

@@ -54,6 +54,9 @@ pub struct Report {
     dispatch_s: Times,
     report_s: Times,
     /// How long a task waited for the lock of its process, where it has one.
+    /// From asking for an executor until it has the job open.
+    start_s: Times,
+    executors_started: u64,
     gil_wait_s: Option<Times>,
     gil_handovers: u64,
     /// Tasks that a thread keeps going.
@@ -195,6 +198,8 @@ impl Report {
             queue_s: times(status.queue.as_ref()),
             dispatch_s: times(status.dispatch.as_ref()),
             report_s: times(status.report.as_ref()),
+            start_s: times(status.start.as_ref()),
+            executors_started: sketch(status.start.as_ref()).count(),
             gil_wait_s: spec.shape.and_then(|shape| shape.gil).map(|_| times(status.gil_wait.as_ref())),
             gil_handovers: status.gil_handovers,
             in_flight: in_flight(&spec),
@@ -249,6 +254,14 @@ impl Report {
         let slots: Vec<String> = busy.into_iter().chain(memory).collect();
         if !slots.is_empty() {
             rows.push(("slots", slots.join(", ")));
+        }
+        if self.model == "spawn"
+            && let Some(mean) = self.start_s.mean
+        {
+            rows.push((
+                "a start",
+                format!("{} mean, of {} processes", seconds(mean), number(self.executors_started)),
+            ));
         }
         if let Some(wait) = &self.gil_wait_s {
             rows.push(("lock", self.lock_row(wait)));

@@ -336,6 +336,7 @@ impl Job {
             gil_wait: sketch_to_wire(&numbers.gil_wait),
             gil_handovers: numbers.gil_handovers,
             stand_ins: numbers.stand_ins,
+            start: sketch_to_wire(&numbers.start),
             ..v1::JobStatus::default()
         }
     }

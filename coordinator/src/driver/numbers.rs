@@ -22,6 +22,8 @@ pub struct Numbers {
     pub gil_wait: Sketch,
     /// How often that lock was given to a task that had asked for it.
     pub gil_handovers: u64,
+    /// How long executors took to start.
+    pub start: Sketch,
     /// Threads of an executor that stand in for a missing async form.
     pub stand_ins: u32,
     /// Tasks whose result came a second time or too late.

@@ -172,6 +172,7 @@ impl Driver {
         numbers.retried = numbers.retried.saturating_add(phases.retried);
         numbers.gil_wait.merge(&phases.gil_wait);
         numbers.gil_handovers = numbers.gil_handovers.saturating_add(phases.gil_handovers);
+        numbers.start.merge(&phases.start);
         numbers.stand_ins = numbers.stand_ins.max(phases.stand_ins);
         numbers.retried_there = numbers.retried_there.saturating_add(phases.retried);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);

@@ -170,6 +170,8 @@ pub struct Phases {
     pub gil_handovers: u64,
     /// Threads of an executor that stand in for a missing async form; 0: none are needed.
     pub stand_ins: u32,
+    /// How long executors took from being asked for until they had the job open.
+    pub start: Sketch,
 }
 
 impl TryFrom<v1::WorkerHello> for Hello {
@@ -312,6 +314,7 @@ impl TryFrom<v1::PhaseStats> for Phases {
             gil_wait: sketch(wire.gil_wait)?,
             gil_handovers: wire.gil_handovers,
             stand_ins: at_most("stand_ins", wire.stand_ins, SLOTS_MAX)?,
+            start: sketch(wire.start)?,
         })
     }
 }
@@ -330,6 +333,7 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         gil_wait: sketch_to_wire(&phases.gil_wait),
         gil_handovers: phases.gil_handovers,
         stand_ins: phases.stand_ins,
+        start: sketch_to_wire(&phases.start),
     }
 }
 

@@ -478,6 +478,9 @@ pub struct PhaseStats {
     /// MODEL_ASYNC: threads of an executor that stand in for a missing async form
     #[prost(uint32, tag = "10")]
     pub stand_ins: u32,
+    /// an executor was asked for -> it has the job open
+    #[prost(message, optional, tag = "11")]
+    pub start: ::core::option::Option<Sketch>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorExit {
@@ -789,6 +792,9 @@ pub struct JobStatus {
     /// workers that still run tasks of a cancelled job
     #[prost(uint32, tag = "43")]
     pub stopping: u32,
+    /// of executors, see PhaseStats
+    #[prost(message, optional, tag = "45")]
+    pub start: ::core::option::Option<Sketch>,
     /// for the user, a line each: a limit that had to be kept by other means, ..
     #[prost(string, repeated, tag = "44")]
     pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,

@@ -41,6 +41,7 @@ impl Driver {
     }
 
     fn on_frame(&mut self, id: ExecutorId, frame: FromExecutor) {
+        let now = self.now();
         let Some(executor) = self.executors.get_mut(&id) else { return };
         let job = executor.seat.map(|seat| seat.job);
         match frame {
@@ -54,6 +55,11 @@ impl Driver {
             }
             FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(text),
             FromExecutor::Opened { .. } => {
+                let took = now.since(executor.started);
+                let is_first = !std::mem::replace(&mut executor.has_opened, true);
+                if let Some(job) = job.and_then(|id| self.jobs.get_mut(&id)).filter(|_| is_first) {
+                    job.phases.start.record(took);
+                }
                 self.tell_memory_soon();
                 self.feed(Input::ExecutorReady { executor: id });
             }
@@ -300,7 +306,11 @@ impl Driver {
 /// Moves where the time of a job went into the report and the metrics.
 pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metrics: &Metrics) {
     let phases = &mut job.phases;
-    if phases.busy == Span::ZERO && phases.dispatch.count() == 0 && phases.report.count() == 0 {
+    if phases.busy == Span::ZERO
+        && phases.dispatch.count() == 0
+        && phases.report.count() == 0
+        && phases.start.count() == 0
+    {
         return;
     }
     metrics.phase(&job.plugin.name, Phase::Dispatch, &phases.dispatch);

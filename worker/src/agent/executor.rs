@@ -46,6 +46,8 @@ pub(super) struct ExecutorHandle {
     pub plugin: Arc<PluginFile>,
     pub started: Time,
     pub is_loaded: bool,
+    /// A job was open in it.
+    pub has_opened: bool,
     /// Where it writes when it crashes; `None`: there were no descriptors left.
     pub crash: Option<CrashFile>,
     /// What it runs, for those who read what it writes.
@@ -142,6 +144,7 @@ impl ExecutorHandle {
             plugin,
             started: now,
             is_loaded: false,
+            has_opened: false,
             crash,
             watch,
             outgoing,
