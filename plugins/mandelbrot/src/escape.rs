@@ -9,6 +9,8 @@ const SIDE: f64 = 2.6;
 const FAR: f64 = 65_536.0;
 /// Steps between two calls of `pause`: about a millisecond.
 const STEPS_PER_PAUSE: u64 = 300_000;
+/// What a pixel takes beside its steps, in steps: where points leave at once there is little else.
+const STEPS_PER_PIXEL: u64 = 10;
 
 /// The part of the plane that the picture shows. Additions, multiplications and divisions alone, so that every
 /// machine draws the same bytes.
@@ -44,7 +46,7 @@ impl View {
                 let real = self.left + self.step * (f64::from(x) + 0.5);
                 let (taken, escaped) = escape(real, imaginary, self.max_iter);
                 pixels.extend_from_slice(&escaped.map_or(colour::INSIDE, colour::of));
-                steps += u64::from(taken);
+                steps += u64::from(taken) + STEPS_PER_PIXEL;
                 if steps >= STEPS_PER_PAUSE {
                     steps = 0;
                     pause()?;

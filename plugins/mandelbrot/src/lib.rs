@@ -73,6 +73,8 @@ impl Workload for Mandelbrot {
         let mut records = Vec::new();
         for tile in self.layout.share(task.index(), self.tasks) {
             let area = self.layout.area(tile);
+            // Tiles that are done sooner than the drawing of one pauses.
+            ctx.checkpoint()?;
             record::append(&mut records, area, |pixels| self.view.draw(area, pixels, || ctx.checkpoint()))?;
         }
         Ok(records)
