@@ -29,6 +29,9 @@ pub struct WorkerArgs {
     /// The folder that keeps plugins [default: muster/plugins in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// The folder in which tasks have folders of their own while they run [default: one below that of the plugins]
+    #[arg(long, value_name = "DIR", env = "MUSTER_SCRATCH")]
+    pub scratch: Option<PathBuf>,
     /// Where to serve /metrics and /healthz, or none [default: a free port on this machine]
     #[arg(long, value_name = "ADDR|none")]
     pub http: Option<String>,
@@ -62,6 +65,7 @@ impl WorkerArgs {
             name: self.name.filter(|name| !name.is_empty()).unwrap_or_else(Config::default_name),
             slots: self.slots.unwrap_or_else(usable_cpus),
             cache: self.cache.unwrap_or_else(Config::default_cache),
+            scratch: self.scratch,
             http,
             private: self.private,
             adopts: true,

@@ -16,6 +16,8 @@ pub struct Config {
     pub slots: u32,
     /// The folder that keeps plugins.
     pub cache: PathBuf,
+    /// The folder in which tasks have theirs; `None`: one below that of the plugins.
+    pub scratch: Option<PathBuf>,
     /// Where metrics and health are served.
     pub http: Option<SocketAddr>,
     /// The worker belongs to a private cluster: it ends when its coordinator is gone.

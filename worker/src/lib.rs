@@ -22,6 +22,7 @@ pub mod page;
 pub mod region;
 
 mod executor;
+mod scratch;
 mod shelf;
 mod spawner;
 mod symbols;

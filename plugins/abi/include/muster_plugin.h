@@ -150,7 +150,8 @@ typedef struct muster_task_ctx {
                                     least every 10 ms                        */
   uint64_t                 deadline_ns; /* in host->now_ns() time,
                                     UINT64_MAX = none                        */
-  muster_str               scratch_dir; /* private folder, empty = none      */
+  muster_str               scratch_dir; /* private folder, empty = none: ask
+                                    muster.scratch/1 for one                 */
   volatile uint64_t       *current; /* never NULL. run_range() stores the index
                                     here before it starts a task, so that a
                                     crash is blamed on the right one         */
@@ -422,6 +423,25 @@ typedef struct muster_rehearsal {
    * host->self.                                                             */
   uint32_t (*panics)(void *self, uint32_t hook);
 } muster_rehearsal;
+
+/* ---- host extension: a folder of the running task ------------------------
+ * host->extension(host->self, MUSTER_EXT_SCRATCH) gives a muster_scratch or
+ * NULL.                                                                     */
+#define MUSTER_EXT_SCRATCH "muster.scratch/1"
+typedef struct muster_scratch {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [call] The path of a folder that the running attempt has for itself: the
+   * one that `current` names, or in muster.async/1 that was entered. Empty at
+   * first; the same one for the whole attempt, after which it is removed with
+   * all that is in it, whatever becomes of the process. It is made when it is
+   * first asked for: whoever does not ask pays nothing. Sets *path, valid as
+   * long as the folder is, and returns MUSTER_OK; or returns why there is none
+   * and fills err, which may be NULL: MUSTER_E_TRANSIENT when the disk is full,
+   * with the system's number as plugin_code. self is host->self.            */
+  muster_status (*dir)(void *self, muster_ctx *ctx, muster_str *path,
+                       muster_error *err);
+} muster_scratch;
 
 /* ---- the one exported symbol ------------------------------------------- */
 /* Must be cheap, must not start threads, must not call the host. Returns a

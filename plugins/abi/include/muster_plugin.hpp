@@ -395,8 +395,18 @@ class Context {
   void log(uint32_t level, View text) const { detail::log(call_.ctx, level, text); }
   uint32_t slot() const { return call_.slot; }
   uint32_t attempt() const { return range_.attempt; }
+  // A folder that the running attempt has for itself, removed with all that is in it when it has ended; made when it is
+  // first asked for. Empty where the host has none; throws when it cannot be made.
   View scratch_dir() const {
-    return call_.scratch_dir.len == 0 ? View() : View(call_.scratch_dir.ptr, call_.scratch_dir.len);
+    const void *found = detail::host->extension(detail::host->self, MUSTER_EXT_SCRATCH);
+    if (found == nullptr) return View();
+    muster_str path = {};
+    muster_error error = {};
+    error.struct_size = sizeof error;
+    muster_status status =
+        static_cast<const muster_scratch *>(found)->dir(detail::host->self, call_.ctx, &path, &error);
+    if (status != MUSTER_OK) throw Error(status, std::string(error.text, error.len), error.plugin_code);
+    return View(path.ptr, path.len);
   }
 
   // Runs `run` for each task of the range, until the host wants the results so far.

@@ -304,6 +304,19 @@ pub mod hook {
     ];
 }
 
+/// The id of the host extension [`Scratch`].
+pub const EXT_SCRATCH: &core::ffi::CStr = c"muster.scratch/1";
+
+/// Host extension: a folder of the running task.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the header documents the fields")]
+pub struct Scratch {
+    pub struct_size: u32,
+    pub reserved0: u32,
+    pub dir: Option<unsafe extern "C" fn(*mut c_void, *mut CtxObject, *mut Str, *mut ErrorText) -> i32>,
+}
+
 /// The type of the exported symbol [`ENTRY_SYMBOL`].
 pub type EntryFn = unsafe extern "C" fn(host_major: u32, host_minor: u32) -> *const Plugin;
 

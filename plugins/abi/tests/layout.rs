@@ -86,6 +86,7 @@ fn structs_have_the_layout_of_the_header() {
         Backtrace = muster_backtrace { struct_size, reserved0, capture }
         Shared = muster_shared { struct_size, reserved0, region }
         Rehearsal = muster_rehearsal { struct_size, reserved0, panics }
+        Scratch = muster_scratch { struct_size, reserved0, dir }
         Plugin = muster_plugin {
             struct_size, abi_major, abi_minor, name, version, flags, load, unload, create, destroy, run, run_range,
             acc_new, acc_add, acc_merge, acc_take, acc_free, acc_join, extension

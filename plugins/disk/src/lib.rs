@@ -18,7 +18,7 @@ use failure::Failure;
 use muster_sdk::{Context, Counter, Error, Histogram, Job, Random, Task, Workload};
 use scratch::Scratch;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl Workload for Disk {
     }
 
     fn run(&self, _task: Task<'_>, ctx: &mut Context<'_>) -> Result<u64, Error> {
-        let scratch = self.scratch(ctx);
+        let scratch = self.scratch(ctx)?;
         let mut block = Block::new(self.extent.block);
         let mut random = ctx.random().clone();
         if self.op == Op::Read {
@@ -136,9 +136,12 @@ fn file_failure(scratch: &Scratch, doing: &'static str, result: std::io::Result<
 }
 
 impl Disk {
-    fn scratch(&self, ctx: &Context<'_>) -> Scratch {
-        let own = self.folder.as_deref().or_else(|| ctx.scratch_dir()).map(Path::to_owned);
-        Scratch::new(own.unwrap_or_else(std::env::temp_dir), self.direct)
+    fn scratch(&self, ctx: &Context<'_>) -> Result<Scratch, Error> {
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => ctx.scratch_dir()?.unwrap_or_else(std::env::temp_dir),
+        };
+        Ok(Scratch::new(folder, self.direct))
     }
 
     /// Moves every block, and measures each.

@@ -7,7 +7,7 @@ use crate::region::RegionError;
 use crate::services::{HostServices, LogLevel};
 use crate::slot::{Call, SlotState};
 use crate::stack;
-use muster_plugin_abi::{self as abi, Buf, CtxObject, Host, Out, Str, status};
+use muster_plugin_abi::{self as abi, Buf, CtxObject, ErrorText, Host, Out, Str, status};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -162,6 +162,7 @@ unsafe extern "C" fn extension(this: *mut c_void, id: *const c_char) -> *const c
         Some(id) if id == abi::EXT_REHEARSAL && unsafe { state(this) }.services.rehearses(0).is_some() => {
             (&raw const REHEARSAL).cast()
         }
+        Some(id) if id == abi::EXT_SCRATCH => (&raw const SCRATCH).cast(),
         Some(_) | None => std::ptr::null(),
     }
 }
@@ -182,7 +183,7 @@ unsafe extern "C" fn region(
     name: Str,
     len: usize,
     out: *mut Buf,
-    error: *mut abi::ErrorText,
+    error: *mut ErrorText,
 ) -> i32 {
     let job = u128::from(job_id_hi) << 64 | u128::from(job_id_lo);
     // SAFETY: the plugin passes the table's own pointer and a name that it lends.
@@ -238,6 +239,41 @@ unsafe extern "C" fn capture(this: *mut c_void, ctx: *mut CtxObject) {
         kept.push(address);
         kept.len() < STACK_CALLS_MAX
     });
+}
+
+static SCRATCH: abi::Scratch =
+    abi::Scratch { struct_size: abi::size_of_table::<abi::Scratch>(), reserved0: 0, dir: Some(scratch_dir) };
+
+unsafe extern "C" fn scratch_dir(
+    this: *mut c_void,
+    ctx: *mut CtxObject,
+    path: *mut Str,
+    error: *mut ErrorText,
+) -> i32 {
+    if ctx.is_null() || path.is_null() {
+        return status::ABI;
+    }
+    // SAFETY: as in `result_alloc`: only the thread of the running call is here; the slot's words outlive its calls.
+    let (root, index, scratch) = unsafe {
+        let slot = ctx.cast::<SlotState>();
+        let index = (*(*slot).current).load(Ordering::Relaxed);
+        (state(this).services.scratch_root(), index, &mut (*slot).scratch)
+    };
+    match scratch.of(index, root) {
+        Ok(folder) => {
+            // SAFETY: the plugin gave room for it; the text lives as long as the folder.
+            unsafe { *path = Str::new(folder) };
+            status::OK
+        }
+        Err(why) => {
+            // SAFETY: null or room for an error, which the plugin lends.
+            if let Some(error) = unsafe { error.as_mut() } {
+                error.plugin_code = why.code();
+                error.set(&why.to_string());
+            }
+            if why.is_full() { status::TRANSIENT } else { status::FAILED }
+        }
+    }
 }
 
 unsafe extern "C" fn result_alloc(_this: *mut c_void, ctx: *mut CtxObject, len: usize) -> Buf {

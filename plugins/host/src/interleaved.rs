@@ -6,10 +6,12 @@
 
 use crate::job::{Instance, Job};
 use crate::outcome::{ErrorKind, TaskError};
-use crate::slot::{Call, Slot};
+use crate::scratch::Scratches;
+use crate::slot::{Call, Slot, SlotState};
 use muster_plugin_abi::{self as abi, Async, AsyncTask, Bytes, DriveFn, ErrorText, next, status, task_seed};
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
@@ -100,7 +102,8 @@ impl Job {
                 ..Inner::default()
             }),
         }));
-        let mut driving = Driving { job: self, instance: &instance, flight, source, poisoned: false };
+        let state = slot.state();
+        let mut driving = Driving { job: self, instance: &instance, flight, source, state, poisoned: false };
         let error = driving.call(drive, slot, in_flight);
         driving.finish(error)
     }
@@ -236,6 +239,8 @@ struct Driving<'a> {
     instance: &'a Instance,
     flight: &'static Flight,
     source: &'a mut dyn TaskSource,
+    /// That of the slot.
+    state: NonNull<SlotState>,
     /// A task panicked: the object takes no new ones.
     poisoned: bool,
 }
@@ -257,6 +262,7 @@ impl Driving<'_> {
         }));
         let instance = self.instance;
         let _turn = instance.turn();
+        self.scratch().has_many = true;
         let (error, _) = slot.enter("drive", Call::None, |ctx, error| {
             // SAFETY: the job object is alive, and all structs are valid and as the header says.
             unsafe { drive(instance.object(), ctx, lent, error) }
@@ -265,6 +271,13 @@ impl Driving<'_> {
         inner.driving = Pointer::default();
         inner.over = true;
         error
+    }
+
+    /// The folders of the tasks that are going.
+    fn scratch(&mut self) -> &mut Scratches {
+        // SAFETY: the slot is borrowed by the call that this is about, and only its thread is here, while no callback of
+        // the slot runs.
+        unsafe { &mut (*self.state.as_ptr()).scratch }
     }
 
     /// Hands over what was completed.
@@ -277,6 +290,7 @@ impl Driving<'_> {
         };
         for task in completed {
             let EndedTask { index, token, outcome } = task;
+            self.scratch().end(index);
             let outcome = outcome.and_then(|result| self.job.check_result(&result).map(|()| result));
             if matches!(&outcome, Err(error) if error.kind == ErrorKind::Panic) {
                 self.instance.poison();

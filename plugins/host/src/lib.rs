@@ -31,6 +31,7 @@ mod plugin;
 mod progress;
 mod range;
 mod region;
+mod scratch;
 mod services;
 mod slot;
 pub mod stack;

@@ -2,6 +2,7 @@
 
 use crate::region::{RegionError, alone};
 use std::io::Write;
+use std::path::PathBuf;
 use std::ptr::NonNull;
 
 /// How much a line of a plugin's log matters.
@@ -72,6 +73,12 @@ pub trait HostServices: Send + Sync + 'static {
     /// Whether a function of the plugin's table, `hook::*` of `muster-plugin-abi`, is to panic now; none: this host does not
     /// rehearse panics.
     fn rehearses(&self, _hook: u32) -> Option<bool> {
+        None
+    }
+
+    /// Where tasks of the open job may have folders; it need not be there yet, but the folder that it is in must. Whoever
+    /// loads plugins removes it when this process has ended. `None`: tasks get none.
+    fn scratch_root(&self) -> Option<PathBuf> {
         None
     }
 

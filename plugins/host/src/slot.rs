@@ -2,6 +2,7 @@
 
 use crate::outcome::{ErrorKind, TaskError};
 use crate::range::OutBuffer;
+use crate::scratch::Scratches;
 use muster_plugin_abi::{self as abi, CtxObject, ErrorText, Str};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -28,7 +29,6 @@ pub struct Slot<'page> {
     state: NonNull<SlotState>,
     words: SlotWords<'page>,
     deadline_ns: u64,
-    scratch_dir: String,
     error: Box<ErrorText>,
     owned: PhantomData<SlotState>,
 }
@@ -49,6 +49,8 @@ pub(crate) struct SlotState {
     pub refused: Option<(usize, usize)>,
     /// The stack that the plugin had kept with the failure of the call; see [`crate::stack`].
     pub stack: Vec<u64>,
+    /// The folders of the tasks that run.
+    pub scratch: Scratches,
 }
 
 /// The call that runs on the slot.
@@ -85,12 +87,12 @@ impl<'page> Slot<'page> {
             call: Call::None,
             refused: None,
             stack: Vec::new(),
+            scratch: Scratches::default(),
         };
         Self {
             state: NonNull::from(Box::leak(Box::new(state))),
             words,
             deadline_ns: u64::MAX,
-            scratch_dir: String::new(),
             error: Box::default(),
             owned: PhantomData,
         }
@@ -120,9 +122,9 @@ impl<'page> Slot<'page> {
         self.deadline_ns = deadline_ns.unwrap_or(u64::MAX);
     }
 
-    /// A private folder for the running tasks, or an empty text.
-    pub fn set_scratch_dir(&mut self, path: impl Into<String>) {
-        self.scratch_dir = path.into();
+    /// What callbacks see, for the calls in which one thread has many tasks going.
+    pub(crate) const fn state(&self) -> NonNull<SlotState> {
+        self.state
     }
 
     pub(crate) fn result_limit(&self) -> usize {
@@ -160,14 +162,17 @@ impl<'page> Slot<'page> {
             ctx: state.cast::<CtxObject>(),
             cancel: self.words.cancel.as_ptr(),
             deadline_ns: self.deadline_ns,
-            scratch_dir: Str::new(&self.scratch_dir),
+            scratch_dir: Str::new(""),
             current: self.words.current.as_ptr(),
         };
         self.error.clear();
         let status = enter(&ctx, &mut self.error);
         // SAFETY: as above; the plugin's call is over.
-        let (call, refused) =
-            unsafe { (std::mem::replace(&mut (*state).call, Call::None), (*state).refused) };
+        let (call, refused) = unsafe {
+            let scratch = &mut (*state).scratch;
+            scratch.clear();
+            (std::mem::replace(&mut (*state).call, Call::None), (*state).refused)
+        };
         let failure = match (TaskError::from_call(function, status, &self.error), refused) {
             (Some(TaskError { kind: ErrorKind::Limit, .. }), Some((len, limit))) => {
                 Some(TaskError::limit(len, limit))

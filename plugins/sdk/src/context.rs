@@ -4,7 +4,7 @@ use crate::output::Sink;
 use crate::{Error, Level, Log, Output, Random, Task, host};
 use muster_plugin_abi::{self as abi, status, task_seed};
 use std::fmt::Arguments;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The running task's way to its host. It also hands out the tasks of a range, see [`Context::next_task`].
@@ -120,12 +120,13 @@ impl<'a> Context<'a> {
         self.sink.put(bytes)
     }
 
-    /// A private folder, wiped after the attempt, when the host gives one.
-    #[must_use]
-    pub fn scratch_dir(&self) -> Option<&Path> {
-        // SAFETY: the host promises that the text is valid during the call.
-        let path = unsafe { self.call.scratch_dir.as_bytes() };
-        std::str::from_utf8(path).ok().filter(|path| !path.is_empty()).map(Path::new)
+    /// A folder that the running attempt has for itself: empty at first, and removed with all that is in it when the attempt
+    /// has ended, whatever becomes of the process. It is made when it is first asked for. `None`: the host has none.
+    ///
+    /// # Errors
+    /// It cannot be made; transient when the disk is full.
+    pub fn scratch_dir(&self) -> Result<Option<PathBuf>, Error> {
+        host::scratch_dir(self.call.ctx)
     }
 
     /// The time left, when the task has a time limit.

@@ -1,7 +1,10 @@
 //! The host's table, as `load` gave it to this plugin.
 
-use muster_plugin_abi::{self as abi, CtxObject, Host, Str};
-use std::ffi::CStr;
+use crate::Error;
+use muster_plugin_abi::{self as abi, CtxObject, ErrorText, Host, Str, status};
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 static HOST: AtomicPtr<Host> = AtomicPtr::new(std::ptr::null_mut());
@@ -79,12 +82,22 @@ pub(crate) fn metric_record(metric: u32, value: f64) {
     }
 }
 
+/// An extension of the host, whose table begins with its size.
+fn extension<T>(id: &CStr) -> Option<(&'static Host, &'static T)> {
+    let (host, extension) = table().and_then(|host| Some((host, host.extension?)))?;
+    // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
+    unsafe {
+        let found = extension(host.this, id.as_ptr());
+        let is_whole = !found.is_null() && *found.cast::<u32>() >= abi::size_of_table::<T>();
+        if is_whole { found.cast::<T>().as_ref().map(|found| (host, found)) } else { None }
+    }
+}
+
 /// Keeps the stack of this thread with the failure of the running call, where the host can.
 pub(crate) fn capture_stack(ctx: *mut CtxObject) {
-    // SAFETY: what a host offers lives as long as its table.
-    let found = unsafe { offered::<abi::Backtrace>(abi::EXT_BACKTRACE).as_ref() };
-    let host = table().zip(found.and_then(|found| found.capture));
-    if let Some((host, capture)) = host {
+    if let Some((host, capture)) =
+        extension::<abi::Backtrace>(abi::EXT_BACKTRACE).and_then(|(host, found)| Some((host, found.capture?)))
+    {
         // SAFETY: ctx came with the call that this thread is in.
         unsafe { capture(host.this, ctx) }
     }
@@ -92,24 +105,37 @@ pub(crate) fn capture_stack(ctx: *mut CtxObject) {
 
 /// The job's region of shared memory of that name and length.
 #[cfg(feature = "shared")]
-pub(crate) fn region(job: u128, name: &str, bytes: usize) -> Result<std::ptr::NonNull<u8>, crate::Error> {
-    use crate::Error;
+pub(crate) fn region(job: u128, name: &str, bytes: usize) -> Result<std::ptr::NonNull<u8>, Error> {
     let none = || Error::unsupported("this host offers no shared memory (muster.shared/1)");
-    let (host, extension) = table().and_then(|host| Some((host, host.extension?))).ok_or_else(none)?;
-    // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
-    let found = unsafe {
-        let found = extension(host.this, abi::EXT_SHARED.as_ptr()).cast::<abi::Shared>();
-        found.as_ref().filter(|found| found.struct_size >= abi::size_of_table::<abi::Shared>())
-    };
-    let region = found.and_then(|found| found.region).ok_or_else(none)?;
-    let (mut room, mut text) = (abi::Buf::NONE, abi::ErrorText::new());
+    let (host, shared) = extension::<abi::Shared>(abi::EXT_SHARED).ok_or_else(none)?;
+    let region = shared.region.ok_or_else(none)?;
+    let (mut room, mut text) = (abi::Buf::NONE, ErrorText::new());
     let (high, low) = ((job >> 64) as u64, job as u64);
     // SAFETY: the function belongs to the table; the name and both structs are valid during the call.
     let status = unsafe { region(host.this, high, low, Str::new(name), bytes, &raw mut room, &raw mut text) };
-    if status != abi::status::OK {
+    if status != status::OK {
         return Err(Error::new(status, String::from_utf8_lossy(text.bytes())));
     }
     std::ptr::NonNull::new(room.ptr).filter(|_| room.len == bytes).ok_or_else(none)
+}
+
+/// The folder of the running task, where the host has any.
+pub(crate) fn scratch_dir(ctx: *mut CtxObject) -> Result<Option<PathBuf>, Error> {
+    let Some((host, dir)) =
+        extension::<abi::Scratch>(abi::EXT_SCRATCH).and_then(|(host, found)| Some((host, found.dir?)))
+    else {
+        return Ok(None);
+    };
+    let (mut path, mut text) = (Str::new(""), ErrorText::new());
+    // SAFETY: ctx came with the call that this thread is in; path and text are there to be written to.
+    let code = unsafe { dir(host.this, ctx, &raw mut path, &raw mut text) };
+    if code != status::OK {
+        let message = String::from_utf8_lossy(text.bytes()).into_owned();
+        return Err(Error::new(code, message).with_code(text.plugin_code));
+    }
+    // SAFETY: the host lends the path for as long as the folder is there.
+    let path = unsafe { path.as_bytes() };
+    Ok(Some(PathBuf::from(OsStr::from_bytes(path))))
 }
 
 pub(crate) fn now_ns() -> u64 {

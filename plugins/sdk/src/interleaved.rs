@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Arguments;
 use std::future::{Future, poll_fn};
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -62,6 +63,14 @@ impl AsyncContext {
             // SAFETY: the function belongs to this table; ctx came with the running call.
             unsafe { progress(host.this, self.ctx, done, total) }
         }
+    }
+
+    /// As [`Context::scratch_dir`]: each task in flight has a folder of its own.
+    ///
+    /// # Errors
+    /// It cannot be made; transient when the disk is full.
+    pub fn scratch_dir(&self) -> Result<Option<PathBuf>, Error> {
+        host::scratch_dir(self.ctx)
     }
 
     /// Which attempt this is, from 1. For logs, never for results.

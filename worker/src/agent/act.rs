@@ -12,6 +12,7 @@ use muster_core::range::IndexRange;
 use muster_core::shape::Flow;
 use muster_core::time::Span;
 use muster_proto::packed::Items;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the outputs speak of that is not in them.
@@ -146,7 +147,8 @@ impl Driver {
         let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
         let confinement = job.confinement.clone();
-        let around = Surroundings { spawner: &self.spawner, events: &self.events, log: &self.log };
+        let scratch = self.scratch.as_ref().map(|place| place.join(id.0.to_string()));
+        let around = Surroundings { scratch, spawner: &self.spawner, events: &self.events, log: &self.log };
         let (handle, shelf) = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
         let record = handle.crash.as_ref().and_then(|crash| crash.for_executor().ok());
         let load = ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some() };
@@ -184,6 +186,7 @@ impl Driver {
             grace_ns: job.open.limits.grace.0,
             memory_bytes: job.open.limits.memory_bytes.unwrap_or(0),
             extra_millionths: self.config.emulation.speed.extra_millionths(),
+            scratch: executor.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned(),
             flow: job.open.shape.flow,
             gil: job.open.gil,
         });

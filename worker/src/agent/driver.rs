@@ -24,6 +24,7 @@ use muster_proto::v1::{
     FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
 };
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,6 +70,8 @@ pub(super) struct Driver {
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
     pub log: Log,
+    /// Where executors have the folders of their tasks; `None`: nowhere.
+    pub scratch: Option<PathBuf>,
     pub asked: Asked,
     /// The life of the coordinator whose jobs are in the log, and this worker's number there.
     life: Option<(Epoch, WorkerId)>,
@@ -125,6 +128,7 @@ impl Driver {
             session_number: 0,
             cgroups: None,
             log,
+            scratch: None,
             asked: Asked::default(),
             life: None,
             memory: memory::Memory::default(),

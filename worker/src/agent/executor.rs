@@ -11,12 +11,14 @@ use crate::log::Log;
 use crate::os::cgroup::{Group, MemoryEvidence};
 use crate::os::process;
 use crate::os::socket;
+use crate::scratch::remove_of_executor;
 use crate::shelf::{SHELVED_BYTES_MAX, SHELVED_FRAMES_MAX, Shelf};
 use crate::spawner::{Confinement, Spawned, Spawner};
 use muster_core::id::{ExecutorId, JobId};
 use muster_core::time::Time;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,13 +54,17 @@ pub(super) struct ExecutorHandle {
     pub crash: Option<CrashFile>,
     /// What it runs, for those who read what it writes.
     pub watch: Watch,
+    /// Where its tasks may have folders.
+    pub scratch: Option<PathBuf>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     process: Arc<Process>,
 }
 
 /// What every executor is started with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Surroundings<'a> {
+    /// Where its tasks may have folders.
+    pub scratch: Option<PathBuf>,
     pub spawner: &'a Spawner,
     pub events: &'a Events,
     pub log: &'a Log,
@@ -125,7 +131,7 @@ impl ExecutorHandle {
         confinement: Confinement,
         surroundings: Surroundings<'_>,
     ) -> (Self, Option<OwnedFd>) {
-        let Surroundings { spawner, events, log } = surroundings;
+        let Surroundings { scratch, spawner, events, log } = surroundings;
         // Not bounded: the agent sends a few frames per job, and kills who does not read them.
         let (outgoing, orders) = mpsc::unbounded_channel();
         let process = Arc::new(Process::default());
@@ -135,7 +141,8 @@ impl ExecutorHandle {
         // An executor without them works as well.
         let (shelf, for_executor) = Shelf::create().ok().unzip();
         let crash = CrashFile::create().ok();
-        let supervisor = Supervisor { id, events: events.clone(), process: Arc::clone(&process), shelf };
+        let (events, process_here) = (events.clone(), Arc::clone(&process));
+        let supervisor = Supervisor { id, events, process: process_here, scratch: scratch.clone(), shelf };
         tokio::spawn(supervisor.run(spawner.clone(), confinement, output, orders));
         let circumstances = Circumstances::default();
         let handle = Self {
@@ -147,6 +154,7 @@ impl ExecutorHandle {
             has_opened: false,
             crash,
             watch,
+            scratch,
             outgoing,
             process,
         };
@@ -180,6 +188,7 @@ struct Supervisor {
     events: Events,
     process: Arc<Process>,
     shelf: Option<Shelf>,
+    scratch: Option<PathBuf>,
 }
 
 impl Supervisor {
@@ -246,6 +255,9 @@ impl Supervisor {
         // Whoever holds it last removes it, which is nothing for this thread to wait for.
         self.process.set_group(None);
         spawner.ended(pid, group).await;
+        if let Some(folder) = self.scratch.clone() {
+            remove_of_executor(folder).await;
+        }
         if timeout(LAST_LINES_WAIT, &mut lines).await.is_err() {
             lines.abort();
         }

@@ -27,6 +27,7 @@ use crate::http::HttpServer;
 use crate::log::{Log, LogSettings};
 use crate::metrics::Metrics;
 use crate::page::SLOTS_MAX;
+use crate::scratch::ScratchPlace;
 use crate::spawner::Spawner;
 use driver::Driver;
 use event::Events;
@@ -66,9 +67,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let log = Log::start(settings)
         .map_err(|source| WorkerError::System { what: "the thread that keeps logs", source })?;
     let (events, receiver) = Events::channel();
-    let driver = Driver::new(config, hello, cache, spawner, metrics, events, log);
+    let scratch = ScratchPlace::open(config.scratch.as_deref(), &config.cache, hello.incarnation)?;
+    let mut driver = Driver::new(config, hello, cache, spawner, metrics, events, log);
+    driver.scratch = scratch.path();
     // Boxed: the loop's state would be part of every caller's future.
-    Box::pin(driver.run(receiver, shutdown)).await
+    let outcome = Box::pin(driver.run(receiver, shutdown)).await;
+    scratch.remove();
+    outcome
 }
 
 fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, WorkerError> {

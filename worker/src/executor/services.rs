@@ -6,6 +6,7 @@ use super::outbox::Outbox;
 use crate::frame::{FromExecutor, LogTask};
 use crate::region::Regions;
 use muster_plugin_host::{HostServices, LogLevel, RegionError};
+use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -16,6 +17,12 @@ pub(super) struct Serving(Arc<Mutex<Option<Arc<Shared>>>>);
 impl Serving {
     pub fn set(&self, job: Option<Arc<Shared>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = job;
+    }
+
+    /// Where tasks of the job may have folders.
+    fn scratch(&self) -> Option<PathBuf> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().map(|job| &job.open.scratch).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
     fn task(&self, slot: u32) -> Option<LogTask> {
@@ -79,6 +86,10 @@ impl HostServices for Services {
 
     fn checkpoint(&self, slot: u32) {
         self.with_gil(|gil| gil.checkpoint(slot));
+    }
+
+    fn scratch_root(&self) -> Option<PathBuf> {
+        self.serving.scratch()
     }
 
     fn blocking_begin(&self, slot: u32) {

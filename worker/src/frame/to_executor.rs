@@ -58,6 +58,8 @@ pub struct OpenJob {
     pub memory_bytes: u64,
     /// What tasks are to take longer, in millionths of their time.
     pub extra_millionths: u64,
+    /// Where its tasks may have folders; empty: nowhere.
+    pub scratch: String,
     /// How its threads go through their tasks.
     pub flow: Flow,
     /// The lock that tasks hold while they compute.
@@ -96,6 +98,7 @@ impl ToExecutor {
                 frame.u64(open.grace_ns);
                 frame.u64(open.memory_bytes);
                 frame.u64(open.extra_millionths);
+                frame.text(&open.scratch);
                 write_flow(&mut frame, open.flow);
                 frame.u32(open.gil.map_or(0, |gil| gil.domains));
                 frame.u64(open.gil.map_or(0, |gil| gil.switch.0));
@@ -132,6 +135,7 @@ impl ToExecutor {
                 grace_ns: fields.u64("grace_ns")?,
                 memory_bytes: fields.u64("memory_bytes")?,
                 extra_millionths: fields.u64("extra_millionths")?,
+                scratch: fields.text("scratch")?,
                 flow: flow(&mut fields)?,
                 gil: gil(&mut fields)?,
             }),
