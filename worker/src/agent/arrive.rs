@@ -235,7 +235,7 @@ impl Driver {
         }
         let crashed = circumstances.record(status).filter(|record| record.sender.is_none()).map(|it| it.role);
         let culprit = executor.seat.zip(crashed).and_then(|(seat, role)| self.culprit(seat, role));
-        let how = circumstances.stop_how();
+        let how = circumstances.stop_how(status);
         let Held { claims, mut running, .. } =
             executor.seat.map(|seat| self.clear_seat(seat, cause, how, detail)).unwrap_or_default();
         if circumstances.is_cut_off(status) {

@@ -78,9 +78,11 @@ impl Circumstances {
         self.memory.is_some_and(|memory| memory.oom_kills > 0)
     }
 
-    /// How its running tasks came to a stop.
-    pub const fn stop_how(&self) -> StopHow {
-        match (self.killed, self.terminated) {
+    /// How its running tasks came to a stop: one that SIGTERM ended was not killed, also when the agent, which did not know
+    /// yet, went on to do so.
+    pub const fn stop_how(&self, status: Option<WaitStatus>) -> StopHow {
+        let died_of_kill = matches!(status, Some(WaitStatus::Signal(libc::SIGKILL)) | None);
+        match (self.killed && died_of_kill, self.terminated) {
             (true, _) => StopHow::Killed,
             (false, true) => StopHow::Terminated,
             (false, false) => StopHow::Asked,

@@ -131,3 +131,23 @@ fn an_exit_that_was_recorded_goes_with_an_exit_code() {
     assert_eq!((ending.cause, ending.signal, ending.exit_code), (ExitCause::Exited, None, Some(3)));
     assert_eq!(ending.text, "the plugin ended its process with exit code 3");
 }
+
+#[test]
+fn what_ended_it_says_how_its_tasks_stopped() {
+    let circumstances = |killed, terminated| Circumstances { killed, terminated, ..Circumstances::default() };
+    let code = Some(WaitStatus::Code(0));
+    for (killed, terminated, status, how) in [
+        (true, true, signal(libc::SIGKILL), StopHow::Killed),
+        (true, true, signal(libc::SIGTERM), StopHow::Terminated),
+        (true, true, code, StopHow::Terminated),
+        (true, false, None, StopHow::Killed),
+        (false, true, signal(libc::SIGTERM), StopHow::Terminated),
+        (false, false, code, StopHow::Asked),
+    ] {
+        assert_eq!(
+            circumstances(killed, terminated).stop_how(status),
+            how,
+            "{killed} {terminated} {status:?}"
+        );
+    }
+}
