@@ -28,7 +28,7 @@ pub async fn plugin(command: PluginCommand) -> Outcome {
         PluginCommand::Check { file, timeout, json } => check(&file, timeout, json).await,
         PluginCommand::Test(args) => match args.case {
             Some(task) => Box::pin(super::replay::replay(&args, task)).await,
-            None => super::conformance::test(&args).await,
+            None => Box::pin(super::conformance::test(&args)).await,
         },
         PluginCommand::Info { plugin, view } => info(&plugin, &view).await,
         PluginCommand::Push { files, view } => push_all(&files, &view).await,
