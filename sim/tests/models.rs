@@ -370,6 +370,19 @@ fn poisoned_tasks_fail_and_the_others_do_not() {
     assert_eq!(report.committed() + failed, 2_000);
 }
 
+/// Between half of the wait and all of it, drawn by job and task.
+#[test]
+fn tasks_wait_between_their_attempts() {
+    let text = |backoff: &str| {
+        format!(
+            "{ONE_BY_ONE}[[workers]]\ncount = 1\n[[jobs]]\ntasks = 1\ntime = {{ const = \"1ms\" }}\nmax_attempts = 2\n\
+             backoff = \"{backoff}\"\n[[faults]]\nkind = \"poison\"\nshare = 1.0\n"
+        )
+    };
+    let (short, long) = (makespan(&text("1ms")), makespan(&text("1h")));
+    assert!(short < 1.0 && (1_800.0..3_601.0).contains(&long), "{short} {long}");
+}
+
 #[test]
 fn the_same_seed_goes_the_same_way() {
     let faults = "[[faults]]\nkind = \"worker_crash\"\nevery = \"2s\"\nrestart = \"1s\"\n";

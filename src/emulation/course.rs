@@ -101,6 +101,10 @@ impl PreparedJob {
             weight: job.weight,
             priority: job.priority,
             max_attempts: job.max_attempts,
+            retry: job.backoff.map(|wait| v1::RetryPolicy {
+                backoff_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                ..v1::RetryPolicy::default()
+            }),
             outputs: outputs.into(),
             reduce: job.reduce,
             seed: job.seed,

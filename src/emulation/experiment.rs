@@ -99,6 +99,8 @@ pub struct Job {
     pub seed: u64,
     /// How often a task is tried; 0 is 3.
     pub max_attempts: u32,
+    /// The longest wait before a second attempt; none: the usual one.
+    pub backoff: Option<Duration>,
     /// Jobs of higher priority go first.
     pub priority: i32,
     /// Its share among jobs of the same priority; 0 is 1.

@@ -204,6 +204,7 @@ fn job(scenario: &Scenario, number: usize) -> Result<Job, Failure> {
         // Jobs of the same plugin draw numbers of their own.
         seed: scenario.seed.wrapping_add(number as u64),
         max_attempts: spec.max_attempts,
+        backoff: Some(spec.retry.backoff.into()),
         priority: spec.priority,
         weight: spec.weight,
         ..Job::default()

@@ -4,9 +4,10 @@ use super::error::ScenarioError;
 use super::field::{Field, Table};
 use super::tree::Value;
 use super::{Job, Plugin, WorkerGroup, cluster, keys, times};
-use muster_core::scheduler::JobSpec;
+use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::ShapeRequest;
 use muster_core::time::Span;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Tasks of one job: beyond it a count no longer fits beside others into 64 bits.
@@ -14,6 +15,10 @@ const TASKS_MAX: u64 = 100_000_000_000;
 const WEIGHT_MAX: u32 = 1_000_000;
 const ATTEMPTS_MAX: u32 = 1_000;
 const MODELS: &[&str] = &["thread", "process", "hybrid"];
+/// Models of `muster run` that neither a simulation nor an emulation has.
+const REAL_MODELS: [&str; 3] = ["spawn", "async", "gil"];
+/// What commands and messages can say of a wait is in whole milliseconds, up to a day.
+const BACKOFF: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_millis(86_400_000);
 
 pub(super) fn jobs(top: &Table<'_>, workers: &[WorkerGroup], base: &Path) -> Result<Vec<Job>, ScenarioError> {
     let tables = top.tables("jobs", &keys::JOBS)?;
@@ -35,6 +40,7 @@ fn job(table: &Table<'_>, name: String, workers: &[WorkerGroup], base: &Path) ->
         weight: table.whole("weight", 1..=WEIGHT_MAX, usual.weight)?,
         priority: table.whole("priority", i32::MIN..=i32::MAX, usual.priority)?,
         max_attempts: table.whole("max_attempts", 1..=ATTEMPTS_MAX, usual.max_attempts)?,
+        retry: retry(table)?,
         shape: shape(table)?,
         oversubscribe: table.get("oversubscribe").map_or(Ok(usual.oversubscribe), |field| field.flag())?,
         ..usual
@@ -53,10 +59,31 @@ fn job(table: &Table<'_>, name: String, workers: &[WorkerGroup], base: &Path) ->
     })
 }
 
+fn retry(table: &Table<'_>) -> Result<RetryPolicy, ScenarioError> {
+    let usual = RetryPolicy::default();
+    let Some(field) = table.get("backoff") else { return Ok(usual) };
+    let backoff = field.duration()?;
+    if !BACKOFF.contains(&backoff) {
+        return Err(field.wrong("is no wait that can be kept: write \"1ms\" to \"1d\""));
+    }
+    Ok(RetryPolicy { backoff, backoff_max: usual.backoff_max.max(backoff), ..usual })
+}
+
+/// One of the models that are simulated and emulated.
+fn model(field: &Field<'_>) -> Result<&'static str, ScenarioError> {
+    match REAL_MODELS.into_iter().find(|real| field.text().is_ok_and(|text| text == *real)) {
+        None => field.choice(MODELS),
+        Some(real) => Err(field.wrong(format!(
+            "is neither simulated nor emulated: measure it with muster run --model {real}, or write one of thread, process, \
+             hybrid"
+        ))),
+    }
+}
+
 fn shape(table: &Table<'_>) -> Result<ShapeRequest, ScenarioError> {
     let part = |key| table.get(key).map(|field| field.whole(1..=cluster::SLOTS_MAX)).transpose();
     let (processes, threads) = (part("processes")?, part("threads")?);
-    let model = table.get("model").map(|field| field.choice(MODELS)).transpose()?;
+    let model = table.get("model").map(|field| model(&field)).transpose()?;
     let refused = |key: &'static str, model: &str, other: &str| {
         let fix = format!("does not fit to model = {model:?}: leave it out, or write model = {other}");
         table.get(key).map_or(Ok(()), |field| Err(field.wrong(fix)))

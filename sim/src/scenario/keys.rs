@@ -130,6 +130,7 @@ pub(super) const JOBS: Section = Section {
         ("weight", Whole),
         ("priority", Whole),
         ("max_attempts", Whole),
+        ("backoff", Duration("ms")),
         ("plugin_bytes", Size),
         ("input_bytes", Size),
         ("result_bytes", Size),

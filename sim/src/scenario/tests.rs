@@ -1,5 +1,5 @@
 use super::*;
-use muster_core::scheduler::PolicySpec;
+use muster_core::scheduler::{PolicySpec, RetryPolicy};
 use std::path::Path;
 
 const WORKERS: &str = "[[workers]]\ncount = 4\nslots = 2\n";
@@ -76,6 +76,7 @@ fn every_key_is_read() {
         weight: 2,
         priority: -3,
         max_attempts: 5,
+        retry: RetryPolicy { backoff: Span::from_millis(20), ..RetryPolicy::default() },
         shape: muster_core::shape::ShapeRequest::Hybrid { processes: Some(2), threads: Some(3) },
         oversubscribe: true,
         ..JobSpec::default()
@@ -373,6 +374,15 @@ fn jobs_are_checked() {
     }
     let cases = [
         ("model = \"threads\"", "7: model = \"threads\" in [[jobs]] is unknown: did you mean \"thread\"?"),
+        (
+            "model = \"spawn\"",
+            "7: model = \"spawn\" in [[jobs]] is neither simulated nor emulated: measure it with muster run --model spawn, \
+             or write one of thread, process, hybrid",
+        ),
+        (
+            "backoff = \"0ms\"",
+            "7: backoff = \"0ms\" in [[jobs]] is no wait that can be kept: write \"1ms\" to \"1d\"",
+        ),
         (
             "model = \"process\"\nthreads = 2",
             "8: threads = 2 in [[jobs]] does not fit to model = \"process\": leave it out, or write model = \"hybrid\"",
