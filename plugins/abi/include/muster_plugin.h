@@ -400,6 +400,70 @@ typedef struct muster_shared {
                           muster_error *err);
 } muster_shared;
 
+/* ---- host extension: messages between tasks ------------------------------
+ * host->extension(host->self, MUSTER_EXT_CHANNEL) gives a muster_channels or
+ * NULL. A channel has one sender and one receiver: two tasks of the job that
+ * run at the same time on this worker and ask for the same name, kind, capacity
+ * and message_max. Who comes third waits for a fourth: each pair has a channel
+ * of its own. A channel belongs to the call that opened its end: what that has
+ * not closed when it returns is closed then, as given up. Whoever waits here
+ * lets others compute, as within blocking_begin and blocking_end, and stops
+ * within 10 ms of cancel (MUSTER_E_CANCELLED) or of the death of the peer.
+ * Kinds but the queue use a region whose name begins with "muster.".        */
+#define MUSTER_EXT_CHANNEL "muster.channel/1"
+#define MUSTER_CHANNEL_QUEUE  1u /* within one executor: a list under a lock  */
+#define MUSTER_CHANNEL_SHARED 2u /* a ring in memory that executors share     */
+#define MUSTER_CHANNEL_PIPE   3u
+#define MUSTER_CHANNEL_SOCKET 4u /* a Unix stream socket                      */
+#define MUSTER_CHANNEL_EITHER   0u /* the side that is missing                */
+#define MUSTER_CHANNEL_SENDER   1u
+#define MUSTER_CHANNEL_RECEIVER 2u
+#define MUSTER_CHANNEL_NAME_MAX 64
+/* capacity * (message_max + 8) is at most this, and capacity at most 65536.  */
+#define MUSTER_CHANNEL_BYTES_MAX 4194304
+#define MUSTER_CHANNEL_END SIZE_MAX /* as a length: nothing comes any more    */
+
+typedef struct muster_channel_spec {
+  uint32_t   struct_size;
+  uint32_t   kind;        /* MUSTER_CHANNEL_QUEUE ..                          */
+  uint32_t   side;        /* MUSTER_CHANNEL_EITHER ..                         */
+  uint32_t   capacity;    /* messages that may be under way, 1 or more. Pipes
+                             and sockets hold about as many, and no less than
+                             the kernel's minimum                             */
+  uint64_t   message_max; /* bytes                                            */
+  uint64_t   wait_ns;     /* how long to wait for the peer                    */
+  muster_str name;        /* 1 to MUSTER_CHANNEL_NAME_MAX bytes of UTF-8      */
+} muster_channel_spec;
+
+typedef struct muster_channels {
+  uint32_t struct_size;
+  uint32_t reserved0;
+  /* [call] Waits until there is a peer. MUSTER_OK: *side says which side this
+   * is, and *number names the end within this call; *side is
+   * MUSTER_CHANNEL_EITHER when nobody came in time, and there is no channel.
+   * MUSTER_E_PARAMS: the spec makes no sense; MUSTER_E_TRANSIENT: the peer
+   * died or no channel is free (64 on a worker and job).                     */
+  muster_status (*open)(void *self, muster_ctx *ctx,
+                        const muster_channel_spec *spec, uint32_t *number,
+                        uint32_t *side, muster_error *err);
+  /* [call] Waits for room. MUSTER_E_LIMIT: over message_max;
+   * MUSTER_E_TRANSIENT: the receiver has left or died. Close after an error. */
+  muster_status (*send)(void *self, muster_ctx *ctx, uint32_t number,
+                        muster_bytes message, muster_error *err);
+  /* [call] Waits for a message and copies it into room. *len is its length, or
+   * MUSTER_CHANNEL_END when the sender has closed and all was received.
+   * MUSTER_E_LIMIT: it is larger than room; MUSTER_E_TRANSIENT: the sender gave
+   * up or died; MUSTER_E_FAILED: what the channel holds was overwritten.     */
+  muster_status (*receive)(void *self, muster_ctx *ctx, uint32_t number,
+                           muster_buf room, size_t *len, muster_error *err);
+  /* [call] done 0: gives up, the peer fails with MUSTER_E_TRANSIENT. 1: this
+   * side has done its part; a sender waits until the receiver closes with 1:
+   * MUSTER_E_TRANSIENT when that one gives up or dies instead. The number is
+   * free afterwards, whatever is returned.                                   */
+  muster_status (*close)(void *self, muster_ctx *ctx, uint32_t number,
+                         uint32_t done, muster_error *err);
+} muster_channels;
+
 /* ---- host extension: a panic on request ----------------------------------
  * Offered by `muster plugin test` alone. Whoever wraps a workload, as the SDKs
  * do, asks it inside of its guard at the beginning of each function of the

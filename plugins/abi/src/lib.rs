@@ -6,9 +6,14 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod channel;
 mod interleaved;
 mod value;
 
+pub use channel::{
+    CHANNEL_BYTES_MAX, CHANNEL_CAPACITY_MAX, CHANNEL_END, CHANNEL_NAME_MAX, ChannelCloseFn, ChannelOpenFn,
+    ChannelReceiveFn, ChannelSendFn, ChannelSpec, Channels, EXT_CHANNEL, channel_kind, channel_side,
+};
 pub use interleaved::{Async, AsyncTask, DriveFn, EXT_ASYNC, ExtAsync, next};
 pub use value::{Buf, Bytes, ErrorText, Str, status};
 

@@ -85,6 +85,8 @@ fn structs_have_the_layout_of_the_header() {
         }
         Backtrace = muster_backtrace { struct_size, reserved0, capture }
         Shared = muster_shared { struct_size, reserved0, region }
+        ChannelSpec = muster_channel_spec { struct_size, kind, side, capacity, message_max, wait_ns, name }
+        Channels = muster_channels { struct_size, reserved0, open, send, receive, close }
         Rehearsal = muster_rehearsal { struct_size, reserved0, panics }
         Scratch = muster_scratch { struct_size, reserved0, dir }
         Plugin = muster_plugin {
@@ -106,6 +108,16 @@ fn constants_are_those_of_the_header() {
         ("NOTE_TYPE", abi::NOTE_TYPE as i64),
         ("REGION_NAME_MAX", abi::REGION_NAME_MAX as i64),
         ("ERROR_CAP", abi::ErrorText::CAPACITY as i64),
+        ("CHANNEL_QUEUE", abi::channel_kind::QUEUE.into()),
+        ("CHANNEL_SHARED", abi::channel_kind::SHARED.into()),
+        ("CHANNEL_PIPE", abi::channel_kind::PIPE.into()),
+        ("CHANNEL_SOCKET", abi::channel_kind::SOCKET.into()),
+        ("CHANNEL_EITHER", abi::channel_side::EITHER.into()),
+        ("CHANNEL_SENDER", abi::channel_side::SENDER.into()),
+        ("CHANNEL_RECEIVER", abi::channel_side::RECEIVER.into()),
+        ("CHANNEL_NAME_MAX", abi::CHANNEL_NAME_MAX as i64),
+        ("CHANNEL_BYTES_MAX", abi::CHANNEL_BYTES_MAX as i64),
+        ("CHANNEL_END", abi::CHANNEL_END as i64),
         ("METRIC_COUNTER", abi::METRIC_COUNTER as i64),
         ("METRIC_GAUGE", abi::METRIC_GAUGE as i64),
         ("METRIC_HISTOGRAM", abi::METRIC_HISTOGRAM as i64),

@@ -1,5 +1,6 @@
 //! The functions behind the host's table.
 
+use crate::channel::{CHANNELS, Queues};
 use crate::metrics::Metrics;
 use crate::progress::progress_word;
 use crate::range::OutBuffer;
@@ -26,6 +27,7 @@ pub(crate) struct HostState {
     pub services: Arc<dyn HostServices>,
     pub metrics: Metrics,
     pub captures: Captures,
+    pub queues: Queues,
 }
 
 /// Stacks that were kept in the running second.
@@ -73,7 +75,7 @@ impl HostState {
 
 /// # Safety
 /// `this` must be what the table says.
-unsafe fn state(this: *mut c_void) -> &'static HostState {
+pub(crate) unsafe fn state(this: *mut c_void) -> &'static HostState {
     // SAFETY: `publish` leaked it, and it is never changed.
     unsafe { &*this.cast::<HostState>() }
 }
@@ -158,6 +160,7 @@ unsafe extern "C" fn extension(this: *mut c_void, id: *const c_char) -> *const c
     match id {
         Some(id) if id == abi::EXT_BACKTRACE => (&raw const BACKTRACE).cast(),
         Some(id) if id == abi::EXT_SHARED => (&raw const SHARED).cast(),
+        Some(id) if id == abi::EXT_CHANNEL => (&raw const CHANNELS).cast(),
         // SAFETY: as in `log`.
         Some(id) if id == abi::EXT_REHEARSAL && unsafe { state(this) }.services.rehearses(0).is_some() => {
             (&raw const REHEARSAL).cast()

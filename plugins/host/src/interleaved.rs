@@ -92,6 +92,7 @@ impl Job {
             let message = "the plugin has no async form".to_owned();
             return Err(TaskError { kind: ErrorKind::Unsupported, code: 0, message });
         };
+        slot.set_job(self.id());
         let instance = self.instance()?;
         let flight: &'static Flight = Box::leak(Box::new(Flight {
             thread: std::thread::current().id(),

@@ -61,6 +61,10 @@ impl Job {
         self.plugin.inspection.manifest.output()
     }
 
+    pub(crate) fn id(&self) -> u128 {
+        self.params.id
+    }
+
     pub(crate) fn seed(&self) -> u64 {
         self.params.seed
     }

@@ -23,6 +23,7 @@ mod suggest;
 
 mod accumulator;
 mod callbacks;
+mod channel;
 mod interleaved;
 mod job;
 mod metrics;

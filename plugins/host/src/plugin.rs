@@ -1,6 +1,7 @@
 //! Brings a plugin into this process.
 
 use crate::callbacks::{Captures, HostState};
+use crate::channel::Queues;
 use crate::inspect::{Inspection, inspect};
 use crate::job::{Job, JobParams};
 use crate::manifest::Manifest;
@@ -58,7 +59,9 @@ impl Plugin {
         check_table(&table, &inspection)?;
         let drive = async_form(&table, &inspection)?;
         let metrics = Metrics::new(inspection.manifest.metrics());
-        let (state, host) = HostState { services, metrics, captures: Captures::default() }.publish();
+        let (state, host) =
+            HostState { services, metrics, captures: Captures::default(), queues: Queues::default() }
+                .publish();
         if let Some(load) = table.load {
             let mut error = ErrorText::new();
             // SAFETY: the table lives until the process ends, and the error's room is valid for writing.

@@ -117,6 +117,7 @@ impl Job {
             Ok(instance) => instance,
             Err(error) => return RangeOutcome::failed(0, error),
         };
+        slot.set_job(self.id());
         let before = (out.lens.len(), out.data.len());
         let mut outcome = match (self.table().run_range, self.table().run) {
             (Some(run_range), _) => self.call_range(&instance, run_range, slot, input, out),

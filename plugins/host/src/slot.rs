@@ -1,5 +1,6 @@
 //! The place where one thread runs tasks.
 
+use crate::channel::Channels;
 use crate::outcome::{ErrorKind, TaskError};
 use crate::range::OutBuffer;
 use crate::scratch::Scratches;
@@ -28,7 +29,6 @@ pub struct Slot<'page> {
     /// Behind a pointer, because the plugin's callbacks reach it while a call runs.
     state: NonNull<SlotState>,
     words: SlotWords<'page>,
-    deadline_ns: u64,
     error: Box<ErrorText>,
     owned: PhantomData<SlotState>,
 }
@@ -44,6 +44,12 @@ pub(crate) struct SlotState {
     pub current: *const AtomicU64,
     pub progress: *const AtomicU64,
     pub result_limit: usize,
+    /// When the running call should be over; `u64::MAX`: whenever.
+    pub deadline_ns: u64,
+    /// The job whose tasks run here.
+    pub job: Option<u128>,
+    /// What the running call has open.
+    pub channels: Channels,
     pub call: Call,
     /// A result that was larger than the limit, and the limit, both in bytes.
     pub refused: Option<(usize, usize)>,
@@ -84,6 +90,9 @@ impl<'page> Slot<'page> {
             current: std::ptr::from_ref(words.current),
             progress: std::ptr::from_ref(words.progress),
             result_limit: RESULT_BYTES_MAX,
+            deadline_ns: u64::MAX,
+            job: None,
+            channels: Channels::default(),
             call: Call::None,
             refused: None,
             stack: Vec::new(),
@@ -92,7 +101,6 @@ impl<'page> Slot<'page> {
         Self {
             state: NonNull::from(Box::leak(Box::new(state))),
             words,
-            deadline_ns: u64::MAX,
             error: Box::default(),
             owned: PhantomData,
         }
@@ -119,7 +127,14 @@ impl<'page> Slot<'page> {
 
     /// When running tasks should be over, in the time of [`HostServices::now_ns`](crate::HostServices::now_ns).
     pub fn set_deadline_ns(&mut self, deadline_ns: Option<u64>) {
-        self.deadline_ns = deadline_ns.unwrap_or(u64::MAX);
+        // SAFETY: as in `number`; and the slot is borrowed exclusively.
+        unsafe { self.state.as_mut().deadline_ns = deadline_ns.unwrap_or(u64::MAX) };
+    }
+
+    /// The job whose tasks run from now on.
+    pub(crate) fn set_job(&mut self, job: u128) {
+        // SAFETY: as in `number`; and the slot is borrowed exclusively.
+        unsafe { self.state.as_mut().job = Some(job) };
     }
 
     /// What callbacks see, for the calls in which one thread has many tasks going.
@@ -161,7 +176,8 @@ impl<'page> Slot<'page> {
             slot: self.number(),
             ctx: state.cast::<CtxObject>(),
             cancel: self.words.cancel.as_ptr(),
-            deadline_ns: self.deadline_ns,
+            // SAFETY: as above.
+            deadline_ns: unsafe { (*state).deadline_ns },
             scratch_dir: Str::new(""),
             current: self.words.current.as_ptr(),
         };
@@ -169,8 +185,9 @@ impl<'page> Slot<'page> {
         let status = enter(&ctx, &mut self.error);
         // SAFETY: as above; the plugin's call is over.
         let (call, refused) = unsafe {
-            let scratch = &mut (*state).scratch;
+            let (scratch, channels) = (&mut (*state).scratch, &mut (*state).channels);
             scratch.clear();
+            channels.clear();
             (std::mem::replace(&mut (*state).call, Call::None), (*state).refused)
         };
         let failure = match (TaskError::from_call(function, status, &self.error), refused) {
