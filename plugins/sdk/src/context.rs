@@ -1,7 +1,7 @@
 //! What a running task can ask and tell.
 
 use crate::output::Sink;
-use crate::{Error, Level, Log, Output, Random, Task, host};
+use crate::{ChannelEnd, ChannelSpec, Error, Level, Log, Output, Random, Side, Task, channel, host};
 use muster_plugin_abi::{self as abi, status, task_seed};
 use std::fmt::Arguments;
 use std::path::PathBuf;
@@ -86,6 +86,16 @@ impl<'a> Context<'a> {
         }
         let _end = End(self.call.ctx);
         wait()
+    }
+
+    /// Waits for another task of the job that runs at the same time on this worker and asks for the same channel; none:
+    /// nobody came in time.
+    ///
+    /// # Errors
+    /// [`Error::params`] for a name, capacity or size that cannot be; [`Error::cancelled`]; [`Error::transient`] when the other
+    /// one dies, or 64 channels are in use.
+    pub fn channel(&self, spec: &ChannelSpec, side: Side) -> Result<Option<ChannelEnd<'a>>, Error> {
+        channel::open(self.call.ctx, spec, side)
     }
 
     /// Random numbers of this task: the same on every attempt, machine and shape.

@@ -103,6 +103,12 @@ pub(crate) fn capture_stack(ctx: *mut CtxObject) {
     }
 }
 
+/// Channels, where the host has them.
+pub(crate) fn channels() -> Option<&'static abi::Channels> {
+    // SAFETY: what a host offers lives as long as its table, until the process ends.
+    unsafe { offered::<abi::Channels>(abi::EXT_CHANNEL).as_ref() }
+}
+
 /// The job's region of shared memory of that name and length.
 #[cfg(feature = "shared")]
 pub(crate) fn region(job: u128, name: &str, bytes: usize) -> Result<std::ptr::NonNull<u8>, Error> {

@@ -49,6 +49,7 @@
 
 mod workload;
 
+mod channel;
 mod context;
 mod error;
 mod job;
@@ -73,6 +74,7 @@ pub mod schema;
 #[cfg(feature = "shared")]
 pub mod shared;
 
+pub use channel::{ChannelEnd, ChannelKind, ChannelSpec, Receiver, Sender, Side};
 pub use context::Context;
 pub use error::Error;
 #[cfg(feature = "async")]
