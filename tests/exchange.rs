@@ -145,7 +145,9 @@ fn the_partner_of_a_killed_task_says_what_happened() {
         let failed = job.finish();
         assert_eq!(failed.code(), 1, "{}", failed.stderr);
         let text = failed.text() + &failed.stderr;
-        assert!(text.contains("of the channel is gone: its process"), "{kind}: {text}");
+        // A pipe or socket may end before anybody can see that the process has.
+        let says = ["of the channel is gone: its process", "of the channel has left before its end"];
+        assert!(says.iter().any(|says| text.contains(says)), "{kind}: {text}");
     }
 }
 
