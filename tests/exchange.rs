@@ -122,7 +122,8 @@ fn a_partner_that_is_killed_is_a_failure_for_now() {
         let job = start(&muster, &[&parameters[..], &more].concat(), PROCESSES);
         let mut killed = Vec::new();
         for _ in 0..4 {
-            let fresh = || executors(&muster).into_iter().find(|pid| !killed.contains(pid));
+            let fresh =
+                || executors(&muster).into_iter().find(|pid| is_exchanging(*pid) && !killed.contains(pid));
             assert!(wait_until(|| fresh().is_some()), "{kind}");
             let pid = fresh().unwrap();
             muster.signal(pid, libc::SIGKILL);
@@ -140,8 +141,9 @@ fn the_partner_of_a_killed_task_says_what_happened() {
     for kind in ["kind=shared", "kind=pipe", "kind=socket"] {
         let parameters = [kind, "messages=100000", "pause_us=1000", "-n", "2", "--max-attempts", "1"];
         let job = start(&muster, &[&parameters[..], &["--out", "-"]].concat(), PROCESSES);
-        assert!(wait_until(|| executors(&muster).iter().filter(|pid| is_exchanging(**pid)).count() == 2));
-        muster.signal(executors(&muster)[0], libc::SIGKILL);
+        let pair = || executors(&muster).into_iter().filter(|pid| is_exchanging(*pid)).collect::<Vec<u32>>();
+        assert!(wait_until(|| pair().len() == 2), "{kind}");
+        muster.signal(pair()[0], libc::SIGKILL);
         let failed = job.finish();
         assert_eq!(failed.code(), 1, "{}", failed.stderr);
         let text = failed.text() + &failed.stderr;
@@ -151,10 +153,16 @@ fn the_partner_of_a_killed_task_says_what_happened() {
     }
 }
 
-/// Whether a process has mapped memory that executors share, where its task looks for a partner.
+/// Whether a process passes messages to another one, which it watches.
 fn is_exchanging(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/maps"))
-        .is_ok_and(|maps| maps.lines().any(|line| line.contains("muster-regions")))
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    links.into_iter().any(|link| link.to_string_lossy().contains("pidfd"))
+}
+
+/// Whether a process has memory that executors share, where its task looks for a partner.
+fn has_shared_memory(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("muster-regions"))
 }
 
 /// Both wait: one for messages that come slowly, the other before each of them; or both for partners that never come.
@@ -169,7 +177,7 @@ fn whoever_waits_stops_when_the_job_is_cancelled() {
     ] {
         let parameters = [kind, "messages=100000", "pause_us=500000", "-n", "4", "--json"];
         let job = start(&muster, &parameters, shape);
-        assert!(wait_until(|| executors(&muster).iter().any(|pid| is_exchanging(*pid))), "{kind}");
+        assert!(wait_until(|| executors(&muster).iter().any(|pid| has_shared_memory(*pid))), "{kind}");
         let begun = Instant::now();
         job.signal(libc::SIGINT);
         let ended = job.finish();

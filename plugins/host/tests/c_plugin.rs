@@ -304,3 +304,70 @@ fn results_have_the_form_that_the_manifest_says() {
         plugin.create(params("{}")).unwrap().run_range(&mut words.slot(), range(10, 5, None), &mut out);
     assert_eq!((outcome.done, outcome.failure, out.lens), (5, None, vec![6, 6, 5, 6, 6]));
 }
+
+/// A sender whose body ends with `end`, and a receiver that counts what comes, on a thread each.
+fn exchanged(end: &str) -> (Vec<RangeOutcome>, Vec<Vec<u8>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = run_body(&format!(
+        r#"const muster_channels *channels = host->extension(host->self, MUSTER_EXT_CHANNEL);
+        if (!channels || !MUSTER_HAS(channels, muster_channels, close)) return MUSTER_E_UNSUPPORTED;
+        muster_channel_spec spec = {{.struct_size = sizeof spec, .kind = MUSTER_CHANNEL_QUEUE,
+            .side = MUSTER_CHANNEL_EITHER, .capacity = 2, .message_max = 8, .wait_ns = 60000000000u,
+            .name = {{"numbers", 7}}}};
+        uint32_t number, side;
+        uint64_t value = 0;
+        muster_status s = channels->open(host->self, tc->ctx, &spec, &number, &side, err);
+        if (s != MUSTER_OK) return s;
+        if (side == MUSTER_CHANNEL_SENDER) {{
+          for (value = 0; value < 100; ++value) {{
+            s = channels->send(host->self, tc->ctx, number, (muster_bytes){{(uint8_t *)&value, 8}}, err);
+            if (s != MUSTER_OK) return s;
+          }}
+          {end}
+        }}
+        for (uint64_t count = 0;; ++count) {{
+          size_t len;
+          s = channels->receive(host->self, tc->ctx, number, (muster_buf){{(uint8_t *)&value, 8}}, &len, err);
+          if (s != MUSTER_OK) return s;
+          if (len == MUSTER_CHANNEL_END) {{
+            muster_buf buf = host->result_alloc(host->self, tc->ctx, 8);
+            if (!buf.ptr) return MUSTER_E_LIMIT;
+            memcpy(buf.ptr, &count, 8);
+            return channels->close(host->self, tc->ctx, number, 1, err);
+          }}
+          if (len != 8 || value != count) return MUSTER_E_FAILED;
+        }}"#
+    ));
+    let manifest = MANIFEST.replace('}', r#",\"flags\":[\"concurrent\"]}"#);
+    let source = Source {
+        manifest: format!("MUSTER_MANIFEST(\"{manifest}\");"),
+        table: ".run = run, .flags = MUSTER_F_CONCURRENT".into(),
+        ..source
+    };
+    let (plugin, _) = load(&source.build(folder.path()));
+    let job = plugin.create(params("{}")).unwrap();
+    let one = |index: u64| run(&job, &mut Words::default().slot(), index, 1);
+    let both = std::thread::scope(|scope| {
+        let other = scope.spawn(|| one(1));
+        [one(0), other.join().unwrap()]
+    });
+    let (outcomes, results): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+    (outcomes, results.concat())
+}
+
+#[test]
+fn tasks_pass_messages() {
+    let (outcomes, mut results) = exchanged("return channels->close(host->self, tc->ctx, number, 1, err);");
+    assert!(outcomes.iter().all(|outcome| outcome.failure.is_none()), "{outcomes:?}");
+    results.sort();
+    assert_eq!(results, [vec![], 100u64.to_le_bytes().to_vec()]);
+}
+
+#[test]
+fn a_channel_that_a_task_forgets_is_closed_with_its_call() {
+    let (outcomes, _) = exchanged("return MUSTER_OK;");
+    let failures: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
+    assert_eq!(failures.len(), 1, "{outcomes:?}");
+    assert_eq!(failures[0].kind, ErrorKind::Transient);
+    assert!(failures[0].message.contains("the sender of the channel has left"), "{}", failures[0]);
+}

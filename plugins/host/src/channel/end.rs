@@ -3,9 +3,10 @@
 use super::meeting::{self, Address};
 use super::queue::{QueueEnd, Queues};
 use super::ring::{self, Ring};
+use super::row::Row;
 use super::spec::{Asked, Kind, Spec};
 use super::stream::{StreamReceiver, StreamSender};
-use super::table::{Met, Row, Table};
+use super::table::{Met, Table};
 use super::waiting::Waiting;
 use super::{ChannelError, End, Side};
 use muster_plugin_abi::CHANNEL_BYTES_MAX;

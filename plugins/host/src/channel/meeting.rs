@@ -1,7 +1,7 @@
 //! How two ends of a pipe or a socket come together. The maker of a channel leaves an address in its row; who joins goes
 //! there. Both look whom they have met: numbers in shared memory may be anything.
 
-use super::table::Row;
+use super::row::Row;
 use super::waiting::{LOOK, Waiting};
 use super::{Asked, ChannelError, Kind, Side};
 use std::fs::{File, OpenOptions};
@@ -50,17 +50,18 @@ impl Address {
         process: u32,
         waiting: &Waiting<'_>,
     ) -> Result<Option<File>, ChannelError> {
-        let end = match self {
-            Self::None => None,
-            Self::Pipe(read, write) => Some(match row.side {
-                Side::Sender => write,
-                Side::Receiver => read,
-            }),
-            Self::Socket(listener, _) => return accept(&listener, row, process, waiting).map(Some),
-        };
-        // The peer opens its end of the pipe through this process: until then there must be both.
-        row.wait_for_connection(waiting)?;
-        Ok(end)
+        match self {
+            Self::None => row.wait_for_connection(waiting).map(|()| None),
+            Self::Pipe(read, write) => {
+                // The peer opens its end through this process: until then there must be both.
+                row.wait_for_connection(waiting)?;
+                Ok(Some(match row.side {
+                    Side::Sender => write,
+                    Side::Receiver => read,
+                }))
+            }
+            Self::Socket(listener, _) => accept(&listener, row, process, waiting).map(Some),
+        }
     }
 }
 
@@ -132,17 +133,21 @@ fn accept(
     process: u32,
     waiting: &Waiting<'_>,
 ) -> Result<File, ChannelError> {
-    waiting.until(|| match listener.accept() {
-        // Anybody may knock; one is waited for.
-        Ok((stream, _)) if process_of(&stream)? == process => prepare(stream).map(Some),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            row.check_peer()?;
-            super::stream::ready(listener.as_raw_fd(), libc::POLLIN, LOOK);
-            Ok(None)
+    waiting.until(|| {
+        // First, as when waiting for a connection: who has connected and left is still there to be accepted.
+        let peer = row.check_peer();
+        match listener.accept() {
+            // Anybody may knock; one is waited for.
+            Ok((stream, _)) if process_of(&stream)? == process => prepare(stream).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer?;
+                super::stream::ready(listener.as_raw_fd(), libc::POLLIN, LOOK);
+                Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(system("waiting for the peer's socket")(error)),
         }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-        Err(error) => Err(system("waiting for the peer's socket")(error)),
     })
 }
 

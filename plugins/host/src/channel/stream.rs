@@ -1,6 +1,6 @@
 //! Messages through a pipe or a socket: four bytes of length, little-endian, and the message.
 
-use super::table::Row;
+use super::row::Row;
 use super::waiting::{LOOK, Waiting};
 use super::{ChannelError, End};
 use std::fs::File;
@@ -123,11 +123,9 @@ impl StreamReceiver {
 
     /// The stream has ended: whether that is as it should be.
     fn ended(&self, is_between: bool, row: &Row) -> Result<bool, ChannelError> {
-        let peer = row.side.other();
         match row.peer_end() {
             Some(End::Done) if is_between => Ok(false),
-            Some(End::Done | End::GaveUp) => Err(ChannelError::PeerLeft { peer }),
-            None => Err(row.check_peer().err().unwrap_or(ChannelError::PeerLeft { peer })),
+            Some(_) | None => Err(row.cut()),
         }
     }
 
@@ -135,10 +133,11 @@ impl StreamReceiver {
     fn wait(&mut self, row: &Row, waiting: &Waiting<'_>) -> Result<(), ChannelError> {
         waiting.until(|| {
             ready(self.file.get_ref().as_raw_fd(), libc::POLLIN, LOOK);
+            // Before looking for bytes: what a peer has written before it left is received.
+            let peer = row.check_peer();
             match self.file.fill_buf() {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                    // Before looking again: what a peer has written before it died is received.
-                    row.check_peer().map(|()| None)
+                    peer.map(|()| None)
                 }
                 Ok(_) | Err(_) => Ok(Some(())),
             }
@@ -146,14 +145,10 @@ impl StreamReceiver {
     }
 }
 
-/// Why the stream was cut: what became of the peer says more than the system does.
+/// Why nothing passes: what became of the peer says more than the system does.
 fn cut(source: io::Error, row: &Row) -> ChannelError {
-    let peer = row.side.other();
-    match row.check_peer() {
-        Err(error) => error,
-        Ok(()) if matches!(source.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
-            ChannelError::PeerLeft { peer }
-        }
-        Ok(()) => ChannelError::System { what: "passing a message", source },
+    match source.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => row.cut(),
+        _ => ChannelError::System { what: "passing a message", source },
     }
 }

@@ -5,13 +5,13 @@
 //! are compared with what can be, and name nothing but processes, which can only be watched.
 
 use super::futex;
+use super::process::is_alive;
 use super::ring::RingWords;
-use super::waiting::{LOOK, Waiting};
-use super::{Asked, ChannelError, End, Side};
+use super::row::{Made, Row};
+use super::waiting::Waiting;
+use super::{Asked, ChannelError, Side};
 use crate::services::HostServices;
 use muster_plugin_abi::{CHANNEL_BYTES_MAX, CHANNEL_NAME_MAX};
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -30,20 +30,22 @@ const REGION_BYTES: usize = DATA_AT + ROWS * CHANNEL_BYTES_MAX;
 const BUSY_MAX: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_micros(100);
 
-const FREE: u32 = 0;
-const WAITING: u32 = 1;
-const JOINED: u32 = 2;
-const CONNECTED: u32 = 3;
+pub(super) const FREE: u32 = 0;
+pub(super) const WAITING: u32 = 1;
+pub(super) const JOINED: u32 = 2;
+pub(super) const CONNECTED: u32 = 3;
 
 /// As it lies in the memory, zeros at first.
 #[repr(C)]
 #[derive(Debug)]
-struct RowWords {
-    state: AtomicU32,
+pub(super) struct RowWords {
+    pub state: AtomicU32,
     /// The process that made it.
     maker: AtomicU32,
+    /// The process that joined it last, also when it has left.
+    pub joiner: AtomicU32,
     /// Side of the maker: what it asked for, then what it got. 0: either.
-    maker_side: AtomicU32,
+    pub maker_side: AtomicU32,
     kind: AtomicU32,
     capacity: AtomicU32,
     name_len: AtomicU32,
@@ -51,16 +53,16 @@ struct RowWords {
     name: [AtomicU8; CHANNEL_NAME_MAX],
     /// How its maker can be reached; see [`super::meeting`].
     address: [AtomicU64; 2],
-    sides: [SideWords; 2],
-    ring: RingWords,
+    pub sides: [SideWords; 2],
+    pub ring: RingWords,
 }
 
 #[repr(C)]
 #[derive(Debug)]
-struct SideWords {
+pub(super) struct SideWords {
     /// The process; 0: it has left.
-    process: AtomicU32,
-    end: AtomicU32,
+    pub process: AtomicU32,
+    pub end: AtomicU32,
 }
 
 const _: () = assert!(size_of::<RowWords>() <= PAGE_BYTES, "a row fits into its page");
@@ -69,18 +71,8 @@ const _: () = assert!(size_of::<RowWords>() <= PAGE_BYTES, "a row fits into its 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table(NonNull<u8>);
 
-/// One side of a row: it is left when this is dropped.
-#[derive(Debug)]
-pub(super) struct Row {
-    table: Table,
-    number: usize,
-    pub side: Side,
-    /// Tells when the peer's process has ended; none: it is this one.
-    peer: Option<OwnedFd>,
-}
-
-// SAFETY: the memory has no thread affinity; rows are atomics.
-unsafe impl Send for Row {}
+// SAFETY: the memory has no thread affinity, and is given out as atomics, and as data to rings.
+unsafe impl Send for Table {}
 
 /// What became of looking for a peer.
 pub(super) enum Met {
@@ -88,13 +80,6 @@ pub(super) enum Met {
     Joined(Row, u32, [u64; 2]),
     /// The row is made; a peer may come.
     Made(Made),
-}
-
-/// A row that waits for a peer; it is given back when this is dropped.
-pub(super) struct Made {
-    table: Table,
-    number: usize,
-    is_over: bool,
 }
 
 impl Table {
@@ -108,7 +93,7 @@ impl Table {
         unsafe { self.0.cast().as_ref() }
     }
 
-    fn row(&self, number: usize) -> &RowWords {
+    pub fn row(&self, number: usize) -> &RowWords {
         debug_assert!(number < ROWS, "rows are counted by this process");
         // SAFETY: within the region, aligned to a page; zeros are a valid row of atomics.
         unsafe { self.0.add(ROWS_AT + number * PAGE_BYTES).cast().as_ref() }
@@ -130,6 +115,7 @@ impl Table {
             let (true, Some(maker)) = (row.is_for(asked), Side::of_maker(asks, side)) else { continue };
             let process = row.maker.load(Relaxed);
             row.maker_side.store(maker as u32 + 1, SeqCst);
+            row.joiner.store(own, SeqCst);
             row.sides[maker as usize].process.store(process, SeqCst);
             row.sides[maker.other() as usize].process.store(own, SeqCst);
             if row.state.compare_exchange(WAITING, JOINED, SeqCst, SeqCst).is_err() {
@@ -143,7 +129,7 @@ impl Table {
         let number = (0..ROWS).find(|number| self.row(*number).is_free()).ok_or(ChannelError::Full)?;
         let address = address()?;
         self.row(number).fill(asked, side, address);
-        Ok(Met::Made(Made { table: *self, number, is_over: false }))
+        Ok(Met::Made(Made::new(*self, number)))
     }
 
     /// Fills all rows as if this process had made them, or had joined them.
@@ -158,6 +144,13 @@ impl Table {
             row.sides[1].process.store(process, SeqCst);
             row.state.store(if number % 2 == 0 { WAITING } else { CONNECTED }, SeqCst);
         }
+    }
+
+    /// The data of a row's ring.
+    pub fn data(&self, number: usize) -> NonNull<u8> {
+        debug_assert!(number < ROWS, "rows are counted by this process");
+        // SAFETY: within the region, as `REGION_BYTES` was counted.
+        unsafe { self.0.add(DATA_AT + number * CHANNEL_BYTES_MAX) }
     }
 
     fn hold(&self, waiting: &Waiting<'_>) -> Result<Held<'_>, ChannelError> {
@@ -226,165 +219,4 @@ impl RowWords {
         self.ring.clear();
         self.state.store(WAITING, SeqCst);
     }
-}
-
-impl Made {
-    /// Waits for a peer, and gives its process; none: nobody came until `until`.
-    pub fn wait(mut self, until: Instant, waiting: &Waiting<'_>) -> Result<Option<(Row, u32)>, ChannelError> {
-        let state = &self.table.row(self.number).state;
-        waiting.until(|| {
-            if state.load(SeqCst) == WAITING {
-                futex::wait(state, WAITING, LOOK);
-            }
-            Ok((state.load(SeqCst) != WAITING || Instant::now() >= until).then_some(()))
-        })?;
-        let nobody_came = self.give_back();
-        self.is_over = true;
-        if nobody_came {
-            return Ok(None);
-        }
-        let row = self.table.row(self.number);
-        let side = Side::from_number(row.maker_side.load(SeqCst)).ok_or(ChannelError::Overwritten)?;
-        let process = row.sides[side.other() as usize].process.load(SeqCst);
-        Ok(Some((Row::new(self.table, self.number, side)?, process)))
-    }
-
-    /// Nobody can join it any more; `false`: somebody has.
-    fn give_back(&self) -> bool {
-        self.table.row(self.number).state.compare_exchange(WAITING, FREE, SeqCst, SeqCst).is_ok()
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        if !self.is_over && !self.give_back() {
-            // Somebody came while this one was told to stop.
-            let row = self.table.row(self.number);
-            if let Some(side) = Side::from_number(row.maker_side.load(SeqCst)) {
-                drop(Row { table: self.table, number: self.number, side, peer: None });
-            }
-        }
-    }
-}
-
-impl Row {
-    fn new(table: Table, number: usize, side: Side) -> Result<Self, ChannelError> {
-        let mut row = Self { table, number, side, peer: None };
-        let process = row.peer_words().process.load(SeqCst);
-        if process != std::process::id() && row.peer_end().is_none() {
-            row.peer = Some(watch(process).map_err(|error| match error.raw_os_error() {
-                Some(libc::ESRCH | libc::EINVAL) => ChannelError::PeerDied { peer: side.other(), process },
-                _ => ChannelError::System { what: "watching the peer's process", source: error },
-            })?);
-        }
-        Ok(row)
-    }
-
-    fn words(&self) -> &RowWords {
-        self.table.row(self.number)
-    }
-
-    fn peer_words(&self) -> &SideWords {
-        &self.words().sides[self.side.other() as usize]
-    }
-
-    /// The words of its ring, and the data.
-    pub fn ring(&self) -> (NonNull<RingWords>, NonNull<u8>) {
-        // SAFETY: within the region, as `REGION_BYTES` was counted.
-        let data = unsafe { self.table.0.add(DATA_AT + self.number * CHANNEL_BYTES_MAX) };
-        (NonNull::from(&self.words().ring), data)
-    }
-
-    /// The joiner has what it needs from the maker.
-    pub fn connected(&self) {
-        self.words().state.store(CONNECTED, SeqCst);
-        futex::wake(&self.words().state);
-    }
-
-    /// The maker waits until the joiner has what it needs.
-    pub fn wait_for_connection(&self, waiting: &Waiting<'_>) -> Result<(), ChannelError> {
-        let state = &self.words().state;
-        waiting.until(|| {
-            if state.load(SeqCst) == JOINED {
-                self.check_peer()?;
-                futex::wait(state, JOINED, LOOK);
-            }
-            Ok((state.load(SeqCst) != JOINED).then_some(()))
-        })
-    }
-
-    /// How the peer ended, if it has.
-    pub fn peer_end(&self) -> Option<End> {
-        End::from_number(self.peer_words().end.load(SeqCst))
-    }
-
-    /// Fails when the peer has left or died without having done its part.
-    pub fn check_peer(&self) -> Result<(), ChannelError> {
-        let peer = self.side.other();
-        // Who has ended did so before its process did.
-        let has_died = self.peer.as_ref().is_some_and(has_ended);
-        match self.peer_end() {
-            Some(End::GaveUp) => Err(ChannelError::PeerLeft { peer }),
-            Some(End::Done) => Ok(()),
-            None if has_died => {
-                Err(ChannelError::PeerDied { peer, process: self.peer_words().process.load(SeqCst) })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// This side has done its part, or gives up.
-    pub fn end(&self, end: End) {
-        let own = &self.words().sides[self.side as usize];
-        if own.end.compare_exchange(0, end as u32, SeqCst, SeqCst).is_ok() {
-            futex::wake(&own.end);
-            self.words().ring.wake();
-            futex::wake(&self.words().state);
-        }
-    }
-
-    /// Waits until the peer has ended, too.
-    pub fn wait_for_peer(&self, waiting: &Waiting<'_>) -> Result<End, ChannelError> {
-        waiting.until(|| {
-            self.check_peer()?;
-            if self.peer_end().is_none() {
-                futex::wait(&self.peer_words().end, 0, LOOK);
-            }
-            Ok(self.peer_end())
-        })
-    }
-}
-
-impl Drop for Row {
-    fn drop(&mut self) {
-        self.end(End::GaveUp);
-        self.words().sides[self.side as usize].process.store(0, SeqCst);
-    }
-}
-
-/// Whether a process of this machine is there.
-fn is_alive(process: u32) -> bool {
-    let Some(process) = libc::pid_t::try_from(process).ok().filter(|process| *process > 0) else {
-        return false;
-    };
-    // SAFETY: signal 0 only asks.
-    let asked = unsafe { libc::kill(process, 0) };
-    asked == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
-}
-
-/// Something that becomes readable when the process ends.
-fn watch(process: u32) -> io::Result<OwnedFd> {
-    // SAFETY: it takes numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, process as libc::pid_t, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor, which nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-fn has_ended(process: &OwnedFd) -> bool {
-    let mut asked = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one valid pollfd.
-    unsafe { libc::poll(&raw mut asked, 1, 0) > 0 }
 }

@@ -31,7 +31,7 @@ fn pair(
     let open = |side: Side| {
         let mut channels = Channels::default();
         let opened = channels.open(1, &spec(name, kind, Some(side), 10_000), &queues, &waiting(&cancel));
-        let (number, got) = opened.unwrap().unwrap();
+        let (number, got) = opened.unwrap_or_else(|error| panic!("{kind:?} {side}: {error}")).unwrap();
         assert_eq!(got, side);
         (channels, number)
     };
