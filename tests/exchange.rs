@@ -122,10 +122,15 @@ fn a_partner_that_is_killed_is_a_failure_for_now() {
         let job = start(&muster, &[&parameters[..], &more].concat(), PROCESSES);
         let mut killed = Vec::new();
         for _ in 0..4 {
-            let fresh =
-                || executors(&muster).into_iter().find(|pid| is_exchanging(*pid) && !killed.contains(pid));
-            assert!(wait_until(|| fresh().is_some()), "{kind}");
-            let pid = fresh().unwrap();
+            let mut found = None;
+            let fresh = |pid: &u32| is_exchanging(*pid) && !killed.contains(pid);
+            // Who exchanges now may have noticed a moment later that its partner is gone.
+            let is_found = wait_until(|| {
+                found = executors(&muster).into_iter().find(fresh);
+                found.is_some()
+            });
+            assert!(is_found, "{kind}");
+            let pid = found.unwrap();
             muster.signal(pid, libc::SIGKILL);
             killed.push(pid);
         }
