@@ -72,7 +72,9 @@ mod tests {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
         let expected = [
             "chaos",
+            "counter",
             "disk",
+            "exchange",
             "exec",
             "fetch-then-sum",
             "http-fetch",
