@@ -231,6 +231,9 @@ pub struct SlotRecord {
     pub progress: AtomicU64,
     /// Tasks that a thread has going which runs many at the same time, also while it runs none of their code.
     pub in_flight: AtomicU32,
+    /// The attempt number of the running claim, written before its first task is; 0 where many claims run at once. Its entry
+    /// may be of another lease by now.
+    pub attempt: AtomicU32,
     pending: [PendingClaim; PENDING_CLAIMS_MAX],
 }
 
@@ -246,6 +249,7 @@ impl Default for SlotRecord {
             parked: AtomicU32::default(),
             progress: AtomicU64::default(),
             in_flight: AtomicU32::default(),
+            attempt: AtomicU32::default(),
             pending: core::array::from_fn(|_| PendingClaim::default()),
         }
     }

@@ -14,7 +14,7 @@ use muster_core::page::{Claim, SlotRecord};
 use muster_core::shape::Flow;
 use muster_core::time::Span;
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// Serves a job until it closes.
 pub(super) fn run(shared: &Shared, ordinal: u32) {
@@ -84,6 +84,7 @@ impl TaskThread<'_> {
         let claimed_ns = monotonic_ns();
         let waited = Span(claimed_ns.saturating_sub(self.shared.page.published_ns(entry)));
         self.record.started_ns.store(claimed_ns, Relaxed);
+        self.record.attempt.store(claim.facts.attempt, SeqCst);
         self.holdings().gather.dispatch.record_many(waited, claim.range.len());
         let busy = self.runner.run(place, &claim, claimed_ns);
         self.mark_output(&claim);

@@ -323,6 +323,7 @@ impl JobPage {
             record.progress.store(NOTHING_DONE, SeqCst);
             record.parked.store(0, SeqCst);
             record.in_flight.store(0, SeqCst);
+            record.attempt.store(0, SeqCst);
             if !self.is_cancelled() {
                 record.cancel.store(0, SeqCst);
             }
@@ -348,9 +349,13 @@ impl JobPage {
     #[must_use]
     pub fn running(&self, slot: u32) -> Option<(u64, u32)> {
         let record = self.slot(slot)?;
-        let current = record.current.load(Relaxed);
+        let current = record.current.load(SeqCst);
         if current == SlotRecord::IDLE {
             return None;
+        }
+        let attempt = record.attempt.load(SeqCst);
+        if attempt != 0 {
+            return Some((current, attempt));
         }
         let claim = record.pending().filter(|(_, _, range)| range.contains(current)).last();
         let entry = claim.and_then(|(entry, generation, _)| {

@@ -56,6 +56,28 @@ fn running_tasks_say_how_far_they_are() {
     assert_eq!(page.in_progress(), 0.0);
 }
 
+/// The last tasks of a lease run while its entry already shows another one.
+#[test]
+fn a_running_task_keeps_its_attempt_when_its_entry_is_used_again() {
+    let page = JobPage::create(1).unwrap();
+    page.publish(3, IndexRange::new(0, 2), run_facts(0)).unwrap();
+    let record = page.slot(0).unwrap();
+    let (entry, claim) = page
+        .claim(
+            0,
+            |_, unclaimed, _| unclaimed,
+            |entry, generation, range| record.announce(0, entry, generation, range),
+        )
+        .unwrap();
+    record.attempt.store(claim.facts.attempt, SeqCst);
+    record.current.store(1, SeqCst);
+    assert_eq!((entry, page.running(0)), (3, Some((1, 1))));
+    page.publish(3, IndexRange::new(2, 4), LeaseFacts { attempt: 5, ..run_facts(2) }).unwrap();
+    assert_eq!(page.running(0), Some((1, 1)));
+    page.clear_slots(0, 1);
+    assert_eq!(page.running(0), None);
+}
+
 #[test]
 fn claims_go_round_so_that_no_lease_starves() {
     let page = JobPage::create(1).unwrap();
