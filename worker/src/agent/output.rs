@@ -104,6 +104,10 @@ impl Output {
             }
             (look, count) = (again, socket::unread(pipe)?);
         }
+        if count == 0 && !socket::has_ended(pipe.as_fd()) {
+            // What comes from now on may be of another task.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let most = if count == 0 { READ_BYTES } else { count.min(READ_BYTES) };
         Ok((look, socket::read_at_most(pipe.as_fd(), bytes, most)?))
     }

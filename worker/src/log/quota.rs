@@ -61,6 +61,11 @@ impl Quota {
         None
     }
 
+    /// Bytes of what it may say that are used up.
+    pub const fn used(&self) -> u64 {
+        self.bytes / 2 - self.first_left + self.tail_bytes
+    }
+
     /// Bytes that wait here.
     pub const fn tail_bytes(&self) -> u64 {
         self.tail_bytes

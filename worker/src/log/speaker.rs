@@ -12,6 +12,10 @@ pub(super) type Of = Option<(u32, TaskRef)>;
 /// The place of the executor's own lines among those of its slots.
 const NO_SLOT: u32 = u32::MAX;
 
+/// Tasks of a slot whose quota is remembered. Log calls come another way than what is written: those of later tasks may
+/// overtake the text of one that wrote much.
+const QUOTAS_MAX: usize = 8;
+
 /// An executor.
 #[derive(Debug)]
 pub(super) struct Speaker {
@@ -22,7 +26,8 @@ pub(super) struct Speaker {
     partial: Vec<u8>,
     partial_of: Of,
     last: VecDeque<Bytes>,
-    quotas: BTreeMap<u32, Quota>,
+    /// Of each slot those of its last tasks, the newest last.
+    quotas: BTreeMap<u32, Vec<Quota>>,
 }
 
 impl Speaker {
@@ -92,7 +97,7 @@ impl Speaker {
     }
 
     /// Takes a line into what its task may keep; hands to `write` what is to be written now: the line, and before it
-    /// what still waited of the task that the slot ran before.
+    /// what still waited of a task of the slot that is remembered no longer.
     pub fn keep(
         &mut self,
         of: Of,
@@ -105,31 +110,35 @@ impl Speaker {
         let task = of.map(|(_, task)| task);
         let slot = of.map_or(NO_SLOT, |(slot, _)| slot);
         let bytes = if task.is_some() { task_bytes } else { EXECUTOR_BYTES };
-        let (id, fresh) = (self.id, || Quota::new(self.id, task, bytes));
-        let quota = self.quotas.entry(slot).or_insert_with(fresh);
-        if quota.task != task {
-            quota.drain().for_each(&mut *write);
-            *quota = Quota::new(id, task, bytes);
-        }
-        let line = Line { time_ns, executor: id, task, source, text };
-        if let Some(line) = quota.take(line) {
+        let quotas = self.quotas.entry(slot).or_default();
+        let at = quotas.iter().position(|quota| quota.task == task).unwrap_or_else(|| {
+            if quotas.len() == QUOTAS_MAX {
+                // Of one that said little there is little that could come twice.
+                let least = (0..quotas.len()).min_by_key(|&at| quotas[at].used()).unwrap_or(0);
+                quotas.remove(least).drain().for_each(&mut *write);
+            }
+            quotas.push(Quota::new(self.id, task, bytes));
+            quotas.len() - 1
+        });
+        let line = Line { time_ns, executor: self.id, task, source, text };
+        if let Some(line) = quotas[at].take(line) {
             write(line);
         }
     }
 
     /// Bytes that wait.
     pub fn waiting_bytes(&self) -> u64 {
-        self.quotas.values().map(Quota::tail_bytes).sum()
+        self.quotas.values().flatten().map(Quota::tail_bytes).sum()
     }
 
     /// What waits to be written.
     pub fn waiting(&self) -> impl Iterator<Item = Line> + '_ {
-        self.quotas.values().flat_map(Quota::peek)
+        self.quotas.values().flatten().flat_map(Quota::peek)
     }
 
     /// The same, taken out.
     pub fn drain(&mut self) -> Vec<Line> {
-        self.quotas.values_mut().flat_map(Quota::drain).collect()
+        self.quotas.values_mut().flatten().flat_map(Quota::drain).collect()
     }
 
     /// Nothing of what was said before belongs to the job that it has now.
@@ -196,17 +205,40 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_of_a_task_is_written_when_its_slot_runs_the_next() {
+    fn what_waits_of_a_task_is_written_when_its_slot_has_run_many_others() {
         let mut speaker = Speaker::new(1, 1, "x".into());
         let mut written = Vec::new();
-        for (of, text) in [(FIRST, "long enough"), (FIRST, "the last"), (SECOND, "b")] {
+        let mut keep = |of, text: &'static str| {
             speaker.keep(of, 1, Source::Output, text.into(), 20, &mut |line| written.push(line.text));
+        };
+        keep(FIRST, "long enough");
+        keep(FIRST, "the last");
+        for index in 8..=7 + QUOTAS_MAX as u64 {
+            keep(Some((0, TaskRef { index, attempt: 1 })), "as much as it may");
+            keep(Some((0, TaskRef { index, attempt: 1 })), "123456789");
         }
         // The first is longer than half of what may be kept, so both wait; then the first has no room beside the second.
+        // All others have said more.
         assert!(
             String::from_utf8_lossy(&written[0]).contains("1 lines (12 bytes) are left out"),
             "{written:?}"
         );
-        assert_eq!(written[1..], ["the last", "b"]);
+        assert_eq!(written[1..], ["the last"], "what the others said waits");
+    }
+
+    #[test]
+    fn a_task_that_others_interrupt_has_no_second_quota() {
+        let mut speaker = Speaker::new(1, 1, "x".into());
+        let (mut first, mut count) = (0, 0);
+        for round in 0..100 {
+            let mut write = |line: Line| {
+                first += usize::from(line.task == FIRST.map(|(_, task)| task)) * (line.text.len() + 1);
+                count += 1;
+            };
+            speaker.keep(FIRST, 1, Source::Output, "123456789".into(), 100, &mut write);
+            let other = Some((0, TaskRef { index: 100 + round, attempt: 1 }));
+            speaker.keep(other, 1, Source::Call(2), "a".into(), 100, &mut write);
+        }
+        assert_eq!((first, count), (50, 105), "the other half waits, and each other task is heard");
     }
 }

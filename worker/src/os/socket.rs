@@ -138,6 +138,14 @@ pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether nobody can write to a pipe any more, and all that was written has been read.
+pub fn has_ended(pipe: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd is given, and it is ours.
+    let found = unsafe { libc::poll(&raw mut poll, 1, 0) } > 0;
+    found && poll.revents & libc::POLLIN == 0
+}
+
 /// How many bytes wait to be read; works on both ends of a pipe.
 pub fn unread(fd: &OwnedFd) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
