@@ -159,6 +159,18 @@ fn an_end_without_a_thread_to_blame_charges_only_what_does_it_again() {
     }
 }
 
+/// It may come while any other task runs, and after the result of the one that sent it.
+#[test]
+fn a_signal_that_a_process_sends_itself_never_charges_what_runs_when_it_comes() {
+    let Some(plugin) = fault() else { return };
+    for threads in [1, 3] {
+        let report = run(&plugin, "raise-late", threads);
+        assert!(!report.exits.is_empty(), "{threads}: it has struck");
+        let charged: Vec<u64> = report.failures.iter().map(|failure| failure.index).collect();
+        assert!(charged.is_empty() || charged == [AT], "{threads}: {:?}", report.failures);
+    }
+}
+
 #[test]
 fn a_call_of_exit_charges_the_task_that_called_it() {
     let Some(plugin) = fault() else { return };

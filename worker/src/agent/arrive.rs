@@ -238,8 +238,8 @@ impl Driver {
         let how = circumstances.stop_how(status);
         let Held { claims, mut running, .. } =
             executor.seat.map(|seat| self.clear_seat(seat, cause, how, detail)).unwrap_or_default();
-        if circumstances.is_cut_off(status) {
-            // Whoever notices is not who did it: that task may have ended long ago.
+        if circumstances.may_be_late(status) {
+            // What runs now is not what did it.
             running.clear();
         }
         let (owed, mut charges) = (self.owed(&claims), Vec::new());

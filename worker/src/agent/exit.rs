@@ -89,6 +89,14 @@ impl Circumstances {
         }
     }
 
+    /// Whether what ran when it ended need not have ended it: whoever did so may be done long since.
+    pub fn may_be_late(&self, status: Option<WaitStatus>) -> bool {
+        // A signal that a process sends to itself as a whole comes when any of its threads next looks, after `kill` has
+        // returned.
+        let is_own = self.record(status).is_some_and(|record| record.sender == Some(self.pid));
+        is_own || self.is_cut_off(status)
+    }
+
     /// Whether the plugin took away the executor's connection: then any thread may have been the first to notice.
     pub fn is_cut_off(&self, status: Option<WaitStatus>) -> bool {
         match status {

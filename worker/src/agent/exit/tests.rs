@@ -151,3 +151,15 @@ fn what_ended_it_says_how_its_tasks_stopped() {
         );
     }
 }
+
+#[test]
+fn what_runs_when_a_process_signals_itself_need_not_be_who_did_it() {
+    let of = |sender: u32| {
+        let crash = Some(record(libc::SIGSEGV, 0, 0, &[(offset_of!(Layout, sender), sender)]));
+        Circumstances { crash, pid: 77, ..Circumstances::default() }
+    };
+    let status = signal(libc::SIGSEGV);
+    assert!(of(77).may_be_late(status), "by kill");
+    assert!(!of(0).may_be_late(status), "by raise, or a fault");
+    assert!(!of(78).may_be_late(status), "from outside");
+}
