@@ -58,9 +58,7 @@ fn a_task_that_looks_stops_at_its_time_limit_and_costs_nothing_else() {
 #[test]
 fn a_task_that_never_looks_is_charged_when_its_executor_is_ended() {
     let muster = Muster::new();
-    for (mode, shape) in
-        [("deaf", SHAPES[0]), ("hang", SHAPES[1]), ("hang", SHAPES[2]), ("stopped", SHAPES[0])]
-    {
+    for (mode, shape) in [("deaf", SHAPES[0]), ("hang", SHAPES[1]), ("hang", SHAPES[2])] {
         let flags = [&["-n", "8", "--timeout", "200ms", "--grace", "200ms"], shape].concat();
         let (report, _) = run(&muster, mode, &flags, 1);
         let (index, class, words) = failure(&report);
@@ -68,6 +66,17 @@ fn a_task_that_never_looks_is_charged_when_its_executor_is_ended() {
         assert!(words.contains("did not stop at its time limit of 200.0 ms"), "{words}");
         assert_eq!((&report["ok"], &report["executor_exits"]), (&7.into(), &1.into()), "{mode} {report}");
     }
+}
+
+#[test]
+fn a_task_that_stops_its_process_is_charged_and_those_beside_it_are_not() {
+    let muster = Muster::new();
+    let flags = [&["-n", "8", "--timeout", "200ms", "--grace", "200ms"], SHAPES[0]].concat();
+    let (report, _) = run(&muster, "stopped", &flags, 1);
+    let (index, class, _) = failure(&report);
+    assert_eq!((index, class, &report["ok"]), (1, "timeout", &7.into()), "{report}");
+    // The first end shows several that seem to be over their time; the second one is that of the culprit alone.
+    assert_eq!(report["executor_exits"], 2, "{report}");
 }
 
 #[test]

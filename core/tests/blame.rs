@@ -46,11 +46,17 @@ impl World {
     }
 
     /// The executor crashes while it runs the tasks 1, 4 and 8.
-    fn crash(&mut self, cause: ExitCause, culprit: Option<(LeaseId, u64)>) -> Vec<Output> {
+    fn crash(&mut self, cause: ExitCause, culprits: &[(LeaseId, u64)]) -> Vec<Output> {
         let held = [(0, 3), (3, 6), (6, 10)].map(|(start, end)| (LEASE, IndexRange::new(start, end)));
         let running = [1, 4, 8].map(|index| (LEASE, index));
         let (held, running) = (held.to_vec(), running.to_vec());
-        self.hand(Input::ExecutorExited { executor: ExecutorId(1), cause, held, running, culprit })
+        self.hand(Input::ExecutorExited {
+            executor: ExecutorId(1),
+            cause,
+            held,
+            running,
+            culprits: culprits.to_vec(),
+        })
     }
 }
 
@@ -82,7 +88,7 @@ fn published(outputs: &[Output]) -> (Vec<u64>, u32) {
 #[test]
 fn a_record_charges_the_task_of_its_thread_and_no_other() {
     let mut world = World::new();
-    let outputs = world.crash(ExitCause::Signal, Some((LEASE, 4)));
+    let outputs = world.crash(ExitCause::Signal, &[(LEASE, 4)]);
     assert_eq!(charged(&outputs), [4]);
     let (tasks, _) = published(&outputs);
     assert_eq!(tasks, [0, 1, 2, 3, 5, 6, 7, 8, 9], "all others run again at once");
@@ -92,7 +98,7 @@ fn a_record_charges_the_task_of_its_thread_and_no_other() {
 
 #[test]
 fn without_a_record_all_that_ran_are_suspects() {
-    let outputs = World::new().crash(ExitCause::Signal, None);
+    let outputs = World::new().crash(ExitCause::Signal, &[]);
     assert_eq!(charged(&outputs), [0; 0]);
     assert_eq!(published(&outputs), ((0..10).collect(), 1), "one thread runs what is suspected");
 }
@@ -101,16 +107,22 @@ fn without_a_record_all_that_ran_are_suspects() {
 fn a_record_that_names_what_is_not_owed_is_none() {
     let mut world = World::new();
     world.hand(Input::Done { lease: LEASE, range: IndexRange::new(4, 5) });
-    let outputs = world.crash(ExitCause::Aborted, Some((LEASE, 4)));
+    let outputs = world.crash(ExitCause::Aborted, &[(LEASE, 4)]);
     assert_eq!(charged(&outputs), [0; 0], "that task was done before");
-    let outputs = World::new().crash(ExitCause::Aborted, Some((LeaseId(99), 4)));
+    let outputs = World::new().crash(ExitCause::Aborted, &[(LeaseId(99), 4)]);
     assert_eq!(charged(&outputs), [0; 0], "that lease is not there");
 }
 
 #[test]
 fn a_record_of_an_executor_that_was_told_to_end_charges_nobody() {
     for cause in [ExitCause::Killed, ExitCause::Stopped] {
-        let outputs = World::new().crash(cause, Some((LEASE, 4)));
+        let outputs = World::new().crash(cause, &[(LEASE, 4)]);
         assert_eq!(charged(&outputs), [0; 0], "{cause:?}");
     }
+}
+
+#[test]
+fn tasks_that_only_seem_to_be_over_their_time_are_tried_one_by_one() {
+    let outputs = World::new().crash(ExitCause::Timeout, &[]);
+    assert_eq!(charged(&outputs), [0; 0], "three ran, and none is known to have done it");
 }

@@ -58,8 +58,13 @@ impl World {
 
     fn exited(&mut self, executor: u64) -> Vec<u32> {
         let (executor, cause) = (ExecutorId(executor), ExitCause::Signal);
-        let exited =
-            Input::ExecutorExited { executor, cause, held: Vec::new(), running: Vec::new(), culprit: None };
+        let exited = Input::ExecutorExited {
+            executor,
+            cause,
+            held: Vec::new(),
+            running: Vec::new(),
+            culprits: Vec::new(),
+        };
         seated(&self.hand(exited))
     }
 }
@@ -181,7 +186,7 @@ fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
         cause: ExitCause::Killed,
         held: Vec::new(),
         running: Vec::new(),
-        culprit: None,
+        culprits: Vec::new(),
     };
     assert!(world.hand(exited).contains(&Output::ForgetJob { job: JobId(1) }));
 }
@@ -194,9 +199,9 @@ fn only_tasks_over_their_time_are_charged_when_their_executor_is_ended() {
     world.ready(1);
     let held = vec![(LeaseId(1), IndexRange::new(0, 4))];
     let running = vec![(LeaseId(1), 1), (LeaseId(1), 2)];
-    let cause = ExitCause::Timeout;
-    let outputs =
-        world.hand(Input::ExecutorExited { executor: ExecutorId(1), cause, held, running, culprit: None });
+    let (cause, culprits) = (ExitCause::Timeout, running.clone());
+    let exited = Input::ExecutorExited { executor: ExecutorId(1), cause, held, running, culprits };
+    let outputs = world.hand(exited);
     let failed: Vec<u64> = outputs
         .iter()
         .filter_map(|output| match output {

@@ -144,7 +144,7 @@ fn the_slots_of_a_cancelled_job_are_given_on_when_its_executor_has_stopped() {
         cause,
         held: Vec::new(),
         running: Vec::new(),
-        culprit: None,
+        culprits: Vec::new(),
     });
     assert_eq!(world.allowed::<2>()[1], 1);
 }

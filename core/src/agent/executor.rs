@@ -16,6 +16,25 @@ pub(super) struct Executor {
     pub(super) state: State,
 }
 
+/// A task of a lease.
+type Task = (LeaseId, u64);
+
+/// Who ended an executor.
+#[derive(Debug)]
+enum Blame {
+    /// One of these tasks.
+    AnyOf(Vec<Task>),
+    /// Each of these tasks.
+    All(Vec<Task>),
+}
+
+impl Blame {
+    fn tasks(&self) -> &[Task] {
+        let (Self::AnyOf(tasks) | Self::All(tasks)) = self;
+        tasks
+    }
+}
+
 /// What an executor is doing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -217,8 +236,7 @@ impl Agent {
         id: ExecutorId,
         cause: ExitCause,
         held: &[(LeaseId, IndexRange)],
-        running: &[(LeaseId, u64)],
-        culprit: Option<(LeaseId, u64)>,
+        (running, culprits): (&[Task], &[Task]),
     ) {
         let Some(executor) = self.executors.remove(&id) else { return };
         let Some((job_id, place)) = executor.seat() else { return };
@@ -239,10 +257,13 @@ impl Agent {
             return;
         }
         // Whoever crashed is the only one to blame, whatever else was running.
-        let culprit = culprit.filter(|&(lease, index)| self.owes(job_id, lease, index));
-        let running = culprit.as_ref().map_or(running, core::slice::from_ref);
-        if cause == ExitCause::Retired || !self.settle_alone(job_id, place, cause, running) {
-            self.settle_blame(job_id, cause, held, running);
+        let owed = |tasks: &[Task]| -> Vec<Task> {
+            tasks.iter().copied().filter(|&(lease, index)| self.owes(job_id, lease, index)).collect()
+        };
+        let culprits = owed(culprits);
+        let blame = if culprits.is_empty() { Blame::AnyOf(owed(running)) } else { Blame::All(culprits) };
+        if cause == ExitCause::Retired || !self.settle_alone(job_id, place, cause, blame.tasks()) {
+            self.settle_blame(job_id, cause, held, &blame);
         }
         self.staff_job(job_id);
         self.share_slots();
@@ -253,32 +274,30 @@ impl Agent {
         self.leases.get(&lease).is_some_and(|view| view.job == job && view.outstanding.contains(index))
     }
 
-    /// The one task that ran when an executor crashed, or that is known to have crashed it, is charged; of several, none
-    /// is: they become suspects and run again one at a time. Everything else the executor had runs again.
+    /// The one task that ran when an executor crashed, or those that are known to have crashed it, are charged; of several
+    /// that may have, none is: they become suspects and run again one at a time. Everything else the executor had runs
+    /// again.
     fn settle_blame(
         &mut self,
         job_id: JobId,
         cause: ExitCause,
         held: &[(LeaseId, IndexRange)],
-        running: &[(LeaseId, u64)],
+        blame: &Blame,
     ) {
-        let owed: Vec<(LeaseId, u64)> =
-            running.iter().copied().filter(|&(lease, index)| self.owes(job_id, lease, index)).collect();
+        let owed = blame.tasks();
         let owes = |&(lease, range): &(LeaseId, IndexRange)| {
             self.leases.get(&lease).is_some_and(|view| view.outstanding.overlap(range).next().is_some())
         };
         let lost_tasks = held.iter().any(owes);
         let class = cause.failure_class();
-        match (cause.is_crash(), owed.as_slice()) {
-            (true, &[(lease, index)]) => self.on_failed(lease, index, class),
-            // Each of them is known to have been over its time.
-            (true, several) if cause == ExitCause::Timeout => {
-                several.iter().for_each(|&(lease, index)| self.on_failed(lease, index, class));
-            }
-            (true, several) => {
+        match (cause.is_crash(), blame) {
+            (true, Blame::AnyOf(several)) if several.len() > 1 => {
                 for &(lease, index) in several {
                     self.suspect(job_id, lease, IndexRange::from_count(index, 1));
                 }
+            }
+            (true, Blame::All(tasks) | Blame::AnyOf(tasks)) => {
+                tasks.iter().for_each(|&(lease, index)| self.on_failed(lease, index, class));
             }
             (false, _) => {}
         }

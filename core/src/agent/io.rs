@@ -168,9 +168,9 @@ pub enum Input {
         held: Vec<(LeaseId, IndexRange)>,
         /// The tasks its threads were running, by the page.
         running: Vec<(LeaseId, u64)>,
-        /// The one of them whose thread crashed, by the record that the executor wrote as it died. `None`: there is no
-        /// record, or it names no thread that runs tasks.
-        culprit: Option<(LeaseId, u64)>,
+        /// Those of them that ended it: the one whose thread crashed, by the record that the executor wrote as it died,
+        /// or all that were over their time. None: whoever ran may have done it.
+        culprits: Vec<(LeaseId, u64)>,
     },
     /// Results of an executor arrived.
     Done {

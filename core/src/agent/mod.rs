@@ -93,8 +93,8 @@ impl Agent {
             Input::Close { job, cancel } => self.close(now, job, cancel),
             Input::ExecutorReady { executor } => self.on_ready(executor),
             Input::ExecutorIdle { executor } => self.on_idle(now, executor),
-            Input::ExecutorExited { executor, cause, held, running, culprit } => {
-                self.on_exited(now, executor, cause, &held, &running, culprit);
+            Input::ExecutorExited { executor, cause, held, running, culprits } => {
+                self.on_exited(now, executor, cause, &held, (&running, &culprits));
             }
             Input::Done { lease, range } => self.on_done(lease, range),
             Input::Failed { lease, index, class } => self.on_failed(lease, index, class),

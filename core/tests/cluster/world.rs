@@ -414,7 +414,7 @@ impl Worker {
                     cause,
                     held: vec![],
                     running: vec![],
-                    culprit: None,
+                    culprits: Vec::new(),
                 };
                 self.agent.handle(now, exited);
             }
@@ -540,7 +540,7 @@ impl Worker {
         let held = self.held(executor);
         let running = held.iter().map(|(lease, range)| (*lease, range.start + place % range.len())).collect();
         self.threads.retain(|thread| thread.executor != executor);
-        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit: None });
+        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprits: Vec::new() });
     }
 
     /// As [`Worker::crash`], with a record that says which thread it was. What it says of the task may be wrong, because
@@ -549,12 +549,13 @@ impl Worker {
         let Some(view) = self.threads.get(thread) else { return };
         let executor = view.executor;
         let at = |range: IndexRange| range.start + place % range.len();
-        let culprit = view.claim.as_ref().map(|(lease, claim)| (*lease, at(claim.range)));
+        let culprits =
+            view.claim.as_ref().map(|(lease, claim)| (*lease, at(claim.range))).into_iter().collect();
         let held = self.held(executor);
         let running = held.iter().map(|(lease, range)| (*lease, at(*range))).collect();
         self.threads.retain(|thread| thread.executor != executor);
         let cause = ExitCause::Signal;
-        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit });
+        self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprits });
     }
 
     /// A plugin wrote all over the page.
@@ -571,7 +572,10 @@ impl Worker {
             let (executor, held) = (view.executor, self.held(view.executor));
             let (cause, running) = (ExitCause::Signal, vec![]);
             self.threads.retain(|thread| thread.executor != executor);
-            self.hand(now, agent::Input::ExecutorExited { executor, cause, held, running, culprit: None });
+            self.hand(
+                now,
+                agent::Input::ExecutorExited { executor, cause, held, running, culprits: Vec::new() },
+            );
         }
     }
 

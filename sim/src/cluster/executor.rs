@@ -293,7 +293,8 @@ impl Cluster {
             self.threads.seat(number, ExecutorId(0), State::Absent);
         }
         let cause = ExitCause::Signal;
-        self.tell_agent(worker, Input::ExecutorExited { executor, cause, held, running, culprit: blamed });
+        let culprits = blamed.into_iter().collect();
+        self.tell_agent(worker, Input::ExecutorExited { executor, cause, held, running, culprits });
     }
 
     /// The task that a thread is running.

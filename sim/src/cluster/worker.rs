@@ -207,7 +207,7 @@ impl Cluster {
                     cause,
                     held: Vec::new(),
                     running: Vec::new(),
-                    culprit: None,
+                    culprits: Vec::new(),
                 });
             }
             Output::CancelTasks { job } => self.cancel_tasks(worker, job),

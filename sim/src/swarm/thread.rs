@@ -238,7 +238,10 @@ impl World {
         let view = &mut self.machines[machine];
         view.executors.remove(&executor);
         view.threads.retain(|thread| thread.executor != executor);
-        self.hand(machine, Input::ExecutorExited { executor, cause, held, running, culprit });
+        self.hand(
+            machine,
+            Input::ExecutorExited { executor, cause, held, running, culprits: culprit.into_iter().collect() },
+        );
     }
 
     /// Tells the agent of jobs in which nothing moves.

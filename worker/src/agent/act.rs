@@ -291,6 +291,6 @@ fn not_started(executor: ExecutorId) -> Input {
         cause: ExitCause::LoadFailed,
         held: Vec::new(),
         running: Vec::new(),
-        culprit: None,
+        culprits: Vec::new(),
     }
 }

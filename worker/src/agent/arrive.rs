@@ -235,6 +235,7 @@ impl Driver {
         }
         let crashed = circumstances.record(status).filter(|record| record.sender.is_none()).map(|it| it.role);
         let culprit = executor.seat.zip(crashed).and_then(|(seat, role)| self.culprit(seat, role));
+        let mut culprits = Vec::from_iter(culprit);
         let how = circumstances.stop_how(status);
         let Held { claims, mut running, .. } =
             executor.seat.map(|seat| self.clear_seat(seat, cause, how, detail)).unwrap_or_default();
@@ -242,9 +243,12 @@ impl Driver {
             // What runs now is not what did it.
             running.clear();
         }
+        if cause == ExitCause::Timeout && !circumstances.suspended {
+            culprits.clone_from(&running);
+        }
         let (owed, mut charges) = (self.owed(&claims), Vec::new());
         let may_wait = executor.seat.is_none_or(|seat| self.may_wait(seat.job));
-        let input = Input::ExecutorExited { executor: id, cause, held: claims, running, culprit };
+        let input = Input::ExecutorExited { executor: id, cause, held: claims, running, culprits };
         self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns: 0 });
         let lost_tasks = owed.saturating_sub(charges.len() as u64);
         self.hold_inquest(Inquest {

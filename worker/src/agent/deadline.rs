@@ -202,7 +202,10 @@ impl Driver {
                 let Some(executor) = executors.find(|it| it.seat.is_some_and(sits)) else { continue };
                 executor.circumstances.over_time = Some(limit);
                 match overdue {
-                    Overdue::Terminate(_) => executor.terminate(),
+                    Overdue::Terminate(_) => {
+                        executor.circumstances.suspended |= executor.is_stopped();
+                        executor.terminate();
+                    }
                     Overdue::Kill(_) => executor.kill(),
                 }
             }

@@ -115,7 +115,11 @@ impl Process {
         match self.pid.load(SeqCst) {
             // It has not begun: there is nothing to clean up.
             0 => self.kill(),
-            pid => process::kill_group(pid, libc::SIGTERM),
+            pid => {
+                process::kill_group(pid, libc::SIGTERM);
+                // Who is stopped would not hear it.
+                process::kill_group(pid, libc::SIGCONT);
+            }
         }
     }
 }
@@ -175,6 +179,11 @@ impl ExecutorHandle {
     /// Asks it, and all processes of its group, to end.
     pub fn terminate(&self) {
         self.process.terminate();
+    }
+
+    /// Whether it is stopped: then nothing in it can end.
+    pub fn is_stopped(&self) -> bool {
+        self.pid().is_some_and(process::is_stopped)
     }
 
     /// Its process id, while it runs.

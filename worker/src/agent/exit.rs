@@ -28,6 +28,8 @@ pub(super) struct Circumstances {
     pub terminated: bool,
     /// It was ended because a task was over this time limit and did not stop.
     pub over_time: Option<Span>,
+    /// It was stopped, with whatever ran in it, when that time was over.
+    pub suspended: bool,
     /// Its worker has connected anew: what it does is of no use to anybody, though its job may go on.
     pub outdated: bool,
     /// It closed its connection and did not end.

@@ -107,6 +107,12 @@ pub fn start_time(pid: u32) -> Option<u64> {
     if state == "Z" || state == "X" { None } else { fields.nth(18)?.parse().ok() }
 }
 
+/// Whether a signal, or a debugger, keeps a process from running.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| matches!(fields.split(' ').next(), Some("T" | "t")))
+}
+
 /// The parent of a process.
 #[must_use]
 pub fn parent(pid: u32) -> Option<u32> {
