@@ -1,14 +1,13 @@
 //! `muster plugin test PLUGIN`.
 
+use super::replay::{fetched, session};
 use crate::cli::PluginTestArgs;
-use crate::cluster::{Choice, Session, TempFolder, choose};
+use crate::cluster::TempFolder;
 use crate::conformance::{Subject, Verdict, conformance, json, table};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::plugin::{Located, PluginFailure, Searched, locate};
-use crate::replay::pull;
+use crate::plugin::{Located, locate};
 use crate::terminal::{self, note};
-use muster_proto::link::connect;
 
 /// Tests whether a plugin keeps its promises.
 pub async fn test(args: &PluginTestArgs) -> Outcome {
@@ -16,7 +15,13 @@ pub async fn test(args: &PluginTestArgs) -> Outcome {
     let folder = TempFolder::new()?;
     let file = match locate(&args.plugin, &mut interrupt).await? {
         Located::Here(file) => *file,
-        Located::Registered(query) => interrupt.or(fetched(args, &query, &folder)).await?,
+        Located::Registered(query) => {
+            let found = async {
+                let session = session(&args.view.cluster).await?;
+                fetched(session.as_ref(), &query, None, &folder).await
+            };
+            interrupt.or(found).await?
+        }
     };
     interrupt.or(async { file.try_out().await.map_err(Failure::from) }).await?;
     let subject = Subject::new(file, args)?;
@@ -31,18 +36,4 @@ pub async fn test(args: &PluginTestArgs) -> Outcome {
     let (passed, others) = (count(Verdict::Pass), count(Verdict::NotChecked));
     note(format_args!("{passed} passed, {failed} failed, {others} not checked"));
     Ok(if failed > 0 { Exit::Plugin } else { Exit::Ok })
-}
-
-/// A plugin that a cluster knows.
-async fn fetched(
-    args: &PluginTestArgs,
-    query: &str,
-    folder: &TempFolder,
-) -> Outcome<crate::plugin::PluginFile> {
-    let Choice::Existing { name, target } = choose(&args.view.cluster)? else {
-        return Err(PluginFailure::not_found(query.to_owned(), Searched::FilesWithoutCluster).into());
-    };
-    let session = Session { link: connect(&target).await?, name };
-    let found = super::push::find_known(&session.link, query).await?;
-    pull(&session.link, &found.plugin.unwrap_or_default(), folder.path()).await
 }

@@ -11,6 +11,7 @@ use crate::postmortem::{Replay, TaskOf, task_text};
 use crate::replay::{Case, Debugger, Ending, alone, of_cluster, of_last_run, pull, under};
 use crate::terminal::{self, note};
 use muster_proto::link::connect;
+use muster_proto::v1::PluginRef;
 use serde_json::json;
 
 /// Runs one task again.
@@ -24,7 +25,9 @@ pub async fn replay(args: &PluginTestArgs, task: TaskOf) -> Outcome {
     let folder = TempFolder::new()?;
     let file = match locate(&args.plugin, &mut interrupt).await? {
         Located::Here(file) => *file,
-        Located::Registered(query) => interrupt.or(fetched(session.as_ref(), &query, &case, &folder)).await?,
+        Located::Registered(query) => {
+            interrupt.or(fetched(session.as_ref(), &query, Some(case.plugin()), &folder)).await?
+        }
     };
     if let Some(text) = case.check_plugin(&file.reference())? {
         note(text);
@@ -56,7 +59,8 @@ fn check(args: &PluginTestArgs, task: TaskOf) -> Outcome<u64> {
     task.index.ok_or_else(no_index)
 }
 
-async fn session(cluster: &ClusterArg) -> Outcome<Option<Session>> {
+/// The cluster that is up, if any is.
+pub(super) async fn session(cluster: &ClusterArg) -> Outcome<Option<Session>> {
     match choose(cluster)? {
         Choice::Private => Ok(None),
         Choice::Existing { name, target } => Ok(Some(Session { link: connect(&target).await?, name })),
@@ -70,21 +74,19 @@ async fn case(session: Option<&Session>, job: u64, index: u64) -> Outcome<Case> 
     }
 }
 
-/// A registered plugin, by the bytes that the job ran with when its name does not say otherwise.
-async fn fetched(
+/// A registered plugin; `had`: that of a job, whose bytes it is when its name does not say otherwise.
+pub(super) async fn fetched(
     session: Option<&Session>,
     query: &str,
-    case: &Case,
+    had: Option<PluginRef>,
     folder: &TempFolder,
 ) -> Outcome<PluginFile> {
     let Some(session) = session else {
         return Err(PluginFailure::not_found(query.to_owned(), Searched::FilesWithoutCluster).into());
     };
-    let had = case.plugin();
-    let named = if query == had.name {
-        had
-    } else {
-        find_known(&session.link, query).await?.plugin.unwrap_or_default()
+    let named = match had.filter(|had| query == had.name) {
+        Some(had) => had,
+        None => find_known(&session.link, query).await?.plugin.unwrap_or_default(),
     };
     pull(&session.link, &named, folder.path()).await
 }

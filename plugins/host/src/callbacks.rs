@@ -10,6 +10,7 @@ use crate::slot::{Call, SlotState};
 use crate::stack;
 use muster_plugin_abi::{self as abi, Buf, CtxObject, ErrorText, Host, Out, Str, status};
 use std::ffi::{CStr, c_char, c_void};
+use std::fmt::Display;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -197,14 +198,22 @@ unsafe extern "C" fn region(
             unsafe { out.write(Buf { ptr: start.as_ptr(), len }) };
             status::OK
         }
-        Err(refused) => {
-            // SAFETY: as above; null is allowed for those who do not want to know.
-            if let Some(error) = unsafe { error.as_mut() } {
-                error.set(&refused.to_string());
-            }
-            refused.status()
-        }
+        // SAFETY: as above; null is allowed for those who do not want to know.
+        Err(refused) => unsafe { refuse(error, refused.status(), 0, &refused) },
     }
+}
+
+/// Tells the plugin why it does not get what it asked for, if it wants to know; gives the status back.
+///
+/// # Safety
+/// `error` must be null or valid for writing.
+pub(crate) unsafe fn refuse(error: *mut ErrorText, status: i32, code: i32, why: &dyn Display) -> i32 {
+    // SAFETY: the caller's promise.
+    if let Some(error) = unsafe { error.as_mut() } {
+        error.plugin_code = code;
+        error.set(&why.to_string());
+    }
+    status
 }
 
 fn find_region(state: &HostState, job: u128, name: &[u8], len: usize) -> Result<NonNull<u8>, RegionError> {
@@ -269,12 +278,9 @@ unsafe extern "C" fn scratch_dir(
             status::OK
         }
         Err(why) => {
+            let status = if why.is_full() { status::TRANSIENT } else { status::FAILED };
             // SAFETY: null or room for an error, which the plugin lends.
-            if let Some(error) = unsafe { error.as_mut() } {
-                error.plugin_code = why.code();
-                error.set(&why.to_string());
-            }
-            if why.is_full() { status::TRANSIENT } else { status::FAILED }
+            unsafe { refuse(error, status, why.code(), &why) }
         }
     }
 }

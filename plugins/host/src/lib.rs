@@ -37,6 +37,7 @@ mod services;
 mod slot;
 pub mod stack;
 
+pub mod futex;
 mod probe;
 
 pub use muster_plugin_abi::REGION_NAME_MAX;

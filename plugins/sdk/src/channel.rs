@@ -189,7 +189,7 @@ fn call(act: impl FnOnce(*mut std::ffi::c_void, *mut ErrorText) -> i32) -> Resul
     let mut text = ErrorText::new();
     match act(host.this, &raw mut text) {
         status::OK => Ok(()),
-        status => Err(Error::new(status, String::from_utf8_lossy(text.bytes()))),
+        status => Err(Error::of_host(status, &text)),
     }
 }
 

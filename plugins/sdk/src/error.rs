@@ -82,6 +82,12 @@ impl Error {
         Self(Box::new(Failure { status, code: 0, message: message.to_string() }))
     }
 
+    /// What a function of the host refused, in its words.
+    #[cold]
+    pub(crate) fn of_host(status: i32, text: &ErrorText) -> Self {
+        Self::new(status, String::from_utf8_lossy(text.bytes())).with_code(text.plugin_code)
+    }
+
     pub(crate) fn status(&self) -> i32 {
         self.0.status
     }

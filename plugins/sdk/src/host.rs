@@ -20,22 +20,13 @@ pub(crate) unsafe fn remember(host: *const Host) -> bool {
     let fits = !host.is_null() && unsafe { (*host).struct_size } >= abi::size_of_table::<Host>();
     if fits {
         HOST.store(host.cast_mut(), Ordering::Release);
-        REHEARSAL.store(offered::<abi::Rehearsal>(abi::EXT_REHEARSAL).cast_mut(), Ordering::Release);
+        let rehearsal = extension::<abi::Rehearsal>(abi::EXT_REHEARSAL).map(|(_, found)| found);
+        REHEARSAL.store(
+            rehearsal.map_or(std::ptr::null_mut(), |found| std::ptr::from_ref(found).cast_mut()),
+            Ordering::Release,
+        );
     }
     fits
-}
-
-/// A table that the host offers under an id, large enough to be read; else null.
-fn offered<T>(id: &CStr) -> *const T {
-    let Some((host, extension)) = table().and_then(|host| Some((host, host.extension?))) else {
-        return std::ptr::null();
-    };
-    // SAFETY: the function belongs to this table; what it gives begins with its size and lives as long as the table.
-    unsafe {
-        let found = extension(host.this, id.as_ptr());
-        let fits = !found.is_null() && *found.cast::<u32>() >= abi::size_of_table::<T>();
-        if fits { found.cast() } else { std::ptr::null() }
-    }
 }
 
 /// Panics when the host wants to see that this function of the table survives it. To be called inside of the guard.
@@ -82,7 +73,7 @@ pub(crate) fn metric_record(metric: u32, value: f64) {
     }
 }
 
-/// An extension of the host, whose table begins with its size.
+/// An extension of the host, whose table begins with its size, when it is large enough to be read.
 fn extension<T>(id: &CStr) -> Option<(&'static Host, &'static T)> {
     let (host, extension) = table().and_then(|host| Some((host, host.extension?)))?;
     // SAFETY: the function belongs to this table, and the id ends with NUL; what it gives lives as long as the table.
@@ -105,8 +96,7 @@ pub(crate) fn capture_stack(ctx: *mut CtxObject) {
 
 /// Channels, where the host has them.
 pub(crate) fn channels() -> Option<&'static abi::Channels> {
-    // SAFETY: what a host offers lives as long as its table, until the process ends.
-    unsafe { offered::<abi::Channels>(abi::EXT_CHANNEL).as_ref() }
+    extension(abi::EXT_CHANNEL).map(|(_, found)| found)
 }
 
 /// The job's region of shared memory of that name and length.
@@ -120,7 +110,7 @@ pub(crate) fn region(job: u128, name: &str, bytes: usize) -> Result<std::ptr::No
     // SAFETY: the function belongs to the table; the name and both structs are valid during the call.
     let status = unsafe { region(host.this, high, low, Str::new(name), bytes, &raw mut room, &raw mut text) };
     if status != status::OK {
-        return Err(Error::new(status, String::from_utf8_lossy(text.bytes())));
+        return Err(Error::of_host(status, &text));
     }
     std::ptr::NonNull::new(room.ptr).filter(|_| room.len == bytes).ok_or_else(none)
 }
@@ -136,8 +126,7 @@ pub(crate) fn scratch_dir(ctx: *mut CtxObject) -> Result<Option<PathBuf>, Error>
     // SAFETY: ctx came with the call that this thread is in; path and text are there to be written to.
     let code = unsafe { dir(host.this, ctx, &raw mut path, &raw mut text) };
     if code != status::OK {
-        let message = String::from_utf8_lossy(text.bytes()).into_owned();
-        return Err(Error::new(code, message).with_code(text.plugin_code));
+        return Err(Error::of_host(code, &text));
     }
     // SAFETY: the host lends the path for as long as the folder is there.
     let path = unsafe { path.as_bytes() };

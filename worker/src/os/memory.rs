@@ -74,18 +74,34 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps the first `len` bytes of a file, which must not be 0.
     pub fn new(fd: BorrowedFd<'_>, len: usize, access: Access) -> io::Result<Self> {
+        Self::of_part(fd, 0, len, access)
+    }
+
+    /// Maps `len` bytes of a file, which must not be 0, from `at` on, a multiple of the page size.
+    pub fn of_part(fd: BorrowedFd<'_>, at: u64, len: usize, access: Access) -> io::Result<Self> {
+        let at = i64::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let protection = match access {
             Access::Read => libc::PROT_READ,
             Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
         };
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
+        let start = unsafe {
+            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), at)
+        };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         Ok(Self { start, len })
+    }
+
+    /// Gives the memory back and keeps the addresses, for as long as the process lives: a pointer that was left somewhere ends
+    /// it by SIGSEGV, and never points to what comes next.
+    pub fn fence(self) {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        // SAFETY: exactly the addresses of this mapping are replaced; what was there belongs to nobody any more.
+        unsafe { libc::mmap(self.start.as_ptr().cast(), self.len, libc::PROT_NONE, flags, -1, 0) };
+        std::mem::forget(self);
     }
 
     /// Children that this process forks do not have it: one that goes on as if it were its parent ends by SIGSEGV.

@@ -1,8 +1,7 @@
-//! The few Linux calls that the standard library has no safe name for: memfd and mapping, futex, pidfd, timerfd,
+//! The few Linux calls that the standard library has no safe name for: memfd and mapping, pidfd, timerfd,
 //! descriptors over sockets, control groups, orphans. Nothing else in the worker calls libc for these.
 
 pub mod cgroup;
-pub mod futex;
 pub mod memory;
 pub mod orphans;
 pub mod process;

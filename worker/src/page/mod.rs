@@ -11,11 +11,11 @@ mod layout;
 mod tests;
 
 use crate::os::memory::{self, Access, Mapping};
-use crate::os::{futex, monotonic_ns};
+use crate::os::monotonic_ns;
 use layout::{Fixed, MAGIC, VERSION, size_for};
 use muster_core::page::{Claim, ENTRIES, LeaseEntry, LeaseFacts, PENDING_CLAIMS_MAX, SlotRecord};
 use muster_core::range::IndexRange;
-use muster_plugin_host::{NOTHING_DONE, done_share};
+use muster_plugin_host::{NOTHING_DONE, done_share, futex};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};

@@ -2,11 +2,12 @@
 
 use super::{PAGE_BYTES, REGIONS_BYTES_MAX, REGIONS_MAX, TABLE_BYTES};
 use crate::os::check;
+use crate::os::memory::{Access, Mapping};
 use muster_plugin_host::{REGION_NAME_MAX, RegionError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
@@ -30,18 +31,9 @@ const _: () =
 pub(crate) struct Regions {
     job: u64,
     file: File,
-    mapped: Mutex<BTreeMap<String, Mapped>>,
+    /// Those that this process has asked for.
+    mapped: Mutex<BTreeMap<String, Mapping>>,
 }
-
-/// A region in this process.
-#[derive(Clone, Copy, Debug)]
-struct Mapped {
-    start: NonNull<u8>,
-    bytes: u64,
-}
-
-// SAFETY: the memory has no thread affinity; what is done with it is the plugin's affair.
-unsafe impl Send for Mapped {}
 
 /// A row of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,15 +58,16 @@ impl Regions {
         let asked = len as u64;
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = mapped.get(name) {
-            return same_length(name, found.bytes, asked).map(|()| found.start);
+            return same_length(name, found.len() as u64, asked).map(|()| found.start());
         }
         let system = |source| RegionError::System { name: name.to_owned(), source };
         // Within this process the lock of `mapped` keeps others out: the kernel's does so between processes alone.
         let held = self.hold(name)?;
         let at = self.find_or_add(name, asked)?;
         drop(held);
-        let start = map(&self.file, at, len).map_err(system)?;
-        mapped.insert(name.to_owned(), Mapped { start, bytes: asked });
+        let mapping = Mapping::of_part(self.file.as_fd(), at, len, Access::ReadWrite).map_err(system)?;
+        let start = mapping.start();
+        mapped.insert(name.to_owned(), mapping);
         Ok(start)
     }
 
@@ -121,17 +114,10 @@ impl Regions {
 }
 
 impl Drop for Regions {
-    /// The plugin's object is gone. A pointer that it left behind somewhere must not point to what comes next: the
-    /// addresses stay taken, without memory.
+    /// The plugin's object is gone, and perhaps not all pointers that it had.
     fn drop(&mut self) {
         let mapped = self.mapped.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for Mapped { start, bytes } in mapped.values() {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-            // SAFETY: exactly the addresses that `map` took are replaced; what was there belongs to nobody any more.
-            unsafe {
-                libc::mmap(start.as_ptr().cast(), *bytes as usize, libc::PROT_NONE, flags, -1, 0);
-            }
-        }
+        std::mem::take(mapped).into_values().for_each(Mapping::fence);
     }
 }
 
@@ -155,25 +141,6 @@ fn lock(file: &File, kind: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open and the struct is valid to read.
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) })?;
     Ok(())
-}
-
-fn map(file: &File, at: u64, len: usize) -> io::Result<NonNull<u8>> {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-    let start = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            len,
-            protection,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            at as libc::off_t,
-        )
-    };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    NonNull::new(start.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
 }
 
 fn same_length(name: &str, has: u64, asked: u64) -> Result<(), RegionError> {

@@ -3,7 +3,7 @@
 use super::spec::Spec;
 use super::waiting::Waiting;
 use super::{ChannelError, Channels};
-use crate::callbacks::{HostState, state};
+use crate::callbacks::{HostState, refuse, state};
 use crate::slot::SlotState;
 use muster_plugin_abi::{self as abi, Buf, Bytes, CHANNEL_END, ChannelSpec, CtxObject, ErrorText, status};
 use std::ffi::c_void;
@@ -44,10 +44,7 @@ unsafe fn within(
     };
     let Err(refused) = done else { return status::OK };
     // SAFETY: the caller's promise.
-    if let Some(error) = unsafe { error.as_mut() } {
-        error.set(&refused.to_string());
-    }
-    refused.status()
+    unsafe { refuse(error, refused.status(), 0, &refused) }
 }
 
 unsafe extern "C" fn open(

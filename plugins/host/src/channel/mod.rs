@@ -4,7 +4,6 @@
 mod callbacks;
 mod end;
 mod error;
-mod futex;
 mod meeting;
 mod process;
 mod queue;

@@ -4,8 +4,8 @@
 //! capacity allows, or a length that no message has, means that somebody else wrote there.
 
 use super::ChannelError;
-use super::futex;
 use super::waiting::LOOK;
+use crate::futex;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -66,8 +66,8 @@ impl RingWords {
 
     /// Wakes both sides.
     pub fn wake(&self) {
-        futex::wake(&self.sent.messages);
-        futex::wake(&self.received.messages);
+        futex::wake(&self.sent.messages, u32::MAX);
+        futex::wake(&self.received.messages, u32::MAX);
     }
 }
 
@@ -75,7 +75,7 @@ impl Count {
     fn advance(&self, to: u64) {
         self.messages.store(to as u32, SeqCst);
         if self.sleeps.load(SeqCst) != 0 {
-            futex::wake(&self.messages);
+            futex::wake(&self.messages, u32::MAX);
         }
     }
 

@@ -4,7 +4,8 @@ use super::process::{has_ended, watch};
 use super::ring::RingWords;
 use super::table::{CONNECTED, FREE, JOINED, RowWords, SideWords, Table, WAITING};
 use super::waiting::{LOOK, Waiting};
-use super::{ChannelError, End, Side, futex};
+use super::{ChannelError, End, Side};
+use crate::futex;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
@@ -101,7 +102,7 @@ impl Row {
     /// The joiner has what it needs from the maker.
     pub fn connected(&self) {
         self.words().state.store(CONNECTED, SeqCst);
-        futex::wake(&self.words().state);
+        futex::wake(&self.words().state, u32::MAX);
     }
 
     /// The maker waits until the joiner has what it needs.
@@ -152,9 +153,9 @@ impl Row {
     pub fn end(&self, end: End) {
         let own = &self.words().sides[self.side as usize];
         if own.end.compare_exchange(0, end as u32, SeqCst, SeqCst).is_ok() {
-            futex::wake(&own.end);
+            futex::wake(&own.end, u32::MAX);
             self.words().ring.wake();
-            futex::wake(&self.words().state);
+            futex::wake(&self.words().state, u32::MAX);
         }
     }
 

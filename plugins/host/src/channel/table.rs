@@ -4,12 +4,12 @@
 //! that is made is filled before its state says so. What is read here may have been written by anybody: numbers
 //! are compared with what can be, and name nothing but processes, which can only be watched.
 
-use super::futex;
 use super::process::is_alive;
 use super::ring::RingWords;
 use super::row::{Made, Row};
 use super::waiting::Waiting;
 use super::{Asked, ChannelError, Side};
+use crate::futex;
 use crate::services::HostServices;
 use muster_plugin_abi::{CHANNEL_BYTES_MAX, CHANNEL_NAME_MAX};
 use std::ptr::NonNull;
@@ -122,7 +122,7 @@ impl Table {
                 // It gave up at this moment.
                 continue;
             }
-            futex::wake(&row.state);
+            futex::wake(&row.state, u32::MAX);
             let address = [row.address[0].load(Relaxed), row.address[1].load(Relaxed)];
             return Ok(Met::Joined(Row::new(*self, number, maker.other())?, process, address));
         }

@@ -1,4 +1,5 @@
-//! Sleeping on a word of shared memory until another process changes it.
+//! Sleeping on a word of memory until somebody changes it, also in another process that maps it. Channels wait so, and the
+//! threads of the worker's executors.
 
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -8,7 +9,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Sleeps while `word` is `expected`, at most for `limit`. May return early: the caller looks at its condition again.
 pub fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
-    // Without FUTEX_PRIVATE_FLAG: the word lies in memory that several processes map.
+    // Without FUTEX_PRIVATE_FLAG: the word may lie in memory that several processes map.
     let limit = limit.min(SLEEP_MAX);
     let limit = libc::timespec {
         tv_sec: limit.as_secs() as libc::time_t,
