@@ -2,6 +2,7 @@
 
 mod choose;
 pub mod clients;
+pub mod family;
 mod folder;
 mod orphans;
 mod private;

@@ -3,7 +3,7 @@
 use super::push::push;
 use crate::bench::{Bench, metg, one_task};
 use crate::cli::OverheadArgs;
-use crate::cluster::Private;
+use crate::cluster::{Private, family};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::job::worker_slots;
@@ -105,14 +105,7 @@ async fn measure_on(
 
 /// Memory of this process, which holds the coordinator, and of the workers, before they ran anything big.
 fn idle_memory(cluster: &Private) -> u64 {
-    cluster.worker_ids().chain([std::process::id()]).filter_map(pss_bytes).sum()
-}
-
-fn pss_bytes(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
+    cluster.worker_ids().chain([std::process::id()]).filter_map(family::pss_bytes).sum()
 }
 
 fn show(args: &OverheadArgs, measured: &Overhead) -> Outcome {

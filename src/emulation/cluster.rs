@@ -1,7 +1,7 @@
 //! The cluster of one run.
 
 use super::experiment::{Experiment, Worker};
-use super::family;
+use crate::cluster::family;
 use super::schedule::{Action, Schedule, Step};
 use crate::cluster::{Child, Orphans, Processes, Start, TempFolder, clients};
 use crate::exit::{Exit, Failure};

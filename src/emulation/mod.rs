@@ -9,7 +9,6 @@ mod beside;
 mod cluster;
 mod course;
 mod experiment;
-mod family;
 mod outcome;
 mod report;
 mod room;

@@ -1,13 +1,13 @@
-//! A process with all that it started, as one thing that stands still and goes on.
+//! A process with all that it started, as one thing: it stands still, goes on, and has memory.
 
-use crate::cluster::send;
+use super::process::send;
 use std::collections::BTreeMap;
 
 /// While it is being stopped a process may start another: so often is looked again.
 const LOOKS_MAX: u32 = 3;
 
 /// Stops a process, then all below it.
-pub(super) fn stop(root: u32) {
+pub fn stop(root: u32) {
     send(root, libc::SIGSTOP);
     let mut stopped = 0;
     for _ in 0..LOOKS_MAX {
@@ -21,13 +21,13 @@ pub(super) fn stop(root: u32) {
 }
 
 /// Lets it and all below it go on.
-pub(super) fn go_on(root: u32) {
+pub fn go_on(root: u32) {
     descendants(root).iter().for_each(|&pid| send(pid, libc::SIGCONT));
     send(root, libc::SIGCONT);
 }
 
 /// All processes below one.
-fn descendants(root: u32) -> Vec<u32> {
+pub fn descendants(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (pid, parent) in parents() {
         children.entry(parent).or_default().push(pid);
@@ -39,6 +39,14 @@ fn descendants(root: u32) -> Vec<u32> {
         looked += 1;
     }
     found
+}
+
+/// The memory of a process, with its share of what others have as well (PSS).
+pub fn pss_bytes(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 /// Every process and its parent.
