@@ -288,7 +288,7 @@ async fn explain_before(
         slots,
         tasks: plan.source.tasks(),
     };
-    note(before(&facts));
+    terminal::show(before(&facts));
     if let Source::Files(files) = &plan.source {
         note(format_args!("inputs    {} files", files.len()));
     }
@@ -301,7 +301,7 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told:
     if ended.unread {
         return Ok(Exit::Ok);
     }
-    note(report.table());
+    terminal::show(report.table());
     for text in &status.notices {
         note(format_args!("note: {text}"));
     }
@@ -318,7 +318,7 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told:
         note(format_args!("cancelled by {signal}{how}{kept}"));
     }
     if args.explain {
-        note(where_time_went(status, is_shared));
+        terminal::show(where_time_went(status, is_shared));
     }
     if args.json {
         super::printed(terminal::print_json(&report))?;

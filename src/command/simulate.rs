@@ -6,7 +6,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::simulation::Progress;
 use crate::simulation::{Finished, Folder, Plan, Report, Running, apart, not_ended, summary};
-use crate::summary::paragraph;
 use crate::terminal::{self, note};
 use muster_sim::scenario::Override;
 use std::path::PathBuf;
@@ -25,7 +24,7 @@ pub async fn simulate(args: SimulateArgs) -> Outcome {
     let plan = interrupt.or(apart(move || Plan::new(&args))).await?;
     let folder = out.as_deref().map(Folder::claim).transpose()?;
     let plan = Arc::new(plan);
-    note(first_lines(&plan));
+    terminal::show(first_lines(&plan));
     notes(&plan).into_iter().for_each(note);
     let mut progress = Progress::new(terminal::watched(), plan.runs() as u64, tasks_of_only_run(&plan));
     let began = Instant::now();
@@ -99,7 +98,7 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
     note("");
     // Where stdout is full, the folder gets everything all the same.
     let printed = if json {
-        note(text);
+        terminal::show(text);
         Ok(Exit::Ok)
     } else {
         super::printed(terminal::print(text))
@@ -113,7 +112,7 @@ fn show(plan: &Plan, finished: &Finished, report: &Report, json: bool, folder: O
         };
         note(format_args!("cancelled by {signal}; {how_far}"));
     } else {
-        not_ended(plan, finished, report).into_iter().for_each(|line| note(paragraph(&line)));
+        not_ended(plan, finished, report).into_iter().for_each(note);
     }
     let written = folder.map_or(Ok(()), |folder| -> Outcome<()> {
         folder.write(plan, finished, report)?;
