@@ -165,6 +165,22 @@ fn shared_clusters_refuse_it_unless_they_were_told_to_allow_it() {
     muster.assert_no_process_left();
 }
 
+/// Dozens of executors that end alike have one line in the log, and one in the end that counts them.
+#[test]
+fn ends_of_one_kind_are_told_once_and_counted() {
+    let muster = Muster::new();
+    let chaos = plugin("chaos");
+    let job =
+        ["run", &chaos, "mode=abort", "times=1", "ms=0", "-n", "12", "-p", "2", "--oversubscribe", "--json"];
+    let finished = muster.run(&job).ok();
+    let exits = finished.json()["exits"]["aborted"].as_u64().unwrap();
+    assert!(exits >= 12, "{exits}");
+    let ends: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("ended")).collect();
+    assert_eq!(ends.len(), 2, "{}", finished.stderr);
+    assert!(ends[0].contains("an executor ended") && ends[0].contains("SIGABRT"), "{}", ends[0]);
+    assert!(ends[1].contains(&format!("(and {} more like it)", exits - 1)), "{exits}: {}", ends[1]);
+}
+
 /// The same tasks are struck whatever the shape, and another seed strikes others.
 #[test]
 fn chances_follow_from_the_seed() {

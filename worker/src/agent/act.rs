@@ -265,6 +265,7 @@ impl Driver {
     fn forget_job(&mut self, id: JobId) {
         self.log.close_job(id.0);
         if let Some(mut job) = self.jobs.remove(&id) {
+            job.crashes.tell_rest(id);
             super::arrive::report_phases(&mut job, &mut self.report, &self.metrics);
             if let Some(stop) = job.stop {
                 self.report.stopped(stop.to_proto(id));

@@ -228,7 +228,7 @@ impl Driver {
         if let Some(memory) = job.as_ref().and_then(|job| job.memory.as_ref()).filter(|_| cause.is_crash()) {
             memory.page.be_careful(CAREFUL_NS);
         }
-        if cause.is_crash() && job.is_none_or(JobState::tells_of_crash) {
+        if cause.is_crash() && job.is_none_or(|job| job.crashes.tells(cause, detail)) {
             tracing::error!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");
         } else {
             tracing::debug!(plugin, executor = id.0, cause = cause.name(), detail, "an executor ended");

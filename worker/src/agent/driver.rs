@@ -409,6 +409,9 @@ impl Driver {
 
     /// Ends all executors and says goodbye.
     async fn wind_down(mut self, mut events: mpsc::Receiver<Event>, session: Option<Session>) {
+        for (&id, job) in &mut self.jobs {
+            job.crashes.tell_rest(id);
+        }
         for executor in self.executors.values_mut() {
             executor.circumstances.killed = true;
             executor.kill();

@@ -1,6 +1,7 @@
 //! A job on this worker as the shell keeps it: its shared memory, which lease each use of a page entry belongs
 //! to, and where its time went.
 
+use super::crashes::Crashes;
 use super::deadline::Deadlines;
 use super::executor::Seat;
 use super::stop::StopCount;
@@ -24,9 +25,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Crashes of a job that the log tells one by one.
-const CRASHES_TOLD: u32 = 3;
-
 /// A job.
 #[derive(Debug)]
 pub(super) struct JobState {
@@ -48,7 +46,7 @@ pub(super) struct JobState {
     /// Leases that are in force.
     pub leases: usize,
     /// Executors that crashed.
-    crashes: u32,
+    pub crashes: Crashes,
     slots: SlotTime,
     quiet: Quiet,
 }
@@ -161,7 +159,7 @@ impl JobState {
             regions: None,
             trouble: String::new(),
             leases: 0,
-            crashes: 0,
+            crashes: Crashes::default(),
             slots: SlotTime::default(),
             quiet: Quiet::default(),
         }
@@ -217,16 +215,6 @@ impl JobState {
             self.phases.slot += Span(time);
         }
         self.slots.since = now;
-    }
-
-    /// Notes a crash; whether the log should tell of it. A job of many crashes must not hide everything else there:
-    /// the coordinator is told of each, and metrics count all.
-    pub fn tells_of_crash(&mut self) -> bool {
-        self.crashes = self.crashes.saturating_add(1);
-        if self.crashes == CRASHES_TOLD + 1 {
-            tracing::warn!(job = %self.open.job, "more executors of this job end; the log level debug shows each");
-        }
-        self.crashes <= CRASHES_TOLD
     }
 
     /// When to look for tasks over their time; `None`: none can be.

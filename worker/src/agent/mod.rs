@@ -3,6 +3,7 @@
 
 mod act;
 mod arrive;
+mod crashes;
 mod deadline;
 mod driver;
 mod event;
