@@ -48,6 +48,25 @@ fn a_job_that_is_not_there_is_named_alike_by_all_commands() {
 }
 
 #[test]
+fn a_job_that_has_ended_is_not_cancelled() {
+    with_cluster(|muster| {
+        muster.run(&["submit", &plugin("null"), "-n", "7"]).ok();
+        muster.run(&["job", "wait"]).ok();
+        let words = ["job 1 cannot be cancelled: it has ended (done, 7 of 7 tasks ok)", "muster job info 1"];
+        for flags in [&["1"][..], &["last"], &["1", "--no-wait"]] {
+            muster.run(&[&["job", "cancel"], flags].concat()).fails(2, &words).says_no_more();
+        }
+        assert_eq!(muster.run(&["job", "cancel", "--json"]).fails(2, &words).json()["state"], "done");
+        muster.run(&["submit", &plugin("sleep"), "ms=100000", "-n", "1"]).ok();
+        muster.run(&["job", "cancel"]).ok();
+        muster
+            .run(&["job", "cancel"])
+            .fails(2, &["job 2 cannot be cancelled", "(cancelled, 0 of 1 tasks ok)"]);
+        assert_eq!(muster.run(&["job", "info", "1", "--json"]).ok().json()["state"], "done");
+    });
+}
+
+#[test]
 fn inputs_are_sent_before_submit_returns() {
     with_cluster(|muster| {
         let lines = muster.write("lines", "a b\nb c\n");

@@ -7,7 +7,9 @@ use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Progress, how_it_stopped, is_paused, short, take, wait_until_still, wait_until_stopped};
+use crate::job::{
+    Progress, how_it_stopped, is_final, is_paused, short, take, wait_until_still, wait_until_stopped,
+};
 use crate::output::{Sink, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
 use crate::terminal::{self, note};
@@ -120,7 +122,12 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
 async fn cancel(job: JobRef, no_wait: bool, view: &ViewArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
     let session = session(&view.cluster).await?;
-    let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: job.0 }).await;
+    // `last` is settled once.
+    let before = get(&session, job).await?;
+    if has_ended(&before) {
+        return not_cancelled(&before, &session, view.json);
+    }
+    let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: before.job }).await;
     let mut status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
     if !no_wait {
         let job = status.job;
@@ -132,22 +139,40 @@ async fn cancel(job: JobRef, no_wait: bool, view: &ViewArgs) -> Outcome {
             }
         };
     }
+    if status.state() != v1::JobState::Cancelled {
+        // It ended by itself in between.
+        return not_cancelled(&status, &session, view.json);
+    }
     if view.json {
         return show(&status, &session, true);
     }
-    super::printed(terminal::print(cancelled(&status)))
+    let how = how_it_stopped(&status).map(|how| format!(": {how}")).unwrap_or_default();
+    super::printed(terminal::print(format_args!("cancelled job {}{how}", status.job)))
 }
 
-/// What became of a job that was to be cancelled.
-fn cancelled(status: &v1::JobStatus) -> String {
-    let job = status.job;
-    match status.state() {
-        v1::JobState::Cancelled => match how_it_stopped(status) {
-            Some(how) => format!("cancelled job {job}: {how}"),
-            None => format!("cancelled job {job}"),
-        },
-        state => format!("job {job} {}", state_name(state)),
+/// Whether there is nothing left to stop, not even a task of a job that was cancelled.
+fn has_ended(status: &v1::JobStatus) -> bool {
+    is_final(status) && (status.state() != v1::JobState::Cancelled || status.stopping == 0)
+}
+
+fn not_cancelled(status: &v1::JobStatus, session: &Session, json: bool) -> Outcome {
+    if json {
+        show(status, session, true)?;
     }
+    let v1::JobStatus { job, ok, tasks, .. } = *status;
+    let ended = how_it_ended(status);
+    Err(Failure::usage(format_args!(
+        "job {job} cannot be cancelled: it has ended ({ended}, {} of {} tasks ok)",
+        number(ok),
+        number(tasks)
+    ))
+    .hint(format_args!("what became of it: muster job info {job}")))
+}
+
+/// In a few words: `failed: no worker can run it`.
+fn how_it_ended(status: &v1::JobStatus) -> String {
+    let reason = if status.reason.is_empty() { String::new() } else { format!(": {}", status.reason) };
+    format!("{}{reason}", state_name(status.state()))
 }
 
 async fn retry(job: JobRef, indexes: Vec<u64>, view: &ViewArgs) -> Outcome {
