@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use fixture::{Muster, compile_c};
+use fixture::{Muster, compile_c, plugin};
 use serde_json::Value;
 use std::path::Path;
 
@@ -65,9 +65,9 @@ fn each_line_is_of_the_task_that_wrote_it() {
 #[test]
 fn what_is_asked_for_is_chosen_and_what_is_gone_is_said() {
     let muster = Muster::new();
-    let plugin = chatty(&muster);
+    let chatty = chatty(&muster);
     muster.run(&["up", "-w", "1", "-t", "1"]).ok();
-    let job = submit(&muster, &[&plugin, "-n", "20", "bad=5", "wrong=9"]);
+    let job = submit(&muster, &[&chatty, "-n", "20", "bad=5", "wrong=9"]);
     let failed = lines(&muster, &[&job, "--failed"]);
     let tasks: std::collections::BTreeSet<u64> =
         failed.iter().map(|line| line["task"].as_u64().unwrap()).collect();
@@ -77,7 +77,7 @@ fn what_is_asked_for_is_chosen_and_what_is_gone_is_said() {
         |task: u64| failed.iter().filter(|line| line["task"] == task && line["source"] == "log").count();
     assert_eq!((tries(5), tries(9)), (3, 1), "{failed:?}");
     // In a job of its own: a crash may let its task say all of it again, and what comes too fast is dropped.
-    let talk = submit(&muster, &[&plugin, "-n", "20", "loud=3", "lines=20000"]);
+    let talk = submit(&muster, &[&chatty, "-n", "20", "loud=3", "lines=20000"]);
     let loud = lines(&muster, &[&format!("{talk}.3")]);
     let bytes: usize = texts(&loud).iter().map(|text| text.len() + 1).sum();
     assert!(bytes <= (64 << 10) + 300, "{bytes}");
@@ -93,16 +93,36 @@ fn what_is_asked_for_is_chosen_and_what_is_gone_is_said() {
     assert!(plain.contains(" task 7 worker-1 warn ] warned by 7") && !plain.contains('\x1b'), "{plain}");
     // Following a job that has ended ends; a running one is followed until it has.
     assert!(lines(&muster, &[&job, "-f"]).len() > 60);
-    let running = muster.run(&["submit", &plugin, "-n", "300", "-t", "1"]).ok().text().trim().to_owned();
+    let running = muster.run(&["submit", &chatty, "-n", "300", "-t", "1"]).ok().text().trim().to_owned();
     let followed = lines(&muster, &[&running, "-f"]);
     assert_eq!(followed.len(), 900);
     muster.run(&["job", "logs", "-f", "--failed"]).fails(2, &["--failed", "-f"]);
     muster.run(&["job", "logs", "99"]).fails(3, &["99"]);
     muster.run(&["job", "logs", "1.x"]).fails(2, &["JOB.INDEX"]);
+    let quiet = submit(&muster, &[&plugin("null"), "-n", "3"]);
+    for (arguments, words) in [
+        (&[quiet.as_str()][..], ["anything that is still there", "run the job again"]),
+        (&[&format!("{quiet}.1")], ["task 1 of job", "nothing that is still there"]),
+        (&[&quiet, "--failed"], ["no failed task of job", "no task failed"]),
+    ] {
+        let said = muster.run(&[&["job", "logs"], arguments].concat()).ok().stderr;
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+        assert!(said.contains("s ago and has ended (done)\nhint: ") && said.lines().count() == 2, "{said}");
+    }
+    let waits =
+        muster.run(&["submit", &plugin("sleep"), "ms=100000", "-n", "1"]).ok().text().trim().to_owned();
+    let said = muster.run(&["job", "logs", &waits]).ok().stderr;
+    assert!(said.contains(" yet; the job is ") && said.contains(&format!("job logs {waits} -f")), "{said}");
+    muster.run(&["job", "cancel", &waits]).ok();
     muster.run(&["down"]).ok();
     muster.run(&["up", "-w", "1", "-t", "1"]).ok();
     let gone = muster.run(&["job", "logs", &job]).ok();
-    assert!(gone.text().is_empty() && gone.stderr.contains("nothing that is still there"), "{}", gone.stderr);
+    let words =
+        ["no task of job", "anything that is still there", "has ended (done)", "are kept: muster job why"];
+    assert!(gone.text().is_empty(), "{}", gone.text());
+    assert!(words.iter().all(|words| gone.stderr.contains(words)), "{}", gone.stderr);
+    let no_such_task = format!("job {job} has no task 20: it has 20");
+    muster.run(&["job", "logs", &format!("{job}.20")]).fails(3, &[&no_such_task]).says_no_more();
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
 }

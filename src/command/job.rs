@@ -170,7 +170,7 @@ fn not_cancelled(status: &v1::JobStatus, session: &Session, json: bool) -> Outco
 }
 
 /// In a few words: `failed: no worker can run it`.
-fn how_it_ended(status: &v1::JobStatus) -> String {
+pub fn how_it_ended(status: &v1::JobStatus) -> String {
     let reason = if status.reason.is_empty() { String::new() } else { format!(": {}", status.reason) };
     format!("{}{reason}", state_name(status.state()))
 }

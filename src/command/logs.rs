@@ -1,11 +1,13 @@
 //! `muster job logs`.
 
-use super::job::get;
-use crate::cli::LogsArgs;
+use super::job::{ago, get, how_it_ended};
+use crate::cli::{JobRef, LogsArgs};
 use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::job::is_final;
 use crate::postmortem::{LogText, TaskOf};
+use crate::summary::{number, state_name};
 use crate::terminal::{self, note};
 use muster_proto::v1;
 use std::io::Write as _;
@@ -22,7 +24,12 @@ pub async fn logs(args: &LogsArgs) -> Outcome {
     }
     let session = session(&args.view.cluster).await?;
     let TaskOf { job, index } = args.task;
-    let job = get(&session, job).await?.job;
+    let before = get(&session, job).await?;
+    let job = before.job;
+    if let Some(index) = index.filter(|&index| is_final(&before) && index >= before.tasks) {
+        let text = format_args!("job {job} has no task {index}: it has {}", number(before.tasks));
+        return Err(Failure::new(Exit::Job, text).hint("the first one has the index 0"));
+    }
     let request = v1::LogsRequest {
         job,
         one: index.is_some(),
@@ -53,7 +60,8 @@ pub async fn logs(args: &LogsArgs) -> Outcome {
         }
     }
     if lines == 0 {
-        note(format_args!("note: {}", nothing(args, job)));
+        let status = get(&session, JobRef(job)).await?;
+        note(nothing(args, &status));
     }
     Ok(Exit::Ok)
 }
@@ -71,12 +79,30 @@ fn print(lines: &[v1::LogLine], text: &LogText, json: bool) -> std::io::Result<(
     out.flush()
 }
 
-fn nothing(args: &LogsArgs, job: u64) -> String {
-    match args.task.index {
-        Some(index) => format!("task {index} of job {job} logged and wrote nothing that is still there"),
-        None if args.failed => {
-            format!("no failed task of job {job} logged or wrote anything that is still there")
-        }
-        None => format!("the tasks of job {job} logged and wrote nothing that is still there"),
+/// Why there is nothing to print, and what may help.
+fn nothing(args: &LogsArgs, status: &v1::JobStatus) -> String {
+    let job = status.job;
+    let (who, whose) = match args.task.index {
+        Some(index) => (format!("task {index} of job {job}"), format!("{job}.{index}")),
+        None if args.failed => (format!("no failed task of job {job}"), job.to_string()),
+        None => (format!("no task of job {job}"), job.to_string()),
+    };
+    let what =
+        if args.task.index.is_some() { "logged and wrote nothing" } else { "logged or wrote anything" };
+    if !is_final(status) {
+        let state = state_name(status.state());
+        return format!(
+            "note: {who} {what} yet; the job is {state}\nhint: wait for lines: muster job logs {whose} -f"
+        );
     }
+    let (ended, when) = (how_it_ended(status), ago(status.submitted_s));
+    let hint = match status.failed {
+        _ if args.failed && status.failed == 0 => format!("no task failed; all lines: muster job logs {job}"),
+        0 => "a log goes when its worker ends, the oldest first when there are too many; run the job again"
+            .to_owned(),
+        _ => format!("the last lines of failed tasks are kept: muster job why {whose}"),
+    };
+    format!(
+        "note: {who} {what} that is still there; the job was submitted {when} and has ended ({ended})\nhint: {hint}"
+    )
 }
