@@ -137,8 +137,13 @@ fn a_fork_bomb_stays_within_its_limit_and_leaves_nothing() {
 fn too_few_processes_for_the_executor_itself_are_refused() {
     let muster = Muster::new();
     let plugin = unruly(&muster);
-    let run = ["run", &plugin, "mode=check", "-n", "4", "--procs", "2", "-t", "2", "--oversubscribe"];
-    muster.run(&run).fails(3, &["--procs 2 leaves no room for the executor itself", "2 task threads"]);
+    let run = ["run", &plugin, "mode=check", "-n", "4", "--procs", "2"];
+    let words = ["--procs 2 leaves no room for the executor itself", "2 task threads"];
+    muster.run(&[&run[..], &["-t", "2", "--oversubscribe"]].concat()).fails(2, &words).says_no_more();
+    // How many threads its executors have, a worker of a cluster that is up knows by itself.
+    muster.run(&["up", "-w", "1", "-t", "2", "--oversubscribe"]).ok();
+    muster.run(&run).fails(3, &words);
+    muster.run(&["down"]).ok();
 }
 
 #[test]

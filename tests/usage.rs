@@ -199,6 +199,56 @@ fn shapes_are_bounded() {
 }
 
 #[test]
+fn flags_go_with_their_model() {
+    let muster = Muster::new();
+    // What it names is never looked at.
+    for command in ["run", "submit"] {
+        for (flags, words) in [
+            (
+                &["--model", "gil", "-p", "2"][..],
+                &["--model gil has one process", "-p 2", "--model hybrid --gil"][..],
+            ),
+            (&["--model", "spawn", "-t", "2"], &["--model spawn has one thread in each process", "-t 2"]),
+            (&["--gil-domains", "2"], &["--gil-domains", "add --gil"]),
+            (&["--gil-switch", "2ms", "--model", "async"], &["--gil-switch", "add --gil"]),
+            (&["--gil", "--gil-switch", "0s"], &["--gil-switch 0", "at least 1us"]),
+            (&["--in-flight", "8"], &["--in-flight", "--model async"]),
+            (&["--in-flight", "8", "--model", "gil"], &["--in-flight", "--model async"]),
+            (&["-t", "2", "--procs", "2"], &["--procs 2", "2 task threads and one more", "--procs 3"]),
+            (
+                &["--model", "spawn", "--procs", "1"],
+                &["--procs 1", "1 task thread and one more", "--procs 2"],
+            ),
+        ] {
+            refused(&muster, &[&[command, "not-there", "-n", "1"], flags].concat(), 2, words);
+        }
+    }
+    refused(
+        &muster,
+        &["run", "not-there", "-w", "1", "-p", "1", "-t", "3", "--oversubscribe", "--procs", "3"],
+        2,
+        &["--procs 3", "3 task threads"],
+    );
+}
+
+/// Where no control groups can be made, a private cluster cannot keep `--procs`.
+#[test]
+fn what_cannot_be_kept_is_refused_at_once() {
+    // SAFETY: it takes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("SKIPPED: only root can become somebody who may not make control groups");
+        return;
+    }
+    let muster = Muster::new();
+    let mut command = muster.command(&["run", "not-there", "--cluster", "private", "--procs", "100"]);
+    command.uid(65_534).gid(65_534).current_dir("/");
+    Started::new(command)
+        .finish()
+        .fails(2, &["--procs 100 needs control groups", "Delegate=yes"])
+        .says_no_more();
+}
+
+#[test]
 fn durations_and_sizes_need_a_unit() {
     let muster = Muster::new();
     let null = plugin("null");

@@ -7,7 +7,9 @@ use crate::cluster::{Choice, Private, Session, choose, private_folder, private_s
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
-use crate::job::{Drive, Ended, Given, Plan, Progress, ShapePlan, how_it_stopped, what_happened};
+use crate::job::{
+    Drive, Ended, Given, Plan, Progress, ShapePlan, check_procs, how_it_stopped, what_happened,
+};
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::summary::{Before, Facts, Report, before, where_time_went};
@@ -15,6 +17,7 @@ use crate::terminal::{self, note};
 use muster_plugin_host::Manifest;
 use muster_proto::link::connect;
 use muster_proto::v1;
+use muster_worker::os::cgroup::Cgroups;
 use std::path::Path;
 use std::time::Instant;
 
@@ -250,7 +253,11 @@ async fn session_of(choice: Choice) -> Result<Option<Session>, Failure> {
 
 fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Result<(), Failure> {
     let Choice::Existing { name, .. } = choice else {
-        private_slots(shape, private_workers(args))?;
+        let slots = private_slots(shape, private_workers(args))?;
+        if let Some(procs) = args.job.limits.procs {
+            check_procs(Some(procs), shape.on(slots).threads)?;
+            check_can_keep(procs)?;
+        }
         let Some(state) = &args.state else { return Ok(()) };
         return private_folder(state)
             .map_err(|error| Failure::io(Exit::Storage, "make folder", state, &error));
@@ -263,6 +270,13 @@ fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Re
     };
     Err(Failure::usage(format_args!("{flag} is for a private cluster, and cluster {name} is in use"))
         .hint("leave it out, or use --cluster private"))
+}
+
+/// Whether workers of our own can keep a number of processes.
+fn check_can_keep(procs: u32) -> Result<(), Failure> {
+    let Some(why) = Cgroups::no_pids() else { return Ok(()) };
+    Err(Failure::usage(format_args!("--procs {procs} needs control groups, and they cannot be used: {why}"))
+        .hint("leave it out, or run muster where it may make control groups (as root, or systemd: Delegate=yes)"))
 }
 
 /// What will run where: all of it when that was asked for, else only what is unexpected.

@@ -11,7 +11,7 @@ mod watch;
 
 pub use drive::{Drive, Ended, submit, what_happened};
 pub use feed::feed;
-pub use plan::{Given, Plan};
+pub use plan::{Given, Plan, check_procs};
 pub use progress::{Progress, progress_bar, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use stop::{how_it_stopped, wait_until_stopped};

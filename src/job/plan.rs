@@ -4,6 +4,7 @@ use super::shape::ShapePlan;
 use crate::cli::JobArgs;
 use crate::exit::Failure;
 use crate::input::{FileList, LineSource, Source};
+use crate::summary::counted;
 use muster_plugin_host::{InputKind, Manifest, ParamError, from_pairs};
 use muster_proto::v1;
 
@@ -20,8 +21,22 @@ impl Given {
     /// Checks all that needs neither a plugin nor a cluster.
     pub fn new(args: &JobArgs) -> Result<Self, Failure> {
         let retry = args.retry.policy()?;
-        Ok(Self { inputs: inputs(args)?, shape: ShapePlan::new(&args.shape)?, retry })
+        let shape = ShapePlan::new(&args.shape)?;
+        // On the smallest worker that there can be.
+        check_procs(args.limits.procs, shape.on(1).threads)?;
+        Ok(Self { inputs: inputs(args)?, shape, retry })
     }
+}
+
+/// The executor itself needs a thread beside those that run tasks.
+pub fn check_procs(procs: Option<u32>, threads: u32) -> Result<(), Failure> {
+    let Some(procs) = procs.filter(|&procs| procs <= threads) else { return Ok(()) };
+    let least = threads.saturating_add(1);
+    let has = counted(threads, "task thread", "task threads");
+    Err(Failure::usage(format_args!(
+        "--procs {procs} leaves no room for the executor itself, which has {has} and one more"
+    ))
+    .hint(format_args!("give --procs {least} or more")))
 }
 
 /// A checked job.

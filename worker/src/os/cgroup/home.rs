@@ -44,6 +44,17 @@ pub(super) fn find(mounts: &Mounts, controller: &str) -> Result<Home, String> {
     }
 }
 
+/// Why no groups with this controller can be made by any process beside this one; `None`: perhaps they can. Changes
+/// nothing.
+pub(super) fn missing(mounts: &Mounts, controller: &str) -> Option<String> {
+    let unified = mounts.unified().filter(|folder| lists(&folder.join("cgroup.controllers"), controller));
+    match unified.or_else(|| mounts.legacy(controller)) {
+        Some(folder) if can_make_groups(&folder) => None,
+        Some(folder) => Some(format!("no group can be made in {}", folder.display())),
+        None => Some(format!("there is no {controller} controller")),
+    }
+}
+
 /// Whether this process may make groups there.
 pub(super) fn can_make_groups(folder: &Path) -> bool {
     let trial = folder.join(format!("{}-trial", group::own_prefix()));

@@ -39,6 +39,12 @@ impl Cgroups {
         found
     }
 
+    /// Why workers that this process starts cannot keep a number of processes, where that is sure.
+    #[must_use]
+    pub fn no_pids() -> Option<String> {
+        home::missing(&Mounts::read().ok()?, "pids")
+    }
+
     fn none(why: &str) -> Self {
         Self { memory: Err(why.to_owned()), pids: Err(why.to_owned()), unified: None }
     }
