@@ -376,6 +376,35 @@ fn explain_says_what_runs_and_where_the_time_went() {
     for word in ["digest", "slots", "leases", "queue", "dispatch", "report", "idle", "try"] {
         assert!(done.stderr.contains(word), "{word} is missing in {}", done.stderr);
     }
+    for (name, flags, words) in [
+        ("primes", &["-t", "1"][..], "thread: 1 executor x 1 thread on each worker"),
+        ("primes", &["-p", "2"], "process: 2 executors x 1 thread on each worker"),
+        ("sleep", &["--model", "async", "-t", "1"], "up to 64 tasks in flight on each thread"),
+        (
+            "primes",
+            &["--model", "async", "-t", "1"],
+            "64 threads that stand in for tasks in flight: the plugin has no",
+        ),
+        ("primes", &["--model", "gil", "-t", "1"], "tasks take turns, 1 lock in each executor"),
+    ] {
+        let run = ["run", &plugin(name), "-n", "2", "--explain", "--oversubscribe"];
+        let said = muster.run(&[&run[..], flags].concat()).ok().stderr;
+        let before = said.split("\njob ").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(before.contains(words), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_plugin_says_which_models_are_for_it() {
+    let muster = Muster::new();
+    for (name, words) in [
+        ("sleep", ["models thread, process, hybrid, spawn, async, gil", "async yes: "]),
+        ("primes", ["models thread, process, hybrid, spawn, async, gil", "async no: "]),
+    ] {
+        let info = muster.run(&["plugin", "info", &plugin(name)]).ok().text();
+        let info = info.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.iter().all(|words| info.contains(words)), "{info}");
+    }
 }
 
 /// The coordinator never sees the inputs: what is wrong with them is said, not that none came.

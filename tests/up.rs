@@ -195,6 +195,12 @@ fn plugins_are_pushed_listed_and_removed() {
         let listed = muster.run(&["plugin", "ls", "--json"]).ok().json();
         let digest = listed["plugins"][0]["digest"].as_str().unwrap().to_owned();
         assert!(muster.run(&["plugin", "info", "primes"]).ok().text().contains("limit=1000000"));
+        let facts = muster.run(&["plugin", "info", "primes", "--json"]).ok().json();
+        assert_eq!(
+            (&facts["async"], facts["models"].as_array().unwrap().len()),
+            (&false.into(), 6),
+            "{facts}"
+        );
         assert!(muster.run(&["plugin", "info", &digest[..12]]).ok().text().contains("primes"));
         muster.run(&["plugin", "rm", "primes"]).ok();
         muster.run(&["run", "primes"]).fails(4, &["primes"]);

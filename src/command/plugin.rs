@@ -8,7 +8,7 @@ use crate::interrupt::Interrupt;
 use crate::plugin::{Located, PluginFailure, PluginFile, Project, build, locate, scaffold, without_cluster};
 use crate::summary::{Column, bytes, hex, list, pairs};
 use crate::terminal::{self, note};
-use muster_plugin_host::{Manifest, Problem};
+use muster_plugin_host::{F_ASYNC, F_CONCURRENT, F_THREADS_OK, Manifest, Problem};
 use muster_proto::v1;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -104,7 +104,8 @@ fn facts(manifest: &Manifest, info: &v1::PluginInfo) -> Result<serde_json::Value
         serde_json::from_str(manifest.json()).map_err(|error| Failure::new(Exit::Plugin, error))?;
     Ok(serde_json::json!({
         "name": manifest.name(), "version": manifest.version(), "digest": hex(&reference.digest),
-        "size": reference.size, "target": info.target, "manifest": parsed,
+        "size": reference.size, "target": info.target, "models": models(manifest),
+        "async": manifest.has(F_ASYNC), "manifest": parsed,
     }))
 }
 
@@ -126,6 +127,8 @@ fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
         rows.push(("default", format!("{} tasks", crate::summary::number(tasks))));
     }
     rows.push(("flags", flags.join(", ")));
+    rows.push(("models", models_row(manifest)));
+    rows.push(("async", async_row(manifest).to_owned()));
     for metric in manifest.metrics() {
         rows.push(("metric", format!("{} ({}): {}", metric.name, metric.kind.name(), metric.help)));
     }
@@ -136,6 +139,34 @@ fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
         ("param", format!("{}{default}: {param}{about}", param.name()))
     }));
     pairs(&rows)
+}
+
+/// The models that it may run under. One that is not for threads wants a process for each.
+fn models(manifest: &Manifest) -> &'static [&'static str] {
+    if manifest.has(F_THREADS_OK) {
+        &["thread", "process", "hybrid", "spawn", "async", "gil"]
+    } else {
+        &["process", "spawn"]
+    }
+}
+
+fn models_row(manifest: &Manifest) -> String {
+    let why = if !manifest.has(F_THREADS_OK) {
+        "; the others are not for it: tasks must not share a process (no flag threads_ok)"
+    } else if !manifest.has(F_CONCURRENT) {
+        "; tasks of a process run one after the other (no flag concurrent)"
+    } else {
+        ""
+    };
+    format!("{}{why}", models(manifest).join(", "))
+}
+
+fn async_row(manifest: &Manifest) -> &'static str {
+    match (manifest.has(F_ASYNC), manifest.reduce()) {
+        (true, false) => "yes: --model async keeps many tasks going on each thread",
+        (true, true) => "yes: --model async keeps many tasks going on each thread, but not with --reduce",
+        (false, _) => "no: --model async gives each task in flight a thread that stands in",
+    }
 }
 
 async fn push_all(paths: &[PathBuf], view: &ViewArgs) -> Outcome {
@@ -253,4 +284,23 @@ async fn rm(query: &str, view: &ViewArgs) -> Outcome {
         return super::printed(terminal::print_json(&object));
     }
     super::printed(terminal::print(format_args!("removed {}@{} {digest}", reference.name, reference.version)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_say_which_models_are_for_a_plugin() {
+        let row = |flags: &[&str]| {
+            let text = serde_json::json!({ "muster": 1, "name": "x", "version": "1.0.0", "flags": flags });
+            models_row(&Manifest::parse(&text.to_string()).unwrap())
+        };
+        assert_eq!(row(&["concurrent", "threads_ok"]), "thread, process, hybrid, spawn, async, gil");
+        assert!(
+            row(&["threads_ok"])
+                .ends_with("async, gil; tasks of a process run one after the other (no flag concurrent)")
+        );
+        assert!(row(&["concurrent"]).starts_with("process, spawn; the others are not for it"));
+    }
 }

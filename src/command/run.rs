@@ -12,9 +12,9 @@ use crate::job::{
 };
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
-use crate::summary::{Before, Facts, Report, before, where_time_went};
+use crate::summary::{Before, Facts, Report, before, where_time_went, why_stand_ins};
 use crate::terminal::{self, note};
-use muster_plugin_host::Manifest;
+use muster_plugin_host::{F_ASYNC, Manifest};
 use muster_proto::link::connect;
 use muster_proto::v1;
 use muster_worker::os::cgroup::Cgroups;
@@ -52,7 +52,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     };
     let spec = plan.spec(&args.job, reference.clone(), outputs);
     if args.explain || args.job.shape.model == Some(Model::Hybrid) {
-        explain_before(args, &cluster, plan, &reference).await?;
+        explain_before(args, &cluster, manifest, plan, &reference).await?;
     }
     // Outputs on the same screen would cut the line to pieces.
     let progress = Progress::new(terminal::watched() && !shows_outputs(target.as_ref()), plan.source.tasks());
@@ -283,6 +283,7 @@ fn check_can_keep(procs: u32) -> Result<(), Failure> {
 async fn explain_before(
     args: &RunArgs,
     cluster: &Cluster,
+    manifest: &Manifest,
     plan: &Plan,
     plugin: &v1::PluginRef,
 ) -> Result<(), Failure> {
@@ -293,7 +294,10 @@ async fn explain_before(
     if !args.explain {
         return Ok(());
     }
+    let is_async = manifest.has(F_ASYNC) && !args.job.reduce;
+    let no_async = (!is_async).then(|| why_stand_ins(args.job.reduce));
     let facts = Before {
+        model: plan.shape.describe(slots / workers.max(1), no_async),
         policy: policy(&cluster.session().link).await?,
         plugin,
         cluster: &cluster.session().name,

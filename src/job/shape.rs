@@ -3,11 +3,12 @@
 use crate::cli::{Model, ShapeArgs};
 use crate::exit::Failure;
 use crate::summary::counted;
-use muster_core::shape::{GIL_SWITCH_DEFAULT, Gil, Shape, ShapeRequest};
+use muster_core::shape::{Flow, GIL_SWITCH_DEFAULT, Gil, Shape, ShapeRequest};
 use muster_core::time::Span;
 use muster_proto::convert::shape_request_to_wire;
 use muster_proto::v1;
 use muster_worker::page::SLOTS_MAX;
+use muster_worker::stand_in;
 
 /// A checked shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,38 @@ impl ShapePlan {
     /// The executors on a worker with this many slots.
     pub fn on(&self, slots: u32) -> Shape {
         self.request.resolve(slots)
+    }
+
+    /// The model and what it is on a worker with this many slots. `no_async`: why its tasks cannot be in flight.
+    pub fn describe(&self, slots: u32, no_async: Option<&str>) -> String {
+        let shape = self.on(slots);
+        let executors = counted(shape.processes, "executor", "executors");
+        let threads = counted(shape.threads, "thread", "threads");
+        let mut text = format!("{}: {executors} x {threads} on each worker", self.request.model());
+        match shape.flow {
+            Flow::InTurn => {}
+            Flow::Once => text.push_str(", a new executor for every task"),
+            Flow::InFlight(tasks) => {
+                text.push_str(&format!(
+                    ", up to {} in flight on each thread",
+                    counted(tasks, "task", "tasks")
+                ));
+            }
+        }
+        if let (Some(why), Some(threads)) = (no_async, stand_in(&mut shape.clone())) {
+            let threads = counted(threads, "thread", "threads");
+            text = format!(
+                "{}: {executors} x {threads} that stand in for tasks in flight: {why}",
+                self.request.model()
+            );
+        }
+        if let Some(gil) = self.gil {
+            text.push_str(&format!(
+                "; tasks take turns, {} in each executor",
+                counted(gil.domains, "lock", "locks")
+            ));
+        }
+        text
     }
 
     /// What to say of a hybrid that is none on a worker with this many slots, unless it was asked for like that.
@@ -163,7 +196,6 @@ fn mismatch(model: &str, has: &str, flag: &str, number: u32) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_core::shape::Flow;
 
     fn plan(
         model: Option<Model>,
@@ -197,6 +229,32 @@ mod tests {
         assert_eq!(hybrid(None, None).not_hybrid(4), None);
         assert_eq!(hybrid(Some(2), Some(1)).not_hybrid(2), None, "it was asked for");
         assert_eq!(plan(Some(Model::Process), None, None).unwrap().not_hybrid(2), None);
+    }
+
+    #[test]
+    fn a_shape_is_described_with_its_model() {
+        let text = |args: ShapeArgs, why| ShapePlan::new(&args).unwrap().describe(4, why);
+        let model = |model| ShapeArgs { model: Some(model), ..ShapeArgs::default() };
+        assert_eq!(text(ShapeArgs::default(), None), "thread: 1 executor x 4 threads on each worker");
+        assert_eq!(
+            text(model(Model::Spawn), None),
+            "spawn: 4 executors x 1 thread on each worker, a new executor for every task"
+        );
+        assert_eq!(
+            text(model(Model::Gil), None),
+            "thread: 1 executor x 4 threads on each worker; tasks take turns, 1 lock in each executor"
+        );
+        let in_flight = ShapeArgs { in_flight: Some(9), ..model(Model::Async) };
+        assert_eq!(
+            text(in_flight.clone(), None),
+            "async: 1 executor x 4 threads on each worker, up to 9 tasks in flight on each thread"
+        );
+        assert_eq!(
+            text(in_flight, Some("it has no async form")),
+            "async: 1 executor x 36 threads that stand in for tasks in flight: it has no async form"
+        );
+        let not_async = text(model(Model::Process), Some("it has no async form"));
+        assert_eq!(not_async, "process: 4 executors x 1 thread on each worker");
     }
 
     #[test]

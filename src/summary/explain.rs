@@ -21,6 +21,8 @@ pub struct Before<'a> {
     pub plugin: &'a v1::PluginRef,
     pub cluster: &'a str,
     pub workers: u32,
+    /// In words.
+    pub model: String,
     pub shape: Shape,
     pub slots: u32,
     pub tasks: Option<u64>,
@@ -36,6 +38,7 @@ pub fn before(facts: &Before<'_>) -> String {
         ("plugin", format!("{} {}", facts.plugin.name, facts.plugin.version)),
         ("digest", super::report::hex(&facts.plugin.digest)),
         ("cluster", facts.cluster.to_owned()),
+        ("model", facts.model.clone()),
         ("shape", shape(facts.workers, facts.shape.processes, facts.shape.threads)),
         ("slots", format!("{slots} in all")),
         ("tasks", facts.tasks.map_or_else(|| "as inputs come".to_owned(), number)),

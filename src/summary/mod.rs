@@ -5,5 +5,5 @@ mod report;
 mod table;
 
 pub use explain::{Before, before, where_time_went};
-pub use report::{Facts, Report, counted, hex, shape, state_name, workers_of_slots};
+pub use report::{Facts, Report, counted, hex, shape, state_name, why_stand_ins, workers_of_slots};
 pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};

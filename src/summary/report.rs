@@ -226,7 +226,7 @@ impl Report {
             ended: is_final(status),
             outputs: spec.outputs(),
             reduces: spec.reduce,
-            why_stand_ins: why_stand_ins(&spec),
+            why_stand_ins: why_stand_ins(spec.reduce),
         }
     }
 
@@ -398,8 +398,8 @@ pub fn busy_share(status: &v1::JobStatus) -> Option<f64> {
 }
 
 /// Why threads stand in for tasks in flight, where they do.
-fn why_stand_ins(spec: &v1::JobSpec) -> &'static str {
-    if spec.reduce { "results are combined (--reduce)" } else { "the plugin has no async form" }
+pub const fn why_stand_ins(reduces: bool) -> &'static str {
+    if reduces { "results are combined (--reduce)" } else { "the plugin has no async form" }
 }
 
 /// Tasks that a thread keeps going.

@@ -33,6 +33,7 @@ pub mod emulation;
 mod http;
 mod metrics;
 mod process;
+mod stand_in;
 mod workload_metrics;
 
 pub use agent::run;
@@ -45,3 +46,4 @@ pub use executor::run_if_executor;
 pub use metrics::ATTEMPTS_TOTAL;
 pub use process::{init_logging, run_blocking};
 pub use spawner::{Confinement, Spawned, Spawner};
+pub use stand_in::stand_in;

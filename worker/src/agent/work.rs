@@ -7,10 +7,8 @@ use super::job::{JobState, LeaseState};
 use super::limits::bounds;
 use super::stop::StopCount;
 use crate::cache::{CacheError, PluginFile};
-use crate::page::SLOTS_MAX;
 use muster_core::agent::{self, Input, PluginKey};
 use muster_core::id::{JobId, LeaseId};
-use muster_core::shape::{Flow, Shape};
 use muster_proto::convert::{GrantIn, JobOpen, Work};
 use muster_proto::link::Link;
 use std::sync::Arc;
@@ -122,7 +120,7 @@ impl Driver {
     fn open(&mut self, mut open: JobOpen, file: Arc<PluginFile>) {
         let is_slow = self.config.emulation.speed.extra_millionths() > 0;
         let can_interleave = file.interleaves && open.reduce_leaf.is_none() && !is_slow;
-        let stand_ins = if can_interleave { None } else { stand_in(&mut open.shape) };
+        let stand_ins = if can_interleave { None } else { crate::stand_in::stand_in(&mut open.shape) };
         let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
         let numbers = self.plugin_keys.len() as u64;
         let key = (open.plugin.digest, bounds(&open));
@@ -196,19 +194,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// Threads of an executor, at the most, that stand in for tasks in flight.
-const STAND_INS_MAX: u32 = 512;
-
-/// What cannot keep many tasks going on a thread gets a thread for each, within bounds: says how many an executor has,
-/// when the shape had to be changed.
-fn stand_in(shape: &mut Shape) -> Option<u32> {
-    let Flow::InFlight(tasks) = shape.flow else { return None };
-    let most = (SLOTS_MAX / shape.processes.max(1)).clamp(1, STAND_INS_MAX);
-    let threads = shape.threads.saturating_mul(tasks).clamp(1, most);
-    *shape = Shape::new(shape.processes, threads);
-    Some(threads)
 }
 
 impl Waiting {
