@@ -1,8 +1,8 @@
 //! `--explain`: before, what will run where; after, where the time went and which flag would help most.
 
-use super::report::shape;
-use super::report::{busy_share, sketch};
 use super::table::{number, pairs, seconds};
+use super::times::{busy_share, sketch};
+use super::words::{hex, shape};
 use muster_core::shape::Shape;
 use muster_proto::v1;
 
@@ -36,7 +36,7 @@ pub fn before(facts: &Before<'_>) -> String {
                   of about 1 ms";
     pairs(&[
         ("plugin", format!("{} {}", facts.plugin.name, facts.plugin.version)),
-        ("digest", super::report::hex(&facts.plugin.digest)),
+        ("digest", hex(&facts.plugin.digest)),
         ("cluster", facts.cluster.to_owned()),
         ("model", facts.model.clone()),
         ("shape", shape(facts.workers, facts.shape.processes, facts.shape.threads)),

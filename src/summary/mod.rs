@@ -3,7 +3,10 @@
 mod explain;
 mod report;
 mod table;
+mod times;
+mod words;
 
 pub use explain::{Before, before, where_time_went};
-pub use report::{Facts, Report, counted, hex, shape, state_name, why_stand_ins, workers_of_slots};
+pub use report::{Facts, Report};
 pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};
+pub use words::{counted, hex, shape, state_name, why_stand_ins, workers_of_slots};
