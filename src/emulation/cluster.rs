@@ -1,8 +1,8 @@
 //! The cluster of one run.
 
 use super::experiment::{Experiment, Worker};
-use crate::cluster::family;
 use super::schedule::{Action, Schedule, Step};
+use crate::cluster::family;
 use crate::cluster::{Child, Orphans, Processes, Start, TempFolder, clients};
 use crate::exit::{Exit, Failure};
 use crate::service::InProcess;
