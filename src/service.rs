@@ -10,7 +10,7 @@ use muster_proto::link::{Access, AccessFolder, Process, Target};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::io::IsTerminal as _;
 use std::time::Duration;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads of a coordinator's runtime.
@@ -144,7 +144,7 @@ pub fn worker(args: WorkerArgs) -> Outcome {
 
 /// The coordinator of a private cluster, on threads of its own.
 pub struct InProcess {
-    runtime: Runtime,
+    runtime: Background,
     running: Running,
 }
 
@@ -152,39 +152,49 @@ impl InProcess {
     /// Starts it.
     pub async fn start(config: Config) -> Result<Self, Failure> {
         log("error");
-        let runtime = coordinator_runtime()?;
-        let started = runtime.spawn(Coordinator::start(config)).await;
+        let runtime = Background::new(coordinator_runtime()?);
+        let started = runtime.handle.spawn(Coordinator::start(config));
         let ended =
             |error| Failure::new(Exit::Storage, format_args!("the coordinator ended at its start: {error}"));
-        match started.map_err(ended) {
-            Ok(Ok(running)) => Ok(Self { runtime, running }),
-            Ok(Err(error)) => {
-                runtime.shutdown_background();
-                Err(error.into())
-            }
-            Err(failure) => {
-                runtime.shutdown_background();
-                Err(failure)
-            }
-        }
+        let running = started.await.map_err(ended)??;
+        Ok(Self { runtime, running })
     }
 
     /// Ends it, and waits until what it holds is written.
     pub async fn stop(self) {
         let running = self.running;
-        let stopping = self.runtime.spawn(async move {
+        let stopping = self.runtime.handle.spawn(async move {
             if let Err(error) = running.shutdown().await {
                 note(format_args!("warning: the private coordinator could not store everything: {error}"));
             }
         });
         let _ = tokio::time::timeout(STOP_LIMIT, stopping).await;
-        // Waiting for a runtime's end is not allowed on the thread of another one.
-        self.runtime.shutdown_background();
     }
 
     /// Ends it without waiting.
     pub fn abandon(self) {
         drop(self.running);
-        self.runtime.shutdown_background();
+    }
+}
+
+/// A runtime that ends without being waited for, also when what uses it is dropped half way: waiting for a runtime's end
+/// is not allowed on the thread of another one.
+struct Background {
+    handle: Handle,
+    /// Until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Background {
+    fn new(runtime: Runtime) -> Self {
+        Self { handle: runtime.handle().clone(), runtime: Some(runtime) }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
