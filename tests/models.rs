@@ -79,13 +79,13 @@ fn a_lock_is_waited_for_while_computing_and_not_while_waiting() {
     assert!(gil["gil_handovers"].as_u64().unwrap() >= 8, "{gil}");
     assert!(gil["gil_wait_s"]["mean"].as_f64().unwrap() > 1e-3, "{gil}");
     let sleeping = {
-        let mut arguments = vec!["run", &waiting, "ms=20"];
+        let mut arguments = vec!["run", &waiting, "ms=50"];
         arguments.extend(with(&["-n", "20"], &[]));
         run(&arguments)
     };
-    assert!(sleeping["gil_wait_s"]["mean"].as_f64().unwrap() < 5e-3, "{sleeping}");
-    // Two threads wait side by side: one after the other they would need 400 ms.
-    assert!(sleeping["wall_s"].as_f64().unwrap() < 0.39, "{sleeping}");
+    assert!(sleeping["gil_wait_s"]["mean"].as_f64().unwrap() < 25e-3, "{sleeping}");
+    // Two threads wait side by side: one after the other they would need 1 s.
+    assert!(sleeping["wall_s"].as_f64().unwrap() < 0.97, "{sleeping}");
     let free = {
         let mut arguments = vec!["run", &computing, "iters=1000000", "-n", "8"];
         arguments.extend(["-t", "2", "--oversubscribe", "--json"]);
