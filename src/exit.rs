@@ -68,7 +68,10 @@ Environment:
   MUSTER_CLUSTER     the cluster to use: NAME, join string, file, unix:PATH; private only for run
   MUSTER_JOIN        the join string of `muster worker start`, or the file that holds it
   MUSTER_STATE_HOME  where access files and the state of `muster up` live (default: XDG state folder)
-  MUSTER_CACHE       where workers keep plugins (default: XDG cache folder)";
+  MUSTER_CACHE       where workers keep plugins (default: XDG cache folder)
+  MUSTER_SCRATCH     where tasks have folders while they run (default: below that of the plugins)
+  MUSTER_LOG         what coordinators and workers log: error, warn, info, debug (default: info)
+  docs/environment.md lists all";
 
 /// Why a command failed, as the user reads it: one line, and one more with what helps.
 #[derive(Debug)]
