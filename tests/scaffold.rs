@@ -27,6 +27,26 @@ fn a_new_rust_plugin_runs() {
     builds_and_runs("rust");
 }
 
+/// Its hundred tasks wait at the same time on one thread; one after the other they would take six seconds.
+#[test]
+fn a_new_async_plugin_runs() {
+    let muster = Muster::new();
+    muster
+        .run(&["plugin", "new", "waits", "--async", "--lang", "c"])
+        .fails(2, &["--async", "--lang"])
+        .says_no_more();
+    let said = muster.run(&["plugin", "new", "waits", "--async"]).ok().stderr;
+    assert!(said.contains("muster run waits --model async"), "{said}");
+    let facts = muster.run(&["plugin", "info", "waits", "--json"]).ok().json();
+    assert_eq!(facts["async"], true, "{facts}");
+    let run = ["run", "waits", "--json", "-t", "1", "--model"];
+    let report = muster.run(&[&run[..], &["async", "--in-flight", "100"]].concat()).ok().json();
+    assert_eq!((&report["stand_in_threads"], &report["ok"]), (&0.into(), &100.into()), "{report}");
+    assert!(report["wall_s"].as_f64().unwrap() < 4.0, "{report}");
+    let other = muster.run(&[&run[..], &["thread", "ms=1"]].concat()).ok().json();
+    assert_eq!(other["ok"], 100, "{other}");
+}
+
 #[test]
 fn a_new_c_plugin_runs() {
     if has_tool("cc") {

@@ -27,6 +27,9 @@ pub enum PluginCommand {
         /// The language
         #[arg(long, value_enum, default_value = "rust")]
         lang: Language,
+        /// With an async form, for tasks that mostly wait: many at a time on each thread of --model async (Rust)
+        #[arg(long = "async")]
+        is_async: bool,
     },
     /// Build a plugin's folder; prints the path of the plugin file
     Build {

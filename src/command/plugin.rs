@@ -1,7 +1,7 @@
 //! `muster plugin`.
 
 use super::push::{find_known, push};
-use crate::cli::{PluginCommand, ViewArgs};
+use crate::cli::{Language, PluginCommand, ViewArgs};
 use crate::cluster::{Session, clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -16,9 +16,16 @@ use std::time::Duration;
 /// Does what a `plugin` command says.
 pub async fn plugin(command: PluginCommand) -> Outcome {
     match command {
-        PluginCommand::New { name, lang } => {
-            let folder = scaffold::scaffold(&name, lang)?;
-            note(format_args!("wrote {0}; run it: muster run {0} --reduce", folder.display()));
+        PluginCommand::New { name, lang, is_async } => {
+            if is_async && lang != Language::Rust {
+                return Err(Failure::usage(
+                    "--async writes a plugin in Rust, and --lang says another language",
+                )
+                .hint("in C and C++ an async form is muster.async/1 in muster_plugin.h"));
+            }
+            let folder = scaffold::scaffold(&name, lang, is_async)?;
+            let flags = if is_async { "--model async" } else { "--reduce" };
+            note(format_args!("wrote {0}; run it: muster run {0} {flags}", folder.display()));
             Ok(Exit::Ok)
         }
         PluginCommand::Build { folder } => {

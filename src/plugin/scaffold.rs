@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 const NAME_MAX_CHARS: usize = 63;
 
-/// Writes a new plugin into `folder`, whose last part is its name.
-pub fn scaffold(folder: &Path, language: Language) -> Result<PathBuf, PluginFailure> {
+/// Writes a new plugin into `folder`, whose last part is its name. `is_async`: one in Rust with an async form.
+pub fn scaffold(folder: &Path, language: Language, is_async: bool) -> Result<PathBuf, PluginFailure> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !is_name(&name) {
         return Err(PluginFailure::BadName { name });
@@ -28,9 +28,15 @@ pub fn scaffold(folder: &Path, language: Language) -> Result<PathBuf, PluginFail
     };
     match language {
         Language::Rust => {
+            let (code, features) = if is_async {
+                (include_str!("templates/lib.async.rs.in"), "\"async\"")
+            } else {
+                (include_str!("templates/lib.rs.in"), "")
+            };
+            let manifest = include_str!("templates/Cargo.toml.in").replace("@FEATURES@", features);
             write_sdk(&folder.join(".muster"))?;
-            write(&folder.join("Cargo.toml"), &fill(include_str!("templates/Cargo.toml.in")))?;
-            write(&folder.join(source), &fill(include_str!("templates/lib.rs.in")))?;
+            write(&folder.join("Cargo.toml"), &fill(&manifest))?;
+            write(&folder.join(source), &fill(code))?;
         }
         Language::C => {
             write_headers(&folder.join(".muster/include"))?;
@@ -41,7 +47,12 @@ pub fn scaffold(folder: &Path, language: Language) -> Result<PathBuf, PluginFail
             write(&folder.join(source), &fill(include_str!("templates/plugin.cpp.in")))?;
         }
     }
-    let readme = include_str!("templates/README.md.in").replace("@SOURCE@", source).replace("@SDK@", sdk);
+    let readme = if is_async {
+        include_str!("templates/README.async.md.in")
+    } else {
+        include_str!("templates/README.md.in")
+    };
+    let readme = readme.replace("@SOURCE@", source).replace("@SDK@", sdk);
     write(&folder.join("README.md"), &fill(&readme))?;
     write(&folder.join(".gitignore"), if language == Language::Rust { "/target\n" } else { "/build\n" })?;
     Ok(folder.to_owned())
@@ -66,10 +77,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (language, file) in [(Language::Rust, "Cargo.toml"), (Language::C, "src/plugin.c")] {
             let folder = dir.path().join(format!("pi-{}", file.len()));
-            scaffold(&folder, language).unwrap();
+            scaffold(&folder, language, false).unwrap();
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(text.contains("pi-") && !text.contains("@NAME@"));
-            assert!(matches!(scaffold(&folder, language), Err(PluginFailure::Exists { .. })));
+            assert!(matches!(scaffold(&folder, language, false), Err(PluginFailure::Exists { .. })));
         }
     }
 
@@ -77,12 +88,12 @@ mod tests {
     fn names_are_checked() {
         let dir = tempfile::tempdir().unwrap();
         for name in SDK_CRATES {
-            let refused = scaffold(&dir.path().join(name), Language::Rust);
+            let refused = scaffold(&dir.path().join(name), Language::Rust, false);
             assert!(matches!(refused, Err(PluginFailure::TakenName { .. })), "{name}");
         }
         for name in ["", "..", "Pi", "1st", "a b", "-a", &"x".repeat(64)] {
             assert!(
-                matches!(scaffold(Path::new(name), Language::C), Err(PluginFailure::BadName { .. })),
+                matches!(scaffold(Path::new(name), Language::C, false), Err(PluginFailure::BadName { .. })),
                 "{name}"
             );
         }

@@ -20,6 +20,13 @@ publish = false
 muster-plugin-abi = { path = "../abi" }
 serde = { version = "1", features = ["derive"] }
 serde_json = "1"
+libc = { version = "0.2", optional = true }
+futures-util = { version = "0.3", default-features = false, features = ["std"], optional = true }
+tokio = { version = "1", default-features = false, features = ["rt", "net", "time"], optional = true }
+
+[features]
+async = ["dep:futures-util", "dep:tokio"]
+shared = ["dep:libc"]
 "#;
 
 const ABI_MANIFEST: &str = r#"[package]
@@ -79,6 +86,21 @@ mod tests {
         for (name, manifest) in SDK_CRATES.iter().zip([SDK_MANIFEST, ABI_MANIFEST]) {
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{manifest}");
         }
+    }
+
+    /// What is written for the author is what the workspace's own SDK offers.
+    #[test]
+    fn the_written_sdk_has_all_features() {
+        let own = include_str!("../../plugins/sdk/Cargo.toml");
+        let features = |manifest: &str| -> Vec<String> {
+            let lines = manifest.split("[features]").nth(1).unwrap().lines().skip(1);
+            lines
+                .take_while(|line| !line.starts_with('['))
+                .filter(|line| line.contains(" = "))
+                .map(str::to_owned)
+                .collect()
+        };
+        assert_eq!(features(SDK_MANIFEST), features(own));
     }
 
     #[test]

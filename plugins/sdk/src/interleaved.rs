@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// holds up all others.
 ///
 /// Under all other models [`Workload::run`] is called. A workload that has no other form of its own writes
-/// `ctx.wait_for(|ctx| self.run_async(task, ctx))` there.
+/// `ctx.wait_for(async |ctx| self.run_async(task, ctx).await)` there.
 pub trait AsyncWorkload: Workload {
     /// Runs one task. It is dropped where it waits when the task should stop.
     ///
@@ -87,16 +87,15 @@ impl Log for AsyncContext {
 }
 
 impl Context<'_> {
-    /// Runs the future of one task on this thread, for workloads that have an async form only: `ctx.wait_for(|ctx|
-    /// self.run_async(task, ctx))`. Where tasks take turns, others compute while it waits.
+    /// Runs the future of one task on this thread, for workloads that have an async form only: `ctx.wait_for(async |ctx|
+    /// self.run_async(task, ctx).await)`. Where tasks take turns, others compute while it waits.
     ///
     /// # Errors
     /// That of the task; [`Error::cancelled`] soon after it should stop.
-    pub fn wait_for<T, F>(&mut self, begin: impl FnOnce(&AsyncContext) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-        F: Sized,
-    {
+    pub fn wait_for<T>(
+        &mut self,
+        begin: impl AsyncFnOnce(&AsyncContext) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         thread_local! {
             static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
         }
