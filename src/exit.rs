@@ -64,14 +64,13 @@ Exit codes:
   3  job, inputs or outputs     9  storage
   4  plugin                   130  Ctrl-C, SIGTERM, SIGHUP: cancelled
 
-Environment:
-  MUSTER_CLUSTER     the cluster to use: NAME, join string, file, unix:PATH; private only for run
-  MUSTER_JOIN        the join string of `muster worker start`, or the file that holds it
-  MUSTER_STATE_HOME  where access files and the state of `muster up` live (default: XDG state folder)
-  MUSTER_CACHE       where workers keep plugins (default: XDG cache folder)
-  MUSTER_SCRATCH     where tasks have folders while they run (default: below that of the plugins)
-  MUSTER_LOG         what coordinators and workers log: error, warn, info, debug (default: info)
-  docs/environment.md lists all";
+Environment (docs/environment.md has all):
+  MUSTER_CLUSTER     the cluster to use: a name, join string, file or unix:PATH
+  MUSTER_JOIN        join string of `muster worker start`, or a file that has it
+  MUSTER_STATE_HOME  folder of access files and of `muster up` (default: XDG's)
+  MUSTER_CACHE       folder of workers' plugins (default: in XDG's cache folder)
+  MUSTER_SCRATCH     folder of running tasks' files (default: in MUSTER_CACHE)
+  MUSTER_LOG         what is logged: error, warn, info, debug (default: info)";
 
 /// Why a command failed, as the user reads it: one line, and one more with what helps.
 #[derive(Debug)]
@@ -112,6 +111,12 @@ impl Failure {
     #[must_use]
     pub fn hint_if_none(self, hint: impl fmt::Display) -> Self {
         if self.hint.is_none() { self.hint(hint) } else { self }
+    }
+
+    /// Says something before the message.
+    #[must_use]
+    pub fn after(self, before: impl fmt::Display) -> Self {
+        Self { message: one_line(&format!("{before}{}", self.message)), ..self }
     }
 
     /// A failed file operation: what was tried, on which path.
@@ -207,6 +212,11 @@ mod tests {
     fn a_failure_is_one_line_and_a_hint() {
         let failure = Failure::usage("a\n  b\x1b[2J").hint("c");
         assert_eq!(failure.to_string(), "error: a b [2J\nhint: c");
+    }
+
+    #[test]
+    fn the_end_of_the_help_fits_80_columns() {
+        assert!(EXIT_CODES.lines().all(|line| line.chars().count() <= 80));
     }
 
     #[test]

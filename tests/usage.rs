@@ -455,7 +455,9 @@ fn a_command_that_wants_an_input_is_told_that_there_is_none() {
 fn outputs_that_cannot_be_written_are_named() {
     let muster = Muster::new();
     let null = plugin("null");
-    muster.run(&["run", &null, "-n", "1", "--out", "no/such/folder/file"]).fails(3, &["no/such/folder/file"]);
+    muster
+        .run(&["run", &null, "-n", "1", "--out", "no/such/folder/file"])
+        .fails(3, &["no/such/folder/file", "mkdir -p no/such/folder"]);
     muster.run(&["run", &null, "-n", "1", "--out", "-", "--json"]).fails(2, &["--json", "--out -"]);
     muster.run(&["run", &null, "-n", "1", "--out", "x.png"]).fails(2, &["x.png", "--reduce"]);
     muster.run(&["run", &null, "-n", "10", "--out", "/dev/full"]).fails(9, &["/dev/full"]);
@@ -492,6 +494,13 @@ fn a_cluster_that_is_not_there_is_named() {
             refused(&muster, &[command, &["--cluster", cluster][..]].concat(), code, &words);
         }
     }
+    refused(
+        &muster,
+        &["plugin", "info", "null"],
+        5,
+        &["there is no file or folder null, and no cluster is up"],
+    );
+    refused(&muster, &["job", "logs"], 5, &["no cluster is up", "muster job why"]);
     refused(&muster, &["down"], 5, &["no cluster", "default"]);
     for command in [
         &["up", "--plugins", "/nowhere"][..],

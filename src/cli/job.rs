@@ -11,6 +11,11 @@ use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where jobs run, and beside which others.
+const CLUSTER: &str = "Cluster";
+/// What is said, and where outputs go.
+const OUTPUT: &str = "Output";
+
 /// What a job is: shared by `run` and `submit`.
 #[derive(Debug, Args)]
 pub struct JobArgs {
@@ -37,23 +42,25 @@ pub struct JobArgs {
     /// Combine all outputs into one, when the plugin can
     #[arg(long)]
     pub reduce: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Model")]
     pub shape: ShapeArgs,
     /// Seed of the job's random numbers (default: 0)
+    #[arg(help_heading = None::<&str>)]
     #[arg(long, value_name = "S", value_parser = quantity::whole, default_value = "0", hide_default_value = true)]
     #[arg(allow_hyphen_values = true)]
     pub seed: u64,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Failures")]
     pub retry: RetryArgs,
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: LimitArgs,
     /// Jobs of higher priority go first
-    #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true)]
+    #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true, help_heading = CLUSTER)]
     pub priority: i32,
     /// Share of the workers among jobs of the same priority
     #[arg(long, value_name = "W", value_parser = quantity::small, default_value = "1", allow_hyphen_values = true)]
+    #[arg(help_heading = CLUSTER)]
     pub weight: u32,
-    #[command(flatten)]
-    pub limits: LimitArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = CLUSTER)]
     pub cluster: ClusterArg,
 }
 
@@ -109,23 +116,25 @@ pub struct RunArgs {
     #[command(flatten)]
     pub job: JobArgs,
     /// Workers of the private cluster (default: 1)
+    #[arg(help_heading = CLUSTER)]
     #[arg(short = 'w', long, value_name = "WORKERS", value_parser = quantity::small, allow_hyphen_values = true)]
     pub workers: Option<u32>,
     /// Where outputs go: FILE gets a JSON line per task, DIR (a folder that exists, or a path that ends in /)
     /// a file per task, - is stdout; with --reduce FILE or stdout gets the combined output as it is. Without
     /// it outputs are checksummed, and dropped unless --state keeps them
-    #[arg(long, value_name = "FILE|DIR|-")]
+    #[arg(long, value_name = "FILE|DIR|-", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
     /// Print one JSON object about the run on stdout
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
     /// Say before what will run where, and after where the time went
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub explain: bool,
     /// Keep the private cluster's jobs and results in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = CLUSTER)]
     pub state: Option<PathBuf>,
-    #[arg(long, value_name = "POLICY", help = format!("Of the private cluster: {POLICY_HELP}"), allow_hyphen_values = true)]
+    #[arg(long, value_name = "POLICY", help = format!("{POLICY_HELP}; of the private cluster"), allow_hyphen_values = true)]
+    #[arg(help_heading = CLUSTER)]
     pub policy: Option<PolicySpec>,
 }
 
@@ -134,7 +143,7 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub job: JobArgs,
     /// Print one JSON object instead of the job's number
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
 }
 

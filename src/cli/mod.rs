@@ -83,6 +83,30 @@ pub enum Command {
 mod tests {
     use clap::CommandFactory as _;
 
+    /// A heading holds for the flags below it that say nothing else.
+    #[test]
+    fn the_many_flags_of_run_have_headings() {
+        let run = super::Cli::command().find_subcommand("run").unwrap().clone();
+        let heading = |name: &str| {
+            let flag = run.get_arguments().find(|flag| flag.get_long() == Some(name)).unwrap();
+            flag.get_help_heading().unwrap_or("Options")
+        };
+        for (name, wanted) in [
+            ("tasks", "Options"),
+            ("seed", "Options"),
+            ("gil", "Model"),
+            ("retry", "Failures"),
+            ("mem", "Limits"),
+            ("priority", "Cluster"),
+            ("workers", "Cluster"),
+            ("policy", "Cluster"),
+            ("out", "Output"),
+            ("explain", "Output"),
+        ] {
+            assert_eq!(heading(name), wanted, "--{name}");
+        }
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();

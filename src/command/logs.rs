@@ -22,7 +22,12 @@ pub async fn logs(args: &LogsArgs) -> Outcome {
         )
         .hint("leave out -f, or follow all lines"));
     }
-    let session = session(&args.view.cluster).await?;
+    let session = session(&args.view.cluster).await.map_err(|failure| match failure.exit {
+        Exit::Connection if args.view.cluster.cluster.is_none() => {
+            failure.hint("start one with muster up; of the last failed run on a private one: muster job why")
+        }
+        _ => failure,
+    })?;
     let TaskOf { job, index } = args.task;
     let before = get(&session, job).await?;
     let job = before.job;

@@ -33,7 +33,17 @@ impl OutFile {
             }
             _ => Err(error),
         });
-        let file = opened.map_err(|error| Failure::io(Exit::Job, "write", path, &error))?;
+        let file = opened.map_err(|error| {
+            let failure = Failure::io(Exit::Job, "write", path, &error);
+            let folder =
+                path.parent().filter(|folder| error.kind() == io::ErrorKind::NotFound && !folder.exists());
+            match folder {
+                Some(folder) => {
+                    failure.hint(format_args!("make its folder first: mkdir -p {}", folder.display()))
+                }
+                None => failure,
+            }
+        })?;
         Ok(Self { path: path.to_owned(), file, created, begun: false, written: 0, whole: 0 })
     }
 

@@ -23,6 +23,9 @@ pub fn without_cluster(text: &str, failure: Failure) -> Failure {
     if failure.exit == Exit::Connection && path.is_dir() && Project::detect(path).is_none() {
         return PluginFailure::NotAProject { path: path.to_owned() }.into();
     }
+    if failure.exit == Exit::Connection && path.symlink_metadata().is_err() {
+        return failure.after(format_args!("there is no file or folder {text}, and "));
+    }
     failure
 }
 

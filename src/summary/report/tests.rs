@@ -81,6 +81,18 @@ fn failures_are_told_once_and_the_rest_is_counted() {
             "and 1,000 more: muster job results 3",
         ]
     );
+    let alike = vec![
+        failure(1, v1::FailureClass::Crashed, "SIGABRT"),
+        failure(2, v1::FailureClass::Failed, "no"),
+        failure(5, v1::FailureClass::Crashed, "SIGABRT"),
+        failure(7, v1::FailureClass::Timeout, "SIGABRT"),
+    ];
+    let status = v1::JobStatus { failed: 4, first_failures: alike, ..status() };
+    let facts = Facts { cluster: "default".into(), total_s: None, output: None, interrupted: false };
+    let table = Report::new(&status, facts).table();
+    let failed: Vec<&str> = table.lines().filter(|line| line.starts_with("failed")).collect();
+    assert_eq!(failed.len(), 3, "{table}");
+    assert!(failed[0].ends_with("tasks 1, 5 (crashed): SIGABRT"), "{table}");
     for (outputs, reduce, words) in [
         (v1::Outputs::Checksum, false, "and 1,000 more; with --out FILE each has a line there"),
         (v1::Outputs::Stream, false, "and 1,000 more; each has its place in the outputs"),

@@ -53,7 +53,7 @@ impl Report {
         } else if self.output_bytes > 0 {
             rows.push(("outputs", format!("{}, checksum {}", bytes(self.output_bytes), self.checksum)));
         }
-        rows.extend(self.failures.iter().map(|failure| ("failed", failure.line())));
+        rows.extend(alike(&self.failures).iter().map(|failures| ("failed", line(failures))));
         let more = self.failed.saturating_sub(self.failures.len() as u64);
         if more > 0 {
             rows.push(("failed", format!("and {} more{}", number(more), self.all_failures())));
@@ -133,14 +133,29 @@ impl Report {
     }
 }
 
-impl Failed {
-    /// The class is told where the message does not.
-    fn line(&self) -> String {
-        let Self { index, class, message } = self;
-        let told = message.starts_with(class) || message.starts_with("panic: ");
-        if told || *class == class_name(v1::FailureClass::Failed) {
-            return format!("task {index}: {message}");
+/// Failures of the same class with the same words, in the order of the first of each.
+fn alike(failures: &[Failed]) -> Vec<Vec<&Failed>> {
+    let mut kinds: Vec<Vec<&Failed>> = Vec::new();
+    for failure in failures {
+        let is_same = |kind: &&mut Vec<&Failed>| {
+            kind.first().is_some_and(|first| first.class == failure.class && first.message == failure.message)
+        };
+        match kinds.iter_mut().find(is_same) {
+            Some(kind) => kind.push(failure),
+            None => kinds.push(vec![failure]),
         }
-        format!("task {index} ({class}): {message}")
     }
+    kinds
+}
+
+/// What tasks failed of. The class is told where the message does not.
+fn line(failures: &[&Failed]) -> String {
+    let Some(Failed { class, message, .. }) = failures.first() else { return String::new() };
+    let indexes: Vec<String> = failures.iter().map(|failure| failure.index.to_string()).collect();
+    let tasks = format!("{} {}", if indexes.len() == 1 { "task" } else { "tasks" }, indexes.join(", "));
+    let told = message.starts_with(class) || message.starts_with("panic: ");
+    if told || *class == class_name(v1::FailureClass::Failed) {
+        return format!("{tasks}: {message}");
+    }
+    format!("{tasks} ({class}): {message}")
 }
