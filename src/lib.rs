@@ -1,8 +1,8 @@
 //! The `muster` command: the only place that knows coordinator, worker and plugins alike.
 //!
-//! The binary is [`main`]; [`emulation`] is there for it and for tests. The rest parses, asks, shows and starts
-//! processes. It never schedules and never loads a plugin: those happen in the coordinator and in executors, also when
-//! they are this binary again, and in the child that a debugger holds ([`replay`]).
+//! The binary is [`main`]; [`emulation`] and [`statistics`] are there for it and for tests. The rest parses, asks, shows
+//! and starts processes. It never schedules and never loads a plugin: those happen in the coordinator and in executors,
+//! also when they are this binary again, and in the child that a debugger holds ([`replay`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
@@ -25,6 +25,7 @@ mod postmortem;
 mod replay;
 mod service;
 mod simulation;
+pub mod statistics;
 mod summary;
 mod trial;
 
