@@ -5,13 +5,19 @@
 //! block; configurations are compared inside blocks only, and the block is the unit of which there must be many.
 //! One column of each block is a twin: a second run of the baseline as if it were one more configuration. What is
 //! found between the two is the noise floor.
+//!
+//! [`Blocks`] keeps the values, [`Analysis`] says what they show.
 
+mod blocks;
 mod holm;
 mod interval;
 mod order;
 mod signed_rank;
+mod verdict;
 
+pub use blocks::{BLOCKS_MAX, Blocks, Refused, Twin};
 pub use holm::holm;
 pub use interval::{BLOCKS_MIN, Interval, median, median_interval};
 pub use order::block_order;
 pub use signed_rank::{hodges_lehmann, least_p, p_value, ratio};
+pub use verdict::{Analysis, Claim, Enough, Pair, SIGNIFICANCE, Standing};
