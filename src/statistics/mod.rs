@@ -6,13 +6,14 @@
 //! One column of each block is a twin: a second run of the baseline as if it were one more configuration. What is
 //! found between the two is the noise floor.
 //!
-//! [`Blocks`] keeps the values, [`Analysis`] says what they show.
+//! [`Blocks`] keeps the values, [`Stopping`] says when there are enough, [`Analysis`] says what they show.
 
 mod blocks;
 mod holm;
 mod interval;
 mod order;
 mod signed_rank;
+mod stopping;
 mod verdict;
 
 pub use blocks::{BLOCKS_MAX, Blocks, Refused, Twin};
@@ -20,4 +21,5 @@ pub use holm::holm;
 pub use interval::{BLOCKS_MIN, Interval, median, median_interval};
 pub use order::block_order;
 pub use signed_rank::{hodges_lehmann, least_p, p_value, ratio};
+pub use stopping::{BLOCKS_LEAST, Next, Reason, Stopping, TARGET};
 pub use verdict::{Analysis, Claim, Enough, Pair, SIGNIFICANCE, Standing};

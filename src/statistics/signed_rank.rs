@@ -57,7 +57,7 @@ pub fn ratio(a: &[f64], b: &[f64]) -> Option<Interval> {
 /// The choice makes ratios too large, so the lower bound alone is moved away: its 2.5 % are divided by the number that
 /// the best was chosen from (Bonferroni). The upper bound stays, because a ratio that is chosen for being large is
 /// seldom too small. Of 6 equal configurations, the plain interval of a ratio to the best covers in 89 to 90 % of
-/// experiments, this one in 97 to 98 % (simulated).
+/// experiments, this one in 97 to 98 % (simulated, with [`super::Stopping`]).
 pub(super) fn ratio_to_best(a: &[f64], best: &[f64], others: usize) -> Option<Interval> {
     let lower = EACH_SIDE / others.max(1) as f64;
     inverted(&log_ratios(a, best), lower, EACH_SIDE).map(|interval| interval.map(f64::exp))
