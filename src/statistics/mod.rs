@@ -15,6 +15,7 @@ mod order;
 mod signed_rank;
 mod stopping;
 mod verdict;
+mod warmup;
 
 pub use blocks::{BLOCKS_MAX, Blocks, Refused, Twin};
 pub use holm::holm;
@@ -23,3 +24,4 @@ pub use order::block_order;
 pub use signed_rank::{hodges_lehmann, least_p, p_value, ratio};
 pub use stopping::{BLOCKS_LEAST, Next, Reason, Stopping, TARGET};
 pub use verdict::{Analysis, Claim, Enough, Pair, SIGNIFICANCE, Standing};
+pub use warmup::{outliers, warm_up};
