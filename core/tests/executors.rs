@@ -6,7 +6,7 @@ use muster_core::agent::{Agent, ExitCause, Grant, Input, Output, PluginKey};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
-use muster_core::shape::Shape;
+use muster_core::shape::{Flow, Shape};
 use muster_core::time::{Span, Time};
 
 const GRACE: Span = Span::from_millis(1_000);
@@ -30,7 +30,10 @@ impl World {
     }
 
     fn open(&mut self, job: u64, processes: u32, threads: u32) -> Vec<u32> {
-        let shape = Shape::new(processes, threads);
+        self.open_shape(job, Shape::new(processes, threads))
+    }
+
+    fn open_shape(&mut self, job: u64, shape: Shape) -> Vec<u32> {
         let plugin = PluginKey(1);
         let (reusable, grace) = (true, GRACE);
         seated(&self.hand(Input::Open { job: JobId(job), shape, plugin, reusable, reduce: false, grace }))
@@ -57,7 +60,11 @@ impl World {
     }
 
     fn exited(&mut self, executor: u64) -> Vec<u32> {
-        let (executor, cause) = (ExecutorId(executor), ExitCause::Signal);
+        self.exited_by(executor, ExitCause::Signal)
+    }
+
+    fn exited_by(&mut self, executor: u64, cause: ExitCause) -> Vec<u32> {
+        let executor = ExecutorId(executor);
         let exited = Input::ExecutorExited {
             executor,
             cause,
@@ -189,6 +196,21 @@ fn a_cancelled_executor_is_asked_then_terminated_then_killed() {
         culprits: Vec::new(),
     };
     assert!(world.hand(exited).contains(&Output::ForgetJob { job: JobId(1) }));
+}
+
+#[test]
+fn a_process_for_each_task_and_none_for_nothing() {
+    let mut world = World::new(2);
+    assert_eq!(world.open_shape(1, Shape { flow: Flow::Once, ..Shape::new(2, 1) }), []);
+    assert_eq!(world.grant(1, 1, 0, 3, false), [0, 1]);
+    // The first one ends with its task; of the two that are left, one has an executor.
+    world.done(1, 0, 1);
+    assert_eq!(world.exited_by(1, ExitCause::Retired), [0]);
+    world.done(1, 2, 1);
+    assert_eq!(world.exited_by(3, ExitCause::Retired), [], "the one in the other place has the last task");
+    world.done(1, 1, 1);
+    assert_eq!(world.exited_by(2, ExitCause::Retired), []);
+    assert_eq!(world.agent.executors(), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::lease::Lease;
 use super::{Agent, CLOSE_GRACE, FAILED_STARTS_MAX, IDLE_KEEP};
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::range::{IndexRange, RangeSet};
+use crate::shape::Flow;
 use crate::time::{Span, Time};
 use alloc::vec::Vec;
 
@@ -106,8 +107,15 @@ impl Agent {
         let threads = u64::from(shape.threads) * u64::from(shape.flow.in_flight());
         let tasks: u64 =
             self.leases.values().filter(|lease| lease.job == id).map(Lease::concurrent_tasks).sum();
-        let useful = usize::try_from(tasks.div_ceil(threads.max(1))).unwrap_or(places).clamp(1, places);
-        let vacant: Vec<usize> = (0..useful).filter(|&place| job.places[place].is_none()).collect();
+        let useful = usize::try_from(tasks.div_ceil(threads.max(1))).unwrap_or(places).min(places);
+        let is_vacant = |place: &usize| job.places[*place].is_none();
+        let vacant: Vec<usize> = if shape.flow == Flow::Once && !job.is_tried_alone() {
+            // Each that is there takes one of the tasks, wherever it sits.
+            let there = job.places.iter().flatten().count();
+            (0..places).filter(is_vacant).take(useful.saturating_sub(there)).collect()
+        } else {
+            (0..useful.max(1)).filter(is_vacant).collect()
+        };
         for place in vacant {
             self.staff(id, place);
         }

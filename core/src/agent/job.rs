@@ -85,6 +85,11 @@ impl Job {
         })
     }
 
+    /// Whether one thread alone may run its tasks, the first of the first place.
+    pub(super) fn is_tried_alone(&self) -> bool {
+        self.alone.is_on() || !self.suspects.is_empty()
+    }
+
     /// Whether its threads can find something to claim, as far as is known.
     pub(super) fn has_tasks(&self) -> bool {
         let waits = !self.waiting.is_empty() || self.alone.has_tasks();

@@ -26,8 +26,7 @@ impl Agent {
         for (turn, id) in self.turns.iter().enumerate() {
             let Some(job) = self.jobs.get(id) else { continue };
             let fair = left.div_ceil(sharing - turn as u32);
-            let tried_alone = job.alone.is_on() || !job.suspects.is_empty();
-            let most = if tried_alone { 1 } else { job.shape.slots() };
+            let most = if job.is_tried_alone() { 1 } else { job.shape.slots() };
             let share = if is_alone { most } else { most.min(fair) };
             left = left.saturating_sub(share);
             shares.push(share);
