@@ -25,6 +25,10 @@ pub enum Exit {
     Limit = 7,
     /// Something could not be stored.
     Storage = 9,
+    /// What was measured does not mean what it should.
+    Invalid = 10,
+    /// Something takes longer than it did.
+    Regression = 11,
     /// Ctrl-C, SIGTERM or SIGHUP ended it (128 + SIGINT).
     Interrupted = 130,
 }
@@ -50,6 +54,8 @@ impl Exit {
             Self::Permission,
             Self::Limit,
             Self::Storage,
+            Self::Invalid,
+            Self::Regression,
         ];
         failures.into_iter().find(|exit| status.code() == Some(*exit as i32))
     }
@@ -62,7 +68,9 @@ Exit codes:
   1  tasks failed               6  permission denied
   2  wrong usage                7  a limit was hit
   3  job, inputs or outputs     9  storage
-  4  plugin                   130  Ctrl-C, SIGTERM, SIGHUP: cancelled
+  4  plugin                    10  a measurement is invalid
+                               11  slower than before
+                              130  Ctrl-C, SIGTERM, SIGHUP: cancelled
 
 Environment (docs/environment.md has all):
   MUSTER_CLUSTER     the cluster to use: a name, join string, file or unix:PATH
@@ -98,6 +106,11 @@ impl Failure {
     /// An error that says all itself. `exit` holds unless what it was caused by has an exit code of its own.
     pub fn caused(exit: Exit, error: &(impl std::error::Error + 'static)) -> Self {
         Self::new(exit.unless_system(system_error(error)), error)
+    }
+
+    /// The one line, without what helps.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// Adds the line that says what helps.

@@ -13,6 +13,7 @@ mod terminal;
 mod bench;
 mod cluster;
 mod command;
+mod compare;
 mod conformance;
 pub mod emulation;
 mod http_server;

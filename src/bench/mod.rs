@@ -44,18 +44,22 @@ impl<'a> Bench<'a> {
         params: serde_json::Value,
         tasks: u64,
     ) -> Result<v1::JobStatus, Failure> {
-        let spec = v1::JobSpec { tasks, ..spec(plugin, params)? };
-        let job = submit(self.link(), spec).await?;
-        let status = tokio::select! {
-            status = wait_until_final(self.link(), job, |_| {}) => status?,
-            failure = self.cluster.lost() => return Err(failure),
-        };
+        let status = self.run_to_end(v1::JobSpec { tasks, ..spec(plugin, params)? }).await?;
         if status.state() == v1::JobState::Done && status.failed == 0 {
             return Ok(status);
         }
         let first = status.first_failures.first().map(|failure| failure.message.clone());
         let why = first.unwrap_or(status.reason);
         Err(Failure::new(Exit::Job, format_args!("a job of the measurement failed: {why}")))
+    }
+
+    /// Runs a job and gives its last status, however it ended.
+    pub async fn run_to_end(&self, spec: v1::JobSpec) -> Result<v1::JobStatus, Failure> {
+        let job = submit(self.link(), spec).await?;
+        tokio::select! {
+            status = wait_until_final(self.link(), job, |_| {}) => status,
+            failure = self.cluster.lost() => Err(failure),
+        }
     }
 
     /// The best rate of several runs, in tasks per second from submitting to the end.

@@ -111,6 +111,20 @@ pub enum Model {
     Gil,
 }
 
+impl Model {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Thread => "thread",
+            Self::Process => "process",
+            Self::Hybrid => "hybrid",
+            Self::Spawn => "spawn",
+            Self::Async => "async",
+            Self::Gil => "gil",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod compare;
 mod emulate;
 mod http_server;
 mod job;
@@ -10,17 +11,20 @@ mod limits;
 mod plugin;
 pub mod quantity;
 mod retry;
+mod runs;
 mod simulate;
 mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
+pub use compare::{Axis, CompareArgs, Models};
 pub use emulate::EmulateArgs;
 pub use http_server::HttpServerArgs;
 pub use job::{
     JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
 };
 pub use plugin::{Language, PluginCommand, PluginTestArgs};
+pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use usage::parse;
 
@@ -45,6 +49,21 @@ pub enum Command {
     /// Run a job and wait for it; without a cluster on a private one
     #[command(mut_arg("cluster", |cluster| cluster.help(RUN_CLUSTER)))]
     Run(Box<RunArgs>),
+    /// Compare the models of concurrency for a workload: which to use, what it costs, and how sure that is
+    Compare(Box<CompareArgs>),
+    /// Say whether this machine is fit to measure and to run, and what to change
+    Doctor {
+        /// Exit with 10 when it is not
+        #[arg(long)]
+        strict: bool,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// List or delete kept comparisons
+    #[command(subcommand, arg_required_else_help = false)]
+    Runs(RunsCommand),
+    /// Compare two kept comparisons: what takes longer now
+    Diff(DiffArgs),
     /// Start a cluster on this machine in the background; jobs that were not finished go on
     Up(UpArgs),
     /// Stop the cluster that `up` started; jobs and results are kept for the next `up`

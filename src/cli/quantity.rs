@@ -52,6 +52,15 @@ pub fn count(text: &str, max: u64) -> Result<u64, String> {
     }
 }
 
+/// A share, written as `3%`.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(number) if number > 0.0 && number <= 100.0 => Ok(number / 100.0),
+        _ => Err("not a share from above 0% to 100%, as in 3%".to_owned()),
+    }
+}
+
 /// A plugin parameter: `key=value`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -75,6 +84,13 @@ mod tests {
         assert!(attempts("1001").unwrap_err().contains("at most 1000"));
         assert_eq!(whole("0"), Ok(0));
         assert!(whole("-1").unwrap_err().contains("whole number"));
+    }
+
+    #[test]
+    fn shares_are_above_zero_and_no_more_than_all() {
+        assert_eq!(percent("2.5%"), Ok(0.025));
+        assert!(percent("3").is_err() && percent("0%").is_err() && percent("NaN%").is_err());
+        assert!(percent("101%").is_err());
     }
 
     #[test]

@@ -156,7 +156,7 @@ mod tests {
             (&["coordinator"], "start"),
             (&["plugin"], "new, build, check, test, info, push, ls, rm"),
             (&["bench"], "overhead"),
-            (&[], "run, up, down, submit, job"),
+            (&[], "run, compare, doctor, runs, diff, up, down"),
         ] {
             let text = wrong(group);
             assert!(text.contains("requires a subcommand") && text.contains(commands), "{group:?}: {text}");

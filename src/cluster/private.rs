@@ -34,6 +34,22 @@ pub fn private_slots(shape: &ShapePlan, workers: u32) -> Result<u32, Failure> {
     shape.slots((usable / workers).max(1), usable)
 }
 
+/// What becomes of the words of workers.
+#[derive(Clone, Copy, Debug)]
+enum Log {
+    Shown,
+    Dropped,
+}
+
+impl Log {
+    fn file(self) -> Option<&'static Path> {
+        match self {
+            Self::Shown => None,
+            Self::Dropped => Some(Path::new("/dev/null")),
+        }
+    }
+}
+
 impl Private {
     /// Starts a coordinator and `workers` workers of `slots` slots. With `state` its jobs and results outlive it.
     pub async fn start(
@@ -41,6 +57,21 @@ impl Private {
         slots: u32,
         state: Option<&Path>,
         policy: PolicySpec,
+    ) -> Result<Self, Failure> {
+        Self::start_with(workers, slots, state, policy, Log::Shown).await
+    }
+
+    /// The same, without a word of its workers: for what goes wrong on purpose.
+    pub async fn start_silent(slots: u32) -> Result<Self, Failure> {
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::Dropped).await
+    }
+
+    async fn start_with(
+        workers: u32,
+        slots: u32,
+        state: Option<&Path>,
+        policy: PolicySpec,
+        log: Log,
     ) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
@@ -57,7 +88,7 @@ impl Private {
             arguments.push(connect);
             arguments.extend(["--slots".into(), slots.to_string().into()]);
             arguments.extend(["--name".into(), format!("worker-{number}").into()]);
-            processes.workers.push(Child::start(&arguments, Start::Bound, None)?);
+            processes.workers.push(Child::start(&arguments, Start::Bound, log.file())?);
         }
         let link = connect(&Target::Unix(socket)).await?;
         let session = Session { link, name: "private".to_owned() };

@@ -1,8 +1,11 @@
 //! What each command does.
 
 mod bench;
+mod compare;
 mod conformance;
 mod coordinator;
+mod diff;
+mod doctor;
 mod emulate;
 mod http_server;
 mod job;
@@ -11,6 +14,7 @@ mod plugin;
 mod push;
 mod replay;
 mod run;
+mod runs;
 mod simulate;
 mod submit;
 mod up;
@@ -28,6 +32,10 @@ use clap::CommandFactory as _;
 pub fn execute(cli: Cli) -> Outcome {
     match cli.command {
         Command::Run(args) => block_on(run::run(&args)),
+        Command::Compare(args) => block_on(compare::compare(&args)),
+        Command::Doctor { strict, view } => block_on(doctor::doctor(&view, strict)),
+        Command::Runs(command) => runs::runs(command),
+        Command::Diff(args) => diff::diff(&args),
         Command::Up(args) => block_on(up::up(&args)),
         Command::Down(args) => block_on(up::down(&args)),
         Command::Submit(args) => block_on(submit::submit(&args)),

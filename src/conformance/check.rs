@@ -47,6 +47,13 @@ impl Check {
         Self::new(name, Verdict::NotChecked, why, advice)
     }
 
+    /// As a row of JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "check": self.name, "result": self.verdict.name(), "measured": self.measured, "advice": self.advice,
+        })
+    }
+
     fn new(
         name: impl Into<String>,
         verdict: Verdict,

@@ -28,15 +28,7 @@ pub fn table(checks: &[Check]) -> String {
 /// The same as one object.
 pub fn json(subject: &Subject, checks: &[Check]) -> Value {
     let reference = subject.file.reference();
-    let rows: Vec<Value> = checks
-        .iter()
-        .map(|check| {
-            json!({
-                "check": check.name, "result": check.verdict.name(),
-                "measured": check.measured, "advice": check.advice,
-            })
-        })
-        .collect();
+    let rows: Vec<Value> = checks.iter().map(Check::to_json).collect();
     json!({
         "plugin": reference.name, "version": reference.version, "digest": hex(&reference.digest),
         "passed": !checks.iter().any(|check| check.verdict == Verdict::Fail),

@@ -126,6 +126,11 @@ impl ShapePlan {
         check_slots(shape, usable, self.oversubscribe)
     }
 
+    /// Whether another plan is the same on a worker with this many slots.
+    pub fn is_same(&self, other: &Self, slots: u32) -> bool {
+        (self.on(slots), self.gil) == (other.on(slots), other.gil)
+    }
+
     /// The message.
     pub fn to_proto(self) -> v1::Shape {
         shape_request_to_wire(self.request, self.oversubscribe, self.gil)

@@ -1,0 +1,96 @@
+//! `muster runs`: the comparisons that are kept.
+
+use crate::cli::RunsCommand;
+use crate::compare::{self, RunFolder};
+use crate::exit::{Exit, Outcome};
+use crate::summary::{Column, list, number, seconds};
+use crate::terminal::{self, note};
+use serde::Serialize;
+
+/// Does what a `runs` command says.
+pub fn runs(command: RunsCommand) -> Outcome {
+    match command {
+        RunsCommand::Ls { json } => ls(json),
+        RunsCommand::Rm { runs } => {
+            // All of them are there, or none is deleted.
+            let found: Vec<RunFolder> = runs.into_iter().map(compare::find).collect::<Outcome<_>>()?;
+            for run in found {
+                // Named twice, it is gone already.
+                if run.path.exists() {
+                    run.remove()?;
+                    note(format_args!("deleted run {}", run.number));
+                }
+            }
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Line {
+    run: u64,
+    age_s: Option<f64>,
+    plugin: Option<String>,
+    tasks: Option<u64>,
+    blocks: Option<usize>,
+    verdict: Option<String>,
+    /// Why nothing more is known.
+    problem: Option<String>,
+}
+
+fn ls(json: bool) -> Outcome {
+    let lines: Vec<Line> = compare::all()?.iter().map(line).collect();
+    if json {
+        return super::printed(terminal::print_json(&lines));
+    }
+    if lines.is_empty() {
+        note("no runs here: muster compare keeps them in .muster/runs below the folder that it runs in");
+        return Ok(Exit::Ok);
+    }
+    let columns = [
+        Column::number("RUN"),
+        Column::number("AGE"),
+        Column::text("PLUGIN"),
+        Column::number("TASKS").if_unbroken(),
+        Column::number("BLOCKS").if_unbroken(),
+        Column::text("VERDICT"),
+    ];
+    let row = |line: Line| {
+        let dash = || "-".to_owned();
+        vec![
+            line.run.to_string(),
+            line.age_s.map_or_else(dash, seconds),
+            line.plugin.unwrap_or_else(dash),
+            line.tasks.map_or_else(dash, number),
+            line.blocks.map_or_else(dash, |blocks| blocks.to_string()),
+            line.problem.or(line.verdict).unwrap_or_else(dash),
+        ]
+    };
+    super::printed(terminal::print(list(&columns, lines.into_iter().map(row).collect())))
+}
+
+fn line(run: &RunFolder) -> Line {
+    let (number, age_s) = (run.number, run.age_s());
+    match run.read() {
+        Ok(kept) => Line {
+            run: number,
+            age_s,
+            plugin: Some(kept.plugin.name),
+            tasks: Some(kept.tasks),
+            blocks: Some(kept.blocks),
+            // Up to what it costs.
+            verdict: kept.verdict.first().map(|text| text.split(';').next().unwrap_or(text).to_owned()),
+            problem: None,
+        },
+        Err(failure) => Line {
+            run: number,
+            age_s,
+            plugin: None,
+            tasks: None,
+            blocks: None,
+            verdict: None,
+            problem: Some(failure.message().to_owned()),
+        },
+    }
+}

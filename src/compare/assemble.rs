@@ -1,0 +1,207 @@
+//! From measurements to what is said of them.
+
+use super::configuration::Configuration;
+use super::course::{End, Measured};
+use super::environment::Machine;
+use super::machine::Interference;
+use super::result::{Comparison, Outlier, Plugin, Row};
+use super::subject::{Sample, Subject};
+use super::verdict::{name_of, verdict};
+use crate::statistics::{Analysis, Standing, median, outliers, warm_up};
+use crate::summary::hex;
+use muster_plugin_host::F_DETERMINISTIC;
+use std::time::Duration;
+
+/// So much may be stolen or throttled.
+const STOLEN_MAX: f64 = 0.02;
+/// So much may others use; the kernel counts processor time in ticks, which is not exact for short runs.
+const OTHERS_MAX: f64 = 0.05;
+/// With fewer cancelled jobs there are not ten above the percentile.
+const P95_MIN: usize = 200;
+
+/// The whole result.
+pub fn assemble(
+    subject: &Subject,
+    configurations: &[Configuration],
+    measured: &Measured,
+    machine: Machine,
+) -> Comparison {
+    let manifest = subject.file.manifest();
+    let deterministic = manifest.has(F_DETERMINISTIC);
+    let analysis = Analysis::new(&measured.blocks);
+    let expected = measured.samples[0].first().map(|sample| sample.checksum);
+    let rows: Vec<Row> = configurations
+        .iter()
+        .enumerate()
+        .map(|(place, configuration)| {
+            let is_wrong = deterministic
+                && measured.samples[place].iter().any(|sample| Some(sample.checksum) != expected);
+            row(configuration, measured, place, &analysis.standings[place], is_wrong)
+        })
+        .collect();
+    let blocks = measured.blocks.len();
+    Comparison {
+        experiment: "compare",
+        plugin: Plugin {
+            name: manifest.name().to_owned(),
+            version: manifest.version().to_owned(),
+            digest: hex(subject.file.inspection().digest.as_bytes()),
+            params: serde_json::from_slice(&subject.params).unwrap_or_default(),
+            deterministic,
+        },
+        machine,
+        tasks: measured.tasks,
+        seed: subject.seed,
+        blocks,
+        stopped_by: measured.end.name(),
+        noise_floor: analysis.noise_floor,
+        verdict: verdict(&rows, &analysis, blocks),
+        notes: notes(&rows, measured),
+        rows,
+        run: None,
+    }
+}
+
+fn row(
+    configuration: &Configuration,
+    measured: &Measured,
+    place: usize,
+    standing: &Standing,
+    is_wrong: bool,
+) -> Row {
+    let samples = &measured.samples[place];
+    let middle = |value: &dyn Fn(&Sample) -> f64| {
+        let values: Vec<f64> = samples.iter().map(value).collect();
+        median(&values).unwrap_or(0.0)
+    };
+    let probed = measured.probed.get(place).cloned().flatten().unwrap_or_default();
+    let interference = mean(samples);
+    let mut invalid_because = Vec::new();
+    for (share, most, what) in [
+        (interference.stolen, STOLEN_MAX, "the machine's host took"),
+        (interference.throttled, STOLEN_MAX, "a cgroup's limit held back"),
+        (interference.others, OTHERS_MAX, "other processes used"),
+    ] {
+        if share > most {
+            invalid_because.push(format!("{what} {:.1} % of the processors", share * 100.0));
+        }
+    }
+    if is_wrong {
+        invalid_because.push("its outputs are not those of the first run".to_owned());
+    }
+    let shape = configuration.shape;
+    Row {
+        name: configuration.name.clone(),
+        model: configuration.model.name(),
+        processes: shape.processes,
+        threads: shape.threads,
+        in_flight: configuration.in_flight(),
+        gil: configuration.has_lock(),
+        valid: invalid_because.is_empty(),
+        is_wrong,
+        invalid_because,
+        time_s: standing.median.map(Into::into),
+        ratio_to_best: standing.ratio_to_best.filter(|ratio| ratio.lo < ratio.hi).map(Into::into),
+        claim: name_of(standing.claim),
+        cpu_s: middle(&|sample| sample.usage.cpu.as_secs_f64()),
+        cores: middle(&|sample| sample.usage.cpu.as_secs_f64() / sample.time.as_secs_f64()),
+        pss_base_bytes: probed.memory.map(|memory| memory.base),
+        pss_peak_bytes: probed.memory.map(|memory| memory.peak),
+        ctx_switches_per_task: middle(&|sample| sample.usage.switches as f64) / measured.tasks as f64,
+        gil_wait_share: configuration.has_lock().then(|| middle(&|sample| sample.lock_wait.unwrap_or(0.0))),
+        lost_by_one_crash: probed.lost_by_one_crash,
+        cancel_p95_s: p95(&probed.cancels),
+        cancel_max_s: probed.cancels.last().map(Duration::as_secs_f64),
+        stand_in_threads: samples.first().map_or(0, |sample| sample.stand_ins),
+        warm_up_blocks: warm_up(&measured.blocks, place).unwrap_or(0),
+        outliers: far_from_others(measured, place),
+        interference: interference.into(),
+        checksum: samples.first().map(|sample| format!("{:016x}", sample.checksum)).unwrap_or_default(),
+    }
+}
+
+fn mean(samples: &[Sample]) -> Interference {
+    let of = |share: &dyn Fn(&Interference) -> f64| {
+        samples.iter().map(|sample| share(&sample.interference)).sum::<f64>() / samples.len().max(1) as f64
+    };
+    Interference {
+        stolen: of(&|it| it.stolen),
+        throttled: of(&|it| it.throttled),
+        others: of(&|it| it.others),
+    }
+}
+
+fn p95(sorted: &[Duration]) -> Option<f64> {
+    let at = sorted.len() * 95 / 100;
+    sorted.get(at).filter(|_| sorted.len() >= P95_MIN).map(Duration::as_secs_f64)
+}
+
+fn far_from_others(measured: &Measured, place: usize) -> Vec<Outlier> {
+    let samples = &measured.samples[place];
+    let found = outliers(&measured.blocks.relative(place)).into_iter();
+    found
+        .map(|block| Outlier {
+            block: block + 1,
+            time_s: samples[block].time.as_secs_f64(),
+            likely_cause: likely_cause(samples, block),
+        })
+        .collect()
+}
+
+/// What else was unlike the other runs at the same time.
+fn likely_cause(samples: &[Sample], block: usize) -> String {
+    let sample = &samples[block];
+    let Interference { stolen, throttled, others } = sample.interference;
+    let cpu: Vec<f64> = samples.iter().map(|sample| sample.usage.cpu.as_secs_f64()).collect();
+    let usual = median(&cpu).unwrap_or(0.0);
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    if stolen > STOLEN_MAX {
+        format!("the machine's host took {} of the processors", percent(stolen))
+    } else if throttled > STOLEN_MAX {
+        format!("a cgroup's limit held back {}", percent(throttled))
+    } else if others > OTHERS_MAX {
+        format!("other processes used {} of the processors", percent(others))
+    } else if block == 0 {
+        "the first run: files and caches were cold".to_owned()
+    } else if cpu[block] > usual * 1.1 {
+        "it used more processor time: a slower processor, or colder caches".to_owned()
+    } else {
+        "not known: it waited longer for the same work".to_owned()
+    }
+}
+
+fn notes(rows: &[Row], measured: &Measured) -> Vec<String> {
+    let mut notes = Vec::new();
+    for row in rows {
+        if !row.invalid_because.is_empty() {
+            notes.push(format!("{} is invalid: {}", row.name, row.invalid_because.join("; ")));
+        }
+        if row.warm_up_blocks > 0 {
+            notes.push(format!(
+                "{} was slower in the first {} of its blocks, which count all the same: it warmed up",
+                row.name, row.warm_up_blocks
+            ));
+        }
+        for outlier in &row.outliers {
+            notes.push(format!(
+                "{} took {} in block {}, far from its other times; likely cause: {}",
+                row.name,
+                crate::summary::seconds(outlier.time_s),
+                outlier.block,
+                outlier.likely_cause
+            ));
+        }
+        if row.stand_in_threads > 0 {
+            let (name, threads) = (&row.name, row.stand_in_threads);
+            notes
+                .push(format!("{name}: the plugin has no async form, so {threads} threads stood in for one"));
+        }
+    }
+    if measured.probed.iter().any(Option::is_none) && !matches!(measured.end, End::Interrupted(_)) {
+        notes.push(
+            "there was no time to look at memory, crashes and cancelling everywhere: give a larger --budget"
+                .to_owned(),
+        );
+    }
+    notes
+}

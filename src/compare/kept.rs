@@ -1,0 +1,134 @@
+//! Runs that are kept in `.muster/runs`, read again.
+
+use super::bundle::{COMPARISON, RUNS, SAMPLES};
+use crate::cli::RunRef;
+use crate::exit::{Exit, Failure, Outcome};
+use serde::Deserialize;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What is read of a comparison.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Kept {
+    pub plugin: KeptPlugin,
+    pub tasks: u64,
+    pub blocks: usize,
+    pub rows: Vec<KeptRow>,
+    pub verdict: Vec<String>,
+}
+
+/// The workload.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct KeptPlugin {
+    pub name: String,
+    pub digest: String,
+    pub params: serde_json::Value,
+}
+
+/// One configuration.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KeptRow {
+    pub name: String,
+    pub valid: bool,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    pub number: u64,
+    pub path: PathBuf,
+}
+
+/// All runs here, the newest first.
+pub fn all() -> Outcome<Vec<RunFolder>> {
+    let runs = Path::new(RUNS);
+    let entries = match std::fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::io(Exit::Storage, "read", runs, &error)),
+    };
+    let folder = |entry: std::fs::DirEntry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        Some(RunFolder { number, path: entry.path() })
+    };
+    let mut found: Vec<RunFolder> = entries.flatten().filter_map(folder).collect();
+    found.sort_by_key(|run| std::cmp::Reverse(run.number));
+    Ok(found)
+}
+
+/// The run that was asked for.
+pub fn find(run: RunRef) -> Outcome<RunFolder> {
+    let found = all()?;
+    let hint = || match (found.first(), found.last()) {
+        (Some(newest), Some(oldest)) => {
+            format!("there are runs {} to {}: muster runs ls", oldest.number, newest.number)
+        }
+        _ => {
+            "there are none here yet: muster compare makes them, below the folder that it runs in".to_owned()
+        }
+    };
+    let wanted = match run {
+        RunRef::Last => found.first(),
+        RunRef::Number(number) => found.iter().find(|run| run.number == number),
+    };
+    wanted.cloned().ok_or_else(|| {
+        let name = match run {
+            RunRef::Last => "no run".to_owned(),
+            RunRef::Number(number) => format!("no run {number}"),
+        };
+        Failure::new(Exit::Job, format_args!("{name} in {RUNS}")).hint(hint())
+    })
+}
+
+impl RunFolder {
+    /// What came of it.
+    pub fn read(&self) -> Outcome<Kept> {
+        let path = self.path.join(COMPARISON);
+        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => self.broken(&format!(
+                "it has no {COMPARISON}: it was not finished, and {SAMPLES} holds the blocks that were"
+            )),
+            _ => Failure::io(Exit::Storage, "read", &path, &error),
+        })?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.broken(&format!("{COMPARISON} is not what muster writes: {error}")))
+    }
+
+    /// The times of a configuration, in seconds and in the order of blocks.
+    pub fn times(&self, configuration: &str) -> Outcome<Vec<f64>> {
+        let path = self.path.join(SAMPLES);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
+        let mut times = Vec::new();
+        for (number, line) in text.lines().enumerate().skip(1) {
+            let mut fields = line.split(',');
+            let (name, time) = (fields.nth(1), fields.next().and_then(|time| time.parse::<f64>().ok()));
+            match (name, time) {
+                (Some(name), Some(time)) if time.is_finite() && time > 0.0 => {
+                    if name == configuration {
+                        times.push(time);
+                    }
+                }
+                _ => return Err(self.broken(&format!("line {} of {SAMPLES} has no time", number + 1))),
+            }
+        }
+        Ok(times)
+    }
+
+    /// When it began or was last written, as far as the file system knows.
+    pub fn age_s(&self) -> Option<f64> {
+        let written = std::fs::metadata(self.path.join(SAMPLES)).and_then(|meta| meta.modified()).ok()?;
+        SystemTime::now().duration_since(written).ok().map(|age| age.as_secs_f64())
+    }
+
+    /// Deletes it.
+    pub fn remove(&self) -> Outcome<()> {
+        std::fs::remove_dir_all(&self.path)
+            .map_err(|error| Failure::io(Exit::Storage, "delete", &self.path, &error))
+    }
+
+    fn broken(&self, why: &str) -> Failure {
+        Failure::new(Exit::Job, format_args!("run {}: {why}", self.number))
+    }
+}

@@ -1,0 +1,119 @@
+//! What a comparison came to, as `--json` prints it and as it is kept.
+
+use super::environment::Machine;
+use super::machine::Interference;
+use crate::statistics::Interval;
+use serde::Serialize;
+
+/// The whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    pub experiment: &'static str,
+    pub plugin: Plugin,
+    pub machine: Machine,
+    /// Tasks of each run.
+    pub tasks: u64,
+    pub seed: u64,
+    /// Blocks in which every configuration ran.
+    pub blocks: usize,
+    /// Why there are no more.
+    pub stopped_by: &'static str,
+    /// The smallest effect that is claimed, as a share; `null`: there were too few blocks.
+    pub noise_floor: Option<f64>,
+    pub rows: Vec<Row>,
+    pub verdict: Vec<String>,
+    pub notes: Vec<String>,
+    /// The folder of the run; `null`: it was not kept.
+    pub run: Option<String>,
+}
+
+/// The workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plugin {
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+    pub params: serde_json::Value,
+    pub deterministic: bool,
+}
+
+/// One configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub name: String,
+    pub model: &'static str,
+    pub processes: u32,
+    pub threads: u32,
+    pub in_flight: u32,
+    pub gil: bool,
+    /// Its numbers mean what they say.
+    pub valid: bool,
+    /// The plugin is deterministic, and its outputs are not those of the first row.
+    pub is_wrong: bool,
+    /// Why not.
+    pub invalid_because: Vec<String>,
+    /// From submitting a job to its end; `null`: too few blocks for an interval.
+    pub time_s: Option<Spread>,
+    /// Paired by block; `null` for the best one, and with too few blocks.
+    pub ratio_to_best: Option<Spread>,
+    /// What may be claimed of it.
+    pub claim: &'static str,
+    /// Of a run: all processes, user and system.
+    pub cpu_s: f64,
+    /// Processors that were busy on average while a run lasted.
+    pub cores: f64,
+    pub pss_base_bytes: Option<u64>,
+    pub pss_peak_bytes: Option<u64>,
+    pub ctx_switches_per_task: f64,
+    /// Share of the slots' time in which tasks waited for their lock; `null`: there is none.
+    pub gil_wait_share: Option<f64>,
+    pub lost_by_one_crash: Option<u64>,
+    /// `null` with fewer than 200 cancelled jobs.
+    pub cancel_p95_s: Option<f64>,
+    /// The longest of a few cancelled jobs.
+    pub cancel_max_s: Option<f64>,
+    pub stand_in_threads: u32,
+    /// The first blocks are slower than the rest: this many.
+    pub warm_up_blocks: usize,
+    /// Blocks whose time is far from the others'. They count all the same.
+    pub outliers: Vec<Outlier>,
+    pub interference: Shares,
+    pub checksum: String,
+}
+
+/// A median with its interval of 95 %.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub lo: f64,
+    pub hi: f64,
+}
+
+impl From<Interval> for Spread {
+    fn from(interval: Interval) -> Self {
+        Self { median: interval.estimate, lo: interval.lo, hi: interval.hi }
+    }
+}
+
+/// A time that is far from the others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outlier {
+    pub block: usize,
+    pub time_s: f64,
+    pub likely_cause: String,
+}
+
+/// What else happened on the machine, as shares of what its processors could do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Shares {
+    pub stolen: f64,
+    pub throttled: f64,
+    pub others: f64,
+}
+
+impl From<Interference> for Shares {
+    fn from(found: Interference) -> Self {
+        let Interference { stolen, throttled, others } = found;
+        Self { stolen, throttled, others }
+    }
+}
