@@ -6,7 +6,7 @@
 //! Chance seldom does that for long, so the target must be met after three blocks in a row. With two configurations of
 //! 2 to 8 % noise and a target of 3 %, intervals then covered in at least 93.9 % of 10,000 simulated comparisons; in
 //! 93.1 % when once was enough, in 93.3 % when only every second block was looked at, in 93.6 % when twice in a row was
-//! enough. With three or more configurations it was at least 94.4 % under each of these rules. The price is up to three
+//! enough. With three or more configurations it was above 94 % under each of these rules. The price is up to three
 //! blocks, and less where the first ones are precise already.
 
 use super::blocks::Blocks;
