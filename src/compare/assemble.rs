@@ -182,6 +182,12 @@ fn notes(rows: &[Row], measured: &Measured) -> Vec<String> {
                 row.name, row.warm_up_blocks
             ));
         }
+        if row.ratio_to_best.is_some_and(|ratio| ratio.hi < 1.0) {
+            notes.push(format!(
+                "{} is ahead in most blocks, and behind on average because of a few: its outliers decide",
+                row.name
+            ));
+        }
         for outlier in &row.outliers {
             notes.push(format!(
                 "{} took {} in block {}, far from its other times; likely cause: {}",

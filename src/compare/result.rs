@@ -38,7 +38,7 @@ pub struct Plugin {
 }
 
 /// One configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
     pub name: String,
     pub model: &'static str,
@@ -87,6 +87,14 @@ pub struct Spread {
     pub median: f64,
     pub lo: f64,
     pub hi: f64,
+}
+
+impl Spread {
+    /// Of the ratio the other way round.
+    #[must_use]
+    pub fn inverse(self) -> Self {
+        Self { median: 1.0 / self.median, lo: 1.0 / self.hi, hi: 1.0 / self.lo }
+    }
 }
 
 impl From<Interval> for Spread {

@@ -1,7 +1,7 @@
 //! What a comparison says in plain words: which configuration to use, what it costs, and when the answer changes.
 
 use super::result::{Row, Spread};
-use crate::statistics::{Analysis, Claim, Enough};
+use crate::statistics::{Analysis, Claim, Enough, SIGNIFICANCE};
 use crate::summary::{bytes, number, seconds};
 
 /// Sentences, the answer first.
@@ -46,7 +46,7 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize) -> Vec<String> 
     let memory = |row: &Row| row.pss_peak_bytes.unwrap_or(u64::MAX);
     let chosen = alike.iter().copied().min_by_key(|row| memory(row)).unwrap_or(fastest);
     let mut sentences = vec![answer(chosen, &alike, rows, floor) + &costs(chosen)];
-    sentences.extend(changes(chosen, &alike, rows));
+    sentences.extend(changes(chosen, &alike, rows, analysis));
     sentences
 }
 
@@ -84,14 +84,11 @@ fn costs(chosen: &Row) -> String {
 }
 
 /// When another answer would be right.
-fn changes(chosen: &Row, alike: &[&Row], rows: &[Row]) -> Option<String> {
+fn changes(chosen: &Row, alike: &[&Row], rows: &[Row], analysis: &Analysis) -> Option<String> {
     let mut parts = Vec::new();
-    let lock = rows.iter().find(|row| row.gil).filter(|_| !chosen.gil);
-    if let Some(lock) = lock.filter(|row| row.claim == name_of(Claim::Slower)) {
-        let ratio = lock.ratio_to_best.as_ref().map(with_interval).unwrap_or_default();
+    if let Some((name, ratio)) = lock(chosen, rows, analysis) {
         parts.push(format!(
-            "tasks hold an interpreter lock as in CPython ({}), which costs threads {ratio} times the time",
-            lock.name
+            "tasks hold an interpreter lock as in CPython ({name}), with which threads take {ratio} times as long"
         ));
     }
     let lost = |row: &Row| row.lost_by_one_crash.unwrap_or(u64::MAX);
@@ -103,6 +100,21 @@ fn changes(chosen: &Row, alike: &[&Row], rows: &[Row]) -> Option<String> {
         parts.push(format!("a crash must cost less: {} is as fast{price}", safer.name));
     }
     (!parts.is_empty()).then(|| format!("The answer changes when {}.", parts.join("; or when ")))
+}
+
+/// How much slower the lock makes the threads of the chosen configuration, where it does.
+fn lock(chosen: &Row, rows: &[Row], analysis: &Analysis) -> Option<(String, String)> {
+    let is_chosen = |row: &Row| row.name == chosen.name && row.threads > 1 && row.in_flight == 1;
+    let free = rows.iter().position(|row| is_chosen(row) && !row.gil)?;
+    let held = rows.iter().position(|row| row.gil && row.threads > 1)?;
+    let pair =
+        analysis.pairs.iter().find(|pair| (pair.first, pair.second) == (free.min(held), free.max(held)))?;
+    // That of the one further right to the other.
+    let ratio = pair.ratio?;
+    let ratio = if free < held { Spread::from(ratio) } else { Spread::from(ratio).inverse() };
+    let floor = analysis.noise_floor.unwrap_or(0.0);
+    let is_slower = pair.adjusted_p < SIGNIFICANCE && ratio.median > 1.0 + floor;
+    is_slower.then(|| (rows[held].name.clone(), with_interval(&ratio)))
 }
 
 /// `a, b and c`.
@@ -141,5 +153,93 @@ pub const fn name_of(claim: Claim) -> &'static str {
         Claim::Slower => "slower",
         Claim::NoDifference => "no_difference",
         Claim::Unclear => "unclear",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::{Blocks, Twin};
+
+    /// Twelve blocks in which configurations take these times, give or take a little; the first one runs twice.
+    fn analysis(times: &[f64]) -> Analysis {
+        let twin = Twin { column: times.len(), baseline: 0 };
+        let mut blocks = Blocks::new(times.len() + 1, twin).unwrap();
+        for block in 0..12 {
+            let values = times.iter().chain(&times[..1]).enumerate();
+            let shaken =
+                |(column, time): (usize, &f64)| time * (1.0 + 0.002 * ((block * 7 + column * 5) % 11) as f64);
+            blocks.push(&values.map(shaken).collect::<Vec<f64>>()).unwrap();
+        }
+        Analysis::new(&blocks)
+    }
+
+    fn rows(of: &[(&str, u32, u32)], analysis: &Analysis) -> Vec<Row> {
+        let row = |(&(name, processes, threads), place): (&(&str, u32, u32), usize)| Row {
+            name: name.to_owned(),
+            processes,
+            threads,
+            in_flight: if name.starts_with("async") { 64 } else { 1 },
+            gil: name.starts_with("gil"),
+            valid: true,
+            claim: name_of(analysis.standings[place].claim),
+            ratio_to_best: analysis.standings[place].ratio_to_best.map(Into::into),
+            pss_peak_bytes: Some(u64::from(processes) << 20),
+            lost_by_one_crash: Some(u64::from(threads)),
+            ..Row::default()
+        };
+        of.iter().zip(0..).map(row).collect()
+    }
+
+    fn said(of: &[(&str, u32, u32)], times: &[f64]) -> String {
+        let analysis = analysis(times);
+        verdict(&rows(of, &analysis), &analysis, 12).join(" ")
+    }
+
+    const FOUR: [(&str, u32, u32); 4] =
+        [("thread 1x4", 1, 4), ("process 4x1", 4, 1), ("hybrid 2x2", 2, 2), ("gil 1x4", 1, 4)];
+
+    #[test]
+    fn of_several_that_are_as_fast_the_smallest_is_to_be_used() {
+        let text = said(&FOUR, &[1.0, 1.0, 1.0, 2.0]);
+        assert!(
+            text.starts_with("Use thread 1x4: thread 1x4, process 4x1 and hybrid 2x2 take the same time"),
+            "{text}"
+        );
+        assert!(text.contains("1.0 MiB of memory and 4 tasks that have to run again"), "{text}");
+        assert!(text.contains("(gil 1x4), with which threads take "), "{text}");
+        assert!(text.contains("a crash must cost less: process 4x1 is as fast, for 3.0 MiB more"), "{text}");
+    }
+
+    #[test]
+    fn the_fastest_is_to_be_used_and_the_next_is_named() {
+        let text = said(&FOUR, &[1.5, 1.0, 1.2, 2.0]);
+        assert!(text.starts_with("Use process 4x1: the next, hybrid 2x2, takes 1.20"), "{text}");
+        assert!(!text.contains("interpreter lock"), "a process of one thread has no use for it: {text}");
+        let text = said(&[("thread 1x4", 1, 4), ("async 1x4/64", 1, 4), ("gil 1x4", 1, 4)], &[2.0, 0.1, 2.0]);
+        assert!(text.starts_with("Use async 1x4/64: the next, thread 1x4, takes "), "{text}");
+        assert!(!text.contains("interpreter lock"), "{text}");
+    }
+
+    #[test]
+    fn what_does_not_count_has_no_answer() {
+        let analysis = analysis(&[1.0, 2.0]);
+        let mut two = rows(&FOUR[..2], &analysis);
+        two[1].valid = false;
+        two[1].invalid_because.push("other processes used 30.0 % of the processors".to_owned());
+        let text = verdict(&two, &analysis, 12).join(" ");
+        assert!(
+            text.starts_with("No answer: 1 of 2 rows are invalid (process 4x1: other processes"),
+            "{text}"
+        );
+        two[1].is_wrong = true;
+        let text = verdict(&two, &analysis, 12).join(" ");
+        assert!(text.starts_with("No answer: the outputs of process 4x1 are not those"), "{text}");
+        let few = Analysis { enough: Enough::No { blocks_needed: 6 }, ..analysis };
+        let text = verdict(&rows(&FOUR[..2], &few), &few, 5).join(" ");
+        assert!(
+            text.starts_with("Not enough: 5 blocks say nothing for sure in 1 comparison; 6 are needed."),
+            "{text}"
+        );
     }
 }
