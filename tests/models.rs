@@ -171,6 +171,26 @@ fn an_async_task_that_does_not_stop_is_ended() {
     muster.assert_no_process_left();
 }
 
+/// New tasks wake a thread that waits; when it does not come for them either, the time of those it has still counts.
+#[test]
+fn a_thread_that_is_away_is_found_although_tasks_came_meanwhile() {
+    let muster = Muster::new();
+    let misuse = async_misuse(&muster);
+    let line = ["run", &misuse, "mode=away", "--lines", "-", "--out", "-", "--model", "async", "-t", "1"];
+    let mut run = muster
+        .start(&[&line[..], &["--timeout", "800ms", "--grace", "200ms", "--max-attempts", "1"]].concat());
+    run.write(b"0\n1\n2\n3\n");
+    // The fourth task keeps the thread.
+    assert_eq!(run.wait_for_lines(3).len(), 3);
+    run.write(b"4\n5\n");
+    let done = run.finish().exits(1);
+    let lines = done.json_lines();
+    assert_eq!(lines.iter().filter(|line| line.get("error").is_some()).count(), 1, "{lines:?}");
+    assert_eq!((lines.len(), &lines[3]["index"]), (6, &json!(3)), "{lines:?}");
+    assert!(lines[3]["error"].to_string().contains("did not stop at its time limit of 800"), "{lines:?}");
+    muster.assert_no_process_left();
+}
+
 /// An async form that breaks its rules in the way that `mode` says.
 fn async_misuse(muster: &Muster) -> String {
     let source = include_str!("fixtures/plugins/async_misuse.c");

@@ -131,6 +131,7 @@ impl TaskSource for Interleaved<'_> {
             if self.going.limit_ns().is_some()
                 && let Some(ticket) = self.going.tell_one(monotonic_ns())
             {
+                self.have_woken(sequence);
                 return Next::Stop(ticket);
             }
             if let Some(task) = self.begin() {

@@ -74,8 +74,9 @@ impl Waker {
                 *order = Order::Sleep(nap);
                 self.ordered.notify_one();
             }
-            // The sleeper would wake up too late: it does now, and the thread asks again.
+            // The sleeper would wake up too late: it does now, and goes on with this. The thread may never ask again.
             Order::Sleep(before) if nap.until_ns < before.until_ns => {
+                *order = Order::Sleep(nap);
                 drop(order);
                 shared.page.wake_slots(slot, 1);
             }
@@ -101,14 +102,17 @@ impl Waker {
             drop(order);
             shared.page.park_until(slot, nap.sequence, nap.until_ns);
             let mut order = self.order();
-            if *order == Order::End {
-                return;
+            match *order {
+                Order::End => return,
+                // The thread has looked since, and wants something else.
+                Order::Sleep(other) if other != nap => continue,
+                Order::Sleep(_) | Order::Nothing => {}
             }
             *order = Order::Nothing;
             drop(order);
             let looks = self.looks.load(Relaxed);
             self.wake();
-            if monotonic_ns() >= nap.until_ns && self.is_deaf(shared, slot, looks) {
+            if nap.until_ns != u64::MAX && self.is_deaf(shared, slot, looks, nap.until_ns) {
                 let slot = slot - shared.open.first_slot;
                 // Tasks may have been completed that nobody has asked for: which one keeps the thread is not known.
                 shared.outbox.send(&FromExecutor::Deaf { slot, tasks: Vec::new() });
@@ -116,20 +120,30 @@ impl Waker {
         }
     }
 
-    /// Whether the thread, which had looked so often, does not look although it was woken for a task that is over its time.
-    /// While it runs a task it is that one's time that counts, and the agent's business; and it may wait for its turn.
-    fn is_deaf(&self, shared: &Shared, slot: u32, looks: u64) -> bool {
+    /// Whether the thread, which had looked so often and was woken, does not look until a task has been over its time for
+    /// long: it may have been woken before that, for a change of the page, and then nobody else would ask. While it runs a
+    /// task it is that one's time that counts, and the agent's business; and it may wait for its turn.
+    fn is_deaf(&self, shared: &Shared, slot: u32, looks: u64, until_ns: u64) -> bool {
         if shared.gil.is_some() {
             return false;
         }
-        let order = self.order();
         let has_not_looked =
             |order: &mut Order| *order == Order::Nothing && self.looks.load(Relaxed) == looks;
-        let patience = Duration::from_nanos(shared.open.grace_ns / 2);
-        let waited = self.ordered.wait_timeout_while(order, patience, has_not_looked);
-        let (mut order, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let is_idle = |record: &SlotRecord| record.current.load(SeqCst) == SlotRecord::IDLE;
-        has_not_looked(&mut order) && shared.page.slot(slot).is_some_and(is_idle)
+        let mut order = self.order();
+        loop {
+            let left_ns = until_ns.saturating_sub(monotonic_ns());
+            let patience =
+                Duration::from_nanos(left_ns.saturating_add(shared.open.grace_ns / 2).max(1_000_000));
+            let waited = self.ordered.wait_timeout_while(order, patience, has_not_looked);
+            (order, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !has_not_looked(&mut order) {
+                return false;
+            }
+            if shared.page.slot(slot).is_some_and(is_idle) {
+                return true;
+            }
+        }
     }
 
     fn wake(&self) {
