@@ -3,7 +3,7 @@
 use crate::cluster::{Private, clients};
 use crate::command::push;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::job::{submit, wait_until_still, wait_until_stopped};
+use crate::job::{cancel, submit, wait_until_still, wait_until_stopped};
 use crate::plugin::PluginFile;
 use crate::postmortem::{Object, Replay};
 use bytes::Bytes;
@@ -74,9 +74,7 @@ impl Trial {
         let ended = async {
             let mut status = wait_until_still(self.link(), job, |_| {}).await?;
             if status.state() == v1::JobState::Paused {
-                let reply = clients::jobs(self.link()).cancel(v1::JobRequest { job }).await;
-                status =
-                    reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
+                status = cancel(self.link(), job).await?;
             }
             wait_until_stopped(self.link(), status).await
         };

@@ -1,6 +1,7 @@
-//! A process with all that it started, as one thing: it stands still, goes on, and has memory.
+//! A process with all that it started, as one thing: it stands still and goes on.
 
 use super::process::send;
+use muster_worker::os::process;
 use std::collections::BTreeMap;
 
 /// While it is being stopped a process may start another: so often is looked again.
@@ -29,7 +30,7 @@ pub fn go_on(root: u32) {
 /// All processes below one.
 pub fn descendants(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (pid, parent) in parents() {
+    for (pid, parent) in process::all().filter_map(|pid| Some((pid, process::parent(pid)?))) {
         children.entry(parent).or_default().push(pid);
     }
     let mut found = children.remove(&root).unwrap_or_default();
@@ -39,25 +40,6 @@ pub fn descendants(root: u32) -> Vec<u32> {
         looked += 1;
     }
     found
-}
-
-/// The memory of a process, with its share of what others have as well (PSS).
-pub fn pss_bytes(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
-}
-
-/// Every process and its parent.
-fn parents() -> impl Iterator<Item = (u32, u32)> {
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // Behind the name in parentheses: state, then the parent.
-        let parent = text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
-        Some((pid, parent))
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::push::push;
 use crate::bench::{Bench, metg, one_task};
 use crate::cli::OverheadArgs;
-use crate::cluster::{Private, family};
+use crate::cluster::Private;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::job::worker_slots;
@@ -11,6 +11,7 @@ use crate::plugin::{PluginFile, bundled};
 use crate::summary::{bytes, number, pairs, seconds, shape};
 use crate::terminal::{self, note};
 use muster_core::scheduler::PolicySpec;
+use muster_worker::os::proc_file::pss_bytes;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -105,7 +106,7 @@ async fn measure_on(
 
 /// Memory of this process, which holds the coordinator, and of the workers, before they ran anything big.
 fn idle_memory(cluster: &Private) -> u64 {
-    cluster.worker_ids().chain([std::process::id()]).filter_map(family::pss_bytes).sum()
+    cluster.worker_ids().chain([std::process::id()]).filter_map(|pid| pss_bytes(&pid.to_string())).sum()
 }
 
 fn show(args: &OverheadArgs, measured: &Overhead) -> Outcome {

@@ -13,6 +13,7 @@ use crate::terminal::{self, note};
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::connect;
 use muster_worker::os::cgroup::Cgroups;
+use muster_worker::os::proc_file::size;
 use std::time::{Duration, Instant};
 
 /// How long the machine is watched while nothing is asked of it.
@@ -137,15 +138,10 @@ fn clock() -> Check {
 }
 
 fn memory() -> Check {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    let (Some(total), Some(free)) = (kib("MemTotal"), kib("MemAvailable")) else {
+    let (Some(total), Some(free)) = (size("meminfo", "MemTotal"), size("meminfo", "MemAvailable")) else {
         return Check::not_checked("memory", "/proc/meminfo does not say", "");
     };
-    let measured = format!("{} of {} available", bytes(free << 10), bytes(total << 10));
+    let measured = format!("{} of {} available", bytes(free), bytes(total));
     if (free as f64) < total as f64 * FREE_MIN {
         Check::fail("memory", measured, "end what holds it: swapping spoils every measurement")
     } else {

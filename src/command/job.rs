@@ -127,8 +127,7 @@ async fn cancel(job: JobRef, no_wait: bool, view: &ViewArgs) -> Outcome {
     if has_ended(&before) {
         return not_cancelled(&before, &session, view.json);
     }
-    let reply = clients::jobs(&session.link).cancel(v1::JobRequest { job: before.job }).await;
-    let mut status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
+    let mut status = crate::job::cancel(&session.link, before.job).await?;
     if !no_wait {
         let job = status.job;
         status = tokio::select! {
@@ -189,10 +188,7 @@ async fn retry(job: JobRef, indexes: Vec<u64>, view: &ViewArgs) -> Outcome {
 }
 
 pub async fn get(session: &Session, job: JobRef) -> Result<v1::JobStatus, Failure> {
-    let reply = clients::jobs(&session.link).get(v1::JobRequest { job: job.0 }).await;
-    reply
-        .map(tonic::Response::into_inner)
-        .map_err(|status| Failure::about_job("looking for the job", &status))
+    crate::job::status(&session.link, job.0).await
 }
 
 fn report(status: &v1::JobStatus, session: &Session) -> Report {

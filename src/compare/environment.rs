@@ -1,5 +1,6 @@
 //! Where something was measured.
 
+use muster_worker::os::proc_file::{group_file, size};
 use serde::Serialize;
 use std::fs::read_to_string;
 
@@ -24,12 +25,11 @@ impl Machine {
     /// This one.
     pub fn here() -> Self {
         let cpu_info = read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let memory = read_to_string("/proc/meminfo").unwrap_or_default();
         let governor = read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         Self {
             cpu: field(&cpu_info, "model name").unwrap_or("unknown").to_owned(),
             cpus: muster_worker::usable_cpus(),
-            memory_bytes: field(&memory, "MemTotal").and_then(kib).unwrap_or(0),
+            memory_bytes: size("meminfo", "MemTotal").unwrap_or(0),
             kernel: read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             governor: governor.ok().map(|text| text.trim().to_owned()),
             cpu_limit: group_file("cpu.max").and_then(|text| cpu_limit(&text)),
@@ -64,17 +64,6 @@ impl Machine {
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
     Some(line.split_once(':')?.1.trim())
-}
-
-fn kib(text: &str) -> Option<u64> {
-    Some(text.strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
-
-/// A file of our cgroup, where it is one of version 2.
-pub(super) fn group_file(name: &str) -> Option<String> {
-    let groups = read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    read_to_string(format!("/sys/fs/cgroup/{path}/{name}")).ok()
 }
 
 /// `200000 100000`: microseconds of each period; `max`: no limit.

@@ -1,6 +1,6 @@
 //! What else happens on this machine while something is measured.
 
-use super::environment::group_file;
+use muster_worker::os::proc_file::group_file;
 use std::time::{Duration, Instant};
 
 /// What the kernel has counted up to a moment.

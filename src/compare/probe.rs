@@ -4,10 +4,11 @@
 use super::configuration::Configuration;
 use super::subject::Subject;
 use crate::bench::Bench;
-use crate::cluster::{Private, clients, family, send};
-use crate::exit::{Failure, Outcome};
-use crate::job::{is_final, submit, wait_until_final, wait_until_stopped};
+use crate::cluster::{Private, family, send};
+use crate::exit::Outcome;
+use crate::job::{self, is_final, submit, wait_until_final, wait_until_stopped};
 use muster_proto::v1::{self, JobState};
+use muster_worker::os::proc_file::pss_bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ async fn memory(subject: &Subject, configuration: &Configuration, tasks: u64) ->
 fn all_pss(workers: &[u32]) -> u64 {
     let below = workers.iter().flat_map(|&worker| family::descendants(worker));
     let all = below.chain(workers.iter().copied()).chain([std::process::id()]);
-    all.filter_map(family::pss_bytes).sum()
+    all.filter_map(|pid| pss_bytes(&pid.to_string())).sum()
 }
 
 /// Looks at memory until it is stopped.
@@ -176,17 +177,13 @@ async fn cancels(
 async fn cancel(cluster: &Private, spec: v1::JobSpec, time: Duration) -> Outcome<Option<Duration>> {
     let link = &cluster.session().link;
     let limits = Some(v1::Limits { grace_ms: GRACE_MS, ..Default::default() });
-    let job = submit(link, v1::JobSpec { limits, ..spec }).await?;
+    let number = submit(link, v1::JobSpec { limits, ..spec }).await?;
     // Not a wait for something: the middle of a run.
     tokio::time::sleep(time / 2).await;
-    let status = clients::jobs(link).get(v1::JobRequest { job }).await;
-    let status = status.map_err(|status| Failure::about_job("looking for the job", &status))?.into_inner();
-    if is_final(&status) {
+    if is_final(&job::status(link, number).await?) {
         return Ok(None);
     }
-    let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
-    let status = reply.map_err(|status| Failure::about_job("cancelling the job", &status))?.into_inner();
-    let status = wait_until_stopped(link, status).await?;
+    let status = wait_until_stopped(link, job::cancel(link, number).await?).await?;
     let stopped = status.stopped.filter(|it| it.asked + it.terminated + it.killed > 0);
     Ok(stopped
         .filter(|_| status.state() == JobState::Cancelled)

@@ -3,8 +3,8 @@
 use super::check::{Check, Verdict};
 use super::models::{Run, shape};
 use super::subject::Subject;
-use crate::cluster::clients;
 use crate::exit::Failure;
+use crate::job;
 use crate::summary::seconds;
 use crate::trial::Trial;
 use muster_proto::v1::{self, JobState};
@@ -54,21 +54,19 @@ pub async fn cancel(subject: &Subject, trial: &Trial, runs: &[Run]) -> Result<Ch
 async fn once(subject: &Subject, trial: &Trial, model: &str) -> Result<Check, Failure> {
     let limits = Some(v1::Limits { grace_ms: GRACE_MS, ..Default::default() });
     let spec = v1::JobSpec { limits, ..subject.spec(shape(model)) };
-    let job = trial.submit(spec, subject.inputs()).await?;
-    wait_until_leased(trial, job).await?;
+    let number = trial.submit(spec, subject.inputs()).await?;
+    wait_until_leased(trial, number).await?;
     // Not a wait for something: the moment at which tasks are asked.
     tokio::time::sleep(INTO_TASKS).await;
-    let reply = clients::jobs(trial.link()).cancel(v1::JobRequest { job }).await;
-    reply.map_err(|status| Failure::about_job("cancelling the job", &status))?;
-    let status = trial.end_of(job).await?.status;
+    job::cancel(trial.link(), number).await?;
+    let status = trial.end_of(number).await?.status;
     Ok(verdict(&status))
 }
 
-async fn wait_until_leased(trial: &Trial, job: u64) -> Result<(), Failure> {
+async fn wait_until_leased(trial: &Trial, number: u64) -> Result<(), Failure> {
     loop {
-        let reply = clients::jobs(trial.link()).get(v1::JobRequest { job }).await;
-        let status = reply.map_err(|status| Failure::about_job("looking for the job", &status))?.into_inner();
-        if status.leased > 0 || crate::job::is_final(&status) {
+        let status = job::status(trial.link(), number).await?;
+        if status.leased > 0 || job::is_final(&status) {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;

@@ -8,6 +8,7 @@ use crate::exit::Failure;
 use crate::summary::{bytes, number};
 use muster_plugin_host::F_MULTI_JOB;
 use muster_plugin_host::{Plugin, StderrServices};
+use muster_worker::os::proc_file::size;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,11 +118,8 @@ fn usage() -> Usage {
     // SAFETY: it takes a number; what the allocator holds back goes to the system, so that it does not count.
     unsafe { libc::malloc_trim(0) };
     let entries = |path: &str| std::fs::read_dir(path).map_or(0, |entries| entries.count() as u64);
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    let anonymous = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
-    let kib = anonymous.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     Usage {
-        memory_bytes: kib.unwrap_or(0) << 10,
+        memory_bytes: size("self/smaps_rollup", "Anonymous").unwrap_or(0),
         threads: entries("/proc/self/task"),
         descriptors: entries("/proc/self/fd"),
     }

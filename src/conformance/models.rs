@@ -2,9 +2,8 @@
 
 use super::check::Check;
 use super::subject::Subject;
-use crate::cluster::clients;
 use crate::exit::Failure;
-use crate::job::ShapePlan;
+use crate::job::{ShapePlan, cancel};
 use crate::summary::seconds;
 use crate::trial::{Ran, Trial};
 use muster_core::shape::ShapeRequest;
@@ -105,8 +104,7 @@ pub async fn within_limit(
 ) -> Result<Result<Ran, Trouble>, Failure> {
     let job = trial.submit(spec, inputs).await?;
     let Ok(ended) = tokio::time::timeout(JOB_LIMIT, trial.end_of(job)).await else {
-        let reply = clients::jobs(trial.link()).cancel(v1::JobRequest { job }).await;
-        reply.map_err(|status| Failure::about_job("cancelling the job", &status))?;
+        cancel(trial.link(), job).await?;
         trial.end_of(job).await?;
         let advice = "give parameters that make tasks shorter, or a smaller -n".to_owned();
         return Ok(Err(Trouble { what: too_long(), advice }));

@@ -80,7 +80,7 @@ impl Drive {
                 return Ok((wait_until_stopped(&self.link, status).await?, None));
             }
             pause.note(&format!("job {job} is paused, and ends: {}", what_happened(&status.reason)));
-            cancel_job(&self.link, job).await?;
+            super::cancel(&self.link, job).await?;
             let ended = wait_until_final(&self.link, job, |_| {}).await?;
             Ok((wait_until_stopped(&self.link, ended).await?, Some(status.reason)))
         };
@@ -108,7 +108,7 @@ impl Drive {
                 progress.note("cancelling; Ctrl-C again stops at once");
             }
             if cancel && course.status.is_none() {
-                cancel_job(&self.link, job).await?;
+                super::cancel(&self.link, job).await?;
             }
         }
         drop(watching);
@@ -278,9 +278,4 @@ pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
     reply
         .map(|reply| reply.into_inner().job)
         .map_err(|status| Failure::from_status("submitting the job", &status))
-}
-
-async fn cancel_job(link: &Link, job: u64) -> Result<(), Failure> {
-    let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
-    reply.map(drop).map_err(|status| Failure::about_job("cancelling the job", &status))
 }

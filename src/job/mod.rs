@@ -16,4 +16,6 @@ pub use progress::{Progress, progress_bar, short};
 pub use shape::{ShapePlan, worker_slots};
 pub use stop::{how_it_stopped, wait_until_stopped};
 pub use take::take;
-pub use watch::{is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still};
+pub use watch::{
+    cancel, is_final, is_paused, status, subject, unfinished, wait_until_final, wait_until_still,
+};

@@ -1,6 +1,5 @@
 //! How the running tasks of a cancelled job come to a stop.
 
-use crate::cluster::clients;
 use crate::exit::Failure;
 use crate::summary::seconds;
 use muster_proto::link::Link;
@@ -17,8 +16,7 @@ pub async fn wait_until_stopped(link: &Link, mut status: v1::JobStatus) -> Resul
     while status.state() == JobState::Cancelled && status.stopping > 0 {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOK_LAST);
-        let reply = clients::jobs(link).get(v1::JobRequest { job: status.job }).await;
-        status = reply.map_err(|status| Failure::about_job("looking for the job", &status))?.into_inner();
+        status = super::status(link, status.job).await?;
     }
     Ok(status)
 }

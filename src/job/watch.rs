@@ -42,6 +42,20 @@ pub fn subject(jobs: &[v1::JobStatus], one: &str, several: &str) -> String {
     format!("{noun} {}{more} {verb}", numbers.join(", "))
 }
 
+/// How a job (0: the newest) is.
+pub async fn status(link: &Link, job: u64) -> Result<v1::JobStatus, Failure> {
+    let reply = clients::jobs(link).get(v1::JobRequest { job }).await;
+    let failed = |status: tonic::Status| Failure::about_job("looking for the job", &status);
+    reply.map(tonic::Response::into_inner).map_err(failed)
+}
+
+/// Cancels a job and says how it is then; its running tasks may take time to stop.
+pub async fn cancel(link: &Link, job: u64) -> Result<v1::JobStatus, Failure> {
+    let reply = clients::jobs(link).cancel(v1::JobRequest { job }).await;
+    let failed = |status: tonic::Status| Failure::about_job("cancelling the job", &status);
+    reply.map(tonic::Response::into_inner).map_err(failed)
+}
+
 /// Calls `each` with every status of the job (0: the newest) until it has ended, and gives the last one.
 pub async fn wait_until_final(
     link: &Link,

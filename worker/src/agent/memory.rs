@@ -1,6 +1,7 @@
 //! Memory of the worker and its executors. Reading it takes the kernel a while for a large process, so it is
 //! read no more often than its cost allows.
 
+use crate::os::proc_file::pss_bytes;
 use muster_core::time::{Span, Time};
 
 /// The shortest time between two readings.
@@ -26,9 +27,9 @@ impl Memory {
             return self.bytes;
         }
         let begun = crate::os::monotonic_ns();
-        let own = pss("self").unwrap_or(0);
+        let own = pss_bytes("self").unwrap_or(0);
         // A child may end at any time; then it has no memory.
-        self.bytes = own + children.filter_map(|pid| pss(&pid.to_string())).sum::<u64>();
+        self.bytes = own + children.filter_map(|pid| pss_bytes(&pid.to_string())).sum::<u64>();
         let cost = crate::os::monotonic_ns().saturating_sub(begun);
         self.next = now + Span(INTERVAL_MIN.0.max(cost.saturating_mul(COST_SHARE)));
         self.earliest = now + Span(cost.saturating_mul(HURRIED_SHARE));
@@ -40,13 +41,6 @@ impl Memory {
         self.next = self.next.min(self.earliest.max(now));
         self.next
     }
-}
-
-fn pss(process: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod memory;
 pub mod orphans;
+pub mod proc_file;
 pub mod process;
 pub mod socket;
 pub mod timer;
