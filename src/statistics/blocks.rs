@@ -160,6 +160,16 @@ impl Blocks {
     }
 }
 
+/// Blocks in which the second configuration takes these seconds, the first one and its twin always 1.
+#[cfg(test)]
+pub(super) fn beside(seconds: &[f64]) -> Blocks {
+    let mut blocks = Blocks::new(3, Twin { column: 2, baseline: 0 }).expect("two configurations and a twin");
+    for second in seconds {
+        blocks.push(&[1.0, *second, 1.0]).expect("positive seconds");
+    }
+    blocks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,17 +88,8 @@ impl Stopping {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Twin;
+    use super::super::blocks::beside;
     use super::*;
-
-    /// Two equal configurations and the twin; `ratios` are those of the second in each block.
-    fn blocks(ratios: &[f64]) -> Blocks {
-        let mut blocks = Blocks::new(3, Twin { column: 2, baseline: 0 }).unwrap();
-        for ratio in ratios {
-            blocks.push(&[1.0, *ratio, 1.0]).unwrap();
-        }
-        blocks
-    }
 
     #[test]
     fn more_configurations_need_more_blocks() {
@@ -111,25 +102,25 @@ mod tests {
     fn precise_values_stop_once_they_were_precise_three_times() {
         let stopping = Stopping::new(2, TARGET, 50);
         // Of 4 blocks there is no interval, so the first of three is that of 5.
-        assert_eq!(stopping.next(&blocks(&[1.2; 6])), Next::Go);
-        assert_eq!(stopping.next(&blocks(&[1.2; 7])), Next::Stop(Reason::Target));
-        assert_eq!(stopping.next(&blocks(&[])), Next::Go);
+        assert_eq!(stopping.next(&beside(&[1.2; 6])), Next::Go);
+        assert_eq!(stopping.next(&beside(&[1.2; 7])), Next::Stop(Reason::Target));
+        assert_eq!(stopping.next(&beside(&[])), Next::Go);
     }
 
     #[test]
     fn the_least_number_of_blocks_is_waited_for() {
         let stopping = Stopping { least_blocks: 9, ..Stopping::new(2, TARGET, 50) };
-        assert_eq!(stopping.next(&blocks(&[1.2; 8])), Next::Go);
-        assert_eq!(stopping.next(&blocks(&[1.2; 9])), Next::Stop(Reason::Target));
+        assert_eq!(stopping.next(&beside(&[1.2; 8])), Next::Go);
+        assert_eq!(stopping.next(&beside(&[1.2; 9])), Next::Stop(Reason::Target));
     }
 
     #[test]
     fn noise_goes_on_to_the_last_block_however_significant() {
         let stopping = Stopping::new(2, TARGET, 12);
         let ratios: Vec<f64> = (0..12).map(|place| 2.0 + f64::from(place % 4)).collect();
-        assert_eq!(stopping.next(&blocks(&ratios[..11])), Next::Go);
-        assert_eq!(stopping.next(&blocks(&ratios)), Next::Stop(Reason::Blocks));
+        assert_eq!(stopping.next(&beside(&ratios[..11])), Next::Go);
+        assert_eq!(stopping.next(&beside(&ratios)), Next::Stop(Reason::Blocks));
         let none = Stopping { most_blocks: 0, ..stopping };
-        assert_eq!(none.next(&blocks(&[])), Next::Stop(Reason::Blocks));
+        assert_eq!(none.next(&beside(&[])), Next::Stop(Reason::Blocks));
     }
 }

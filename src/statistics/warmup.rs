@@ -65,35 +65,26 @@ fn robust(values: &[f64]) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Twin;
+    use super::super::blocks::beside;
     use super::*;
-
-    /// The second configuration takes `seconds`, the first and the twin always 1.
-    fn blocks(seconds: &[f64]) -> Blocks {
-        let mut blocks = Blocks::new(3, Twin { column: 2, baseline: 0 }).unwrap();
-        for second in seconds {
-            blocks.push(&[1.0, *second, 1.0]).unwrap();
-        }
-        blocks
-    }
 
     const STEADY: [f64; 7] = [1.0, 1.02, 0.99, 1.01, 0.98, 1.0, 1.01];
 
     #[test]
     fn slow_first_blocks_are_a_warm_up() {
-        let after = |first: &[f64]| warm_up(&blocks(&[first, &STEADY].concat()), 1);
+        let after = |first: &[f64]| warm_up(&beside(&[first, &STEADY].concat()), 1);
         assert_eq!(after(&[]), None);
         assert_eq!(after(&[1.5]), Some(1));
         assert_eq!(after(&[2.0, 1.5, 1.3]), Some(3));
         // A block that is slower than the one before is no more of it, and a fast one is none.
         assert_eq!(after(&[1.3, 1.5]), Some(1));
         assert_eq!(after(&[0.5]), None);
-        assert_eq!(warm_up(&blocks(&[2.0, 1.0, 1.0, 1.0, 1.0]), 1), None);
+        assert_eq!(warm_up(&beside(&[2.0, 1.0, 1.0, 1.0, 1.0]), 1), None);
     }
 
     #[test]
     fn who_is_warm_does_not_seem_to_warm_up_beside_others() {
-        assert_eq!(warm_up(&blocks(&[&[1.5][..], &STEADY].concat()), 0), None);
+        assert_eq!(warm_up(&beside(&[&[1.5][..], &STEADY].concat()), 0), None);
     }
 
     #[test]
