@@ -189,6 +189,24 @@ fn a_run_that_cannot_be_kept_is_said_before_it_is_measured() {
     muster.run(&line).fails(9, &[".muster/runs"]);
 }
 
+/// A job that is paused does not go on, and a task that hangs does not end.
+#[test]
+fn workloads_that_never_end_are_given_up() {
+    let muster = Muster::new();
+    let chaos = plugin("chaos");
+    let line = ["compare", &chaos, "--models", "thread,process", "--slots", "2"];
+    let crashes = ["mode=abort", "-n", "50", "--budget", "100s"];
+    muster
+        .run(&[&line[..], &crashes].concat())
+        .fails(3, &["thread 1x2: the job did not come to its end", "muster run"]);
+    for hangs in [&["mode=hang", "-n", "4"][..], &["mode=hang"]] {
+        let line = [&line[..], hangs, &["--budget", "1s"]].concat();
+        muster.run(&line).fails(7, &["the budget is too small", "was still running"]);
+    }
+    muster.assert_no_process_left();
+    muster.assert_no_temporary_left();
+}
+
 #[test]
 fn tasks_that_fail_are_not_compared() {
     let muster = Muster::new();

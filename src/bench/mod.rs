@@ -6,7 +6,7 @@ pub mod one_task;
 use crate::cluster::{Private, clients};
 use crate::command::up_workers;
 use crate::exit::{Exit, Failure};
-use crate::job::{submit, wait_until_final};
+use crate::job::{submit, wait_until_still};
 use crate::plugin::PluginFile;
 use muster_plugin_host::check;
 use muster_proto::link::Link;
@@ -53,11 +53,11 @@ impl<'a> Bench<'a> {
         Err(Failure::new(Exit::Job, format_args!("a job of the measurement failed: {why}")))
     }
 
-    /// Runs a job and gives its last status, however it ended.
+    /// Runs a job and gives its last status, however it ended; a pause is an end.
     pub async fn run_to_end(&self, spec: v1::JobSpec) -> Result<v1::JobStatus, Failure> {
         let job = submit(self.link(), spec).await?;
         tokio::select! {
-            status = wait_until_final(self.link(), job, |_| {}) => status,
+            status = wait_until_still(self.link(), job, |_| {}) => status,
             failure = self.cluster.lost() => Err(failure),
         }
     }

@@ -13,14 +13,14 @@ pub struct CompareArgs {
     /// Parameters of the plugin; `muster plugin info PLUGIN` lists them
     #[arg(value_name = "KEY=VALUE", value_parser = quantity::pair)]
     pub params: Vec<(String, String)>,
-    /// Tasks of one run (default: so many that the fastest model takes 200 ms for them)
+    /// Tasks of one run (default: so many that the first configuration takes 200 ms for them)
     #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
     pub tasks: Option<u64>,
     /// The models, with commas between them, or `all` (default: thread, process, hybrid and gil, and async where the
     /// plugin has that form)
     #[arg(long, value_name = "MODEL,..", value_delimiter = ',', value_parser = model)]
     pub models: Vec<Models>,
-    /// Also every P x T of these: `p=1,2,4 t=1,2`
+    /// Every P x T of these, as in `p=1,2,4 t=1,2`; with --models both
     #[arg(long, value_name = "p=P,.. t=T,..", num_args = 1..=2, value_parser = axis)]
     pub grid: Vec<Axis>,
     /// Slots that each model gets

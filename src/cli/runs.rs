@@ -14,8 +14,8 @@ pub enum RunsCommand {
     },
     /// Delete runs
     Rm {
-        /// Their numbers
-        #[arg(required = true, value_name = "RUN")]
+        /// Their numbers, or `last` for the newest; when one is not there, none is deleted
+        #[arg(required = true, value_name = "RUN", allow_hyphen_values = true)]
         runs: Vec<RunRef>,
     },
 }
@@ -23,10 +23,10 @@ pub enum RunsCommand {
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The run to compare with: its number, or `last` for the newest
-    #[arg(value_name = "RUN_A")]
+    #[arg(value_name = "RUN_A", allow_hyphen_values = true)]
     pub first: RunRef,
     /// The run that may be better or worse
-    #[arg(value_name = "RUN_B")]
+    #[arg(value_name = "RUN_B", allow_hyphen_values = true)]
     pub second: RunRef,
     /// Exit with 11 when a configuration takes longer in RUN_B by at least this, for sure
     #[arg(long, value_name = "slower:PERCENT", value_parser = slower, allow_hyphen_values = true)]
@@ -61,5 +61,5 @@ impl FromStr for RunRef {
 
 fn slower(text: &str) -> Result<f64, String> {
     let percent = text.strip_prefix("slower:").ok_or("written slower:PERCENT, as in slower:5%")?;
-    quantity::percent(percent)
+    quantity::percent(percent).map_err(|_| "not a share from above 0% to 100%, as in slower:5%".to_owned())
 }

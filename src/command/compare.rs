@@ -1,11 +1,13 @@
 //! `muster compare`: which way to run a workload is the best one here.
 
 use crate::cli::CompareArgs;
-use crate::compare::{self, End, Limits, Machine, Measured, Run, Subject, Tell, configurations, measure};
+use crate::compare::{
+    self, End, Limits, Machine, Measured, Run, Subject, Tell, configurations, measure, tasks_text,
+};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::plugin::{Located, PluginFailure, Searched, locate};
-use crate::summary::{number, seconds};
+use crate::summary::{counted, seconds};
 use crate::terminal::{self, note};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_plugin_host::{InputKind, from_pairs};
@@ -111,10 +113,10 @@ impl Tell for Teller {
     fn calibrated(&mut self, tasks: u64) {
         let Limits { budget, blocks, .. } = self.limits;
         let until = match blocks {
-            Some(blocks) => format!("{blocks} blocks"),
+            Some(blocks) => counted(blocks as u32, "block", "blocks"),
             None => format!("up to {}", seconds(budget.as_secs_f64())),
         };
-        note(format_args!("{} tasks a run, {until}", number(tasks)));
+        note(format_args!("{} a run, {until}", tasks_text(tasks)));
     }
 
     fn block(&mut self, measured: &Measured, least: usize) {

@@ -48,7 +48,7 @@ pub async fn doctor(view: &ViewArgs, strict: bool) -> Outcome {
     })?;
     note(match failed {
         0 => "this machine is fit to measure".to_owned(),
-        failed => format!("{} may spoil measurements", counted(failed as u32, "finding", "findings")),
+        failed => format!("{} to look at", counted(failed as u32, "finding", "findings")),
     });
     Ok(if strict && failed > 0 { Exit::Invalid } else { Exit::Ok })
 }

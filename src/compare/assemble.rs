@@ -7,7 +7,7 @@ use super::machine::Interference;
 use super::result::{Comparison, Outlier, Plugin, Row};
 use super::subject::{Sample, Subject};
 use super::verdict::{name_of, verdict};
-use crate::statistics::{Analysis, Standing, median, outliers, warm_up};
+use crate::statistics::{Analysis, Enough, Standing, median, outliers, warm_up};
 use crate::summary::hex;
 use muster_plugin_host::F_DETERMINISTIC;
 use std::time::Duration;
@@ -55,7 +55,8 @@ pub fn assemble(
         blocks,
         stopped_by: measured.end.name(),
         noise_floor: analysis.noise_floor,
-        verdict: verdict(&rows, &analysis, blocks),
+        verdict: verdict(&rows, &analysis, blocks, measured.end),
+        enough: analysis.enough == Enough::Yes,
         notes: notes(&rows, measured),
         rows,
         run: None,
@@ -202,6 +203,20 @@ fn notes(rows: &[Row], measured: &Measured) -> Vec<String> {
             notes
                 .push(format!("{name}: the plugin has no async form, so {threads} threads stood in for one"));
         }
+    }
+    let unknown = |row: &&Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
+    let unknown: Vec<&str> = rows
+        .iter()
+        .zip(&measured.probed)
+        .filter_map(|(row, probed)| probed.as_ref().map(|_| row))
+        .filter(unknown)
+        .map(|row| row.name.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        notes.push(format!(
+            "{}: no task was running when an executor was killed, or the job cancelled: give a larger -n, or longer tasks",
+            unknown.join(", ")
+        ));
     }
     if measured.probed.iter().any(Option::is_none) && !matches!(measured.end, End::Interrupted(_)) {
         notes.push(

@@ -85,10 +85,14 @@ pub async fn measure(
     let twin = Twin { column: columns - 1, baseline: BASELINE };
     let blocks = Blocks::new(columns, twin).map_err(Failure::usage)?;
     let baseline = &configurations[BASELINE];
+    let end = limits.blocks.is_none().then(|| began + limits.budget);
     let slots = configurations.iter().map(Configuration::slots).max().unwrap_or(1);
     let tasks = match tasks {
         Some(tasks) => tasks,
-        None => interrupt.or(calibrate::tasks(subject, baseline, slots)).await?,
+        None => tokio::select! {
+            found = interrupt.or(calibrate::tasks(subject, baseline, slots)) => found?,
+            () = until(end) => return Err(too_small(&baseline.name, None)),
+        },
     };
     tell.calibrated(tasks);
     let samples = vec![Vec::new(); configurations.len()];
@@ -103,19 +107,9 @@ pub async fn measure(
     let for_blocks = limits.budget.mul_f64(1.0 - PROBES_SHARE);
     let mut longest = Duration::ZERO;
     measured.end = loop {
-        let number = measured.blocks.len();
         let block_began = Instant::now();
-        let left =
-            (limits.blocks.is_none() && number == 0).then(|| limits.budget.saturating_sub(began.elapsed()));
-        match block(subject, configurations, &mut measured, left, interrupt).await? {
-            Some(signal) if number == 0 => {
-                return Err(Failure::new(
-                    Exit::Interrupted,
-                    format_args!("cancelled by {signal} before the first block was complete"),
-                ));
-            }
-            Some(signal) => break End::Interrupted(signal),
-            None => {}
+        if let Some(ended) = block(subject, configurations, &mut measured, end, interrupt).await? {
+            break ended;
         }
         longest = longest.max(block_began.elapsed());
         tell.block(&measured, stopping.least_blocks);
@@ -128,21 +122,20 @@ pub async fn measure(
             Next::Go => {}
         }
     };
-    let end = if limits.blocks.is_some() { None } else { Some(began + limits.budget) };
     look_closer(subject, configurations, &mut measured, end, interrupt, tell).await?;
     Ok(measured)
 }
 
-/// One block; gives the signal that broke it off. Nothing of a block that is not complete counts. `left`: the first one
-/// may not take longer.
+/// One block, unless something ends it before; then nothing of it counts, and without one before there is nothing at all.
 async fn block(
     subject: &Subject,
     configurations: &[Configuration],
     measured: &mut Measured,
-    left: Option<Duration>,
+    end: Option<Instant>,
     interrupt: &mut Interrupt,
-) -> Outcome<Option<&'static str>> {
+) -> Outcome<Option<End>> {
     let began = Instant::now();
+    let is_first = measured.blocks.is_empty();
     let columns = configurations.len() + 1;
     let mut samples: Vec<Option<Sample>> = vec![None; columns];
     let order = block_order(subject.seed, measured.blocks.len() as u64, columns);
@@ -150,17 +143,20 @@ async fn block(
         let configuration = configurations.get(column).unwrap_or(&configurations[BASELINE]);
         let sample = tokio::select! {
             sample = subject.run(configuration, measured.tasks) => sample?,
-            signal = interrupt.next() => return Ok(Some(signal)),
+            signal = interrupt.next() => {
+                let said = format_args!("cancelled by {signal} before the first block was complete");
+                return if is_first { Err(Failure::new(Exit::Interrupted, said)) } else { Ok(Some(End::Interrupted(signal))) };
+            }
+            () = until(end) => {
+                let needs = (done > 0).then(|| began.elapsed().mul_f64(columns as f64 / done as f64));
+                return if is_first { Err(too_small(&configuration.name, needs)) } else { Ok(Some(End::Budget)) };
+            }
         };
         if sample.failed > 0 {
             let first = sample.first_failure.as_deref();
             return Err(failed(&configuration.name, sample.failed, measured.tasks, first));
         }
         samples[column] = Some(sample);
-        let took = began.elapsed();
-        if left.is_some_and(|left| took > left) && done + 1 < columns {
-            return Err(too_small(took.mul_f64(columns as f64 / (done + 1) as f64)));
-        }
     }
     let samples: Vec<Sample> = samples.into_iter().flatten().collect();
     let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
@@ -171,13 +167,21 @@ async fn block(
     Ok(None)
 }
 
-fn too_small(block: Duration) -> Failure {
-    let needs = crate::summary::seconds(block.as_secs_f64());
-    Failure::new(
-        Exit::Limit,
-        format_args!("the budget is too small for one block, which takes about {needs}"),
-    )
-    .hint("give a larger --budget, a smaller -n, or fewer models")
+/// Comes back at that time; `None`: never.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The budget was over while a configuration ran. `block`: what a block takes, about, where that is known.
+fn too_small(name: &str, block: Option<Duration>) -> Failure {
+    let needs =
+        block.map(|block| format!(", which takes about {}", crate::summary::seconds(block.as_secs_f64())));
+    let (needs, running) = (needs.unwrap_or_default(), format_args!("{name} was still running"));
+    Failure::new(Exit::Limit, format_args!("the budget is too small for one block{needs}: {running}"))
+        .hint("give a larger --budget, a smaller -n, or fewer models")
 }
 
 /// Runs the probes of each configuration, while there is time.
@@ -206,6 +210,7 @@ async fn look_closer(
                 measured.end = End::Interrupted(signal);
                 return Ok(());
             }
+            () = until(end) => return Ok(()),
         }
     }
     Ok(())

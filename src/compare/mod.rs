@@ -27,6 +27,6 @@ pub use machine::Load;
 pub use result::Spread;
 pub use steady::steadiness;
 pub use subject::Subject;
-pub use table::text;
+pub use table::{tasks_text, text};
 pub use usage::Usage;
 pub use verdict::with_interval;

@@ -6,7 +6,7 @@ use super::subject::Subject;
 use crate::bench::Bench;
 use crate::cluster::{Private, family, send};
 use crate::exit::Outcome;
-use crate::job::{self, is_final, submit, wait_until_final, wait_until_stopped};
+use crate::job::{self, is_final, submit, wait_until_still, wait_until_stopped};
 use muster_proto::v1::{self, JobState};
 use muster_worker::os::proc_file::pss_bytes;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(2);
 /// Looking may take this share of the time, so that many processes are looked at less often.
 const LOOK_SHARE: u32 = 10;
+/// Jobs of which an executor is killed.
+const CRASHES: u32 = 3;
 /// Jobs that are cancelled.
 const CANCELS: usize = 5;
 /// From the flag to SIGKILL.
@@ -26,7 +28,7 @@ const GRACE_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Probed {
     pub memory: Option<Memory>,
-    /// Tasks that ran in an executor that was killed, and ran again.
+    /// Tasks that had to run again after an executor was killed: the most of a few times.
     pub lost_by_one_crash: Option<u64>,
     /// From cancelling to the end of the last task, sorted.
     pub cancels: Vec<Duration>,
@@ -57,7 +59,7 @@ pub async fn probe(
 /// How long [`probe`] takes, about.
 pub fn takes(time: Duration) -> Duration {
     const STARTS: Duration = Duration::from_millis(300);
-    time * 2 + time * CANCELS as u32 / 2 + STARTS
+    time * (1 + CRASHES) + time * CANCELS as u32 / 2 + STARTS
 }
 
 async fn memory(subject: &Subject, configuration: &Configuration, tasks: u64) -> Outcome<Option<Memory>> {
@@ -109,7 +111,7 @@ impl Watch {
     }
 }
 
-/// Kills an executor in the middle of a run.
+/// Kills an executor in the middle of a run, a few times: nothing may be running just then, or be lost.
 async fn crash(
     subject: &Subject,
     configuration: &Configuration,
@@ -118,7 +120,7 @@ async fn crash(
 ) -> Outcome<Option<u64>> {
     let cluster = subject.silent_cluster(configuration).await?;
     let link = cluster.session().link.clone();
-    let crashed = async {
+    let once = async || {
         let job = submit(&link, subject.spec(configuration, tasks)).await?;
         // Not a wait for something: the middle of a run.
         tokio::time::sleep(time / 2).await;
@@ -126,9 +128,18 @@ async fn crash(
         if let Some(pid) = killed {
             send(pid, libc::SIGKILL);
         }
-        let status = wait_until_final(&link, job, |_| {}).await?;
+        let status = wait_until_still(&link, job, |_| {}).await?;
         let has_crashed = killed.is_some() && status.executor_exits > 0;
-        Ok((has_crashed && status.state() == JobState::Done).then_some(status.lost_tasks))
+        // A task that ran alone in its executor is charged with the crash, and tried again.
+        let lost = Some(status.lost_tasks + status.retried).filter(|&lost| lost > 0);
+        Outcome::Ok(lost.filter(|_| has_crashed && status.state() == JobState::Done))
+    };
+    let crashed = async {
+        let mut most = None;
+        for _ in 0..CRASHES {
+            most = most.max(once().await?);
+        }
+        Ok(most)
     };
     let lost = tokio::select! {
         lost = crashed => lost,

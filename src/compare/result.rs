@@ -21,6 +21,8 @@ pub struct Comparison {
     /// The smallest effect that is claimed, as a share; `null`: there were too few blocks.
     pub noise_floor: Option<f64>,
     pub rows: Vec<Row>,
+    /// Whether so many blocks can show that one configuration is slower.
+    pub enough: bool,
     pub verdict: Vec<String>,
     pub notes: Vec<String>,
     /// The folder of the run; `null`: it was not kept.

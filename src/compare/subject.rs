@@ -7,7 +7,6 @@ use crate::bench::Bench;
 use crate::cluster::Private;
 use crate::command::push;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::job::is_final;
 use crate::plugin::PluginFile;
 use crate::summary::sketch;
 use muster_core::scheduler::PolicySpec;
@@ -98,10 +97,13 @@ impl Subject {
         cluster.stop().await;
         let (status, usage) = (status?, Usage::now().since(used));
         let interference = Load::now().since(load, usage.cpu);
-        debug_assert!(is_final(&status), "waited for");
         if status.state() != v1::JobState::Done {
             let (name, reason) = (&configuration.name, &status.reason);
-            return Err(Failure::new(Exit::Job, format_args!("{name}: the job failed: {reason}")));
+            return Err(Failure::new(
+                Exit::Job,
+                format_args!("{name}: the job did not come to its end: {reason}"),
+            )
+            .hint("muster run shows more of it: muster run PLUGIN, with the same parameters"));
         }
         let slot_time = f64::from(configuration.slots()) * status.wall_s;
         let waited = mean_s(status.gil_wait.as_ref()) * (status.ok + status.failed) as f64;

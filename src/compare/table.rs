@@ -2,7 +2,7 @@
 
 use super::result::{Comparison, Row};
 use super::verdict::{percent, time_with_interval, with_interval};
-use crate::summary::{Column, bytes, list, paragraph, seconds};
+use crate::summary::{Column, bytes, counted, list, number, paragraph, seconds};
 
 /// Tables, what makes them fair, the verdict, and what to do next.
 pub fn text(comparison: &Comparison) -> String {
@@ -27,7 +27,7 @@ fn times(comparison: &Comparison) -> String {
             row.name.clone(),
             row.time_s.as_ref().map_or_else(dash, time_with_interval),
             row.ratio_to_best.as_ref().map_or_else(dash, with_interval),
-            words(row).to_owned(),
+            if comparison.enough || !row.valid { words(row).to_owned() } else { String::new() },
         ]
     };
     list(&columns, comparison.rows.iter().map(row).collect())
@@ -92,15 +92,24 @@ fn fairness(comparison: &Comparison) -> String {
     };
     let lines = [
         format!(
-            "each: {} {} ({digest}), {} tasks, the same parameters and seed, {slots}, fresh processes",
+            "each: {} {} ({digest}), {}, the same parameters and seed, {slots}, fresh processes",
             plugin.name,
             plugin.version,
-            crate::summary::number(*tasks)
+            tasks_text(*tasks)
         ),
-        format!("{blocks} blocks in random order, until {}; {floor}", until(stopped_by)),
+        format!(
+            "{} in random order, until {}; {floor}",
+            counted(*blocks as u32, "block", "blocks"),
+            until(stopped_by)
+        ),
         comparison.machine.describe(),
     ];
     lines.map(|line| paragraph(&line)).join("\n")
+}
+
+/// `1 task`, `12,000 tasks`.
+pub fn tasks_text(tasks: u64) -> String {
+    format!("{} {}", number(tasks), if tasks == 1 { "task" } else { "tasks" })
 }
 
 fn until(stopped_by: &str) -> &'static str {

@@ -1,11 +1,12 @@
 //! What a comparison says in plain words: which configuration to use, what it costs, and when the answer changes.
 
+use super::course::End;
 use super::result::{Row, Spread};
-use crate::statistics::{Analysis, Claim, Enough, SIGNIFICANCE};
+use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
 use crate::summary::{bytes, number, seconds};
 
 /// Sentences, the answer first.
-pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize) -> Vec<String> {
+pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Vec<String> {
     let wrong: Vec<&str> = rows.iter().filter(|row| row.is_wrong).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
         return vec![format!(
@@ -16,9 +17,14 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize) -> Vec<String> 
     if let Enough::No { blocks_needed } = analysis.enough {
         let pairs = analysis.pairs.len();
         let comparisons = if pairs == 1 { "1 comparison".to_owned() } else { format!("{pairs} comparisons") };
+        let advice = match end {
+            End::Blocks => format!("Give --blocks {blocks_needed}, or fewer models."),
+            End::Interrupted(_) => "Let it go on for longer.".to_owned(),
+            End::Target | End::Budget => "Give a larger --budget, a smaller -n, or fewer models.".to_owned(),
+        };
+        let blocks = if blocks == 1 { "1 block says".to_owned() } else { format!("{blocks} blocks say") };
         return vec![format!(
-            "Not enough: {blocks} blocks say nothing for sure in {comparisons}; {blocks_needed} are needed. Give a larger \
-             --budget, a smaller -n, or fewer models."
+            "Not enough: {blocks} nothing for sure in {comparisons}; {blocks_needed} are needed. {advice}"
         )];
     }
     if let Some(row) = rows.iter().find(|row| !row.valid) {
@@ -30,44 +36,124 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize) -> Vec<String> 
             row.name
         )];
     }
-    let standing = |place: usize| &analysis.standings[place];
-    // A lock is a question about other languages, not a way to run this plugin.
-    let choices = || rows.iter().enumerate().filter(|(_, row)| !row.gil || rows.iter().all(|row| row.gil));
-    let ratio = |place: usize| standing(place).ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
-    let Some((first, fastest)) = choices().min_by(|a, b| ratio(a.0).total_cmp(&ratio(b.0))) else {
+    let judged = Judged { rows, analysis, floor: analysis.noise_floor.unwrap_or(0.0) };
+    let ratio = |place: usize| analysis.standings[place].ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
+    let Some(first) = judged.choices().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))) else {
         return Vec::new();
     };
-    let floor = analysis.noise_floor.unwrap_or(0.0);
-    let is_as_fast = |place: usize| {
-        place == first
-            || (standing(place).claim != Claim::Slower && ratio(place) <= ratio(first) * (1.0 + floor))
+    let others = |wanted: Claim| {
+        judged.choices().filter(move |&place| place != first && judged.claim(place, first) == wanted)
     };
-    let alike: Vec<&Row> = choices().filter(|(place, _)| is_as_fast(*place)).map(|(_, row)| row).collect();
-    let memory = |row: &Row| row.pss_peak_bytes.unwrap_or(u64::MAX);
-    let chosen = alike.iter().copied().min_by_key(|row| memory(row)).unwrap_or(fastest);
-    let mut sentences = vec![answer(chosen, &alike, rows, floor) + &costs(chosen)];
-    sentences.extend(changes(chosen, &alike, rows, analysis));
+    let mut alike: Vec<usize> = std::iter::once(first).chain(others(Claim::NoDifference)).collect();
+    alike.sort_unstable();
+    let memory = |place: usize| rows[place].pss_peak_bytes.unwrap_or(u64::MAX);
+    let chosen = alike.iter().copied().min_by_key(|&place| memory(place)).unwrap_or(first);
+    let mut sentences = vec![judged.answer(chosen, &alike) + &costs(&rows[chosen])];
+    let unclear: Vec<String> = others(Claim::Unclear).map(|place| judged.times(place, first)).collect();
+    if !unclear.is_empty() {
+        let (names, it) = (unclear.join(", "), &rows[first].name);
+        sentences.push(format!("Unclear, beside {it}: {names}; more blocks may tell."));
+    }
+    sentences.extend(judged.changes(chosen, &alike));
     sentences
 }
 
-fn answer(chosen: &Row, alike: &[&Row], rows: &[Row], floor: f64) -> String {
-    let name = &chosen.name;
-    if alike.len() > 1 {
-        let names: Vec<&str> = alike.iter().map(|row| row.name.as_str()).collect();
-        let why = if chosen.pss_peak_bytes.is_some() { "takes the least memory" } else { "is the simplest" };
-        return format!(
-            "Use {name}: {} take the same time within {}, and it {why}",
-            listed(&names),
-            percent(floor)
-        );
+/// All rows, and what the analysis says of any two of them.
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    rows: &'a [Row],
+    analysis: &'a Analysis,
+    floor: f64,
+}
+
+impl Judged<'_> {
+    /// What can be recommended. A lock is a question about other languages, not a way to run this plugin.
+    fn choices(self) -> impl Iterator<Item = usize> {
+        let only_locks = self.rows.iter().all(|row| row.gil);
+        (0..self.rows.len()).filter(move |&place| only_locks || !self.rows[place].gil)
     }
-    let others = rows.iter().filter(|row| row.name != chosen.name && !row.gil);
-    let next = others.filter_map(|row| Some((row, row.ratio_to_best?)));
-    match next.min_by(|a, b| a.1.median.total_cmp(&b.1.median)) {
-        Some((row, ratio)) => {
-            format!("Use {name}: the next, {}, takes {} times as long", row.name, with_interval(&ratio))
+
+    /// How many times as long one takes as another, and the adjusted p-value of that.
+    fn ratio(self, of: usize, to: usize) -> Option<(Spread, f64)> {
+        let is_theirs = |pair: &&Pair| (pair.first, pair.second) == (of.min(to), of.max(to));
+        let pair = self.analysis.pairs.iter().find(is_theirs)?;
+        // That of the one further right to the other.
+        let ratio = Spread::from(pair.ratio?);
+        Some((if of > to { ratio } else { ratio.inverse() }, pair.adjusted_p))
+    }
+
+    /// What may be said of one beside another that looks faster.
+    fn claim(self, of: usize, to: usize) -> Claim {
+        let limit = 1.0 + self.floor;
+        match self.ratio(of, to) {
+            Some((ratio, p)) if p < SIGNIFICANCE && ratio.median > limit => Claim::Slower,
+            Some((ratio, _)) if ratio.hi <= limit && 1.0 / ratio.lo <= limit => Claim::NoDifference,
+            Some(_) | None => Claim::Unclear,
         }
-        None => format!("Use {name}"),
+    }
+
+    /// `process 4x1, 1.14 (1.01-1.32) times`.
+    fn times(self, of: usize, to: usize) -> String {
+        let ratio = self.ratio(of, to).map(|(ratio, _)| format!(", {} times", with_interval(&ratio)));
+        format!("{}{}", self.rows[of].name, ratio.unwrap_or_default())
+    }
+
+    fn answer(self, chosen: usize, alike: &[usize]) -> String {
+        let name = &self.rows[chosen].name;
+        if alike.len() > 1 {
+            let names: Vec<&str> = alike.iter().map(|&place| self.rows[place].name.as_str()).collect();
+            let is_known = self.rows[chosen].pss_peak_bytes.is_some();
+            let why = if is_known { "takes the least memory" } else { "is the first of them" };
+            return format!(
+                "Use {name}: {} take the same time within {}, and it {why}",
+                listed(&names),
+                percent(self.floor)
+            );
+        }
+        let slower =
+            self.choices().filter(|&place| place != chosen && self.claim(place, chosen) == Claim::Slower);
+        let next = slower.filter_map(|place| Some((place, self.ratio(place, chosen)?.0)));
+        match next.min_by(|a, b| a.1.median.total_cmp(&b.1.median)) {
+            Some((place, ratio)) => {
+                let next = &self.rows[place].name;
+                format!(
+                    "Use {name}: the next that is surely slower, {next}, takes {} times as long",
+                    with_interval(&ratio)
+                )
+            }
+            None => format!("Use {name}, which looks the fastest"),
+        }
+    }
+
+    /// When another answer would be right.
+    fn changes(self, chosen: usize, alike: &[usize]) -> Option<String> {
+        let mut parts = Vec::new();
+        if let Some((name, ratio)) = self.lock(chosen) {
+            parts.push(format!(
+                "tasks hold an interpreter lock as in CPython ({name}), with which threads take {ratio} times as long"
+            ));
+        }
+        let lost = |place: usize| self.rows[place].lost_by_one_crash;
+        let is_safer = |place: &&usize| lost(**place).zip(lost(chosen)).is_some_and(|(its, ours)| its < ours);
+        if let Some(&safer) = alike.iter().filter(is_safer).min_by_key(|&&place| lost(place)) {
+            let peaks = self.rows[safer].pss_peak_bytes.zip(self.rows[chosen].pss_peak_bytes);
+            let price = peaks.map(|(its, ours)| format!(", for {} more", bytes(its.saturating_sub(ours))));
+            let (name, price) = (&self.rows[safer].name, price.unwrap_or_default());
+            parts.push(format!("a crash must cost less: {name} is as fast{price}"));
+        }
+        (!parts.is_empty()).then(|| format!("The answer changes when {}.", parts.join("; or when ")))
+    }
+
+    /// How much slower the lock makes the threads of the chosen configuration, where it does.
+    fn lock(self, chosen: usize) -> Option<(String, String)> {
+        let row = &self.rows[chosen];
+        if row.gil || row.threads < 2 || row.in_flight > 1 {
+            return None;
+        }
+        let held = self.rows.iter().position(|row| row.gil && row.threads > 1)?;
+        let ratio = self.ratio(held, chosen)?.0;
+        (self.claim(held, chosen) == Claim::Slower)
+            .then(|| (self.rows[held].name.clone(), with_interval(&ratio)))
     }
 }
 
@@ -81,40 +167,6 @@ fn costs(chosen: &Row) -> String {
     });
     let parts: Vec<String> = memory.into_iter().chain(crash).collect();
     if parts.is_empty() { ".".to_owned() } else { format!("; it costs {}.", parts.join(" and ")) }
-}
-
-/// When another answer would be right.
-fn changes(chosen: &Row, alike: &[&Row], rows: &[Row], analysis: &Analysis) -> Option<String> {
-    let mut parts = Vec::new();
-    if let Some((name, ratio)) = lock(chosen, rows, analysis) {
-        parts.push(format!(
-            "tasks hold an interpreter lock as in CPython ({name}), with which threads take {ratio} times as long"
-        ));
-    }
-    let lost = |row: &Row| row.lost_by_one_crash.unwrap_or(u64::MAX);
-    let safer = alike.iter().filter(|row| lost(row) < lost(chosen)).min_by_key(|row| lost(row));
-    if let Some(safer) = safer {
-        let more =
-            safer.pss_peak_bytes.zip(chosen.pss_peak_bytes).map(|(its, ours)| its.saturating_sub(ours));
-        let price = more.map(|more| format!(", for {} more", bytes(more))).unwrap_or_default();
-        parts.push(format!("a crash must cost less: {} is as fast{price}", safer.name));
-    }
-    (!parts.is_empty()).then(|| format!("The answer changes when {}.", parts.join("; or when ")))
-}
-
-/// How much slower the lock makes the threads of the chosen configuration, where it does.
-fn lock(chosen: &Row, rows: &[Row], analysis: &Analysis) -> Option<(String, String)> {
-    let is_chosen = |row: &Row| row.name == chosen.name && row.threads > 1 && row.in_flight == 1;
-    let free = rows.iter().position(|row| is_chosen(row) && !row.gil)?;
-    let held = rows.iter().position(|row| row.gil && row.threads > 1)?;
-    let pair =
-        analysis.pairs.iter().find(|pair| (pair.first, pair.second) == (free.min(held), free.max(held)))?;
-    // That of the one further right to the other.
-    let ratio = pair.ratio?;
-    let ratio = if free < held { Spread::from(ratio) } else { Spread::from(ratio).inverse() };
-    let floor = analysis.noise_floor.unwrap_or(0.0);
-    let is_slower = pair.adjusted_p < SIGNIFICANCE && ratio.median > 1.0 + floor;
-    is_slower.then(|| (rows[held].name.clone(), with_interval(&ratio)))
 }
 
 /// `a, b and c`.
@@ -171,7 +223,8 @@ mod tests {
                 |(column, time): (usize, &f64)| time * (1.0 + 0.002 * ((block * 7 + column * 5) % 11) as f64);
             blocks.push(&values.map(shaken).collect::<Vec<f64>>()).unwrap();
         }
-        Analysis::new(&blocks)
+        // Above what equal ones differ by here.
+        Analysis { noise_floor: Some(0.03), ..Analysis::new(&blocks) }
     }
 
     fn rows(of: &[(&str, u32, u32)], analysis: &Analysis) -> Vec<Row> {
@@ -193,7 +246,7 @@ mod tests {
 
     fn said(of: &[(&str, u32, u32)], times: &[f64]) -> String {
         let analysis = analysis(times);
-        verdict(&rows(of, &analysis), &analysis, 12).join(" ")
+        verdict(&rows(of, &analysis), &analysis, 12, End::Target).join(" ")
     }
 
     const FOUR: [(&str, u32, u32); 4] =
@@ -214,11 +267,35 @@ mod tests {
     #[test]
     fn the_fastest_is_to_be_used_and_the_next_is_named() {
         let text = said(&FOUR, &[1.5, 1.0, 1.2, 2.0]);
-        assert!(text.starts_with("Use process 4x1: the next, hybrid 2x2, takes 1.20"), "{text}");
+        assert!(
+            text.starts_with("Use process 4x1: the next that is surely slower, hybrid 2x2, takes 1.20"),
+            "{text}"
+        );
         assert!(!text.contains("interpreter lock"), "a process of one thread has no use for it: {text}");
         let text = said(&[("thread 1x4", 1, 4), ("async 1x4/64", 1, 4), ("gil 1x4", 1, 4)], &[2.0, 0.1, 2.0]);
-        assert!(text.starts_with("Use async 1x4/64: the next, thread 1x4, takes "), "{text}");
+        assert!(
+            text.starts_with("Use async 1x4/64: the next that is surely slower, thread 1x4, takes "),
+            "{text}"
+        );
         assert!(!text.contains("interpreter lock"), "{text}");
+    }
+
+    #[test]
+    fn what_is_unclear_is_not_called_alike() {
+        let mut analysis = analysis(&[1.0, 1.05, 2.0]);
+        analysis.noise_floor = Some(0.06);
+        let of = [FOUR[1], FOUR[2], FOUR[0]];
+        for pair in &mut analysis.pairs {
+            if let Some(ratio) = pair.ratio.as_mut().filter(|_| (pair.first, pair.second) == (0, 1)) {
+                ratio.hi = 1.3;
+            }
+        }
+        let text = verdict(&rows(&of, &analysis), &analysis, 12, End::Target).join(" ");
+        assert!(
+            text.starts_with("Use process 4x1: the next that is surely slower, thread 1x4, takes "),
+            "{text}"
+        );
+        assert!(text.contains("Unclear, beside process 4x1: hybrid 2x2, 1.0"), "{text}");
     }
 
     #[test]
@@ -227,16 +304,16 @@ mod tests {
         let mut two = rows(&FOUR[..2], &analysis);
         two[1].valid = false;
         two[1].invalid_because.push("other processes used 30.0 % of the processors".to_owned());
-        let text = verdict(&two, &analysis, 12).join(" ");
+        let text = verdict(&two, &analysis, 12, End::Target).join(" ");
         assert!(
             text.starts_with("No answer: 1 of 2 rows are invalid (process 4x1: other processes"),
             "{text}"
         );
         two[1].is_wrong = true;
-        let text = verdict(&two, &analysis, 12).join(" ");
+        let text = verdict(&two, &analysis, 12, End::Target).join(" ");
         assert!(text.starts_with("No answer: the outputs of process 4x1 are not those"), "{text}");
         let few = Analysis { enough: Enough::No { blocks_needed: 6 }, ..analysis };
-        let text = verdict(&rows(&FOUR[..2], &few), &few, 5).join(" ");
+        let text = verdict(&rows(&FOUR[..2], &few), &few, 5, End::Budget).join(" ");
         assert!(
             text.starts_with("Not enough: 5 blocks say nothing for sure in 1 comparison; 6 are needed."),
             "{text}"
