@@ -16,6 +16,7 @@ mod command;
 mod compare;
 mod conformance;
 pub mod emulation;
+mod experiment;
 mod http_server;
 mod input;
 pub mod interrupt;
