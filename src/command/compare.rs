@@ -2,7 +2,7 @@
 
 use crate::cli::CompareArgs;
 use crate::compare::{
-    self, End, Limits, Machine, Measured, Run, Subject, Tell, configurations, measure, tasks_text,
+    self, End, Group, Limits, Machine, Measured, Run, Subject, Tell, configurations, measure, tasks_text,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -34,14 +34,15 @@ pub async fn compare(args: &CompareArgs) -> Outcome {
             .hint("give several --models, or a --grid"));
     }
     interrupt.or(async { Ok(file.try_out().await?) }).await?;
-    let subject = Subject { file, params, seed: args.seed };
+    let subject = Subject { file: (*file).into(), params, seed: args.seed, readings: Vec::new() };
+    let groups = [Group::single(subject, rows, args.tasks)];
     let limits = Limits {
         budget: args.budget,
         blocks: args.blocks.map(|blocks| blocks as usize),
         target: args.target,
     };
-    let mut teller = Teller::new(limits, Run::claim(&rows)?);
-    let measured = measure(&subject, &rows, args.tasks, limits, &mut interrupt, &mut teller).await;
+    let mut teller = Teller::new(limits, Run::claim(&groups)?);
+    let measured = measure(&groups, args.seed, limits, &mut interrupt, &mut teller).await;
     let run = teller.end();
     let measured = match measured {
         Ok(measured) => measured,
@@ -50,7 +51,7 @@ pub async fn compare(args: &CompareArgs) -> Outcome {
             return Err(failure);
         }
     };
-    let mut comparison = compare::assemble(&subject, &rows, &measured, Machine::here());
+    let mut comparison = compare::assemble("compare", args.seed, &groups, &measured, Machine::here());
     comparison.run = run.folder();
     // What was measured is shown in any case.
     let kept = run.finish(&comparison);
@@ -110,18 +111,21 @@ impl Teller {
 }
 
 impl Tell for Teller {
-    fn calibrated(&mut self, tasks: u64) {
+    fn calibrated(&mut self, measured: &Measured) {
         let Limits { budget, blocks, .. } = self.limits;
         let until = match blocks {
             Some(blocks) => counted(blocks as u32, "block", "blocks"),
             None => format!("up to {}", seconds(budget.as_secs_f64())),
         };
-        note(format_args!("{} a run, {until}", tasks_text(tasks)));
+        match measured.groups.as_slice() {
+            [only] => note(format_args!("{} a run, {until}", tasks_text(only.tasks))),
+            several => note(format_args!("{} comparisons side by side, {until}", several.len())),
+        }
     }
 
     fn block(&mut self, measured: &Measured, least: usize) {
         self.run.add(measured);
-        self.say(format!("block {} of at least {least}", measured.blocks.len()));
+        self.say(format!("block {} of at least {least}", measured.blocks));
     }
 
     fn probes(&mut self, name: &str) {

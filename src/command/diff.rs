@@ -1,7 +1,7 @@
 //! `muster diff`: what takes longer in one comparison than in another.
 
 use crate::cli::DiffArgs;
-use crate::compare::{self, Kept, RunFolder, Spread, with_interval};
+use crate::compare::{self, Kept, KeptRow, RunFolder, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
@@ -65,10 +65,12 @@ fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
     let (a, b) = (first.read()?, second.read()?);
     let mut rows = Vec::new();
     for row in &b.rows {
-        let Some(before) = a.rows.iter().find(|before| before.name == row.name) else { continue };
-        let ratio = unpaired_ratio(&second.times(&row.name)?, &first.times(&row.name)?);
+        let is_same = |before: &&KeptRow| (&before.group, &before.name) == (&row.group, &row.name);
+        let Some(before) = a.rows.iter().find(is_same) else { continue };
+        let ratio = unpaired_ratio(&second.times(row)?, &first.times(before)?);
+        let group = row.group.as_ref().map(|group| format!("{group}: ")).unwrap_or_default();
         rows.push(Row {
-            name: row.name.clone(),
+            name: format!("{group}{}", row.name),
             ratio: ratio.map(Into::into),
             valid: row.valid && before.valid,
         });

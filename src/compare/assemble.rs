@@ -1,13 +1,14 @@
 //! From measurements to what is said of them.
 
-use super::configuration::Configuration;
-use super::course::{End, Measured};
+use super::across::across;
+use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
+use super::group::{Case, Group, Reading};
 use super::machine::Interference;
-use super::result::{Comparison, Outlier, Plugin, Row};
+use super::result::{Comparison, GroupResult, Outlier, Plugin, Row, Spread, ValueOf};
 use super::subject::{Sample, Subject};
-use super::verdict::{name_of, verdict};
-use crate::statistics::{Analysis, Enough, Standing, median, outliers, warm_up};
+use super::verdict::{Verdict, name_of, verdict};
+use crate::statistics::{Analysis, Enough, median, median_interval, outliers, warm_up};
 use crate::summary::hex;
 use muster_plugin_host::F_DETERMINISTIC;
 use std::time::Duration;
@@ -19,57 +20,87 @@ const OTHERS_MAX: f64 = 0.05;
 /// With fewer cancelled jobs there are not ten above the percentile.
 const P95_MIN: usize = 200;
 
-/// The whole result.
+/// The whole result. `experiment`: its name.
 pub fn assemble(
-    subject: &Subject,
-    configurations: &[Configuration],
+    experiment: &str,
+    seed: u64,
+    groups: &[Group],
     measured: &Measured,
     machine: Machine,
 ) -> Comparison {
-    let manifest = subject.file.manifest();
-    let deterministic = manifest.has(F_DETERMINISTIC);
-    let analysis = Analysis::new(&measured.blocks);
-    let expected = measured.samples[0].first().map(|sample| sample.checksum);
-    let rows: Vec<Row> = configurations
-        .iter()
-        .enumerate()
-        .map(|(place, configuration)| {
-            let is_wrong = deterministic
-                && measured.samples[place].iter().any(|sample| Some(sample.checksum) != expected);
-            row(configuration, measured, place, &analysis.standings[place], is_wrong)
-        })
-        .collect();
-    let blocks = measured.blocks.len();
+    let judged: Vec<(GroupResult, Vec<Row>)> =
+        groups.iter().zip(&measured.groups).map(|(group, found)| judge(group, found, measured)).collect();
+    let (results, rows): (Vec<GroupResult>, Vec<Vec<Row>>) = judged.into_iter().unzip();
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    let floors: Option<Vec<f64>> = results.iter().map(|group| group.noise_floor).collect();
+    let (plugin, tasks) = (results[0].plugin.clone(), results[0].tasks);
+    let verdict = match results.as_slice() {
+        [only] => only.verdict.clone(),
+        several => across(several),
+    };
     Comparison {
-        experiment: "compare",
-        plugin: Plugin {
-            name: manifest.name().to_owned(),
-            version: manifest.version().to_owned(),
-            digest: hex(subject.file.inspection().digest.as_bytes()),
-            params: serde_json::from_slice(&subject.params).unwrap_or_default(),
-            deterministic,
-        },
+        experiment: experiment.to_owned(),
+        plugin,
         machine,
-        tasks: measured.tasks,
-        seed: subject.seed,
-        blocks,
+        tasks,
+        seed,
+        blocks: measured.blocks,
         stopped_by: measured.end.name(),
-        noise_floor: analysis.noise_floor,
-        verdict: verdict(&rows, &analysis, blocks, measured.end),
-        enough: analysis.enough == Enough::Yes,
-        notes: notes(&rows, measured),
+        noise_floor: floors.and_then(|floors| floors.into_iter().max_by(f64::total_cmp)),
+        enough: results.iter().all(|group| group.enough),
+        verdict,
+        notes: notes(&rows, groups, measured),
+        groups: if results.len() > 1 { results } else { Vec::new() },
         rows,
+        tables: Vec::new(),
         run: None,
     }
 }
 
-fn row(
-    configuration: &Configuration,
-    measured: &Measured,
-    place: usize,
-    standing: &Standing,
-    is_wrong: bool,
-) -> Row {
+/// One group, and its rows.
+fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupResult, Vec<Row>) {
+    let analysis = Analysis::new(&found.blocks);
+    let rows: Vec<Row> = (0..group.cases.len()).map(|place| row(group, found, place, &analysis)).collect();
+    let Verdict { sentences, chosen } = verdict(&rows, &analysis, found.blocks.len(), measured.end);
+    let result = GroupResult {
+        name: group.name.clone(),
+        factors: group.factors.clone(),
+        plugin: plugin(&group.baseline().subject),
+        tasks: found.tasks,
+        noise_floor: analysis.noise_floor,
+        enough: analysis.enough == Enough::Yes,
+        use_row: chosen.map(|place| rows[place].name.clone()),
+        verdict: sentences,
+    };
+    (result, rows)
+}
+
+fn plugin(subject: &Subject) -> Plugin {
+    let manifest = subject.file.manifest();
+    Plugin {
+        name: manifest.name().to_owned(),
+        version: manifest.version().to_owned(),
+        digest: hex(subject.file.inspection().digest.as_bytes()),
+        params: serde_json::from_slice(&subject.params).unwrap_or_default(),
+        deterministic: manifest.has(F_DETERMINISTIC),
+    }
+}
+
+/// Whether a row's outputs are not those of the first row with the same work, though they should be.
+fn is_wrong(group: &Group, found: &GroupMeasured, place: usize) -> bool {
+    let subject = &group.cases[place].subject;
+    if !subject.file.manifest().has(F_DETERMINISTIC) {
+        return false;
+    }
+    let same = group.cases.iter().position(|case| case.subject.is_same_work(subject)).unwrap_or(place);
+    let expected = found.samples[same].first().map(|sample| sample.checksum);
+    found.samples[place].iter().any(|sample| Some(sample.checksum) != expected)
+}
+
+fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysis) -> Row {
+    let case = &group.cases[place];
+    let (configuration, standing) = (&case.configuration, &analysis.standings[place]);
+    let is_wrong = is_wrong(group, measured, place);
     let samples = &measured.samples[place];
     let middle = |value: &dyn Fn(&Sample) -> f64| {
         let values: Vec<f64> = samples.iter().map(value).collect();
@@ -93,6 +124,9 @@ fn row(
     let shape = configuration.shape;
     Row {
         name: configuration.name.clone(),
+        group: (!group.name.is_empty()).then(|| group.name.clone()),
+        factors: case.factors.clone(),
+        values: values(case, samples),
         model: configuration.model.name(),
         processes: shape.processes,
         threads: shape.threads,
@@ -121,6 +155,17 @@ fn row(
     }
 }
 
+/// What the outputs told, over all blocks.
+fn values(case: &Case, samples: &[Sample]) -> Vec<ValueOf> {
+    let of = |(place, reading): (usize, &Reading)| {
+        let told: Vec<f64> = samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();
+        let only = median(&told).map(|median| Spread { median, lo: median, hi: median });
+        let spread = median_interval(&told).map(Spread::from).or(only)?;
+        Some(ValueOf { name: reading.name, unit: reading.unit, spread })
+    };
+    case.subject.readings.iter().enumerate().filter_map(of).collect()
+}
+
 fn mean(samples: &[Sample]) -> Interference {
     let of = |share: &dyn Fn(&Interference) -> f64| {
         samples.iter().map(|sample| share(&sample.interference)).sum::<f64>() / samples.len().max(1) as f64
@@ -137,7 +182,7 @@ fn p95(sorted: &[Duration]) -> Option<f64> {
     sorted.get(at).filter(|_| sorted.len() >= P95_MIN).map(Duration::as_secs_f64)
 }
 
-fn far_from_others(measured: &Measured, place: usize) -> Vec<Outlier> {
+fn far_from_others(measured: &GroupMeasured, place: usize) -> Vec<Outlier> {
     let samples = &measured.samples[place];
     let found = outliers(&measured.blocks.relative(place)).into_iter();
     found
@@ -171,7 +216,7 @@ fn likely_cause(samples: &[Sample], block: usize) -> String {
     }
 }
 
-fn notes(rows: &[Row], measured: &Measured) -> Vec<String> {
+fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
     let mut notes = Vec::new();
     for row in rows {
         if !row.invalid_because.is_empty() {
@@ -204,21 +249,21 @@ fn notes(rows: &[Row], measured: &Measured) -> Vec<String> {
                 .push(format!("{name}: the plugin has no async form, so {threads} threads stood in for one"));
         }
     }
-    let unknown = |row: &&Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
-    let unknown: Vec<&str> = rows
-        .iter()
-        .zip(&measured.probed)
-        .filter_map(|(row, probed)| probed.as_ref().map(|_| row))
-        .filter(unknown)
-        .map(|row| row.name.as_str())
-        .collect();
+    let probed = measured.groups.iter().flat_map(|group| &group.probed);
+    let is_unknown = |row: &Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
+    let unknown = rows.iter().zip(probed).filter(|(row, probed)| probed.is_some() && is_unknown(row));
+    let unknown: Vec<&str> = unknown.map(|(row, _)| row.name.as_str()).collect();
     if !unknown.is_empty() {
         notes.push(format!(
             "{}: no task was running when an executor was killed, or the job cancelled: give a larger -n, or longer tasks",
             unknown.join(", ")
         ));
     }
-    if measured.probed.iter().any(Option::is_none) && !matches!(measured.end, End::Interrupted(_)) {
+    let is_missing = |(group, found): (&Group, &GroupMeasured)| {
+        group.probes && found.probed.iter().any(Option::is_none)
+    };
+    let is_missing = groups.iter().zip(&measured.groups).any(is_missing);
+    if is_missing && !matches!(measured.end, End::Interrupted(_)) {
         notes.push(
             "there was no time to look at memory, crashes and cancelling everywhere: give a larger --budget"
                 .to_owned(),

@@ -1,20 +1,21 @@
 //! The folder of a run, `.muster/runs/N`: everything that was measured, for people and programs. Each block is there as
 //! soon as it is complete.
 
-use super::configuration::Configuration;
 use super::course::Measured;
+use super::group::Group;
 use super::result::Comparison;
 use super::subject::Sample;
 use crate::exit::{Exit, Failure, Outcome};
-use std::fmt::Write as _;
+use csv::Writer;
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where runs are kept, below the folder that one is in.
 pub(super) const RUNS: &str = ".muster/runs";
 /// Times in seconds, shares of what all processors could do.
-const HEADER: &str = "block,configuration,time_s,cpu_s,ctx_switches,stolen,throttled,others\n";
+const HEADER: [&str; 9] =
+    ["block", "configuration", "time_s", "cpu_s", "ctx_switches", "stolen", "throttled", "others", "group"];
 pub(super) const SAMPLES: &str = "samples.csv";
 pub(super) const COMPARISON: &str = "comparison.json";
 
@@ -22,40 +23,61 @@ pub(super) const COMPARISON: &str = "comparison.json";
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
-    samples: File,
-    names: Vec<String>,
+    samples: Writer<File>,
+    /// By group, the twin last.
+    names: Vec<GroupNames>,
     has_blocks: bool,
     /// What went wrong first: nothing more is written then.
     failure: Option<Failure>,
 }
 
+/// What a group and its rows are called.
+#[derive(Debug)]
+struct GroupNames {
+    group: String,
+    rows: Vec<String>,
+}
+
+impl GroupNames {
+    /// The baseline runs twice in each block.
+    fn new(group: &Group) -> Self {
+        let names = group.cases.iter().map(|case| case.name().to_owned());
+        let again = format!("{} (again)", group.baseline().name());
+        Self { group: group.name.clone(), rows: names.chain([again]).collect() }
+    }
+}
+
 impl Run {
     /// Makes a new folder; its number is one more than the largest that is there.
-    pub fn claim(configurations: &[Configuration]) -> Outcome<Self> {
+    pub fn claim(groups: &[Group]) -> Outcome<Self> {
         let folder = claim()?;
         let path = folder.join(SAMPLES);
         let samples =
             File::create(&path).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))?;
-        let names = configurations.iter().map(|configuration| configuration.name.clone());
-        // The baseline runs twice in each block.
-        let again = configurations.first().map(|first| format!("{} (again)", first.name));
-        let mut run =
-            Self { folder, samples, names: names.chain(again).collect(), has_blocks: false, failure: None };
-        run.put(HEADER);
+        let mut run = Self {
+            folder,
+            samples: Writer::from_writer(samples),
+            names: groups.iter().map(GroupNames::new).collect(),
+            has_blocks: false,
+            failure: None,
+        };
+        run.put([HEADER.map(str::to_owned)]);
         Ok(run)
     }
 
     /// Adds the last block.
     pub fn add(&mut self, measured: &Measured) {
-        let Some(block) = measured.blocks.len().checked_sub(1) else { return };
-        let columns = measured.samples.iter().chain([&measured.twin]);
-        let mut lines = String::new();
-        for (name, samples) in self.names.iter().zip(columns) {
-            if let Some(sample) = samples.get(block) {
-                lines.push_str(&line(block + 1, name, sample));
+        let Some(block) = measured.blocks.checked_sub(1) else { return };
+        let mut lines = Vec::new();
+        for (names, found) in self.names.iter().zip(&measured.groups) {
+            let columns = found.samples.iter().chain([&found.twin]);
+            for (name, samples) in names.rows.iter().zip(columns) {
+                if let Some(sample) = samples.get(block) {
+                    lines.push(line(block + 1, name, &names.group, sample));
+                }
             }
         }
-        self.put(&lines);
+        self.put(lines);
         self.has_blocks = true;
     }
 
@@ -85,10 +107,13 @@ impl Run {
         let _ = std::fs::remove_dir(&self.folder);
     }
 
-    fn put(&mut self, text: &str) {
-        if self.failure.is_none()
-            && let Err(error) = self.samples.write_all(text.as_bytes())
-        {
+    /// Writes lines, and all of them to the file.
+    fn put(&mut self, lines: impl IntoIterator<Item = [String; HEADER.len()]>) {
+        if self.failure.is_some() {
+            return;
+        }
+        let written = lines.into_iter().try_for_each(|line| self.samples.write_record(line));
+        if let Err(error) = written.map_err(std::io::Error::from).and_then(|()| self.samples.flush()) {
             let path = self.folder.join(SAMPLES);
             self.failure = Some(Failure::io(Exit::Storage, "write", &path, &error));
         }
@@ -113,19 +138,18 @@ fn claim() -> Outcome<PathBuf> {
     }
 }
 
-fn line(block: usize, name: &str, sample: &Sample) -> String {
+fn line(block: usize, name: &str, group: &str, sample: &Sample) -> [String; HEADER.len()] {
     let found = sample.interference;
-    let mut line = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        line,
-        "{block},{name},{},{},{},{:.4},{:.4},{:.4}",
-        sample.time.as_secs_f64(),
-        sample.usage.cpu.as_secs_f64(),
-        sample.usage.switches,
-        found.stolen,
-        found.throttled,
-        found.others
-    );
-    line
+    let share = |share: f64| format!("{share:.4}");
+    [
+        block.to_string(),
+        name.to_owned(),
+        sample.time.as_secs_f64().to_string(),
+        sample.usage.cpu.as_secs_f64().to_string(),
+        sample.usage.switches.to_string(),
+        share(found.stolen),
+        share(found.throttled),
+        share(found.others),
+        group.to_owned(),
+    ]
 }

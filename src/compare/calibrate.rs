@@ -1,7 +1,6 @@
 //! How many tasks a run has: so many that it lasts long enough for its time to mean something.
 
-use super::configuration::Configuration;
-use super::subject::Subject;
+use super::group::Case;
 use crate::exit::{Exit, Failure, Outcome};
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ const GROWTH_MAX: f64 = 32.0;
 const TASKS_MAX: u64 = 1_000_000_000;
 
 /// Finds the number by runs of one configuration; a multiple of `slots`, so that all slots can be busy to the end.
-pub async fn tasks(subject: &Subject, configuration: &Configuration, slots: u32) -> Outcome<u64> {
+pub async fn tasks(case: &Case, slots: u32) -> Outcome<u64> {
     let slots = u64::from(slots.max(1));
     let mut tasks = slots;
     loop {
-        let sample = subject.run(configuration, tasks).await?;
+        let sample = case.run(tasks).await?;
         if sample.failed > 0 {
-            return Err(failed(&configuration.name, sample.failed, tasks, sample.first_failure.as_deref()));
+            return Err(failed(case.name(), sample.failed, tasks, sample.first_failure.as_deref()));
         }
         if sample.time >= RUN || tasks >= TASKS_MAX {
             return Ok(tasks);

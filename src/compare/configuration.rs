@@ -26,29 +26,47 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    fn new(model: Model, args: &CompareArgs, grid: Option<(u32, u32)>) -> Result<Self, Failure> {
-        let (processes, threads) = match (grid, model) {
-            (Some((processes, threads)), _) => (Some(processes), Some(threads)),
-            (None, Model::Thread | Model::Gil | Model::Async) => (None, Some(args.slots)),
-            (None, Model::Process | Model::Spawn) => (Some(args.slots), None),
-            (None, Model::Hybrid) => (None, None),
+    /// A model that uses so many slots.
+    pub fn on(model: Model, slots: u32) -> Result<Self, Failure> {
+        Self::with(model, slots, ShapeArgs::default())
+    }
+
+    /// The same, with what `args` says of the lock and of tasks in flight.
+    pub fn with(model: Model, slots: u32, args: ShapeArgs) -> Result<Self, Failure> {
+        let (processes, threads) = match model {
+            Model::Thread | Model::Gil | Model::Async => (None, Some(slots)),
+            Model::Process | Model::Spawn => (Some(slots), None),
+            Model::Hybrid => (None, None),
         };
-        let in_flight = args.in_flight.filter(|_| model == Model::Async);
-        let asked = ShapeArgs {
-            model: Some(model),
-            processes,
-            threads,
-            oversubscribe: true,
-            in_flight,
-            ..ShapeArgs::default()
+        Self::new(model, slots, ShapeArgs { processes, threads, ..args })
+    }
+
+    /// P x T.
+    pub fn shaped(processes: u32, threads: u32) -> Result<Self, Failure> {
+        let model = match (processes, threads) {
+            (1, _) => Model::Thread,
+            (_, 1) => Model::Process,
+            _ => Model::Hybrid,
         };
-        let plan = ShapePlan::new(&asked)?;
-        let shape = plan.on(args.slots);
+        let (processes, threads) = (Some(processes), Some(threads));
+        Self::new(model, 1, ShapeArgs { processes, threads, ..ShapeArgs::default() })
+    }
+
+    fn new(model: Model, slots: u32, args: ShapeArgs) -> Result<Self, Failure> {
+        let plan = ShapePlan::new(&ShapeArgs { model: Some(model), oversubscribe: true, ..args })?;
+        let shape = plan.on(slots);
         let flow = match shape.flow {
             Flow::InFlight(tasks) => format!("/{tasks}"),
             Flow::InTurn | Flow::Once => String::new(),
         };
         Ok(Self { name: format!("{} {shape}{flow}", model.name()), model, shape, plan })
+    }
+
+    /// Named after what else distinguishes it: `thread 1x4, mutex`.
+    #[must_use]
+    pub fn called(mut self, what: &str) -> Self {
+        self.name = format!("{}, {what}", self.name);
+        self
     }
 
     /// Slots of a worker that has just what it needs.
@@ -85,10 +103,12 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
     };
     let mut rows = Vec::new();
     for model in models {
-        rows.push(Configuration::new(model, args, None)?);
+        let in_flight = args.in_flight.filter(|_| model == Model::Async);
+        let shape = ShapeArgs { in_flight, ..ShapeArgs::default() };
+        rows.push(Configuration::with(model, args.slots, shape)?);
     }
-    for shape in grid(&args.grid)? {
-        rows.push(Configuration::new(model_of(shape), args, Some(shape))?);
+    for (processes, threads) in grid(&args.grid)? {
+        rows.push(Configuration::shaped(processes, threads)?);
     }
     let mut once: Vec<Configuration> = Vec::new();
     for row in rows {
@@ -107,14 +127,6 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
             .hint("give a smaller --grid"));
     }
     Ok(once)
-}
-
-const fn model_of(shape: (u32, u32)) -> Model {
-    match shape {
-        (1, _) => Model::Thread,
-        (_, 1) => Model::Process,
-        _ => Model::Hybrid,
-    }
 }
 
 /// Every P x T.

@@ -1,15 +1,15 @@
 //! The measurement: block after block, each with every configuration once, in random order, on fresh processes.
 
 use super::calibrate::{self, failed};
-use super::configuration::Configuration;
+use super::group::{Case, Group};
 use super::probe::{self, Probed, probe};
-use super::subject::{Sample, Subject};
+use super::subject::Sample;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::statistics::{BLOCKS_MAX, Blocks, Next, Reason, Stopping, Twin, block_order};
 use std::time::{Duration, Instant};
 
-/// The configuration that runs twice in each block.
+/// The case that runs twice in each block.
 const BASELINE: usize = 0;
 /// Of the budget, what the probes may take.
 const PROBES_SHARE: f64 = 0.25;
@@ -27,16 +27,48 @@ pub struct Limits {
 /// Everything that was measured.
 #[derive(Debug)]
 pub struct Measured {
+    pub groups: Vec<GroupMeasured>,
+    /// Complete blocks.
+    pub blocks: usize,
+    pub end: End,
+}
+
+/// What was measured of a group.
+#[derive(Debug)]
+pub struct GroupMeasured {
     pub tasks: u64,
     /// Seconds, by block and column; the last column is the twin.
     pub blocks: Blocks,
-    /// By configuration, without the twin.
+    /// By case, without the twin.
     pub samples: Vec<Vec<Sample>>,
     /// What came of the twin.
     pub twin: Vec<Sample>,
-    /// By configuration; none where there was no time for it.
+    /// By case; none where there was no time for it, or it was not asked for.
     pub probed: Vec<Option<Probed>>,
-    pub end: End,
+}
+
+impl GroupMeasured {
+    fn new(group: &Group, tasks: u64) -> Outcome<Self> {
+        let cases = group.cases.len();
+        let blocks = Blocks::new(cases + 1, Twin { column: cases, baseline: BASELINE });
+        Ok(Self {
+            tasks,
+            blocks: blocks.map_err(Failure::usage)?,
+            samples: vec![Vec::new(); cases],
+            twin: Vec::new(),
+            probed: vec![None; cases],
+        })
+    }
+
+    /// Takes a block: a sample for each case, and one for the twin.
+    fn push(&mut self, samples: Vec<Sample>) -> Outcome<()> {
+        let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
+        self.blocks.push(&times).map_err(|refused| Failure::new(Exit::Job, refused))?;
+        for (column, sample) in samples.into_iter().enumerate() {
+            self.samples.get_mut(column).unwrap_or(&mut self.twin).push(sample);
+        }
+        Ok(())
+    }
 }
 
 /// Why there are no more blocks.
@@ -63,57 +95,53 @@ impl End {
 
 /// What people are told meanwhile.
 pub trait Tell {
-    /// So many tasks are a run.
-    fn calibrated(&mut self, tasks: u64);
+    /// It is known how many tasks each run has.
+    fn calibrated(&mut self, measured: &Measured);
     /// A block is complete: the last one. At least so many come.
     fn block(&mut self, measured: &Measured, least: usize);
-    /// The blocks are done, and a configuration is looked at in other ways.
+    /// The blocks are done, and a case is looked at in other ways.
     fn probes(&mut self, name: &str);
 }
 
-/// Measures. `tasks`: of each run; without it, it is found out.
+/// Measures all groups side by side: a block has a run of every case of every group, and of the twin of each group.
 pub async fn measure(
-    subject: &Subject,
-    configurations: &[Configuration],
-    tasks: Option<u64>,
+    groups: &[Group],
+    seed: u64,
     limits: Limits,
     interrupt: &mut Interrupt,
     tell: &mut impl Tell,
 ) -> Outcome<Measured> {
     let began = Instant::now();
-    let columns = configurations.len() + 1;
-    let twin = Twin { column: columns - 1, baseline: BASELINE };
-    let blocks = Blocks::new(columns, twin).map_err(Failure::usage)?;
-    let baseline = &configurations[BASELINE];
     let end = limits.blocks.is_none().then(|| began + limits.budget);
-    let slots = configurations.iter().map(Configuration::slots).max().unwrap_or(1);
-    let tasks = match tasks {
-        Some(tasks) => tasks,
-        None => tokio::select! {
-            found = interrupt.or(calibrate::tasks(subject, baseline, slots)) => found?,
-            () = until(end) => return Err(too_small(&baseline.name, None)),
-        },
-    };
-    tell.calibrated(tasks);
-    let samples = vec![Vec::new(); configurations.len()];
-    let mut measured =
-        Measured { tasks, blocks, samples, twin: Vec::new(), probed: Vec::new(), end: End::Blocks };
-    let most = limits.blocks.unwrap_or(BLOCKS_MAX);
-    let mut stopping = Stopping::new(configurations.len(), limits.target, most);
-    if limits.blocks.is_some() {
-        stopping.least_blocks = most;
+    let mut measured = Measured { groups: Vec::new(), blocks: 0, end: End::Blocks };
+    for group in groups {
+        let tasks = match group.tasks {
+            Some(tasks) => tasks,
+            None => calibrated(group, end, interrupt).await?,
+        };
+        measured.groups.push(GroupMeasured::new(group, tasks)?);
     }
+    tell.calibrated(&measured);
+    let most = limits.blocks.unwrap_or(BLOCKS_MAX);
+    let mut rules: Vec<Stopping> =
+        groups.iter().map(|group| Stopping::new(group.cases.len(), limits.target, most)).collect();
+    if limits.blocks.is_some() {
+        rules.iter_mut().for_each(|rule| rule.least_blocks = most);
+    }
+    let least = rules.iter().map(|rule| rule.least_blocks).max().unwrap_or(0);
     // What blocks may use; the rest is for the probes.
-    let for_blocks = limits.budget.mul_f64(1.0 - PROBES_SHARE);
+    let probes = if groups.iter().any(|group| group.probes) { PROBES_SHARE } else { 0.0 };
+    let for_blocks = limits.budget.mul_f64(1.0 - probes);
     let mut longest = Duration::ZERO;
+    let mut course = Course { groups, seed, end, interrupt };
     measured.end = loop {
         let block_began = Instant::now();
-        if let Some(ended) = block(subject, configurations, &mut measured, end, interrupt).await? {
+        if let Some(ended) = course.block(&mut measured).await? {
             break ended;
         }
         longest = longest.max(block_began.elapsed());
-        tell.block(&measured, stopping.least_blocks);
-        match stopping.next(&measured.blocks) {
+        tell.block(&measured, least);
+        match next(&rules, &measured.groups) {
             Next::Stop(Reason::Target) => break End::Target,
             Next::Stop(Reason::Blocks) => break End::Blocks,
             Next::Go if limits.blocks.is_none() && began.elapsed() + longest > for_blocks => {
@@ -122,49 +150,109 @@ pub async fn measure(
             Next::Go => {}
         }
     };
-    look_closer(subject, configurations, &mut measured, end, interrupt, tell).await?;
+    course.look_closer(&mut measured, tell).await?;
     Ok(measured)
 }
 
-/// One block, unless something ends it before; then nothing of it counts, and without one before there is nothing at all.
-async fn block(
-    subject: &Subject,
-    configurations: &[Configuration],
-    measured: &mut Measured,
-    end: Option<Instant>,
-    interrupt: &mut Interrupt,
-) -> Outcome<Option<End>> {
-    let began = Instant::now();
-    let is_first = measured.blocks.is_empty();
-    let columns = configurations.len() + 1;
-    let mut samples: Vec<Option<Sample>> = vec![None; columns];
-    let order = block_order(subject.seed, measured.blocks.len() as u64, columns);
-    for (done, column) in order.into_iter().enumerate() {
-        let configuration = configurations.get(column).unwrap_or(&configurations[BASELINE]);
-        let sample = tokio::select! {
-            sample = subject.run(configuration, measured.tasks) => sample?,
-            signal = interrupt.next() => {
-                let said = format_args!("cancelled by {signal} before the first block was complete");
-                return if is_first { Err(Failure::new(Exit::Interrupted, said)) } else { Ok(Some(End::Interrupted(signal))) };
-            }
-            () = until(end) => {
-                let needs = (done > 0).then(|| began.elapsed().mul_f64(columns as f64 / done as f64));
-                return if is_first { Err(too_small(&configuration.name, needs)) } else { Ok(Some(End::Budget)) };
-            }
-        };
-        if sample.failed > 0 {
-            let first = sample.first_failure.as_deref();
-            return Err(failed(&configuration.name, sample.failed, measured.tasks, first));
+/// The number of tasks that makes a run long enough.
+async fn calibrated(group: &Group, end: Option<Instant>, interrupt: &mut Interrupt) -> Outcome<u64> {
+    let slots = group.cases.iter().map(Case::slots).max().unwrap_or(1);
+    tokio::select! {
+        found = interrupt.or(calibrate::tasks(group.baseline(), slots)) => found,
+        () = until(end) => Err(too_small(group.baseline().name(), None)),
+    }
+}
+
+/// It goes on as long as any group needs it.
+fn next(rules: &[Stopping], groups: &[GroupMeasured]) -> Next {
+    let mut stop = Next::Stop(Reason::Target);
+    for (rule, group) in rules.iter().zip(groups) {
+        match rule.next(&group.blocks) {
+            Next::Go => return Next::Go,
+            Next::Stop(Reason::Blocks) => stop = Next::Stop(Reason::Blocks),
+            Next::Stop(Reason::Target) => {}
         }
-        samples[column] = Some(sample);
     }
-    let samples: Vec<Sample> = samples.into_iter().flatten().collect();
-    let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
-    measured.blocks.push(&times).map_err(|refused| Failure::new(Exit::Job, refused))?;
-    for (column, sample) in samples.into_iter().enumerate() {
-        measured.samples.get_mut(column).unwrap_or(&mut measured.twin).push(sample);
+    stop
+}
+
+/// What every block needs.
+struct Course<'a> {
+    groups: &'a [Group],
+    seed: u64,
+    end: Option<Instant>,
+    interrupt: &'a mut Interrupt,
+}
+
+impl Course<'_> {
+    /// One block, unless something ends it before; then nothing of it counts, and without one before there is nothing at
+    /// all.
+    async fn block(&mut self, measured: &mut Measured) -> Outcome<Option<End>> {
+        let began = Instant::now();
+        let places: Vec<(usize, usize)> = (0..self.groups.len())
+            .flat_map(|group| (0..=self.groups[group].cases.len()).map(move |column| (group, column)))
+            .collect();
+        let mut samples: Vec<Option<Sample>> = vec![None; places.len()];
+        let order = block_order(self.seed, measured.blocks as u64, places.len());
+        for (done, place) in order.into_iter().enumerate() {
+            let (group, column) = places[place];
+            let case = self.groups[group].cases.get(column).unwrap_or(self.groups[group].baseline());
+            let tasks = measured.groups[group].tasks;
+            let sample = tokio::select! {
+                sample = case.run(tasks) => sample?,
+                signal = self.interrupt.next() => {
+                    return if measured.blocks == 0 { Err(nothing_yet(signal)) } else { Ok(Some(End::Interrupted(signal))) };
+                }
+                () = until(self.end) => {
+                    let needs = (done > 0).then(|| began.elapsed().mul_f64(places.len() as f64 / done as f64));
+                    return if measured.blocks == 0 { Err(too_small(case.name(), needs)) } else { Ok(Some(End::Budget)) };
+                }
+            };
+            if sample.failed > 0 {
+                return Err(failed(case.name(), sample.failed, tasks, sample.first_failure.as_deref()));
+            }
+            samples[place] = Some(sample);
+        }
+        let mut samples = samples.into_iter().flatten();
+        for (group, measured) in self.groups.iter().zip(&mut measured.groups) {
+            measured.push(samples.by_ref().take(group.cases.len() + 1).collect())?;
+        }
+        measured.blocks += 1;
+        Ok(None)
     }
-    Ok(None)
+
+    /// Runs the probes of each case that wants them, while there is time.
+    async fn look_closer(&mut self, measured: &mut Measured, tell: &mut impl Tell) -> Outcome<()> {
+        if matches!(measured.end, End::Interrupted(_)) {
+            return Ok(());
+        }
+        for (group, measured_group) in self.groups.iter().zip(&mut measured.groups) {
+            for (place, case) in group.cases.iter().enumerate().filter(|_| group.probes) {
+                let times = measured_group.blocks.values(place);
+                let time = Duration::from_secs_f64(crate::statistics::median(times).unwrap_or_default());
+                if self.end.is_some_and(|end| Instant::now() + probe::takes(time) > end) {
+                    continue;
+                }
+                tell.probes(case.name());
+                tokio::select! {
+                    probed = probe(case, measured_group.tasks, time) => measured_group.probed[place] = Some(probed?),
+                    signal = self.interrupt.next() => {
+                        measured.end = End::Interrupted(signal);
+                        return Ok(());
+                    }
+                    () = until(self.end) => return Ok(()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nothing_yet(signal: &str) -> Failure {
+    Failure::new(
+        Exit::Interrupted,
+        format_args!("cancelled by {signal} before the first block was complete"),
+    )
 }
 
 /// Comes back at that time; `None`: never.
@@ -182,36 +270,4 @@ fn too_small(name: &str, block: Option<Duration>) -> Failure {
     let (needs, running) = (needs.unwrap_or_default(), format_args!("{name} was still running"));
     Failure::new(Exit::Limit, format_args!("the budget is too small for one block{needs}: {running}"))
         .hint("give a larger --budget, a smaller -n, or fewer models")
-}
-
-/// Runs the probes of each configuration, while there is time.
-async fn look_closer(
-    subject: &Subject,
-    configurations: &[Configuration],
-    measured: &mut Measured,
-    end: Option<Instant>,
-    interrupt: &mut Interrupt,
-    tell: &mut impl Tell,
-) -> Outcome<()> {
-    measured.probed = vec![None; configurations.len()];
-    if matches!(measured.end, End::Interrupted(_)) {
-        return Ok(());
-    }
-    for (place, configuration) in configurations.iter().enumerate() {
-        let times = measured.blocks.values(place);
-        let time = Duration::from_secs_f64(crate::statistics::median(times).unwrap_or_default());
-        if end.is_some_and(|end| Instant::now() + probe::takes(time) > end) {
-            continue;
-        }
-        tell.probes(&configuration.name);
-        tokio::select! {
-            probed = probe(subject, configuration, measured.tasks, time) => measured.probed[place] = Some(probed?),
-            signal = interrupt.next() => {
-                measured.end = End::Interrupted(signal);
-                return Ok(());
-            }
-            () = until(end) => return Ok(()),
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,9 @@
 use super::bundle::{COMPARISON, RUNS, SAMPLES};
 use crate::cli::RunRef;
 use crate::exit::{Exit, Failure, Outcome};
+use csv::Reader;
 use serde::Deserialize;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -30,7 +32,19 @@ pub struct KeptPlugin {
 #[derive(Clone, Debug, Deserialize)]
 pub struct KeptRow {
     pub name: String,
+    /// Of runs with several groups.
+    #[serde(default)]
+    pub group: Option<String>,
     pub valid: bool,
+}
+
+/// What is read of a line of the samples.
+#[derive(Deserialize)]
+struct Line {
+    configuration: String,
+    time_s: f64,
+    #[serde(default)]
+    group: Option<String>,
 }
 
 /// A run's folder.
@@ -96,21 +110,16 @@ impl RunFolder {
     }
 
     /// The times of a configuration, in seconds and in the order of blocks.
-    pub fn times(&self, configuration: &str) -> Outcome<Vec<f64>> {
+    pub fn times(&self, row: &KeptRow) -> Outcome<Vec<f64>> {
         let path = self.path.join(SAMPLES);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
+        let file =
+            File::open(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
         let mut times = Vec::new();
-        for (number, line) in text.lines().enumerate().skip(1) {
-            let mut fields = line.split(',');
-            let (name, time) = (fields.nth(1), fields.next().and_then(|time| time.parse::<f64>().ok()));
-            match (name, time) {
-                (Some(name), Some(time)) if time.is_finite() && time > 0.0 => {
-                    if name == configuration {
-                        times.push(time);
-                    }
-                }
-                _ => return Err(self.broken(&format!("line {} of {SAMPLES} has no time", number + 1))),
+        for (number, line) in Reader::from_reader(file).deserialize::<Line>().enumerate() {
+            let line = line.ok().filter(|line| line.time_s.is_finite() && line.time_s > 0.0);
+            let line = line.ok_or_else(|| self.broken(&format!("line {} of {SAMPLES} has no time", number + 2)))?;
+            if line.configuration == row.name && line.group == row.group {
+                times.push(line.time_s);
             }
         }
         Ok(times)

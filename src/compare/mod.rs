@@ -1,12 +1,14 @@
 //! Compares ways to run a workload: measured in blocks ([`course`]), judged by [`crate::statistics`], told in tables and in
 //! two sentences ([`verdict`]).
 
+mod across;
 mod assemble;
 mod bundle;
 mod calibrate;
 mod configuration;
 mod course;
 mod environment;
+mod group;
 mod kept;
 mod machine;
 mod probe;
@@ -19,10 +21,11 @@ mod verdict;
 
 pub use assemble::assemble;
 pub use bundle::Run;
-pub use configuration::configurations;
+pub use configuration::{Configuration, configurations};
 pub use course::{End, Limits, Measured, Tell, measure};
 pub use environment::Machine;
-pub use kept::{Kept, RunFolder, all, find};
+pub use group::{Case, Factors, Group, Reading};
+pub use kept::{Kept, KeptRow, RunFolder, all, find};
 pub use machine::Load;
 pub use result::Spread;
 pub use steady::steadiness;

@@ -1,8 +1,7 @@
 //! What a configuration costs beside time, found by runs that are not timed: its memory, what one crash takes with it,
 //! and how long a cancelled job goes on.
 
-use super::configuration::Configuration;
-use super::subject::Subject;
+use super::group::Case;
 use crate::bench::Bench;
 use crate::cluster::{Private, family, send};
 use crate::exit::Outcome;
@@ -45,14 +44,13 @@ pub struct Memory {
 
 /// Runs the probes. `time`: of one run.
 pub async fn probe(
-    subject: &Subject,
-    configuration: &Configuration,
+    case: &Case,
     tasks: u64,
     time: Duration,
 ) -> Outcome<Probed> {
-    let memory = memory(subject, configuration, tasks).await?;
-    let lost_by_one_crash = crash(subject, configuration, tasks, time).await?;
-    let cancels = cancels(subject, configuration, tasks, time).await?;
+    let memory = memory(case, tasks).await?;
+    let lost_by_one_crash = crash(case, tasks, time).await?;
+    let cancels = cancels(case, tasks, time).await?;
     Ok(Probed { memory, lost_by_one_crash, cancels })
 }
 
@@ -62,12 +60,12 @@ pub fn takes(time: Duration) -> Duration {
     time * (1 + CRASHES) + time * CANCELS as u32 / 2 + STARTS
 }
 
-async fn memory(subject: &Subject, configuration: &Configuration, tasks: u64) -> Outcome<Option<Memory>> {
-    let cluster = subject.cluster(configuration).await?;
+async fn memory(case: &Case, tasks: u64) -> Outcome<Option<Memory>> {
+    let cluster = case.subject.cluster(&case.configuration).await?;
     let workers: Vec<u32> = cluster.worker_ids().collect();
     let base = all_pss(&workers);
     let watch = Watch::start(workers);
-    let status = Bench::new(&cluster).run_to_end(subject.spec(configuration, tasks)).await;
+    let status = Bench::new(&cluster).run_to_end(case.spec(tasks)).await;
     let peak = watch.stop();
     cluster.stop().await;
     status?;
@@ -113,15 +111,14 @@ impl Watch {
 
 /// Kills an executor in the middle of a run, a few times: nothing may be running just then, or be lost.
 async fn crash(
-    subject: &Subject,
-    configuration: &Configuration,
+    case: &Case,
     tasks: u64,
     time: Duration,
 ) -> Outcome<Option<u64>> {
-    let cluster = subject.silent_cluster(configuration).await?;
+    let cluster = case.subject.silent_cluster(&case.configuration).await?;
     let link = cluster.session().link.clone();
     let once = async || {
-        let job = submit(&link, subject.spec(configuration, tasks)).await?;
+        let job = submit(&link, case.spec(tasks)).await?;
         // Not a wait for something: the middle of a run.
         tokio::time::sleep(time / 2).await;
         let killed = executor(&cluster);
@@ -161,16 +158,15 @@ fn executor(cluster: &Private) -> Option<u32> {
 
 /// Cancels jobs in the middle of a run.
 async fn cancels(
-    subject: &Subject,
-    configuration: &Configuration,
+    case: &Case,
     tasks: u64,
     time: Duration,
 ) -> Outcome<Vec<Duration>> {
-    let cluster = subject.silent_cluster(configuration).await?;
+    let cluster = case.subject.silent_cluster(&case.configuration).await?;
     let mut times = Vec::new();
     let tried = async {
         for _ in 0..CANCELS {
-            times.extend(cancel(&cluster, subject.spec(configuration, tasks), time).await?);
+            times.extend(cancel(&cluster, case.spec(tasks), time).await?);
         }
         Ok(())
     };

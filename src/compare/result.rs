@@ -1,26 +1,36 @@
 //! What a comparison came to, as `--json` prints it and as it is kept.
 
 use super::environment::Machine;
+use super::group::Factors;
 use super::machine::Interference;
+use crate::experiment::Table;
 use crate::statistics::Interval;
 use serde::Serialize;
 
 /// The whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    pub experiment: &'static str,
+    /// `compare`, or the name of an experiment.
+    pub experiment: String,
+    /// The workload of the first row.
     pub plugin: Plugin,
     pub machine: Machine,
-    /// Tasks of each run.
+    /// Tasks of each run of the first row.
     pub tasks: u64,
     pub seed: u64,
     /// Blocks in which every configuration ran.
     pub blocks: usize,
     /// Why there are no more.
     pub stopped_by: &'static str,
-    /// The smallest effect that is claimed, as a share; `null`: there were too few blocks.
+    /// The smallest effect that is claimed, as a share, the largest of all groups; `null`: there were too few blocks.
     pub noise_floor: Option<f64>,
     pub rows: Vec<Row>,
+    /// Rows of one group are compared with each other. Without groups all rows are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupResult>,
+    /// What was measured beside times of runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<Table>,
     /// Whether so many blocks can show that one configuration is slower.
     pub enough: bool,
     pub verdict: Vec<String>,
@@ -29,8 +39,24 @@ pub struct Comparison {
     pub run: Option<String>,
 }
 
-/// The workload.
+/// What came of the rows that are compared with each other.
 #[derive(Clone, Debug, Serialize)]
+pub struct GroupResult {
+    pub name: String,
+    /// What distinguishes it from other groups.
+    pub factors: Factors,
+    pub plugin: Plugin,
+    /// Tasks of each run.
+    pub tasks: u64,
+    pub noise_floor: Option<f64>,
+    pub enough: bool,
+    /// The row to use; `null`: there is no answer.
+    pub use_row: Option<String>,
+    pub verdict: Vec<String>,
+}
+
+/// The workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plugin {
     pub name: String,
     pub version: String,
@@ -43,6 +69,14 @@ pub struct Plugin {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
     pub name: String,
+    /// The group that it is compared in; `null`: there is only one.
+    pub group: Option<String>,
+    /// What distinguishes it from others of its group, beside its model.
+    #[serde(skip_serializing_if = "Factors::is_empty")]
+    pub factors: Factors,
+    /// What its outputs told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ValueOf>,
     pub model: &'static str,
     pub processes: u32,
     pub threads: u32,
@@ -81,6 +115,15 @@ pub struct Row {
     pub outliers: Vec<Outlier>,
     pub interference: Shares,
     pub checksum: String,
+}
+
+/// A further quantity: a median with its interval, which is its only value where there were too few blocks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ValueOf {
+    pub name: &'static str,
+    pub unit: &'static str,
+    #[serde(flatten)]
+    pub spread: Spread,
 }
 
 /// A median with its interval of 95 %.

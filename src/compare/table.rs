@@ -1,36 +1,64 @@
 //! A comparison for people.
 
-use super::result::{Comparison, Row};
+use super::result::{Comparison, Plugin, Row, ValueOf};
 use super::verdict::{percent, time_with_interval, with_interval};
 use crate::summary::{Column, bytes, counted, list, number, paragraph, seconds};
+use serde_json::Value;
 
 /// Tables, what makes them fair, the verdict, and what to do next.
 pub fn text(comparison: &Comparison) -> String {
-    let mut parts = vec![times(comparison), costs(comparison)];
-    parts.extend([fairness(comparison)]);
-    let notes = comparison.notes.iter().map(|note| paragraph(&format!("note: {note}")));
-    parts.extend((!comparison.notes.is_empty()).then(|| notes.collect::<Vec<_>>().join("\n")));
+    let mut parts = Vec::new();
+    let rows: Vec<&Row> = comparison.rows.iter().collect();
+    if comparison.groups.is_empty() && !rows.is_empty() {
+        parts.extend([times(&rows, comparison.enough), costs(&rows)]);
+    }
+    for group in &comparison.groups {
+        let is_of = |row: &&Row| row.group.as_deref() == Some(&group.name);
+        let rows: Vec<&Row> = comparison.rows.iter().filter(is_of).collect();
+        parts.push(format!("{} ({})", group.name, about(&group.plugin, group.tasks)));
+        parts.push(times(&rows, group.enough));
+        let has_more = |row: &&Row| !row.values.is_empty() || row.pss_peak_bytes.is_some();
+        parts.extend(rows.iter().any(has_more).then(|| costs(&rows)));
+    }
+    if !rows.is_empty() {
+        parts.push(fairness(comparison));
+    }
+    let notes: Vec<String> =
+        comparison.notes.iter().map(|note| paragraph(&format!("note: {note}"))).collect();
+    parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
     parts.push(comparison.verdict.iter().map(|line| paragraph(line)).collect::<Vec<_>>().join("\n"));
     parts.join("\n\n")
 }
 
-fn times(comparison: &Comparison) -> String {
+/// `loop iters=1000000 n=-1, 12 tasks`.
+fn about(plugin: &Plugin, tasks: u64) -> String {
+    let params = plugin.params.as_object().into_iter().flatten();
+    let params: Vec<String> = params.map(|(key, value)| format!(" {key}={}", plain(value))).collect();
+    format!("{}{}, {}", plugin.name, params.concat(), tasks_text(tasks))
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn times(rows: &[&Row], enough: bool) -> String {
     let columns = [
         Column::text("CONFIGURATION"),
         Column::number("TIME (95 %)"),
         Column::number("TIMES THE BEST (95 %)"),
         Column::text(""),
     ];
-    let row = |row: &Row| {
+    let row = |row: &&Row| {
         let dash = || "-".to_owned();
         vec![
             row.name.clone(),
             row.time_s.as_ref().map_or_else(dash, time_with_interval),
             row.ratio_to_best.as_ref().map_or_else(dash, with_interval),
-            if comparison.enough || !row.valid { words(row).to_owned() } else { String::new() },
+            if enough || !row.valid { words(row).to_owned() } else { String::new() },
         ]
     };
-    list(&columns, comparison.rows.iter().map(row).collect())
+    list(&columns, rows.iter().map(row).collect())
 }
 
 /// What may be said of a row.
@@ -45,58 +73,56 @@ fn words(row: &Row) -> &'static str {
     }
 }
 
-fn costs(comparison: &Comparison) -> String {
-    let columns = [
-        Column::text("A RUN"),
-        Column::number("CPU"),
-        Column::number("CORES"),
-        Column::number("MEMORY"),
-        Column::number("PEAK"),
-        Column::number("SWITCHES"),
-        Column::number("LOCK"),
-        Column::number("LOST"),
-        Column::number("CANCEL"),
+/// What runs cost beside their time. Columns without anything in them are left out.
+fn costs(rows: &[&Row]) -> String {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let mut columns = vec![
+        (Column::text("A RUN"), rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()),
+        (Column::number("CPU"), rows.iter().map(|row| seconds(row.cpu_s)).collect()),
+        (Column::number("CORES"), rows.iter().map(|row| format!("{:.2}", row.cores)).collect()),
     ];
-    let row = |row: &Row| {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        vec![
-            row.name.clone(),
-            seconds(row.cpu_s),
-            format!("{:.2}", row.cores),
-            or_dash(row.pss_base_bytes.map(bytes)),
-            or_dash(row.pss_peak_bytes.map(bytes)),
-            format!("{:.2}", row.ctx_switches_per_task),
-            or_dash(row.gil_wait_share.map(|share| format!("{:.0} %", share * 100.0))),
-            or_dash(row.lost_by_one_crash.map(|lost| lost.to_string())),
-            or_dash(row.cancel_max_s.map(seconds)),
-        ]
+    let mut optional = |name: &'static str, of: &dyn Fn(&Row) -> Option<String>| {
+        let cells: Vec<Option<String>> = rows.iter().map(|row| of(row)).collect();
+        if cells.iter().any(Option::is_some) {
+            columns.push((Column::number(name), cells.into_iter().map(or_dash).collect()));
+        }
     };
-    list(&columns, comparison.rows.iter().map(row).collect())
+    optional("MEMORY", &|row| row.pss_base_bytes.map(bytes));
+    optional("PEAK", &|row| row.pss_peak_bytes.map(bytes));
+    optional("SWITCHES", &|row| Some(format!("{:.2}", row.ctx_switches_per_task)));
+    optional("LOCK", &|row| row.gil_wait_share.map(|share| format!("{:.0} %", share * 100.0)));
+    optional("LOST", &|row| row.lost_by_one_crash.map(|lost| lost.to_string()));
+    optional("CANCEL", &|row| row.cancel_max_s.map(seconds));
+    for value in rows.first().map(|row| row.values.as_slice()).unwrap_or_default() {
+        let of = |row: &Row| row.values.iter().find(|other| other.name == value.name).map(amount);
+        optional(value.name, &of);
+    }
+    let lines = (0..rows.len()).map(|line| columns.iter().map(|(_, cells)| cells[line].clone()).collect());
+    let lines = lines.collect();
+    list(&columns.into_iter().map(|(column, _)| column).collect::<Vec<_>>(), lines)
+}
+
+/// A quantity in the words of its unit.
+fn amount(value: &ValueOf) -> String {
+    let median = value.spread.median;
+    match value.unit {
+        "s" => seconds(median),
+        "B" => bytes(median.max(0.0) as u64),
+        _ if median.fract() == 0.0 && (0.0..1e15).contains(&median) => number(median as u64),
+        _ if median.abs() < 10.0 => format!("{median:.2}"),
+        _ => format!("{median:.0}"),
+    }
 }
 
 /// What is the same for all, and how sure it is.
 fn fairness(comparison: &Comparison) -> String {
-    let Comparison { plugin, tasks, blocks, noise_floor, stopped_by, .. } = comparison;
-    let digest = plugin.digest.get(..12).unwrap_or_default();
+    let Comparison { blocks, noise_floor, stopped_by, .. } = comparison;
     let floor = noise_floor.map_or_else(
         || "no noise floor yet".to_owned(),
         |floor| format!("noise floor {}: less is not claimed", percent(floor)),
     );
-    let rows = &comparison.rows;
-    let slots = |row: &Row| row.processes * row.threads;
-    let equal = rows.iter().all(|row| slots(row) == slots(&rows[0]));
-    let slots = if equal {
-        format!("{} slots", slots(&rows[0]))
-    } else {
-        "different slots (see the names)".to_owned()
-    };
     let lines = [
-        format!(
-            "each: {} {} ({digest}), {}, the same parameters and seed, {slots}, fresh processes",
-            plugin.name,
-            plugin.version,
-            tasks_text(*tasks)
-        ),
+        same(comparison),
         format!(
             "{} in random order, until {}; {floor}",
             counted(*blocks as u32, "block", "blocks"),
@@ -105,6 +131,27 @@ fn fairness(comparison: &Comparison) -> String {
         comparison.machine.describe(),
     ];
     lines.map(|line| paragraph(&line)).join("\n")
+}
+
+fn same(comparison: &Comparison) -> String {
+    let Comparison { plugin, tasks, rows, groups, .. } = comparison;
+    let slots = |row: &Row| row.processes * row.threads;
+    let equal = rows.iter().all(|row| slots(row) == slots(&rows[0]));
+    let slots = if equal {
+        format!("{} slots", slots(&rows[0]))
+    } else {
+        "different slots (see the names)".to_owned()
+    };
+    let digest = |plugin: &Plugin| plugin.digest.get(..12).unwrap_or_default().to_owned();
+    let called = |plugin: &Plugin| format!("{} {} ({})", plugin.name, plugin.version, digest(plugin));
+    if groups.is_empty() {
+        let (plugin, tasks) = (called(plugin), tasks_text(*tasks));
+        return format!("each: {plugin}, {tasks}, the same parameters and seed, {slots}, fresh processes");
+    }
+    let mut plugins: Vec<String> = groups.iter().map(|group| called(&group.plugin)).collect();
+    plugins.dedup();
+    let plugins = plugins.join(", ");
+    format!("each group: the same work and seed, {slots}, fresh processes; {plugins}")
 }
 
 /// `1 task`, `12,000 tasks`.

@@ -5,14 +5,29 @@ use super::result::{Row, Spread};
 use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
 use crate::summary::{bytes, number, seconds};
 
-/// Sentences, the answer first.
-pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Vec<String> {
+/// An answer, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The answer first.
+    pub sentences: Vec<String>,
+    /// The row to use; `None`: there is no answer.
+    pub chosen: Option<usize>,
+}
+
+impl Verdict {
+    fn none(why: String) -> Self {
+        Self { sentences: vec![why], chosen: None }
+    }
+}
+
+/// What may be said of rows that are compared with each other.
+pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Verdict {
     let wrong: Vec<&str> = rows.iter().filter(|row| row.is_wrong).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
-        return vec![format!(
+        return Verdict::none(format!(
             "No answer: the outputs of {} are not those of the first run, though the plugin is declared deterministic.",
             listed(&wrong)
-        )];
+        ));
     }
     if let Enough::No { blocks_needed } = analysis.enough {
         let pairs = analysis.pairs.len();
@@ -23,23 +38,23 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Ve
             End::Target | End::Budget => "Give a larger --budget, a smaller -n, or fewer models.".to_owned(),
         };
         let blocks = if blocks == 1 { "1 block says".to_owned() } else { format!("{blocks} blocks say") };
-        return vec![format!(
+        return Verdict::none(format!(
             "Not enough: {blocks} nothing for sure in {comparisons}; {blocks_needed} are needed. {advice}"
-        )];
+        ));
     }
     if let Some(row) = rows.iter().find(|row| !row.valid) {
         let why = row.invalid_because.first().map_or("", String::as_str);
         let count = rows.iter().filter(|row| !row.valid).count();
-        return vec![format!(
+        return Verdict::none(format!(
             "No answer: {count} of {} rows are invalid ({}: {why}). Run it again on a machine that does nothing else.",
             rows.len(),
             row.name
-        )];
+        ));
     }
     let judged = Judged { rows, analysis, floor: analysis.noise_floor.unwrap_or(0.0) };
     let ratio = |place: usize| analysis.standings[place].ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
     let Some(first) = judged.choices().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))) else {
-        return Vec::new();
+        return Verdict { sentences: Vec::new(), chosen: None };
     };
     let others = |wanted: Claim| {
         judged.choices().filter(move |&place| place != first && judged.claim(place, first) == wanted)
@@ -55,7 +70,7 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Ve
         sentences.push(format!("Unclear, beside {it}: {names}; more blocks may tell."));
     }
     sentences.extend(judged.changes(chosen, &alike));
-    sentences
+    Verdict { sentences, chosen: Some(chosen) }
 }
 
 /// All rows, and what the analysis says of any two of them.
@@ -170,7 +185,7 @@ fn costs(chosen: &Row) -> String {
 }
 
 /// `a, b and c`.
-fn listed(names: &[&str]) -> String {
+pub fn listed(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),
@@ -246,7 +261,7 @@ mod tests {
 
     fn said(of: &[(&str, u32, u32)], times: &[f64]) -> String {
         let analysis = analysis(times);
-        verdict(&rows(of, &analysis), &analysis, 12, End::Target).join(" ")
+        verdict(&rows(of, &analysis), &analysis, 12, End::Target).sentences.join(" ")
     }
 
     const FOUR: [(&str, u32, u32); 4] =
@@ -290,7 +305,7 @@ mod tests {
                 ratio.hi = 1.3;
             }
         }
-        let text = verdict(&rows(&of, &analysis), &analysis, 12, End::Target).join(" ");
+        let text = verdict(&rows(&of, &analysis), &analysis, 12, End::Target).sentences.join(" ");
         assert!(
             text.starts_with("Use process 4x1: the next that is surely slower, thread 1x4, takes "),
             "{text}"
@@ -304,16 +319,16 @@ mod tests {
         let mut two = rows(&FOUR[..2], &analysis);
         two[1].valid = false;
         two[1].invalid_because.push("other processes used 30.0 % of the processors".to_owned());
-        let text = verdict(&two, &analysis, 12, End::Target).join(" ");
+        let text = verdict(&two, &analysis, 12, End::Target).sentences.join(" ");
         assert!(
             text.starts_with("No answer: 1 of 2 rows are invalid (process 4x1: other processes"),
             "{text}"
         );
         two[1].is_wrong = true;
-        let text = verdict(&two, &analysis, 12, End::Target).join(" ");
+        let text = verdict(&two, &analysis, 12, End::Target).sentences.join(" ");
         assert!(text.starts_with("No answer: the outputs of process 4x1 are not those"), "{text}");
         let few = Analysis { enough: Enough::No { blocks_needed: 6 }, ..analysis };
-        let text = verdict(&rows(&FOUR[..2], &few), &few, 5, End::Budget).join(" ");
+        let text = verdict(&rows(&FOUR[..2], &few), &few, 5, End::Budget).sentences.join(" ");
         assert!(
             text.starts_with("Not enough: 5 blocks say nothing for sure in 1 comparison; 6 are needed."),
             "{text}"

@@ -80,6 +80,7 @@ mod tests {
             "http-fetch",
             "loop",
             "mandelbrot",
+            "mixed",
             "null",
             "primes",
             "sleep",

@@ -1,0 +1,98 @@
+//! What is compared with what.
+
+use super::configuration::Configuration;
+use super::subject::{Sample, Subject};
+use crate::exit::Outcome;
+use muster_proto::v1;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What distinguishes a group, or a row beside its model: names and values.
+pub type Factors = BTreeMap<String, Value>;
+
+/// A workload under a configuration: a row.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub configuration: Configuration,
+    pub subject: Rc<Subject>,
+    /// What distinguishes it from the others of its group, beside its model.
+    pub factors: Factors,
+}
+
+/// Cases of which one is the best. The first is the baseline.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// As in tables; empty where there is only one.
+    pub name: String,
+    /// What distinguishes it from other groups.
+    pub factors: Factors,
+    /// Of each run; `None`: to be found out.
+    pub tasks: Option<u64>,
+    pub cases: Vec<Case>,
+    /// Whether memory, crashes and cancelling are looked at.
+    pub probes: bool,
+}
+
+/// A further quantity that a workload's reduced output, a JSON object, tells of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// The member of the object.
+    pub member: &'static str,
+    /// What it is.
+    pub name: &'static str,
+    /// Of what.
+    pub unit: &'static str,
+}
+
+impl Case {
+    /// Without further factors.
+    pub fn new(configuration: Configuration, subject: &Rc<Subject>) -> Self {
+        Self { configuration, subject: Rc::clone(subject), factors: Factors::new() }
+    }
+
+    /// With one more factor.
+    #[must_use]
+    pub fn factor(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.factors.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Slots of a worker that has just what it needs.
+    pub const fn slots(&self) -> u32 {
+        self.configuration.slots()
+    }
+
+    /// The job.
+    pub fn spec(&self, tasks: u64) -> v1::JobSpec {
+        self.subject.spec(&self.configuration, tasks)
+    }
+
+    /// Runs so many tasks on fresh processes.
+    pub async fn run(&self, tasks: u64) -> Outcome<Sample> {
+        self.subject.run(&self.configuration, tasks).await
+    }
+
+    /// As in tables.
+    pub fn name(&self) -> &str {
+        &self.configuration.name
+    }
+}
+
+impl Group {
+    /// One workload under several configurations, and nothing else.
+    pub fn single(subject: Subject, configurations: Vec<Configuration>, tasks: Option<u64>) -> Self {
+        let subject = Rc::new(subject);
+        let cases = configurations.into_iter().map(|configuration| Case::new(configuration, &subject));
+        Self { name: String::new(), factors: Factors::new(), tasks, cases: cases.collect(), probes: true }
+    }
+
+    /// The first case, which runs twice in each block.
+    ///
+    /// # Panics
+    /// When there is none: groups have two cases at least.
+    pub fn baseline(&self) -> &Case {
+        self.cases.first().expect("a group has cases")
+    }
+}
