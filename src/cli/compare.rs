@@ -3,19 +3,34 @@
 use super::job::Model;
 use super::quantity;
 use clap::Args;
+use std::path::PathBuf;
 use std::time::Duration;
 
+/// Enough for each of thread, process and hybrid to differ from the others.
+const SLOTS: u32 = 4;
+
 /// What is compared, and how long it may take.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct CompareArgs {
-    /// The workload: a plugin's source folder (built first) or a plugin file
-    pub plugin: String,
+    /// The workload: a plugin's source folder (built first) or a plugin file; or an experiment (see below); or a FILE.toml that
+    /// describes a comparison
+    #[arg(value_name = "PLUGIN|EXPERIMENT|FILE.toml")]
+    pub what: String,
     /// Parameters of the plugin; `muster plugin info PLUGIN` lists them
     #[arg(value_name = "KEY=VALUE", value_parser = quantity::pair)]
     pub params: Vec<(String, String)>,
     /// Tasks of one run (default: so many that the first configuration takes 200 ms for them)
     #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
     pub tasks: Option<u64>,
+    /// A task per line of FILE
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "tasks"])]
+    pub lines: Option<PathBuf>,
+    /// A task per file; folders are walked, quoted globs expanded
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1.., conflicts_with = "tasks")]
+    pub files: Vec<String>,
+    /// Cut files at line ends into tasks of at most this size; a line that is longer is a task by itself
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, allow_hyphen_values = true, requires = "files")]
+    pub chunk: Option<u64>,
     /// The models, with commas between them, or `all` (default: thread, process, hybrid and gil, and async where the
     /// plugin has that form)
     #[arg(long, value_name = "MODEL,..", value_delimiter = ',', value_parser = model)]
@@ -23,31 +38,54 @@ pub struct CompareArgs {
     /// Every P x T of these, as in `p=1,2,4 t=1,2`; with --models both
     #[arg(long, value_name = "p=P,.. t=T,..", num_args = 1..=2, value_parser = axis)]
     pub grid: Vec<Axis>,
-    /// Slots that each model gets
-    #[arg(long, value_name = "N", value_parser = quantity::small, default_value = "4", allow_hyphen_values = true)]
-    pub slots: u32,
+    /// Slots that each model gets (default: 4)
+    #[arg(long, value_name = "N", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub slots: Option<u32>,
     /// Tasks that each thread of async keeps going (default: 64)
     #[arg(long, value_name = "N", value_parser = quantity::in_flight, allow_hyphen_values = true)]
     pub in_flight: Option<u32>,
-    /// Time for all of it; what was measured by then counts
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "40s", allow_hyphen_values = true)]
-    pub budget: Duration,
-    /// Enough when each ratio is known to this share
-    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent, default_value = "3%", allow_hyphen_values = true)]
-    pub target: f64,
+    /// Time for all of it; what was measured by then counts (default: 40s, for an experiment 100s)
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
+    pub budget: Option<Duration>,
+    /// Enough when each ratio is known to this share (default: 3%)
+    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent, allow_hyphen_values = true)]
+    pub target: Option<f64>,
     /// Exactly so many blocks, however long they take
     #[arg(long, value_name = "N", value_parser = quantity::small, allow_hyphen_values = true, conflicts_with = "budget")]
     pub blocks: Option<u32>,
     /// Seed of the tasks' random numbers and of the order of the runs (default: 0)
-    #[arg(long, value_name = "S", value_parser = quantity::whole, default_value = "0", hide_default_value = true)]
-    #[arg(allow_hyphen_values = true)]
-    pub seed: u64,
+    #[arg(long, value_name = "S", value_parser = quantity::whole, allow_hyphen_values = true)]
+    pub seed: Option<u64>,
+    /// The folder with muster's own plugins, for experiments: built files, or their source folders
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub plugins: PathBuf,
+    /// Jobs that are cancelled for each row; 200 give a 95th percentile (default: 5)
+    #[arg(long, value_name = "N", value_parser = quantity::small, allow_hyphen_values = true)]
+    pub cancels: Option<u32>,
+    /// Do not look at memory, crashes and cancelling after the blocks
+    #[arg(long, conflicts_with = "cancels")]
+    pub no_probes: bool,
+    /// A cluster that is up: its name, a join string or the file that holds it, or unix:PATH (default: private clusters)
+    #[arg(long, value_name = "CLUSTER", env = "MUSTER_CLUSTER")]
+    pub cluster: Option<String>,
     /// Exit with 10 when a row is invalid
     #[arg(long)]
     pub strict: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+impl CompareArgs {
+    /// Slots that each model gets.
+    pub fn slots(&self) -> u32 {
+        self.slots.unwrap_or(SLOTS)
+    }
+
+    /// Seed of everything random.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
 }
 
 /// One model, or all of them.
@@ -68,7 +106,8 @@ pub enum Axis {
     Threads(Vec<u32>),
 }
 
-fn model(text: &str) -> Result<Models, String> {
+/// A model by its name, or `all`.
+pub fn model(text: &str) -> Result<Models, String> {
     use clap::ValueEnum as _;
     if text == "all" {
         return Ok(Models::All);

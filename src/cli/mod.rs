@@ -17,7 +17,7 @@ mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
-pub use compare::{Axis, CompareArgs, Models};
+pub use compare::{Axis, CompareArgs, Models, model as compare_model};
 pub use emulate::EmulateArgs;
 pub use http_server::HttpServerArgs;
 pub use job::{

@@ -70,11 +70,7 @@ mod tests {
         ];
         assert_eq!(
             across(&groups),
-            [
-                "0 % to 50 %: use async.",
-                "75 %: use process.",
-                "90 % and 100 %: Not enough."
-            ]
+            ["0 % to 50 %: use async.", "75 %: use process.", "90 % and 100 %: Not enough."]
         );
     }
 }

@@ -5,8 +5,9 @@ use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
 use super::group::{Case, Group, Reading};
 use super::machine::Interference;
-use super::result::{Comparison, GroupResult, Outlier, Plugin, Row, Spread, ValueOf};
+use super::result::{Comparison, GroupResult, Outlier, Overhead, Plugin, Row, Spread, ValueOf};
 use super::subject::{Sample, Subject};
+use super::usage::Usage;
 use super::verdict::{Verdict, name_of, verdict};
 use crate::statistics::{Analysis, Enough, median, median_interval, outliers, warm_up};
 use crate::summary::hex;
@@ -17,6 +18,8 @@ use std::time::Duration;
 const STOLEN_MAX: f64 = 0.02;
 /// So much may others use; the kernel counts processor time in ticks, which is not exact for short runs.
 const OTHERS_MAX: f64 = 0.05;
+/// Processors that the coordinator may keep busy: it has more threads than one, but one of them does most.
+const COORDINATOR_MAX: f64 = 0.8;
 /// With fewer cancelled jobs there are not ten above the percentile.
 const P95_MIN: usize = 200;
 
@@ -46,6 +49,8 @@ pub fn assemble(
         seed,
         blocks: measured.blocks,
         stopped_by: measured.end.name(),
+        cluster_cpu_s: measured.idle.as_secs_f64(),
+        overhead: overhead(groups, measured),
         noise_floor: floors.and_then(|floors| floors.into_iter().max_by(f64::total_cmp)),
         enough: results.iter().all(|group| group.enough),
         verdict,
@@ -53,14 +58,34 @@ pub fn assemble(
         groups: if results.len() > 1 { results } else { Vec::new() },
         rows,
         tables: Vec::new(),
+        claims: Vec::new(),
+        cluster: None,
         run: None,
     }
+}
+
+/// What muster itself costs: the row of `null`.
+fn overhead(groups: &[Group], measured: &Measured) -> Option<Overhead> {
+    let times: Vec<f64> = measured.overhead.iter().map(|sample| sample.time.as_secs_f64()).collect();
+    let cpu: Vec<f64> = measured.overhead.iter().filter_map(cpu_s).collect();
+    let only = |median| Spread { median, lo: median, hi: median };
+    Some(Overhead {
+        name: groups[0].baseline().name().to_owned(),
+        tasks: measured.groups[0].tasks,
+        time_s: median_interval(&times).map(Spread::from).or(median(&times).map(only))?,
+        cpu_s: median(&cpu),
+    })
+}
+
+fn cpu_s(sample: &Sample) -> Option<f64> {
+    sample.usage.map(|usage| usage.cpu.as_secs_f64())
 }
 
 /// One group, and its rows.
 fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupResult, Vec<Row>) {
     let analysis = Analysis::new(&found.blocks);
-    let rows: Vec<Row> = (0..group.cases.len()).map(|place| row(group, found, place, &analysis)).collect();
+    let rows: Vec<Row> =
+        (0..group.cases.len()).map(|place| row(group, found, place, &analysis, measured.idle)).collect();
     let Verdict { sentences, chosen } = verdict(&rows, &analysis, found.blocks.len(), measured.end);
     let result = GroupResult {
         name: group.name.clone(),
@@ -97,7 +122,7 @@ fn is_wrong(group: &Group, found: &GroupMeasured, place: usize) -> bool {
     found.samples[place].iter().any(|sample| Some(sample.checksum) != expected)
 }
 
-fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysis) -> Row {
+fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysis, idle: Duration) -> Row {
     let case = &group.cases[place];
     let (configuration, standing) = (&case.configuration, &analysis.standings[place]);
     let is_wrong = is_wrong(group, measured, place);
@@ -105,6 +130,10 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
     let middle = |value: &dyn Fn(&Sample) -> f64| {
         let values: Vec<f64> = samples.iter().map(value).collect();
         median(&values).unwrap_or(0.0)
+    };
+    let used = |value: &dyn Fn(Usage, Duration) -> f64| {
+        let of = |sample: &Sample| sample.usage.map(|usage| value(usage, sample.time));
+        median(&samples.iter().filter_map(of).collect::<Vec<f64>>())
     };
     let probed = measured.probed.get(place).cloned().flatten().unwrap_or_default();
     let interference = mean(samples);
@@ -117,6 +146,14 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         if share > most {
             invalid_because.push(format!("{what} {:.1} % of the processors", share * 100.0));
         }
+    }
+    let coordinator = middle(&|sample| sample.coordinator);
+    if coordinator > COORDINATOR_MAX {
+        invalid_because
+            .push(format!("the coordinator was busy for {:.0} % of the time", coordinator * 100.0));
+    }
+    if samples.iter().any(|sample| sample.is_shared) {
+        invalid_because.push("other jobs were on the cluster".to_owned());
     }
     if is_wrong {
         invalid_because.push("its outputs are not those of the first run".to_owned());
@@ -132,17 +169,19 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         threads: shape.threads,
         in_flight: configuration.in_flight(),
         gil: configuration.has_lock(),
+        is_baseline: place == 0,
         valid: invalid_because.is_empty(),
         is_wrong,
         invalid_because,
         time_s: standing.median.map(Into::into),
+        ratio_to_baseline: to_baseline(analysis, place),
         ratio_to_best: standing.ratio_to_best.filter(|ratio| ratio.lo < ratio.hi).map(Into::into),
         claim: name_of(standing.claim),
-        cpu_s: middle(&|sample| sample.usage.cpu.as_secs_f64()),
-        cores: middle(&|sample| sample.usage.cpu.as_secs_f64() / sample.time.as_secs_f64()),
+        cpu_s: used(&|usage, _| usage.cpu.as_secs_f64()),
+        cores: used(&|usage, time| usage.cpu.saturating_sub(idle).as_secs_f64() / time.as_secs_f64()),
         pss_base_bytes: probed.memory.map(|memory| memory.base),
         pss_peak_bytes: probed.memory.map(|memory| memory.peak),
-        ctx_switches_per_task: middle(&|sample| sample.usage.switches as f64) / measured.tasks as f64,
+        ctx_switches_per_task: used(&|usage, _| usage.switches as f64 / measured.tasks.max(1) as f64),
         gil_wait_share: configuration.has_lock().then(|| middle(&|sample| sample.lock_wait.unwrap_or(0.0))),
         lost_by_one_crash: probed.lost_by_one_crash,
         cancel_p95_s: p95(&probed.cancels),
@@ -155,10 +194,17 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
     }
 }
 
+/// How many times as long a row takes as the first one.
+fn to_baseline(analysis: &Analysis, place: usize) -> Option<Spread> {
+    let pair = analysis.pairs.iter().find(|pair| (pair.first, pair.second) == (0, place))?;
+    pair.ratio.map(Spread::from)
+}
+
 /// What the outputs told, over all blocks.
 fn values(case: &Case, samples: &[Sample]) -> Vec<ValueOf> {
     let of = |(place, reading): (usize, &Reading)| {
-        let told: Vec<f64> = samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();
+        let told: Vec<f64> =
+            samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();
         let only = median(&told).map(|median| Spread { median, lo: median, hi: median });
         let spread = median_interval(&told).map(Spread::from).or(only)?;
         Some(ValueOf { name: reading.name, unit: reading.unit, spread })
@@ -198,8 +244,8 @@ fn far_from_others(measured: &GroupMeasured, place: usize) -> Vec<Outlier> {
 fn likely_cause(samples: &[Sample], block: usize) -> String {
     let sample = &samples[block];
     let Interference { stolen, throttled, others } = sample.interference;
-    let cpu: Vec<f64> = samples.iter().map(|sample| sample.usage.cpu.as_secs_f64()).collect();
-    let usual = median(&cpu).unwrap_or(0.0);
+    let cpu: Vec<f64> = samples.iter().filter_map(cpu_s).collect();
+    let usual = median(&cpu).unwrap_or(f64::INFINITY);
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     if stolen > STOLEN_MAX {
         format!("the machine's host took {} of the processors", percent(stolen))
@@ -209,35 +255,52 @@ fn likely_cause(samples: &[Sample], block: usize) -> String {
         format!("other processes used {} of the processors", percent(others))
     } else if block == 0 {
         "the first run: files and caches were cold".to_owned()
-    } else if cpu[block] > usual * 1.1 {
+    } else if cpu.get(block).is_some_and(|cpu| *cpu > usual * 1.1) {
         "it used more processor time: a slower processor, or colder caches".to_owned()
     } else {
         "not known: it waited longer for the same work".to_owned()
     }
 }
 
-fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
-    let mut notes = Vec::new();
-    for row in rows {
-        if !row.invalid_because.is_empty() {
-            notes.push(format!("{} is invalid: {}", row.name, row.invalid_because.join("; ")));
+/// Why rows are invalid: each row by itself, or all of them in one line where there are more than a few.
+fn invalid(rows: &[Row]) -> Vec<String> {
+    const FEW: usize = 4;
+    let invalid: Vec<&Row> = rows.iter().filter(|row| !row.valid).collect();
+    let why = |row: &Row| format!("{}: {}", named(row), row.invalid_because.join("; "));
+    match invalid.as_slice() {
+        [first, ..] if invalid.len() > FEW => {
+            let (count, all) = (invalid.len(), rows.len());
+            vec![format!("{count} of {all} rows are invalid, the first is {}", why(first))]
         }
+        few => few.iter().map(|row| format!("invalid is {}", why(row))).collect(),
+    }
+}
+
+/// A row, with its group where there are several.
+fn named(row: &Row) -> String {
+    row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{}, {group}", row.name))
+}
+
+fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
+    let mut notes = invalid(rows);
+    for row in rows {
         if row.warm_up_blocks > 0 {
             notes.push(format!(
                 "{} was slower in the first {} of its blocks, which count all the same: it warmed up",
-                row.name, row.warm_up_blocks
+                named(row),
+                row.warm_up_blocks
             ));
         }
         if row.ratio_to_best.is_some_and(|ratio| ratio.hi < 1.0) {
             notes.push(format!(
                 "{} is ahead in most blocks, and behind on average because of a few: its outliers decide",
-                row.name
+                named(row)
             ));
         }
         for outlier in &row.outliers {
             notes.push(format!(
                 "{} took {} in block {}, far from its other times; likely cause: {}",
-                row.name,
+                named(row),
                 crate::summary::seconds(outlier.time_s),
                 outlier.block,
                 outlier.likely_cause
@@ -252,7 +315,7 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
     let probed = measured.groups.iter().flat_map(|group| &group.probed);
     let is_unknown = |row: &Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
     let unknown = rows.iter().zip(probed).filter(|(row, probed)| probed.is_some() && is_unknown(row));
-    let unknown: Vec<&str> = unknown.map(|(row, _)| row.name.as_str()).collect();
+    let unknown: Vec<String> = unknown.map(|(row, _)| named(row)).collect();
     if !unknown.is_empty() {
         notes.push(format!(
             "{}: no task was running when an executor was killed, or the job cancelled: give a larger -n, or longer tasks",
@@ -260,7 +323,7 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
         ));
     }
     let is_missing = |(group, found): (&Group, &GroupMeasured)| {
-        group.probes && found.probed.iter().any(Option::is_none)
+        group.cancels.is_some() && found.probed.iter().any(Option::is_none)
     };
     let is_missing = groups.iter().zip(&measured.groups).any(is_missing);
     if is_missing && !matches!(measured.end, End::Interrupted(_)) {

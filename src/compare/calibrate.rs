@@ -13,7 +13,8 @@ const GROWTH_MAX: f64 = 32.0;
 /// Empty tasks would take more than anybody can wait for.
 const TASKS_MAX: u64 = 1_000_000_000;
 
-/// Finds the number by runs of one configuration; a multiple of `slots`, so that all slots can be busy to the end.
+/// Finds the number by runs of one configuration; a multiple of `slots`, so that all slots can be busy to the end. With
+/// inputs it is their number.
 pub async fn tasks(case: &Case, slots: u32) -> Outcome<u64> {
     let slots = u64::from(slots.max(1));
     let mut tasks = slots;
@@ -22,8 +23,9 @@ pub async fn tasks(case: &Case, slots: u32) -> Outcome<u64> {
         if sample.failed > 0 {
             return Err(failed(case.name(), sample.failed, tasks, sample.first_failure.as_deref()));
         }
-        if sample.time >= RUN || tasks >= TASKS_MAX {
-            return Ok(tasks);
+        let has_inputs = case.subject.inputs.is_some();
+        if has_inputs || sample.time >= RUN || tasks >= TASKS_MAX {
+            return Ok(sample.tasks);
         }
         tasks = next(tasks, sample.time, slots);
     }

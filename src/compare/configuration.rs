@@ -105,7 +105,7 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
     for model in models {
         let in_flight = args.in_flight.filter(|_| model == Model::Async);
         let shape = ShapeArgs { in_flight, ..ShapeArgs::default() };
-        rows.push(Configuration::with(model, args.slots, shape)?);
+        rows.push(Configuration::with(model, args.slots(), shape)?);
     }
     for (processes, threads) in grid(&args.grid)? {
         rows.push(Configuration::shaped(processes, threads)?);
@@ -113,7 +113,7 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
     let mut once: Vec<Configuration> = Vec::new();
     for row in rows {
         // On few slots a hybrid is what another model is.
-        if !once.iter().any(|other| other.plan.is_same(&row.plan, args.slots)) {
+        if !once.iter().any(|other| other.plan.is_same(&row.plan, args.slots())) {
             once.push(row);
         }
     }

@@ -3,7 +3,7 @@
 use super::calibrate::{self, failed};
 use super::group::{Case, Group};
 use super::probe::{self, Probed, probe};
-use super::subject::Sample;
+use super::subject::{Sample, Subject};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::statistics::{BLOCKS_MAX, Blocks, Next, Reason, Stopping, Twin, block_order};
@@ -28,6 +28,10 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Measured {
     pub groups: Vec<GroupMeasured>,
+    /// Of `null`, one for each block; none where it was not found.
+    pub overhead: Vec<Sample>,
+    /// Processor time of a cluster that starts and ends without a job.
+    pub idle: Duration,
     /// Complete blocks.
     pub blocks: usize,
     pub end: End,
@@ -104,8 +108,10 @@ pub trait Tell {
 }
 
 /// Measures all groups side by side: a block has a run of every case of every group, and of the twin of each group.
+/// `null`: the plugin that does nothing, which shows what muster itself takes.
 pub async fn measure(
     groups: &[Group],
+    null: Option<&Subject>,
     seed: u64,
     limits: Limits,
     interrupt: &mut Interrupt,
@@ -113,7 +119,12 @@ pub async fn measure(
 ) -> Outcome<Measured> {
     let began = Instant::now();
     let end = limits.blocks.is_none().then(|| began + limits.budget);
-    let mut measured = Measured { groups: Vec::new(), blocks: 0, end: End::Blocks };
+    for case in groups.iter().flat_map(|group| &group.cases) {
+        interrupt.or(case.subject.push()).await?;
+    }
+    let idle = interrupt.or(groups[0].baseline().idle()).await?;
+    let mut measured =
+        Measured { groups: Vec::new(), overhead: Vec::new(), idle, blocks: 0, end: End::Blocks };
     for group in groups {
         let tasks = match group.tasks {
             Some(tasks) => tasks,
@@ -130,10 +141,10 @@ pub async fn measure(
     }
     let least = rules.iter().map(|rule| rule.least_blocks).max().unwrap_or(0);
     // What blocks may use; the rest is for the probes.
-    let probes = if groups.iter().any(|group| group.probes) { PROBES_SHARE } else { 0.0 };
+    let probes = if groups.iter().any(|group| group.cancels.is_some()) { PROBES_SHARE } else { 0.0 };
     let for_blocks = limits.budget.mul_f64(1.0 - probes);
     let mut longest = Duration::ZERO;
-    let mut course = Course { groups, seed, end, interrupt };
+    let mut course = Course { groups, null, seed, end, interrupt };
     measured.end = loop {
         let block_began = Instant::now();
         if let Some(ended) = course.block(&mut measured).await? {
@@ -157,10 +168,15 @@ pub async fn measure(
 /// The number of tasks that makes a run long enough.
 async fn calibrated(group: &Group, end: Option<Instant>, interrupt: &mut Interrupt) -> Outcome<u64> {
     let slots = group.cases.iter().map(Case::slots).max().unwrap_or(1);
-    tokio::select! {
-        found = interrupt.or(calibrate::tasks(group.baseline(), slots)) => found,
-        () = until(end) => Err(too_small(group.baseline().name(), None)),
+    let baseline = group.baseline();
+    let found = tokio::select! {
+        found = interrupt.or(calibrate::tasks(baseline, slots)) => found,
+        () = until(end) => Err(too_small(baseline.name(), None)),
+    };
+    if found.is_err() {
+        baseline.abandon().await;
     }
+    found
 }
 
 /// It goes on as long as any group needs it.
@@ -179,6 +195,7 @@ fn next(rules: &[Stopping], groups: &[GroupMeasured]) -> Next {
 /// What every block needs.
 struct Course<'a> {
     groups: &'a [Group],
+    null: Option<&'a Subject>,
     seed: u64,
     end: Option<Instant>,
     interrupt: &'a mut Interrupt,
@@ -201,9 +218,11 @@ impl Course<'_> {
             let sample = tokio::select! {
                 sample = case.run(tasks) => sample?,
                 signal = self.interrupt.next() => {
+                    case.abandon().await;
                     return if measured.blocks == 0 { Err(nothing_yet(signal)) } else { Ok(Some(End::Interrupted(signal))) };
                 }
                 () = until(self.end) => {
+                    case.abandon().await;
                     let needs = (done > 0).then(|| began.elapsed().mul_f64(places.len() as f64 / done as f64));
                     return if measured.blocks == 0 { Err(too_small(case.name(), needs)) } else { Ok(Some(End::Budget)) };
                 }
@@ -212,6 +231,14 @@ impl Course<'_> {
                 return Err(failed(case.name(), sample.failed, tasks, sample.first_failure.as_deref()));
             }
             samples[place] = Some(sample);
+        }
+        if let Some(null) = self.null {
+            let run = null.run(&self.groups[0].baseline().configuration, measured.groups[0].tasks);
+            tokio::select! {
+                sample = run => measured.overhead.push(sample?),
+                signal = self.interrupt.next(), if measured.blocks > 0 => return Ok(Some(End::Interrupted(signal))),
+                () = until(self.end), if measured.blocks > 0 => return Ok(Some(End::Budget)),
+            }
         }
         let mut samples = samples.into_iter().flatten();
         for (group, measured) in self.groups.iter().zip(&mut measured.groups) {
@@ -227,15 +254,16 @@ impl Course<'_> {
             return Ok(());
         }
         for (group, measured_group) in self.groups.iter().zip(&mut measured.groups) {
-            for (place, case) in group.cases.iter().enumerate().filter(|_| group.probes) {
+            let Some(cancels) = group.cancels else { continue };
+            for (place, case) in group.cases.iter().enumerate() {
                 let times = measured_group.blocks.values(place);
                 let time = Duration::from_secs_f64(crate::statistics::median(times).unwrap_or_default());
-                if self.end.is_some_and(|end| Instant::now() + probe::takes(time) > end) {
+                if self.end.is_some_and(|end| Instant::now() + probe::takes(time, cancels) > end) {
                     continue;
                 }
                 tell.probes(case.name());
                 tokio::select! {
-                    probed = probe(case, measured_group.tasks, time) => measured_group.probed[place] = Some(probed?),
+                    probed = probe(case, measured_group.tasks, time, cancels) => measured_group.probed[place] = Some(probed?),
                     signal = self.interrupt.next() => {
                         measured.end = End::Interrupted(signal);
                         return Ok(());
@@ -249,10 +277,7 @@ impl Course<'_> {
 }
 
 fn nothing_yet(signal: &str) -> Failure {
-    Failure::new(
-        Exit::Interrupted,
-        format_args!("cancelled by {signal} before the first block was complete"),
-    )
+    Failure::new(Exit::Interrupted, format_args!("cancelled by {signal} before the first block was complete"))
 }
 
 /// Comes back at that time; `None`: never.

@@ -2,12 +2,14 @@
 
 use super::configuration::Configuration;
 use super::subject::{Sample, Subject};
+use super::usage::Usage;
 use crate::exit::Outcome;
 use muster_proto::v1;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What distinguishes a group, or a row beside its model: names and values.
 pub type Factors = BTreeMap<String, Value>;
@@ -31,8 +33,8 @@ pub struct Group {
     /// Of each run; `None`: to be found out.
     pub tasks: Option<u64>,
     pub cases: Vec<Case>,
-    /// Whether memory, crashes and cancelling are looked at.
-    pub probes: bool,
+    /// Whether memory, crashes and cancelling are looked at, and how many jobs are cancelled for that.
+    pub cancels: Option<u32>,
 }
 
 /// A further quantity that a workload's reduced output, a JSON object, tells of a run.
@@ -74,6 +76,27 @@ impl Case {
         self.subject.run(&self.configuration, tasks).await
     }
 
+    /// It is not waited for any more.
+    pub async fn abandon(&self) {
+        self.subject.abandon().await;
+    }
+
+    /// Processor time of a cluster that starts and ends without a job: the median of a few.
+    pub async fn idle(&self) -> Outcome<Duration> {
+        const TIMES: usize = 3;
+        if self.subject.cluster.is_some() {
+            return Ok(Duration::ZERO);
+        }
+        let mut times = Vec::new();
+        for _ in 0..TIMES {
+            let used = Usage::now();
+            self.subject.cluster(&self.configuration).await?.stop().await;
+            times.push(Usage::now().since(used).cpu);
+        }
+        times.sort_unstable();
+        Ok(times[TIMES / 2])
+    }
+
     /// As in tables.
     pub fn name(&self) -> &str {
         &self.configuration.name
@@ -81,11 +104,22 @@ impl Case {
 }
 
 impl Group {
-    /// One workload under several configurations, and nothing else.
-    pub fn single(subject: Subject, configurations: Vec<Configuration>, tasks: Option<u64>) -> Self {
-        let subject = Rc::new(subject);
-        let cases = configurations.into_iter().map(|configuration| Case::new(configuration, &subject));
-        Self { name: String::new(), factors: Factors::new(), tasks, cases: cases.collect(), probes: true }
+    /// Cases with so many tasks in each run, without probes.
+    pub fn of(name: &str, cases: Vec<Case>, tasks: u64) -> Self {
+        Self { name: name.to_owned(), factors: Factors::new(), tasks: Some(tasks), cases, cancels: None }
+    }
+
+    /// With probes that cancel so many jobs, or without.
+    #[must_use]
+    pub fn with_probes(self, cancels: Option<u32>) -> Self {
+        Self { cancels, ..self }
+    }
+
+    /// With one more factor.
+    #[must_use]
+    pub fn factor(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.factors.insert(name.to_owned(), value.into());
+        self
     }
 
     /// The first case, which runs twice in each block.

@@ -112,12 +112,12 @@ impl RunFolder {
     /// The times of a configuration, in seconds and in the order of blocks.
     pub fn times(&self, row: &KeptRow) -> Outcome<Vec<f64>> {
         let path = self.path.join(SAMPLES);
-        let file =
-            File::open(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
+        let file = File::open(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
         let mut times = Vec::new();
         for (number, line) in Reader::from_reader(file).deserialize::<Line>().enumerate() {
             let line = line.ok().filter(|line| line.time_s.is_finite() && line.time_s > 0.0);
-            let line = line.ok_or_else(|| self.broken(&format!("line {} of {SAMPLES} has no time", number + 2)))?;
+            let line =
+                line.ok_or_else(|| self.broken(&format!("line {} of {SAMPLES} has no time", number + 2)))?;
             if line.configuration == row.name && line.group == row.group {
                 times.push(line.time_s);
             }

@@ -2,10 +2,9 @@
 //! and how long a cancelled job goes on.
 
 use super::group::Case;
-use crate::bench::Bench;
 use crate::cluster::{Private, family, send};
 use crate::exit::Outcome;
-use crate::job::{self, is_final, submit, wait_until_still, wait_until_stopped};
+use crate::job::{self, is_final, wait_until_still, wait_until_stopped};
 use muster_proto::v1::{self, JobState};
 use muster_worker::os::proc_file::pss_bytes;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ const LOOK: Duration = Duration::from_millis(2);
 const LOOK_SHARE: u32 = 10;
 /// Jobs of which an executor is killed.
 const CRASHES: u32 = 3;
-/// Jobs that are cancelled.
-const CANCELS: usize = 5;
+/// Jobs that are cancelled, unless somebody wants another number.
+pub const CANCELS: u32 = 5;
 /// From the flag to SIGKILL.
 const GRACE_MS: u64 = 1_000;
 
@@ -42,22 +41,18 @@ pub struct Memory {
     pub peak: u64,
 }
 
-/// Runs the probes. `time`: of one run.
-pub async fn probe(
-    case: &Case,
-    tasks: u64,
-    time: Duration,
-) -> Outcome<Probed> {
+/// Runs the probes. `time`: of one run; `cancels`: jobs to cancel.
+pub async fn probe(case: &Case, tasks: u64, time: Duration, cancels: u32) -> Outcome<Probed> {
     let memory = memory(case, tasks).await?;
     let lost_by_one_crash = crash(case, tasks, time).await?;
-    let cancels = cancels(case, tasks, time).await?;
+    let cancels = cancel_some(case, tasks, time, cancels).await?;
     Ok(Probed { memory, lost_by_one_crash, cancels })
 }
 
 /// How long [`probe`] takes, about.
-pub fn takes(time: Duration) -> Duration {
+pub fn takes(time: Duration, cancels: u32) -> Duration {
     const STARTS: Duration = Duration::from_millis(300);
-    time * (1 + CRASHES) + time * CANCELS as u32 / 2 + STARTS
+    time * (1 + CRASHES) + time * cancels / 2 + STARTS
 }
 
 async fn memory(case: &Case, tasks: u64) -> Outcome<Option<Memory>> {
@@ -65,7 +60,10 @@ async fn memory(case: &Case, tasks: u64) -> Outcome<Option<Memory>> {
     let workers: Vec<u32> = cluster.worker_ids().collect();
     let base = all_pss(&workers);
     let watch = Watch::start(workers);
-    let status = Bench::new(&cluster).run_to_end(case.spec(tasks)).await;
+    let status = tokio::select! {
+        status = case.subject.to_end(&cluster.session().link, case.spec(tasks)) => status,
+        failure = cluster.lost() => Err(failure),
+    };
     let peak = watch.stop();
     cluster.stop().await;
     status?;
@@ -110,15 +108,11 @@ impl Watch {
 }
 
 /// Kills an executor in the middle of a run, a few times: nothing may be running just then, or be lost.
-async fn crash(
-    case: &Case,
-    tasks: u64,
-    time: Duration,
-) -> Outcome<Option<u64>> {
+async fn crash(case: &Case, tasks: u64, time: Duration) -> Outcome<Option<u64>> {
     let cluster = case.subject.silent_cluster(&case.configuration).await?;
     let link = cluster.session().link.clone();
     let once = async || {
-        let job = submit(&link, case.spec(tasks)).await?;
+        let job = case.subject.submit(&link, case.spec(tasks)).await?;
         // Not a wait for something: the middle of a run.
         tokio::time::sleep(time / 2).await;
         let killed = executor(&cluster);
@@ -157,16 +151,12 @@ fn executor(cluster: &Private) -> Option<u32> {
 }
 
 /// Cancels jobs in the middle of a run.
-async fn cancels(
-    case: &Case,
-    tasks: u64,
-    time: Duration,
-) -> Outcome<Vec<Duration>> {
+async fn cancel_some(case: &Case, tasks: u64, time: Duration, count: u32) -> Outcome<Vec<Duration>> {
     let cluster = case.subject.silent_cluster(&case.configuration).await?;
     let mut times = Vec::new();
     let tried = async {
-        for _ in 0..CANCELS {
-            times.extend(cancel(&cluster, case.spec(tasks), time).await?);
+        for _ in 0..count {
+            times.extend(cancel(&cluster, case, tasks, time).await?);
         }
         Ok(())
     };
@@ -181,10 +171,11 @@ async fn cancels(
 }
 
 /// How long tasks went on after they were told to stop; `None`: none ran.
-async fn cancel(cluster: &Private, spec: v1::JobSpec, time: Duration) -> Outcome<Option<Duration>> {
+async fn cancel(cluster: &Private, case: &Case, tasks: u64, time: Duration) -> Outcome<Option<Duration>> {
     let link = &cluster.session().link;
     let limits = Some(v1::Limits { grace_ms: GRACE_MS, ..Default::default() });
-    let number = submit(link, v1::JobSpec { limits, ..spec }).await?;
+    let spec = v1::JobSpec { limits, ..case.spec(tasks) };
+    let number = case.subject.submit(link, spec).await?;
     // Not a wait for something: the middle of a run.
     tokio::time::sleep(time / 2).await;
     if is_final(&job::status(link, number).await?) {

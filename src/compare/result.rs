@@ -3,7 +3,7 @@
 use super::environment::Machine;
 use super::group::Factors;
 use super::machine::Interference;
-use crate::experiment::Table;
+use crate::experiment::{Claim, Table};
 use crate::statistics::Interval;
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ pub struct Comparison {
     /// The workload of the first row.
     pub plugin: Plugin,
     pub machine: Machine,
+    /// Where it ran; `null`: on private clusters of this machine.
+    pub cluster: Option<Cluster>,
     /// Tasks of each run of the first row.
     pub tasks: u64,
     pub seed: u64,
@@ -22,6 +24,10 @@ pub struct Comparison {
     pub blocks: usize,
     /// Why there are no more.
     pub stopped_by: &'static str,
+    /// Processor time of a cluster that starts and ends without a job; it is part of `cpu_s`.
+    pub cluster_cpu_s: f64,
+    /// What as many tasks take that do nothing; `null`: the plugin `null` was not found.
+    pub overhead: Option<Overhead>,
     /// The smallest effect that is claimed, as a share, the largest of all groups; `null`: there were too few blocks.
     pub noise_floor: Option<f64>,
     pub rows: Vec<Row>,
@@ -31,12 +37,32 @@ pub struct Comparison {
     /// What was measured beside times of runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<Table>,
+    /// What people claim about it, and what became of that here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// Whether so many blocks can show that one configuration is slower.
     pub enough: bool,
     pub verdict: Vec<String>,
     pub notes: Vec<String>,
     /// The folder of the run; `null`: it was not kept.
     pub run: Option<String>,
+}
+
+/// A cluster that was up already. What else its machines did is not known here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cluster {
+    pub name: String,
+    pub workers: u32,
+    pub slots: u32,
+}
+
+/// What muster itself costs: as many tasks of the plugin `null` under the first configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overhead {
+    pub name: String,
+    pub tasks: u64,
+    pub time_s: Spread,
+    pub cpu_s: Option<f64>,
 }
 
 /// What came of the rows that are compared with each other.
@@ -82,6 +108,8 @@ pub struct Row {
     pub threads: u32,
     pub in_flight: u32,
     pub gil: bool,
+    /// The first of its group, which runs twice in each block.
+    pub is_baseline: bool,
     /// Its numbers mean what they say.
     pub valid: bool,
     /// The plugin is deterministic, and its outputs are not those of the first row.
@@ -92,15 +120,18 @@ pub struct Row {
     pub time_s: Option<Spread>,
     /// Paired by block; `null` for the best one, and with too few blocks.
     pub ratio_to_best: Option<Spread>,
+    /// Paired by block; `null` for the first row of the group, which is the baseline, and with too few blocks.
+    pub ratio_to_baseline: Option<Spread>,
     /// What may be claimed of it.
     pub claim: &'static str,
     /// Of a run: all processes, user and system.
-    pub cpu_s: f64,
-    /// Processors that were busy on average while a run lasted.
-    pub cores: f64,
+    /// `null` on a cluster that was up already.
+    pub cpu_s: Option<f64>,
+    /// Processors that were busy on average while a run lasted, without those for the start and end of its cluster.
+    pub cores: Option<f64>,
     pub pss_base_bytes: Option<u64>,
     pub pss_peak_bytes: Option<u64>,
-    pub ctx_switches_per_task: f64,
+    pub ctx_switches_per_task: Option<f64>,
     /// Share of the slots' time in which tasks waited for their lock; `null`: there is none.
     pub gil_wait_share: Option<f64>,
     pub lost_by_one_crash: Option<u64>,

@@ -2,20 +2,22 @@
 
 use super::configuration::Configuration;
 use super::group::Reading;
+use super::inputs::Inputs;
 use super::machine::{Interference, Load};
 use super::usage::Usage;
 use crate::bench::Bench;
-use crate::cluster::Private;
+use crate::cluster::{Private, Session, clients};
 use crate::command::push;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
-use crate::job::take;
+use crate::job::{self, feed, is_final, submit, take, unfinished, wait_until_still};
 use crate::output::Sink;
 use crate::plugin::PluginFile;
 use crate::summary::sketch;
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::Link;
 use muster_proto::v1;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,12 @@ pub struct Subject {
     pub seed: u64,
     /// What its reduced output tells; without any, outputs are checksummed and dropped.
     pub readings: Vec<Reading>,
+    /// Of its tasks; without them a task knows its number only.
+    pub inputs: Option<Inputs>,
+    /// Where it runs; without it, on private clusters.
+    pub cluster: Option<Rc<Session>>,
+    /// The job that runs on a cluster which goes on.
+    running: Cell<Option<u64>>,
 }
 
 /// What one run came to.
@@ -38,8 +46,14 @@ pub struct Subject {
 pub struct Sample {
     /// From submitting the job to its end, with the start of its executors.
     pub time: Duration,
-    /// Of all processes of muster, with the start and the end of its cluster.
-    pub usage: Usage,
+    /// Tasks that there were.
+    pub tasks: u64,
+    /// Of all processes of muster, with the start and the end of its cluster; `None`: they are elsewhere.
+    pub usage: Option<Usage>,
+    /// Processors that this process, which holds the coordinator of a private cluster, kept busy.
+    pub coordinator: f64,
+    /// Other jobs were on the cluster.
+    pub is_shared: bool,
     /// What else the machine did.
     pub interference: Interference,
     /// Of all outputs, whatever their order.
@@ -57,6 +71,31 @@ pub struct Sample {
 }
 
 impl Subject {
+    /// A workload whose tasks need nothing, on private clusters.
+    pub fn new(file: Rc<PluginFile>, params: Vec<u8>, seed: u64) -> Self {
+        Self {
+            file,
+            params,
+            seed,
+            readings: Vec::new(),
+            inputs: None,
+            cluster: None,
+            running: Cell::new(None),
+        }
+    }
+
+    /// The same, and its reduced output is read.
+    #[must_use]
+    pub fn reading(self, readings: &[Reading]) -> Self {
+        Self { readings: readings.to_vec(), ..self }
+    }
+
+    /// The same, with inputs, or on a cluster that is up.
+    #[must_use]
+    pub fn with(self, inputs: Option<Inputs>, cluster: Option<Rc<Session>>) -> Self {
+        Self { inputs, cluster, ..self }
+    }
+
     /// Whether another one is the same file with the same parameters and seed.
     pub fn is_same_work(&self, other: &Self) -> bool {
         let digest = |subject: &Self| subject.file.inspection().digest;
@@ -68,7 +107,9 @@ impl Subject {
         v1::JobSpec {
             plugin: Some(self.file.reference()),
             params: self.params.clone().into(),
-            tasks,
+            tasks: if self.inputs.is_some() { 0 } else { tasks },
+            open: self.inputs.is_some(),
+            has_inputs: self.inputs.is_some(),
             shape: Some(configuration.plan.to_proto()),
             weight: 1,
             max_attempts: ATTEMPTS,
@@ -108,11 +149,13 @@ impl Subject {
         if self.readings.is_empty() { v1::Outputs::Checksum } else { v1::Outputs::Stream }
     }
 
-    /// What the reduced output of a job that has ended tells.
-    async fn read(&self, link: &Link, job: u64) -> Outcome<Vec<f64>> {
-        if self.readings.is_empty() {
+    /// What the reduced output of a job tells that has ended well.
+    async fn read(&self, link: &Link, status: &v1::JobStatus) -> Outcome<Vec<f64>> {
+        let is_well = status.state() == v1::JobState::Done && status.failed == 0;
+        if self.readings.is_empty() || !is_well {
             return Ok(Vec::new());
         }
+        let job = status.job;
         let name = self.file.manifest().name();
         let kind = self.file.manifest().output_of(true);
         let request = v1::ResultsRequest { job, from: 0, follow: true, last: 0 };
@@ -130,44 +173,128 @@ impl Subject {
         self.readings.iter().map(number).collect()
     }
 
-    /// Runs so many tasks on fresh processes.
+    /// Runs so many tasks, or all inputs, on fresh processes.
     pub async fn run(&self, configuration: &Configuration, tasks: u64) -> Outcome<Sample> {
+        let spec = self.spec(configuration, tasks);
+        match &self.cluster {
+            Some(session) => self.run_on(&session.link, configuration, spec).await,
+            None => self.run_alone(configuration, spec).await,
+        }
+    }
+
+    async fn run_alone(&self, configuration: &Configuration, spec: v1::JobSpec) -> Outcome<Sample> {
         let (used, load) = (Usage::now(), Load::now());
         let cluster = self.cluster(configuration).await?;
         let began = Instant::now();
-        let status = Bench::new(&cluster).run_to_end(self.spec(configuration, tasks)).await;
-        let time = began.elapsed();
+        let own = Usage::own();
+        let status = tokio::select! {
+            status = self.to_end(&cluster.session().link, spec) => status,
+            failure = cluster.lost() => Err(failure),
+        };
+        let (time, own) = (began.elapsed(), Usage::own().since(own));
         let readings = match &status {
-            Ok(status) if status.state() == v1::JobState::Done && status.failed == 0 => {
-                self.read(&cluster.session().link, status.job).await
-            }
-            Ok(_) | Err(_) => Ok(Vec::new()),
+            Ok(status) => self.read(&cluster.session().link, status).await,
+            Err(_) => Ok(Vec::new()),
         };
         cluster.stop().await;
         let (status, readings, usage) = (status?, readings?, Usage::now().since(used));
-        let interference = Load::now().since(load, usage.cpu);
-        if status.state() != v1::JobState::Done {
-            let (name, reason) = (&configuration.name, &status.reason);
-            return Err(Failure::new(
-                Exit::Job,
-                format_args!("{name}: the job did not come to its end: {reason}"),
-            )
-            .hint("muster run shows more of it: muster run PLUGIN, with the same parameters"));
-        }
-        let slot_time = f64::from(configuration.slots()) * status.wall_s;
-        let waited = mean_s(status.gil_wait.as_ref()) * (status.ok + status.failed) as f64;
+        let sample = sample(configuration, &status, time, readings)?;
         Ok(Sample {
-            time,
-            usage,
-            interference,
-            checksum: status.checksum,
-            failed: status.failed,
-            lock_wait: configuration.has_lock().then(|| waited / slot_time.max(f64::MIN_POSITIVE)),
-            stand_ins: status.stand_ins,
-            readings,
-            first_failure: status.first_failures.first().map(|failure| failure.message.clone()),
+            usage: Some(usage),
+            coordinator: own.cpu.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE),
+            interference: Load::now().since(load, usage.cpu),
+            ..sample
         })
     }
+
+    /// On a cluster that goes on, and may have other things to do.
+    async fn run_on(&self, link: &Link, configuration: &Configuration, spec: v1::JobSpec) -> Outcome<Sample> {
+        let is_shared = !unfinished(link).await?.is_empty();
+        let began = Instant::now();
+        let status = self.to_end(link, spec).await;
+        let time = began.elapsed();
+        // It may wait for somebody who lets it go on.
+        let status = match status {
+            Ok(status) if !is_final(&status) => {
+                self.abandon().await;
+                Ok(status)
+            }
+            other => other,
+        };
+        self.running.set(None);
+        let status = status?;
+        let readings = self.read(link, &status).await?;
+        Ok(Sample { is_shared, ..sample(configuration, &status, time, readings)? })
+    }
+
+    /// Submits the job; what feeds it goes on by itself.
+    pub async fn submit(&self, link: &Link, spec: v1::JobSpec) -> Outcome<u64> {
+        let job = submit(link, spec).await?;
+        if let Some(blocks) = self.inputs.as_ref().map(Inputs::open).transpose()?.flatten() {
+            tokio::spawn(feed(clients::jobs(link), job, blocks));
+        }
+        Ok(job)
+    }
+
+    /// Submits the job, feeds it and waits for its end or for a pause.
+    pub async fn to_end(&self, link: &Link, spec: v1::JobSpec) -> Outcome<v1::JobStatus> {
+        let job = submit(link, spec).await?;
+        self.running.set(self.cluster.is_some().then_some(job));
+        let feeding = async {
+            match self.inputs.as_ref().map(Inputs::open).transpose()?.flatten() {
+                Some(blocks) => feed(clients::jobs(link), job, blocks).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(feeding, wait_until_still(link, job, |_| {})).map(|((), status)| status)
+    }
+
+    /// Cancels what runs on a cluster that goes on; a private one ends with its run.
+    pub async fn abandon(&self) {
+        if let (Some(session), Some(job)) = (&self.cluster, self.running.take()) {
+            // The run has ended for us in any case.
+            let _ = job::cancel(&session.link, job).await;
+        }
+    }
+
+    /// Gives the plugin to the cluster that it runs on, where that is not a private one.
+    pub async fn push(&self) -> Outcome<()> {
+        match &self.cluster {
+            Some(session) => push(&session.link, &self.file).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a job's end says of a run, without what only its place knows.
+fn sample(
+    configuration: &Configuration,
+    status: &v1::JobStatus,
+    time: Duration,
+    readings: Vec<f64>,
+) -> Outcome<Sample> {
+    if status.state() != v1::JobState::Done {
+        let (name, reason) = (&configuration.name, &status.reason);
+        let failure =
+            Failure::new(Exit::Job, format_args!("{name}: the job did not come to its end: {reason}"));
+        return Err(failure.hint("muster run shows more of it: muster run PLUGIN, with the same parameters"));
+    }
+    let slot_time = f64::from(configuration.slots()) * status.wall_s;
+    let waited = mean_s(status.gil_wait.as_ref()) * (status.ok + status.failed) as f64;
+    Ok(Sample {
+        time,
+        tasks: status.tasks,
+        usage: None,
+        coordinator: 0.0,
+        is_shared: false,
+        interference: Interference::default(),
+        checksum: status.checksum,
+        failed: status.failed,
+        lock_wait: configuration.has_lock().then(|| waited / slot_time.max(f64::MIN_POSITIVE)),
+        stand_ins: status.stand_ins,
+        readings,
+        first_failure: status.first_failures.first().map(|failure| failure.message.clone()),
+    })
 }
 
 /// The mean of times, in seconds; 0 without any.

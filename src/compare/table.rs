@@ -1,9 +1,9 @@
 //! A comparison for people.
 
-use super::result::{Comparison, Plugin, Row, ValueOf};
+use super::result::{Cluster, Comparison, Plugin, Row, ValueOf};
 use super::verdict::{percent, time_with_interval, with_interval};
+use crate::experiment::Claim;
 use crate::summary::{Column, bytes, counted, list, number, paragraph, seconds};
-use serde_json::Value;
 
 /// Tables, what makes them fair, the verdict, and what to do next.
 pub fn text(comparison: &Comparison) -> String {
@@ -15,7 +15,7 @@ pub fn text(comparison: &Comparison) -> String {
     for group in &comparison.groups {
         let is_of = |row: &&Row| row.group.as_deref() == Some(&group.name);
         let rows: Vec<&Row> = comparison.rows.iter().filter(is_of).collect();
-        parts.push(format!("{} ({})", group.name, about(&group.plugin, group.tasks)));
+        parts.push(format!("{} ({}, {})", group.name, group.plugin.name, tasks_text(group.tasks)));
         parts.push(times(&rows, group.enough));
         let has_more = |row: &&Row| !row.values.is_empty() || row.pss_peak_bytes.is_some();
         parts.extend(rows.iter().any(has_more).then(|| costs(&rows)));
@@ -26,20 +26,12 @@ pub fn text(comparison: &Comparison) -> String {
     let notes: Vec<String> =
         comparison.notes.iter().map(|note| paragraph(&format!("note: {note}"))).collect();
     parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
+    for claim in &comparison.claims {
+        let Claim { claim, measured, verdict, .. } = claim;
+        parts.push(paragraph(&format!("\"{claim}\": {}. Here: {measured}.", verdict.words())));
+    }
     parts.push(comparison.verdict.iter().map(|line| paragraph(line)).collect::<Vec<_>>().join("\n"));
     parts.join("\n\n")
-}
-
-/// `loop iters=1000000 n=-1, 12 tasks`.
-fn about(plugin: &Plugin, tasks: u64) -> String {
-    let params = plugin.params.as_object().into_iter().flatten();
-    let params: Vec<String> = params.map(|(key, value)| format!(" {key}={}", plain(value))).collect();
-    format!("{}{}, {}", plugin.name, params.concat(), tasks_text(tasks))
-}
-
-/// A value without the quotes of JSON.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn times(rows: &[&Row], enough: bool) -> String {
@@ -76,23 +68,22 @@ fn words(row: &Row) -> &'static str {
 /// What runs cost beside their time. Columns without anything in them are left out.
 fn costs(rows: &[&Row]) -> String {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let mut columns = vec![
-        (Column::text("A RUN"), rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()),
-        (Column::number("CPU"), rows.iter().map(|row| seconds(row.cpu_s)).collect()),
-        (Column::number("CORES"), rows.iter().map(|row| format!("{:.2}", row.cores)).collect()),
-    ];
+    let mut columns =
+        vec![(Column::text("A RUN"), rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>())];
     let mut optional = |name: &'static str, of: &dyn Fn(&Row) -> Option<String>| {
         let cells: Vec<Option<String>> = rows.iter().map(|row| of(row)).collect();
         if cells.iter().any(Option::is_some) {
             columns.push((Column::number(name), cells.into_iter().map(or_dash).collect()));
         }
     };
+    optional("CPU", &|row| row.cpu_s.map(seconds));
+    optional("CORES", &|row| row.cores.map(|cores| format!("{cores:.2}")));
     optional("MEMORY", &|row| row.pss_base_bytes.map(bytes));
     optional("PEAK", &|row| row.pss_peak_bytes.map(bytes));
-    optional("SWITCHES", &|row| Some(format!("{:.2}", row.ctx_switches_per_task)));
+    optional("SWITCHES", &|row| row.ctx_switches_per_task.map(|switches| format!("{switches:.2}")));
     optional("LOCK", &|row| row.gil_wait_share.map(|share| format!("{:.0} %", share * 100.0)));
     optional("LOST", &|row| row.lost_by_one_crash.map(|lost| lost.to_string()));
-    optional("CANCEL", &|row| row.cancel_max_s.map(seconds));
+    optional("CANCEL", &|row| row.cancel_p95_s.or(row.cancel_max_s).map(seconds));
     for value in rows.first().map(|row| row.values.as_slice()).unwrap_or_default() {
         let of = |row: &Row| row.values.iter().find(|other| other.name == value.name).map(amount);
         optional(value.name, &of);
@@ -108,9 +99,9 @@ fn amount(value: &ValueOf) -> String {
     match value.unit {
         "s" => seconds(median),
         "B" => bytes(median.max(0.0) as u64),
-        _ if median.fract() == 0.0 && (0.0..1e15).contains(&median) => number(median as u64),
+        _ if median.fract() == 0.0 || median >= 100.0 => number(median.max(0.0) as u64),
         _ if median.abs() < 10.0 => format!("{median:.2}"),
-        _ => format!("{median:.0}"),
+        _ => format!("{median:.1}"),
     }
 }
 
@@ -121,6 +112,10 @@ fn fairness(comparison: &Comparison) -> String {
         || "no noise floor yet".to_owned(),
         |floor| format!("noise floor {}: less is not claimed", percent(floor)),
     );
+    let own = comparison.overhead.as_ref().map(|own| {
+        let (name, tasks, time) = (&own.name, tasks_text(own.tasks), time_with_interval(&own.time_s));
+        format!("muster itself: {tasks} that do nothing take {time} under {name}")
+    });
     let lines = [
         same(comparison),
         format!(
@@ -128,9 +123,16 @@ fn fairness(comparison: &Comparison) -> String {
             counted(*blocks as u32, "block", "blocks"),
             until(stopped_by)
         ),
-        comparison.machine.describe(),
+        comparison.cluster.as_ref().map_or_else(|| comparison.machine.describe(), on),
     ];
-    lines.map(|line| paragraph(&line)).join("\n")
+    lines.into_iter().chain(own).map(|line| paragraph(&line)).collect::<Vec<_>>().join("\n")
+}
+
+/// A cluster, and what is not known of it.
+fn on(cluster: &Cluster) -> String {
+    let Cluster { name, workers, slots } = cluster;
+    let workers = counted(*workers, "worker", "workers");
+    format!("on cluster {name}: {workers} of {slots} slots in all, whose machines are not watched")
 }
 
 fn same(comparison: &Comparison) -> String {

@@ -18,6 +18,11 @@ impl Usage {
         Self { cpu: own.cpu + children.cpu, switches: own.switches + children.switches }
     }
 
+    /// Of this process alone.
+    pub fn own() -> Self {
+        of(libc::RUSAGE_SELF)
+    }
+
     /// What came since then.
     #[must_use]
     pub fn since(self, before: Self) -> Self {

@@ -2,10 +2,12 @@
 //! thread, so that workloads that fetch have something to fetch from. It serves no files and keeps no state.
 
 mod answer;
+mod background;
 mod latency;
 mod listener;
 mod path;
 
+pub use background::Background;
 pub use latency::{Latency, distribution as latency_distribution};
 pub use listener::{Address, listen};
 

@@ -1,0 +1,145 @@
+//! `muster compare`: which way to run a workload is the best one here; and the named experiments.
+
+mod experiment;
+mod of_plugin;
+mod teller;
+
+use crate::cli::CompareArgs;
+use crate::compare::{
+    self, Comparison, End, Failed, Group, Limits, Machine, Measured, Run, Subject, Written, measure,
+};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::experiment::Name;
+use crate::interrupt::Interrupt;
+use crate::statistics::TARGET;
+use crate::terminal::{self, note};
+use clap::ValueEnum as _;
+use of_plugin::of_plugin;
+use std::rc::Rc;
+use std::time::Duration;
+use teller::Teller;
+
+/// Time for a comparison.
+const BUDGET: Duration = Duration::from_secs(40);
+/// Time for an experiment.
+const EXPERIMENT_BUDGET: Duration = Duration::from_secs(100);
+const COMPARE: &str = "compare";
+
+/// Compares and says what came of it.
+pub async fn compare(args: &CompareArgs) -> Outcome {
+    let mut interrupt = Interrupt::listen()?;
+    if let Ok(name) = Name::from_str(&args.what, false) {
+        let kept = experiment::run(args, name, &mut interrupt).await?;
+        show(args, &kept.comparison)?;
+        return kept.end(args.strict);
+    }
+    let (args, written) = if compare::is_file(&args.what) {
+        compare::read_file(args)?
+    } else {
+        (args.clone(), Written::default())
+    };
+    let kept = of_plugin(&args, &written, &mut interrupt).await?;
+    show(&args, &kept.comparison)?;
+    let failed = compare::failed(&written.fail, &kept.comparison);
+    kept.end(args.strict)?;
+    end(&failed)
+}
+
+/// Whether the conditions of a file let it pass.
+fn end(found: &Failed) -> Outcome {
+    if !found.failed.is_empty() {
+        return Err(Failure::new(Exit::Regression, format_args!("failed: {}", found.failed.join("; "))));
+    }
+    if !found.unknown.is_empty() {
+        let rows = found.unknown.join(", ");
+        return Err(Failure::new(Exit::Invalid, format_args!("whether it fails is not known of {rows}"))
+            .hint("compare again on a quiet machine, with at least 5 blocks"));
+    }
+    Ok(Exit::Ok)
+}
+
+fn limits(args: &CompareArgs, budget: Duration) -> Limits {
+    Limits {
+        budget: args.budget.unwrap_or(budget),
+        blocks: args.blocks.map(|blocks| blocks as usize),
+        target: args.target.unwrap_or(TARGET),
+    }
+}
+
+/// A comparison to be made.
+struct Asked {
+    experiment: &'static str,
+    null: Option<Rc<Subject>>,
+    seed: u64,
+    limits: Limits,
+}
+
+impl Asked {
+    /// Measures, lets `add` put in what it finds in it, and keeps it.
+    async fn measure(
+        &self,
+        groups: &[Group],
+        interrupt: &mut Interrupt,
+        add: impl FnOnce(&mut Comparison, &Measured),
+    ) -> Outcome<Kept> {
+        let mut teller = Teller::new(self.limits, Run::claim(groups)?);
+        let measured =
+            measure(groups, self.null.as_deref(), self.seed, self.limits, interrupt, &mut teller).await;
+        let run = teller.end();
+        let measured = match measured {
+            Ok(measured) => measured,
+            Err(failure) => {
+                run.abandon();
+                return Err(failure);
+            }
+        };
+        let mut comparison =
+            compare::assemble(self.experiment, self.seed, groups, &measured, Machine::here());
+        add(&mut comparison, &measured);
+        comparison.run = run.folder();
+        // What was measured is shown in any case.
+        let kept = run.finish(&comparison);
+        if kept.is_err() {
+            comparison.run = None;
+        }
+        Ok(Kept { comparison, kept, end: measured.end })
+    }
+}
+
+/// What came of it, and whether it could be kept.
+struct Kept {
+    comparison: Comparison,
+    kept: Outcome<()>,
+    end: End,
+}
+
+impl Kept {
+    /// How the command ends.
+    fn end(self, strict: bool) -> Outcome {
+        self.kept?;
+        if let End::Interrupted(signal) = self.end {
+            return Err(Failure::new(
+                Exit::Interrupted,
+                format_args!("cancelled by {signal}: the numbers are those of the blocks that were complete"),
+            ));
+        }
+        let rows = &self.comparison.rows;
+        let invalid: Vec<&str> = rows.iter().filter(|row| !row.valid).map(|row| row.name.as_str()).collect();
+        if strict && !invalid.is_empty() {
+            return Err(Failure::new(Exit::Invalid, format_args!("invalid: {}", invalid.join(", "))));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn show(args: &CompareArgs, comparison: &Comparison) -> Outcome<()> {
+    if args.json {
+        super::printed(terminal::print_json(comparison))?;
+        return Ok(());
+    }
+    super::printed(terminal::print(compare::text(comparison)))?;
+    if let Some(run) = &comparison.run {
+        note(format_args!("\nsaved: {run}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! A plugin, or what a file says of one.
+
+use super::{Asked, BUDGET, COMPARE, Kept, experiment, limits};
+use crate::cli::{ClusterArg, CompareArgs};
+use crate::cluster::{Choice, Session, choose};
+use crate::command::up_workers;
+use crate::compare::{
+    self, CANCELS, Case, Cluster, Configuration, Factors, Group, Inputs, Subject, Written, matrix,
+};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::experiment::Workloads;
+use crate::interrupt::Interrupt;
+use crate::plugin::{Located, PluginFailure, Searched, locate};
+use muster_plugin_host::{InputKind, Manifest, check, from_pairs};
+use muster_proto::link::connect;
+use std::rc::Rc;
+
+/// One workload under several configurations, for each combination of a file's matrix.
+pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut Interrupt) -> Outcome<Kept> {
+    let file = match locate(&args.what, interrupt).await? {
+        Located::Here(file) => file,
+        Located::Registered(query) => {
+            let failure = Failure::from(PluginFailure::not_found(query, Searched::Files));
+            return Err(
+                failure.hint(format_args!("or name an experiment: {}", experiment::names().join(", ")))
+            );
+        }
+    };
+    let manifest = file.manifest();
+    let inputs = Inputs::of(args)?;
+    check_inputs(manifest, inputs.as_ref())?;
+    let rows = compare::configurations(args, manifest)?;
+    if rows.len() < 2 {
+        let only = rows.first().map_or_else(|| "no configuration".to_owned(), |row| row.name.clone());
+        return Err(Failure::usage(format_args!("{only} alone: there is nothing to compare with"))
+            .hint("give several --models, or a --grid"));
+    }
+    for condition in &written.fail {
+        if !rows.iter().any(|row| condition.is_about(&row.name, row.model.name())) {
+            let (row, names) = (condition.row.clone().unwrap_or_default(), row_names(&rows));
+            return Err(Failure::new(
+                Exit::Job,
+                format_args!("a fail condition is about {row:?}, which is not in the matrix"),
+            )
+            .hint(format_args!("there are {names}")));
+        }
+    }
+    matrix::check_excludes(written)?;
+    let mut works = Vec::new();
+    for factors in matrix::combinations(written)? {
+        let params = if args.params.is_empty() {
+            check(manifest, &matrix::params(written, &factors).into())?
+        } else {
+            from_pairs(manifest, &args.params)?
+        };
+        let rows = matrix::rows(written, &factors, &rows)?;
+        works.push((factors, serde_json::to_vec(&params).map_err(Failure::usage)?, rows));
+    }
+    interrupt.or(async { Ok(file.try_out().await?) }).await?;
+    let cluster = cluster(args, interrupt).await?;
+    let file = Rc::new(*file);
+    // What goes on in the processes of a cluster that is up, nobody here can see.
+    let probes = !args.no_probes && cluster.is_none();
+    let cancels = probes.then(|| args.cancels.unwrap_or(CANCELS));
+    let group = |(factors, params, rows): (Factors, Vec<u8>, Vec<Configuration>)| {
+        let subject =
+            Subject::new(Rc::clone(&file), params, args.seed()).with(inputs.clone(), cluster.clone());
+        let subject = Rc::new(subject);
+        let cases = rows.into_iter().map(|row| Case::new(row, &subject)).collect();
+        matrix::group(factors, cases, args.tasks).with_probes(cancels)
+    };
+    let groups: Vec<Group> = works.into_iter().map(group).collect();
+    let null = null(args, interrupt).await?;
+    let asked = Asked { experiment: COMPARE, null, seed: args.seed(), limits: limits(args, BUDGET) };
+    let on = match &cluster {
+        Some(session) => Some((session.name.clone(), interrupt.or(up_workers(&session.link)).await?)),
+        None => None,
+    };
+    asked
+        .measure(&groups, interrupt, |comparison, _| {
+            comparison.cluster = on.map(|(name, (workers, slots))| Cluster { name, workers, slots });
+        })
+        .await
+}
+
+fn row_names(rows: &[Configuration]) -> String {
+    rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn check_inputs(manifest: &Manifest, inputs: Option<&Inputs>) -> Outcome<()> {
+    let name = manifest.name();
+    match (manifest.input(), inputs) {
+        (InputKind::None, Some(_)) => {
+            Err(Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead"))
+        }
+        (InputKind::Required, None) => {
+            Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
+                .hint("give --lines FILE or --files PATH"))
+        }
+        (InputKind::None | InputKind::Optional, None)
+        | (InputKind::Optional | InputKind::Required, Some(_)) => Ok(()),
+    }
+}
+
+/// The cluster that was named. One that merely is up is not used: it may have other things to do.
+async fn cluster(args: &CompareArgs, interrupt: &mut Interrupt) -> Outcome<Option<Rc<Session>>> {
+    let Some(name) = args.cluster.clone() else { return Ok(None) };
+    match choose(&ClusterArg { cluster: Some(name) })? {
+        Choice::Private => Ok(None),
+        Choice::Existing { name, target } => {
+            let link = interrupt.or(async { Ok(connect(&target).await?) }).await?;
+            Ok(Some(Rc::new(Session { link, name })))
+        }
+    }
+}
+
+/// The plugin that does nothing, where it is: users of other plugins may not have it.
+async fn null(args: &CompareArgs, interrupt: &mut Interrupt) -> Outcome<Option<Rc<Subject>>> {
+    if !args.plugins.is_dir() || args.cluster.is_some() {
+        return Ok(None);
+    }
+    let mut workloads = Workloads::new(&args.plugins, args.seed(), interrupt);
+    match workloads.subject("null", serde_json::Value::Null).await {
+        Err(failure) if failure.exit == Exit::Plugin => Ok(None),
+        found => found.map(Some),
+    }
+}

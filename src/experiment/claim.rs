@@ -1,0 +1,95 @@
+//! What people claim about threads, processes and their kin, held against what was measured here.
+
+use crate::compare::{Group, Measured, Spread, with_interval};
+use crate::statistics::{median, ratio};
+use serde::Serialize;
+
+/// A claim and what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// As the article behind muster puts it, or people do.
+    pub claim: String,
+    /// What was measured here.
+    pub measured: String,
+    pub verdict: Holds,
+    /// The command that repeats it.
+    pub command: String,
+}
+
+/// Whether a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// On what, the measurement says.
+    Depends,
+    /// It could not be measured, or not sharply enough.
+    Unknown,
+}
+
+impl Holds {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Yes => "holds",
+            Self::No => "does not hold",
+            Self::Depends => "depends",
+            Self::Unknown => "not known",
+        }
+    }
+
+    /// Whether a ratio is above a bound, when all of its interval is on one side of it.
+    pub fn above(ratio: Option<Spread>, bound: f64) -> Self {
+        match ratio {
+            Some(ratio) if ratio.lo > bound => Self::Yes,
+            Some(ratio) if ratio.hi < bound => Self::No,
+            Some(_) | None => Self::Unknown,
+        }
+    }
+}
+
+/// What was measured, to be asked by names.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    pub groups: &'a [Group],
+    pub measured: &'a Measured,
+}
+
+impl Evidence<'_> {
+    fn values(&self, group: &str, case: &str) -> Option<&[f64]> {
+        let at = self.groups.iter().position(|other| other.name == group)?;
+        let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
+        Some(self.measured.groups.get(at)?.blocks.values(column))
+    }
+
+    /// How many times as long one takes as another, both of one group; `None`: too few blocks.
+    pub fn ratio(&self, group: &str, over: &str, under: &str) -> Option<Spread> {
+        ratio(self.values(group, over)?, self.values(group, under)?).map(Spread::from)
+    }
+
+    /// The same between cases of two groups.
+    pub fn ratio_across(&self, over: (&str, &str), under: (&str, &str)) -> Option<Spread> {
+        ratio(self.values(over.0, over.1)?, self.values(under.0, under.1)?).map(Spread::from)
+    }
+
+    /// The median of what the outputs of a case told, and the most that any run told.
+    pub fn reading(&self, group: &str, case: &str, member: &str) -> Option<(f64, f64)> {
+        let at = self.groups.iter().position(|other| other.name == group)?;
+        let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
+        let readings = &self.groups[at].cases[column].subject.readings;
+        let place = readings.iter().position(|reading| reading.member == member)?;
+        let samples = &self.measured.groups.get(at)?.samples[column];
+        let told: Vec<f64> =
+            samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();
+        let most = told.iter().copied().max_by(f64::total_cmp)?;
+        Some((median(&told)?, most))
+    }
+}
+
+/// A ratio in words; it may not be known.
+pub fn times(ratio: Option<Spread>) -> String {
+    ratio.map_or_else(|| "an unknown number of".to_owned(), |ratio| with_interval(&ratio))
+}

@@ -1,0 +1,75 @@
+//! `exchange`: what a message between two tasks costs, by what carries it and by its size. The article says that processes
+//! need queues, pipes or shared memory to exchange data, where threads just share it.
+
+use super::claim::{Claim, Evidence, Holds, times};
+use super::workloads::Workloads;
+use crate::compare::{Case, Configuration, Group, Reading};
+use crate::exit::Outcome;
+use serde_json::json;
+
+const COST: Reading = Reading { member: "ns_per_message", name: "NS A MESSAGE", unit: "ns" };
+const RATE: Reading = Reading { member: "megabytes_per_second", name: "MB/S", unit: "MB/s" };
+/// Bytes of a message, and how many there are: about a tenth of a second through a pipe.
+const SIZES: [(u64, u64, &str); 6] = [
+    (8, 100_000, "8 B"),
+    (64, 100_000, "64 B"),
+    (1 << 10, 60_000, "1 KiB"),
+    (16 << 10, 12_000, "16 KiB"),
+    (64 << 10, 4_000, "64 KiB"),
+    (1 << 20, 250, "1 MiB"),
+];
+/// What may be under way at the same time.
+const UNDER_WAY_BYTES: u64 = 4 << 20;
+const CAPACITY_MAX: u64 = 64;
+
+pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
+    let mut groups = Vec::new();
+    for (bytes, messages, size) in SIZES {
+        let mut cases = Vec::new();
+        // A queue joins threads of one process; the others join processes.
+        for (kind, processes, threads) in
+            [("queue", 1, 2), ("shared", 2, 1), ("pipe", 2, 1), ("socket", 2, 1)]
+        {
+            let capacity = CAPACITY_MAX.min(UNDER_WAY_BYTES / bytes / 2).max(1);
+            let params = json!({"kind": kind, "bytes": bytes, "messages": messages, "capacity": capacity});
+            let subject = with.read("exchange", params, &[COST, RATE]).await?;
+            let configuration = Configuration::shaped(processes, threads)?.called(kind);
+            cases.push(Case::new(configuration, &subject).factor("kind", kind));
+        }
+        groups.push(Group::of(&format!("messages of {size}"), cases, 2).factor("bytes", bytes));
+    }
+    Ok(groups)
+}
+
+pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
+    let cost = |size: &str, case: &str| {
+        evidence.reading(&format!("messages of {size}"), case, COST.member).map(|(median, _)| median)
+    };
+    let [queue, shared, pipe] = ["thread 1x2, queue", "process 2x1, shared", "process 2x1, pipe"];
+    let ns = |cost: Option<f64>| {
+        cost.map_or_else(|| "an unknown number of".to_owned(), |cost| format!("{cost:.0}"))
+    };
+    let [small, large] =
+        ["8 B", "1 MiB"].map(|size| evidence.ratio(&format!("messages of {size}"), pipe, shared));
+    let measured = |size: &str| {
+        let [queue, shared, pipe] = [queue, shared, pipe].map(|case| ns(cost(size, case)));
+        format!("{size}: queue of threads {queue} ns, shared memory of processes {shared} ns, pipe {pipe} ns")
+    };
+    vec![Claim {
+        claim: "processes need communication, which costs more than what threads share".to_owned(),
+        measured: format!(
+            "{}; {}. A run with a pipe takes {} and {} times as long as one with shared memory",
+            measured("8 B"),
+            measured("1 MiB"),
+            times(small),
+            times(large)
+        ),
+        verdict: match (cost("8 B", queue), cost("8 B", shared), cost("8 B", pipe)) {
+            (Some(queue), Some(shared), Some(pipe)) if queue < shared && queue < pipe => Holds::Yes,
+            (Some(queue), Some(shared), Some(pipe)) if queue > shared && queue > pipe => Holds::No,
+            (Some(_), Some(_), Some(_)) => Holds::Depends,
+            _ => Holds::Unknown,
+        },
+        command: "muster compare exchange".to_owned(),
+    }]
+}

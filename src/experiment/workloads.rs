@@ -1,0 +1,67 @@
+//! The workloads that experiments run: muster's own plugins, each built and tried out once.
+
+use crate::compare::{Reading, Subject};
+use crate::exit::{Failure, Outcome};
+use crate::http_server::Background;
+use crate::interrupt::Interrupt;
+use crate::plugin::{PluginFile, bundled};
+use muster_plugin_host::check;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Finds them as they are asked for.
+pub struct Workloads<'a> {
+    folder: &'a Path,
+    seed: u64,
+    interrupt: &'a mut Interrupt,
+    known: BTreeMap<&'static str, Rc<PluginFile>>,
+    server: Option<Background>,
+}
+
+impl<'a> Workloads<'a> {
+    /// Those of a folder: built files, or their source folders.
+    pub const fn new(folder: &'a Path, seed: u64, interrupt: &'a mut Interrupt) -> Self {
+        Self { folder, seed, interrupt, known: BTreeMap::new(), server: None }
+    }
+
+    /// The address of a path of a server that is there as long as this is.
+    pub fn server(&mut self, path: &str) -> Outcome<String> {
+        if self.server.is_none() {
+            self.server = Some(Background::start()?);
+        }
+        Ok(self.server.as_ref().map(|server| server.url(path)).unwrap_or_default())
+    }
+
+    /// The server, to be kept for as long as something is to fetch from it.
+    pub fn into_server(self) -> Option<Background> {
+        self.server
+    }
+
+    /// A plugin with parameters.
+    pub async fn subject(&mut self, name: &'static str, params: Value) -> Outcome<Rc<Subject>> {
+        self.read(name, params, &[]).await
+    }
+
+    /// The same, whose reduced output is read.
+    pub async fn read(
+        &mut self,
+        name: &'static str,
+        params: Value,
+        readings: &[Reading],
+    ) -> Outcome<Rc<Subject>> {
+        let file = match self.known.get(name) {
+            Some(file) => Rc::clone(file),
+            None => {
+                let file = Rc::new(bundled(self.folder, name, self.interrupt).await?);
+                self.interrupt.or(async { Ok(file.try_out().await?) }).await?;
+                self.known.insert(name, Rc::clone(&file));
+                file
+            }
+        };
+        let params = check(file.manifest(), &params)?;
+        let params = serde_json::to_vec(&params).map_err(Failure::usage)?;
+        Ok(Rc::new(Subject::new(file, params, self.seed).reading(readings)))
+    }
+}
