@@ -2,8 +2,8 @@
 
 use crate::cluster::{Private, clients};
 use crate::command::push;
-use crate::exit::{Exit, Failure, Outcome};
-use crate::job::{cancel, submit, wait_until_still, wait_until_stopped};
+use crate::exit::{Failure, Outcome};
+use crate::job::{Results, cancel, results, submit, wait_until_still, wait_until_stopped};
 use crate::plugin::PluginFile;
 use crate::postmortem::{Object, Replay};
 use bytes::Bytes;
@@ -82,8 +82,8 @@ impl Trial {
             status = ended => status?,
             failure = self.private.lost() => return Err(failure),
         };
-        let (results, reduced) = self.results(job).await?;
-        Ok(Ran { status, results, reduced })
+        let Results { outputs, reduced } = results(self.link(), job).await?;
+        Ok(Ran { status, results: outputs, reduced })
     }
 
     /// How the first of a job's failed tasks failed.
@@ -94,28 +94,6 @@ impl Trial {
             reply.map_err(|status| Failure::about_job("looking for the failure", &status))?.into_inner();
         let replay = Replay::new(self.plugin.name.as_str(), None);
         Ok(reply.tasks.first().map(|report| Object::new(job, &replay, report)))
-    }
-
-    async fn results(&self, job: u64) -> Outcome<(Vec<(u64, Bytes)>, Option<Bytes>)> {
-        let failed = |status: tonic::Status| Failure::about_job("reading results", &status);
-        let request = v1::ResultsRequest { job, ..Default::default() };
-        let mut replies = clients::jobs(self.link()).results(request).await.map_err(failed)?.into_inner();
-        let (mut results, mut reduced) = (Vec::new(), None);
-        while let Some(reply) = replies.next().await {
-            let reply = reply.map_err(failed)?;
-            let Some(packed) = reply.results else { continue };
-            let count = if reply.reduced { 1 } else { reply.count };
-            let items = Items::try_new(packed, count).map_err(|error| {
-                Failure::new(Exit::Connection, format_args!("results do not add up: {error}"))
-            })?;
-            let mut items = items.iter().map(Bytes::copy_from_slice);
-            if reply.reduced {
-                reduced = items.next();
-            } else {
-                results.extend((reply.start..).zip(items));
-            }
-        }
-        Ok((results, reduced))
     }
 
     /// Ends it; `at_once`: nobody waits for what still runs.

@@ -68,6 +68,9 @@ pub struct CompareArgs {
     /// A cluster that is up: its name, a join string or the file that holds it, or unix:PATH (default: private clusters)
     #[arg(long, value_name = "CLUSTER", env = "MUSTER_CLUSTER")]
     pub cluster: Option<String>,
+    /// Ask a real CPython, too: experiments cpu, gil, io, shared and hybrid
+    #[arg(long)]
+    pub with_python: bool,
     /// Exit with 10 when a row is invalid
     #[arg(long)]
     pub strict: bool,

@@ -3,8 +3,9 @@
 use super::across::across;
 use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
-use super::group::{Case, Group, Reading};
+use super::group::{Case, Group};
 use super::machine::Interference;
+use super::reading::Reading;
 use super::result::{Comparison, GroupResult, Outlier, Overhead, Plugin, Row, Spread, ValueOf};
 use super::subject::{Sample, Subject};
 use super::usage::Usage;

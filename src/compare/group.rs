@@ -5,7 +5,6 @@ use super::subject::{Sample, Subject};
 use super::usage::Usage;
 use crate::exit::Outcome;
 use muster_proto::v1;
-use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -35,17 +34,6 @@ pub struct Group {
     pub cases: Vec<Case>,
     /// Whether memory, crashes and cancelling are looked at, and how many jobs are cancelled for that.
     pub cancels: Option<u32>,
-}
-
-/// A further quantity that a workload's reduced output, a JSON object, tells of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reading {
-    /// The member of the object.
-    pub member: &'static str,
-    /// What it is.
-    pub name: &'static str,
-    /// Of what.
-    pub unit: &'static str,
 }
 
 impl Case {

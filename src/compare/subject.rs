@@ -1,17 +1,15 @@
 //! The workload that is measured, and one run of it.
 
 use super::configuration::Configuration;
-use super::group::Reading;
 use super::inputs::Inputs;
 use super::machine::{Interference, Load};
+use super::reading::{From, Reading, read};
 use super::usage::Usage;
 use crate::bench::Bench;
 use crate::cluster::{Private, Session, clients};
 use crate::command::push;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::input::Names;
-use crate::job::{self, feed, is_final, submit, take, unfinished, wait_until_still};
-use crate::output::Sink;
+use crate::job::{self, feed, is_final, results, submit, unfinished, wait_until_still};
 use crate::plugin::PluginFile;
 use crate::summary::sketch;
 use muster_core::scheduler::PolicySpec;
@@ -31,7 +29,7 @@ pub struct Subject {
     /// As JSON, with the manifest's defaults.
     pub params: Vec<u8>,
     pub seed: u64,
-    /// What its reduced output tells; without any, outputs are checksummed and dropped.
+    /// What its outputs tell; without any, outputs are checksummed and dropped.
     pub readings: Vec<Reading>,
     /// Of its tasks; without them a task knows its number only.
     pub inputs: Option<Inputs>,
@@ -64,7 +62,7 @@ pub struct Sample {
     pub lock_wait: Option<f64>,
     /// Threads that stood in for an async form.
     pub stand_ins: u32,
-    /// What the reduced output told, one for each reading.
+    /// What the outputs told, one for each reading.
     pub readings: Vec<f64>,
     /// How the first failed task failed.
     pub first_failure: Option<String>,
@@ -84,7 +82,7 @@ impl Subject {
         }
     }
 
-    /// The same, and its reduced output is read.
+    /// The same, and its outputs are read.
     #[must_use]
     pub fn reading(self, readings: &[Reading]) -> Self {
         Self { readings: readings.to_vec(), ..self }
@@ -114,7 +112,7 @@ impl Subject {
             weight: 1,
             max_attempts: ATTEMPTS,
             outputs: self.outputs().into(),
-            reduce: !self.readings.is_empty(),
+            reduce: self.reduces(),
             seed: self.seed,
             ..Default::default()
         }
@@ -145,32 +143,24 @@ impl Subject {
         push(&cluster.session().link, &self.file).await.map(drop)
     }
 
+    /// Outputs that are read must be kept until then.
     const fn outputs(&self) -> v1::Outputs {
-        if self.readings.is_empty() { v1::Outputs::Checksum } else { v1::Outputs::Stream }
+        if self.readings.is_empty() { v1::Outputs::Checksum } else { v1::Outputs::Keep }
     }
 
-    /// What the reduced output of a job tells that has ended well.
+    /// Whether what is read is the reduced output.
+    fn reduces(&self) -> bool {
+        self.readings.iter().any(|reading| matches!(reading.from, From::Reduced(_)))
+    }
+
+    /// What the outputs of a job tell that has ended well.
     async fn read(&self, link: &Link, status: &v1::JobStatus) -> Outcome<Vec<f64>> {
         let is_well = status.state() == v1::JobState::Done && status.failed == 0;
         if self.readings.is_empty() || !is_well {
             return Ok(Vec::new());
         }
-        let job = status.job;
-        let name = self.file.manifest().name();
-        let kind = self.file.manifest().output_of(true);
-        let request = v1::ResultsRequest { job, from: 0, follow: true, last: 0 };
-        let sink = take(link, request, 0, Sink::new(None, kind, name, Names::default())).await;
-        let sink = sink.map_err(|not_taken| Failure::from(not_taken.cause))?;
-        let output: serde_json::Value =
-            serde_json::from_slice(sink.reduced().unwrap_or_default()).unwrap_or_default();
-        let number = |reading: &Reading| {
-            let member = reading.member;
-            output.get(member).and_then(serde_json::Value::as_f64).ok_or_else(|| {
-                Failure::new(Exit::Job, format_args!("plugin {name}: its output has no number {member:?}"))
-                    .hint("build the plugins of this version of muster")
-            })
-        };
-        self.readings.iter().map(number).collect()
+        let found = results(link, status.job).await?;
+        read(&self.readings, &found, self.file.manifest().name())
     }
 
     /// Runs so many tasks, or all inputs, on fresh processes.

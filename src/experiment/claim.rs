@@ -76,11 +76,11 @@ impl Evidence<'_> {
     }
 
     /// The median of what the outputs of a case told, and the most that any run told.
-    pub fn reading(&self, group: &str, case: &str, member: &str) -> Option<(f64, f64)> {
+    pub fn reading(&self, group: &str, case: &str, name: &str) -> Option<(f64, f64)> {
         let at = self.groups.iter().position(|other| other.name == group)?;
         let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
         let readings = &self.groups[at].cases[column].subject.readings;
-        let place = readings.iter().position(|reading| reading.member == member)?;
+        let place = readings.iter().position(|reading| reading.name == name)?;
         let samples = &self.measured.groups.get(at)?.samples[column];
         let told: Vec<f64> =
             samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();

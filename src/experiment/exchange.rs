@@ -3,12 +3,14 @@
 
 use super::claim::{Claim, Evidence, Holds, times};
 use super::workloads::Workloads;
-use crate::compare::{Case, Configuration, Group, Reading};
+use crate::compare::{Case, Configuration, Group, Reading, ReadingFrom};
 use crate::exit::Outcome;
 use serde_json::json;
 
-const COST: Reading = Reading { member: "ns_per_message", name: "NS A MESSAGE", unit: "ns" };
-const RATE: Reading = Reading { member: "megabytes_per_second", name: "MB/S", unit: "MB/s" };
+const COST: Reading =
+    Reading { from: ReadingFrom::Reduced("ns_per_message"), name: "NS A MESSAGE", unit: "ns" };
+const RATE: Reading =
+    Reading { from: ReadingFrom::Reduced("megabytes_per_second"), name: "MB/S", unit: "MB/s" };
 /// Bytes of a message, and how many there are: about a tenth of a second through a pipe.
 const SIZES: [(u64, u64, &str); 6] = [
     (8, 100_000, "8 B"),
@@ -43,7 +45,7 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
 
 pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
     let cost = |size: &str, case: &str| {
-        evidence.reading(&format!("messages of {size}"), case, COST.member).map(|(median, _)| median)
+        evidence.reading(&format!("messages of {size}"), case, COST.name).map(|(median, _)| median)
     };
     let [queue, shared, pipe] = ["thread 1x2, queue", "process 2x1, shared", "process 2x1, pipe"];
     let ns = |cost: Option<f64>| {

@@ -11,6 +11,7 @@ mod hybrid;
 mod io;
 mod mixed;
 mod name;
+mod python;
 mod setting;
 mod shared;
 mod workloads;

@@ -2,7 +2,7 @@
 
 use super::claim::{Claim, Evidence};
 use super::workloads::Workloads;
-use super::{cpu, exchange, gil, hybrid, io, mixed, shared};
+use super::{cpu, exchange, gil, hybrid, io, mixed, python, shared};
 use crate::compare::Group;
 use crate::exit::Outcome;
 use clap::ValueEnum;
@@ -40,8 +40,16 @@ impl Name {
         }
     }
 
-    /// What is compared. `slots`: of each model, unless the experiment is about their number.
-    pub async fn groups(self, slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
+    /// What is compared. `slots`: of each model, unless the experiment is about their number; `python`: in CPython, too.
+    pub async fn groups(self, slots: u32, python: bool, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
+        // What it has nothing to ask is said before anything is built.
+        let beside = if python { python::groups(self, slots, with).await? } else { Vec::new() };
+        let mut groups = self.own_groups(slots, with).await?;
+        groups.extend(beside);
+        Ok(groups)
+    }
+
+    async fn own_groups(self, slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
         match self {
             Self::Cpu => cpu::groups(slots, with).await,
             Self::Gil => gil::groups(slots, with).await,
@@ -54,7 +62,13 @@ impl Name {
     }
 
     /// What became of the claims that it is about.
-    pub fn claims(self, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
+    pub fn claims(self, slots: u32, python: bool, evidence: Evidence<'_>) -> Vec<Claim> {
+        let mut claims = self.own_claims(slots, evidence);
+        claims.extend(if python { python::claims(self, slots, evidence) } else { Vec::new() });
+        claims
+    }
+
+    fn own_claims(self, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         match self {
             Self::Cpu => cpu::claims(slots, evidence),
             Self::Gil => gil::claims(slots, evidence),

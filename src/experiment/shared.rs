@@ -4,13 +4,13 @@
 use super::claim::{Claim, Evidence, Holds};
 use super::workloads::Workloads;
 use crate::cli::Model;
-use crate::compare::{Case, Configuration, Group, Reading};
+use crate::compare::{Case, Configuration, Group, Reading, ReadingFrom};
 use crate::exit::Outcome;
 use crate::summary::number;
 use serde_json::json;
 
-const LOST: Reading = Reading { member: "lost", name: "LOST UPDATES", unit: "" };
-const COUNTED: Reading = Reading { member: "counted", name: "COUNTED", unit: "" };
+const LOST: Reading = Reading { from: ReadingFrom::Reduced("lost"), name: "LOST UPDATES", unit: "" };
+const COUNTED: Reading = Reading { from: ReadingFrom::Reduced("counted"), name: "COUNTED", unit: "" };
 /// How additions are made, and how many of them by each task: so many that a run takes long enough for tasks to meet.
 const FORMS: [(&str, u64); 6] = [
     ("racy", 20_000_000),
@@ -56,7 +56,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         [format!("thread 1x{slots}"), format!("process {slots}x1"), format!("gil 1x{slots}")];
     let (racy, increments) = FORMS[0];
     let racy = format!("{racy}, {} additions each", number(increments));
-    let most = |group: &str, case: &str| evidence.reading(group, case, LOST.member).map(|(_, most)| most);
+    let most = |group: &str, case: &str| evidence.reading(group, case, LOST.name).map(|(_, most)| most);
     let (threads, processes, locked) = (most(&racy, &thread), most(&racy, &process), most(&racy, &gil));
     let lost =
         |lost: Option<f64>| lost.map_or_else(|| "unknown".to_owned(), |lost| number(lost.max(0.0) as u64));

@@ -1,14 +1,15 @@
 //! The workloads that experiments run: muster's own plugins, each built and tried out once.
 
+use crate::cluster::TempFolder;
 use crate::compare::{Reading, Subject};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::http_server::Background;
 use crate::interrupt::Interrupt;
 use crate::plugin::{PluginFile, bundled};
 use muster_plugin_host::check;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Finds them as they are asked for.
@@ -18,12 +19,19 @@ pub struct Workloads<'a> {
     interrupt: &'a mut Interrupt,
     known: BTreeMap<&'static str, Rc<PluginFile>>,
     server: Option<Background>,
+    files: Option<TempFolder>,
+}
+
+/// What workloads need around them.
+pub struct Surroundings {
+    _server: Option<Background>,
+    _files: Option<TempFolder>,
 }
 
 impl<'a> Workloads<'a> {
     /// Those of a folder: built files, or their source folders.
     pub const fn new(folder: &'a Path, seed: u64, interrupt: &'a mut Interrupt) -> Self {
-        Self { folder, seed, interrupt, known: BTreeMap::new(), server: None }
+        Self { folder, seed, interrupt, known: BTreeMap::new(), server: None, files: None }
     }
 
     /// The address of a path of a server that is there as long as this is.
@@ -34,9 +42,20 @@ impl<'a> Workloads<'a> {
         Ok(self.server.as_ref().map(|server| server.url(path)).unwrap_or_default())
     }
 
-    /// The server, to be kept for as long as something is to fetch from it.
-    pub fn into_server(self) -> Option<Background> {
-        self.server
+    /// A file that is there as long as this is.
+    pub fn file(&mut self, name: &str, bytes: &[u8]) -> Outcome<PathBuf> {
+        if self.files.is_none() {
+            self.files = Some(TempFolder::new()?);
+        }
+        let folder = self.files.as_ref().map(TempFolder::path).unwrap_or(Path::new(""));
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))?;
+        Ok(path)
+    }
+
+    /// What is to be kept for as long as something is to fetch or read from it.
+    pub fn into_surroundings(self) -> Surroundings {
+        Surroundings { _server: self.server, _files: self.files }
     }
 
     /// A plugin with parameters.

@@ -11,15 +11,15 @@ use clap::ValueEnum as _;
 pub async fn run(args: &CompareArgs, name: Name, interrupt: &mut Interrupt) -> Outcome<Kept> {
     check(args, name)?;
     let mut workloads = Workloads::new(&args.plugins, args.seed(), interrupt);
-    let groups = name.groups(args.slots(), &mut workloads).await?;
+    let groups = name.groups(args.slots(), args.with_python, &mut workloads).await?;
     let null = Some(workloads.subject("null", serde_json::Value::Null).await?);
-    let _server = workloads.into_server();
+    let _surroundings = workloads.into_surroundings();
     let limits = limits(args, EXPERIMENT_BUDGET);
     let asked = Asked { experiment: name.word(), null, seed: args.seed(), limits };
     let slots = args.slots();
     asked
         .measure(&groups, interrupt, |comparison, measured| {
-            comparison.claims = name.claims(slots, Evidence { groups: &groups, measured });
+            comparison.claims = name.claims(slots, args.with_python, Evidence { groups: &groups, measured });
         })
         .await
 }

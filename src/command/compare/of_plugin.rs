@@ -17,6 +17,10 @@ use std::rc::Rc;
 
 /// One workload under several configurations, for each combination of a file's matrix.
 pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut Interrupt) -> Outcome<Kept> {
+    if args.with_python {
+        return Err(Failure::usage("--with-python is for experiments")
+            .hint("compare the plugin python: muster compare plugins/python file=PATH function=NAME"));
+    }
     let file = match locate(&args.what, interrupt).await? {
         Located::Here(file) => file,
         Located::Registered(query) => {
