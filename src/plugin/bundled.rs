@@ -83,6 +83,7 @@ mod tests {
             "mixed",
             "null",
             "primes",
+            "python",
             "sleep",
             "wordcount",
         ];

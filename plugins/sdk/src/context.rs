@@ -1,7 +1,9 @@
 //! What a running task can ask and tell.
 
 use crate::output::Sink;
-use crate::{ChannelEnd, ChannelSpec, Error, Level, Log, Output, Random, Side, Task, channel, host};
+use crate::{
+    CancelFlag, ChannelEnd, ChannelSpec, Error, Level, Log, Output, Random, Side, Task, channel, host,
+};
 use muster_plugin_abi::{self as abi, status, task_seed};
 use std::fmt::Arguments;
 use std::path::PathBuf;
@@ -37,10 +39,10 @@ impl<'a> Context<'a> {
         unsafe { self.call.cancel.read_volatile() != 0 }
     }
 
-    /// For those who wait while the context is borrowed.
-    #[cfg(feature = "shared")]
-    pub(crate) const fn cancel_flag(&self) -> CancelFlag {
-        CancelFlag(self.call.cancel)
+    /// The same question for those who wait while the context is borrowed, also on another thread.
+    #[must_use]
+    pub const fn cancel_flag(&self) -> CancelFlag<'a> {
+        CancelFlag::of(self.call)
     }
 
     /// Stops the task with `?` when it should stop. About a nanosecond: ask at least every 10 ms.
@@ -235,20 +237,6 @@ impl<'a> Context<'a> {
         self.at += 1;
         self.begin = self.sink.len();
         Ok(())
-    }
-}
-
-/// Whether the running task should stop.
-#[cfg(feature = "shared")]
-#[derive(Clone, Copy)]
-pub(crate) struct CancelFlag(*const u32);
-
-#[cfg(feature = "shared")]
-impl CancelFlag {
-    /// It should. Only to be asked during the call that the context belongs to.
-    pub(crate) fn is_set(self) -> bool {
-        // SAFETY: the host promises that the flag is readable during the call.
-        unsafe { self.0.read_volatile() != 0 }
     }
 }
 

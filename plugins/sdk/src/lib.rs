@@ -49,6 +49,7 @@
 
 mod workload;
 
+mod cancel;
 mod channel;
 mod context;
 mod error;
@@ -74,6 +75,7 @@ pub mod schema;
 #[cfg(feature = "shared")]
 pub mod shared;
 
+pub use cancel::{CancelFlag, LentFlag};
 pub use channel::{ChannelEnd, ChannelKind, ChannelSpec, Receiver, Sender, Side};
 pub use context::Context;
 pub use error::Error;
