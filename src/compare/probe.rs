@@ -109,7 +109,7 @@ impl Watch {
 
 /// Kills an executor in the middle of a run, a few times: nothing may be running just then, or be lost.
 async fn crash(case: &Case, tasks: u64, time: Duration) -> Outcome<Option<u64>> {
-    let cluster = case.subject.silent_cluster(&case.configuration).await?;
+    let cluster = case.subject.cluster(&case.configuration).await?;
     let link = cluster.session().link.clone();
     let once = async || {
         let job = case.subject.submit(&link, case.spec(tasks)).await?;
@@ -152,7 +152,7 @@ fn executor(cluster: &Private) -> Option<u32> {
 
 /// Cancels jobs in the middle of a run.
 async fn cancel_some(case: &Case, tasks: u64, time: Duration, count: u32) -> Outcome<Vec<Duration>> {
-    let cluster = case.subject.silent_cluster(&case.configuration).await?;
+    let cluster = case.subject.cluster(&case.configuration).await?;
     let mut times = Vec::new();
     let tried = async {
         for _ in 0..count {

@@ -12,7 +12,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::job::{self, feed, is_final, results, submit, unfinished, wait_until_still};
 use crate::plugin::PluginFile;
 use crate::summary::sketch;
-use muster_core::scheduler::PolicySpec;
 use muster_proto::link::Link;
 use muster_proto::v1;
 use std::cell::Cell;
@@ -118,13 +117,9 @@ impl Subject {
         }
     }
 
-    /// A cluster with a worker that has just the slots of a configuration, and the plugin.
+    /// A cluster with a worker that has just the slots of a configuration, and the plugin. Its worker says nothing: what
+    /// hundreds of runs have to say nobody reads, and what goes wrong the job says.
     pub async fn cluster(&self, configuration: &Configuration) -> Outcome<Private> {
-        self.prepared(Private::start(1, configuration.slots(), None, PolicySpec::default()).await?).await
-    }
-
-    /// The same, for what goes wrong on purpose: its worker says nothing.
-    pub async fn silent_cluster(&self, configuration: &Configuration) -> Outcome<Private> {
         self.prepared(Private::start_silent(configuration.slots()).await?).await
     }
 

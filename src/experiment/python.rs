@@ -41,15 +41,20 @@ pub async fn groups(name: Name, slots: u32, with: &mut Workloads<'_>) -> Outcome
     }
 }
 
+async fn subject(code: &str, with: &mut Workloads<'_>) -> Outcome<Rc<Subject>> {
+    let params = json!({"code": code, "python": with.python()?});
+    with.subject("python", params).await
+}
+
 /// Threads of one interpreter against as many interpreters.
 async fn two(name: &str, code: &str, slots: u32, with: &mut Workloads<'_>) -> Outcome<Group> {
-    let subject = with.subject("python", json!({"code": code})).await?;
+    let subject = subject(code, with).await?;
     let shapes = [Configuration::on(Model::Thread, slots)?, Configuration::on(Model::Process, slots)?];
     Ok(Group::of(name, shapes.map(|shape| Case::new(shape, &subject)).into(), 4))
 }
 
 async fn waits(with: &mut Workloads<'_>) -> Outcome<Group> {
-    let subject = with.subject("python", json!({"code": WAIT})).await?;
+    let subject = subject(WAIT, with).await?;
     let shapes = [
         Configuration::shaped(1, 5)?,
         Configuration::shaped(1, 1)?,
@@ -60,7 +65,7 @@ async fn waits(with: &mut Workloads<'_>) -> Outcome<Group> {
 }
 
 async fn grid(with: &mut Workloads<'_>) -> Outcome<Group> {
-    let subject = with.subject("python", json!({"code": HALF})).await?;
+    let subject = subject(HALF, with).await?;
     let mut cases = Vec::new();
     for (processes, threads) in [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (2, 4)] {
         cases.push(Case::new(Configuration::shaped(processes, threads)?, &subject));
@@ -91,7 +96,8 @@ async fn counters(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     let (threads, processes) =
         (Configuration::on(Model::Thread, slots)?, Configuration::on(Model::Process, slots)?);
     let mut of = async |code: String| -> Outcome<Rc<Subject>> {
-        with.read("python", json!({"code": code}), std::slice::from_ref(&lost)).await
+        let params = json!({"code": code, "python": with.python()?});
+        with.read("python", params, std::slice::from_ref(&lost)).await
     };
     let (global, shared, locked) = (of(global).await?, of(shared).await?, of(locked).await?);
     let free = vec![Case::new(threads.clone(), &global), Case::new(processes, &shared)];

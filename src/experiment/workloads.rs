@@ -10,6 +10,7 @@ use muster_plugin_host::check;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::rc::Rc;
 
 /// Finds them as they are asked for.
@@ -20,6 +21,7 @@ pub struct Workloads<'a> {
     known: BTreeMap<&'static str, Rc<PluginFile>>,
     server: Option<Background>,
     files: Option<TempFolder>,
+    python: Option<String>,
 }
 
 /// What workloads need around them.
@@ -31,7 +33,7 @@ pub struct Surroundings {
 impl<'a> Workloads<'a> {
     /// Those of a folder: built files, or their source folders.
     pub const fn new(folder: &'a Path, seed: u64, interrupt: &'a mut Interrupt) -> Self {
-        Self { folder, seed, interrupt, known: BTreeMap::new(), server: None, files: None }
+        Self { folder, seed, interrupt, known: BTreeMap::new(), server: None, files: None, python: None }
     }
 
     /// The address of a path of a server that is there as long as this is.
@@ -40,6 +42,21 @@ impl<'a> Workloads<'a> {
             self.server = Some(Background::start()?);
         }
         Ok(self.server.as_ref().map(|server| server.url(path)).unwrap_or_default())
+    }
+
+    /// The Python of this machine, by the path of the program itself: what lies in PATH may be a script that looks for it
+    /// anew for every executor.
+    pub fn python(&mut self) -> Outcome<String> {
+        if self.python.is_none() {
+            let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+            let found = asked.ok().filter(|asked| asked.status.success());
+            let path = found.map(|found| String::from_utf8_lossy(&found.stdout).trim().to_owned());
+            self.python = path.filter(|path| !path.is_empty());
+        }
+        self.python.clone().ok_or_else(|| {
+            Failure::new(Exit::Plugin, "there is no Python here: python3 of PATH does not run")
+                .hint("install Python 3.8 or newer, or leave out --with-python")
+        })
     }
 
     /// A file that is there as long as this is.
