@@ -1,6 +1,6 @@
 //! The `muster` command: the only place that knows coordinator, worker and plugins alike.
 //!
-//! The binary is [`main`]; [`emulation`] and [`statistics`] are there for it and for tests. The rest parses, asks, shows
+//! The binary is [`main`]; [`emulation`], [`statistics`] and [`trace`] are there for it and for tests. The rest parses, asks, shows
 //! and starts processes. It never schedules and never loads a plugin: those happen in the coordinator and in executors,
 //! also when they are this binary again, and in the child that a debugger holds ([`replay`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -29,6 +29,7 @@ mod service;
 mod simulation;
 pub mod statistics;
 mod summary;
+pub mod trace;
 mod trial;
 
 use std::process::ExitCode;
@@ -37,10 +38,12 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     muster_worker::run_if_executor();
     conformance::run_if_inside();
+    experiment::run_if_bare();
     if let Some(code) = replay::run_if_direct() {
         return code;
     }
-    let outcome = match cli::parse(std::env::args_os()) {
+    let (_held, arguments) = experiment::hold(std::env::args_os());
+    let outcome = match cli::parse(arguments) {
         Ok(Some(cli)) => command::execute(cli),
         Ok(None) => Ok(exit::Exit::Ok),
         Err(failure) => Err(failure),

@@ -33,9 +33,18 @@ pub struct Ran {
 impl Trial {
     /// Starts one worker with so many slots.
     pub async fn start(file: &PluginFile, slots: u32) -> Outcome<Self> {
-        let private = Private::start(1, slots, None, PolicySpec::default()).await?;
+        Self::on(Private::start(1, slots, None, PolicySpec::default()).await?, file).await
+    }
+
+    /// On a cluster that is there.
+    pub async fn on(private: Private, file: &PluginFile) -> Outcome<Self> {
         push(&private.session().link, file).await?;
         Ok(Self { private, plugin: file.reference() })
+    }
+
+    /// Where it happens.
+    pub fn cluster(&self) -> &Private {
+        &self.private
     }
 
     /// The link to its coordinator.

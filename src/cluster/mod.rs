@@ -13,7 +13,7 @@ mod record;
 pub use choose::{Choice, Session, choose, is_alive, session};
 pub use folder::{TempFolder, private_folder, socket_path};
 pub use orphans::Orphans;
-pub use private::{Private, private_slots};
+pub use private::{HOLD_ARGUMENT, Private, private_slots};
 pub use process::{Child, Start, die_with, gone, send, signal};
 pub use processes::Processes;
 pub use record::Record;

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// How long a worker may take to end before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// The argument, with a number of bytes, before all others that makes a process of ours hold memory for nothing.
+pub const HOLD_ARGUMENT: &str = "__hold";
+
 /// A running private cluster. Must be started on the main thread: its workers die with the thread that
 /// started them.
 pub struct Private {
@@ -36,16 +39,18 @@ pub fn private_slots(shape: &ShapePlan, workers: u32) -> Result<u32, Failure> {
 
 /// What becomes of the words of workers.
 #[derive(Clone, Copy, Debug)]
-enum Log {
+enum Log<'a> {
     Shown,
     Dropped,
+    To(&'a Path),
 }
 
-impl Log {
-    fn file(self) -> Option<&'static Path> {
+impl<'a> Log<'a> {
+    fn file(self) -> Option<&'a Path> {
         match self {
             Self::Shown => None,
             Self::Dropped => Some(Path::new("/dev/null")),
+            Self::To(path) => Some(path),
         }
     }
 }
@@ -58,12 +63,22 @@ impl Private {
         state: Option<&Path>,
         policy: PolicySpec,
     ) -> Result<Self, Failure> {
-        Self::start_with(workers, slots, state, policy, Log::Shown).await
+        Self::start_with(workers, slots, state, policy, Log::Shown, 0).await
     }
 
     /// The same, without a word of its workers: for what goes wrong on purpose.
     pub async fn start_silent(slots: u32) -> Result<Self, Failure> {
-        Self::start_with(1, slots, None, PolicySpec::default(), Log::Dropped).await
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::Dropped, 0).await
+    }
+
+    /// The same, with the words of its worker in a file.
+    pub async fn start_logged(slots: u32, log: &Path) -> Result<Self, Failure> {
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::To(log), 0).await
+    }
+
+    /// One worker that holds so much memory for nothing: to see what that costs it.
+    pub async fn start_heavy(slots: u32, bytes: u64) -> Result<Self, Failure> {
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::Shown, bytes).await
     }
 
     async fn start_with(
@@ -71,7 +86,8 @@ impl Private {
         slots: u32,
         state: Option<&Path>,
         policy: PolicySpec,
-        log: Log,
+        log: Log<'_>,
+        held_bytes: u64,
     ) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
@@ -83,8 +99,11 @@ impl Private {
         for number in 1..=workers {
             let mut connect = OsString::from("unix:");
             connect.push(&socket);
-            let mut arguments: Vec<OsString> =
-                ["worker", "start", "--private", "--connect"].map(OsString::from).to_vec();
+            let mut arguments: Vec<OsString> = match held_bytes {
+                0 => Vec::new(),
+                bytes => vec![HOLD_ARGUMENT.into(), bytes.to_string().into()],
+            };
+            arguments.extend(["worker", "start", "--private", "--connect"].map(OsString::from));
             arguments.push(connect);
             arguments.extend(["--slots".into(), slots.to_string().into()]);
             arguments.extend(["--name".into(), format!("worker-{number}").into()]);

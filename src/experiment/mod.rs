@@ -2,22 +2,44 @@
 //! came of it here. Those that are about the time of a workload are groups of cases for [`crate::compare`]; those about
 //! anything else measure it themselves and give [`Table`]s.
 
+mod bare;
 mod claim;
 mod cpu;
+mod crowd;
 mod exchange;
 mod findings;
 mod gil;
 mod hybrid;
+mod interruption;
 mod io;
+mod isolation;
+mod lifecycle;
+mod memory;
 mod mixed;
 mod name;
+mod overhead;
+mod percentile;
 mod python;
+mod rounds;
 mod setting;
+mod shape;
 mod shared;
+mod strike;
+mod switching;
+mod text;
+mod versus;
 mod workloads;
 
+pub use bare::{hold, run_if_bare};
 pub use claim::{Claim, Evidence};
 pub use findings::{Cell, Findings, Quantity, Table};
+pub use interruption::run as interruption;
+pub use isolation::run as isolation;
+pub use lifecycle::run as lifecycle;
+pub use memory::run as memory;
 pub use name::Name;
+pub use overhead::run as overhead;
 pub use setting::Setting;
+pub use switching::run as switching;
+pub use text::text;
 pub use workloads::Workloads;

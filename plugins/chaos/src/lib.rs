@@ -50,6 +50,10 @@ muster_sdk::choices! {
         Leak = "leak",
         /// Sleeps for ever and never looks at the cancel flag.
         Hang = "hang",
+        /// As hang, and takes no notice of SIGTERM.
+        Stubborn = "stubborn",
+        /// The process kills itself: SIGKILL.
+        Kill = "kill",
         /// Two threads wait for each other's lock.
         Deadlock = "deadlock",
         /// Keeps `files` descriptors open for ever, and goes on.
@@ -80,6 +84,8 @@ muster_sdk::params! {
         pub times: u32 = 0 => 0..=1_000,
         /// Milliseconds of waiting that are the work of each task, before any fault.
         pub ms: f64 = 1.0 => 0.0..=86_400_000.0,
+        /// Milliseconds of waiting between two looks at the cancel flag.
+        pub check_ms: u32 = 10 => 1..=86_400_000,
         /// Bytes of leak and oom; 0: 1 MiB a task for leak, 1 GiB for oom.
         pub bytes: u64 = 0 => 0..=1_099_511_627_776,
         /// Descriptors of fd-leak.
@@ -120,7 +126,7 @@ impl Workload for Chaos {
                 per_attempt: params.per_attempt,
                 times: params.times,
             },
-            work: work::Work::new(params.ms, params.factor),
+            work: work::Work::new(params.ms, params.factor, params.check_ms),
             amounts: Amounts {
                 bytes: params.bytes,
                 files: params.files,

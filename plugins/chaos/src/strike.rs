@@ -52,6 +52,11 @@ pub fn strike(mode: Mode, index: u64, amounts: &Amounts) -> Result<Answer, Error
         Mode::Oom => return Err(take_memory(amounts.bytes)),
         Mode::Leak => leak(amounts.bytes),
         Mode::Hang => hang(),
+        Mode::Stubborn => {
+            ignore_sigterm();
+            hang();
+        }
+        Mode::Kill => kill_self(),
         Mode::Deadlock => deadlock(),
         Mode::FdLeak => leak_files(amounts.files)?,
         Mode::ForkChildren => start_children(amounts)?,
@@ -110,6 +115,17 @@ fn hang() {
     loop {
         thread::sleep(Duration::from_secs(3_600));
     }
+}
+
+fn ignore_sigterm() {
+    // SAFETY: no handler of anybody is run: the signal is ignored from now on.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+}
+
+/// As somebody else would, or the kernel when memory runs out.
+fn kill_self() {
+    // SAFETY: takes numbers only. The call does not come back, or the task goes on.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
 
 /// Two threads take two locks, in opposite order, each after the other has its first.

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
 
 /// A new shared file of `len` bytes, all zero, that nobody can make smaller: a plugin that has the
 /// descriptor cannot take pages away from under the agent.
@@ -109,6 +110,17 @@ impl Mapping {
         // SAFETY: the range is this mapping.
         check(unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTFORK) })?;
         Ok(())
+    }
+
+    /// The number whose four bytes begin at `at`, a multiple of 4 within the mapping. It must be one for reading and writing
+    /// when it is changed.
+    #[must_use]
+    pub fn word(&self, at: usize) -> Option<&AtomicU32> {
+        let fits = at.is_multiple_of(size_of::<AtomicU32>())
+            && at.checked_add(size_of::<AtomicU32>()).is_some_and(|end| end <= self.len);
+        // SAFETY: within the mapping and aligned, as was just checked; it lives as long as the mapping, and whoever else has
+        // the file can do nothing to a number that an atomic does not bear.
+        fits.then(|| unsafe { self.start.add(at).cast().as_ref() })
     }
 
     /// The address of its first byte, aligned to a page.

@@ -1,7 +1,9 @@
 //! The few Linux calls that the standard library has no safe name for: memfd and mapping, pidfd, timerfd,
-//! descriptors over sockets, control groups, orphans. Nothing else in the worker calls libc for these.
+//! descriptors over sockets, control groups, orphans, copies of a process, processors. Nothing else in the worker calls libc for these.
 
+pub mod affinity;
 pub mod cgroup;
+pub mod fork;
 pub mod memory;
 pub mod orphans;
 pub mod proc_file;
