@@ -57,7 +57,7 @@ const ALONE: [Fault; 3] = [
 
 /// Others have work until even SIGKILL has come.
 const fn endless(name: &'static str) -> Fault {
-    Fault { ms: 40, timeout_ms: 150, grace_ms: 100, ..Fault::endless(name) }
+    Fault { ms: 50, timeout_ms: 200, grace_ms: 100, ..Fault::endless(name) }
 }
 
 /// Measures.

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub const TASKS: u64 = 40;
 /// The one that is struck, in its first attempt.
 const STRUCK: u64 = 17;
+/// Jobs until one is struck.
+const TRIES: u32 = 3;
 
 /// What strikes.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,13 @@ pub struct Struck {
     pub again: Option<f64>,
 }
 
+/// A job, what its tasks wrote down, and what the worker logged meanwhile.
+struct Job {
+    ran: Ran,
+    trace: Trace,
+    log: String,
+}
+
 /// A cluster on which jobs are struck, one after the other: what one leaves behind is in the way of the next.
 pub struct Site {
     pub trial: Trial,
@@ -103,8 +112,25 @@ impl Site {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Runs a job whose task is struck.
+    /// Runs a job whose task is struck. One that was not, because a busy machine let its time run out before, does not count.
     pub async fn strike(&self, fault: &Fault, shape: &Shape) -> Outcome<Struck> {
+        for _ in 1..TRIES {
+            let ran = self.run(fault, shape).await?;
+            if let Some(struck) = Self::struck(&ran, shape) {
+                return Ok(struck);
+            }
+        }
+        let ran = self.run(fault, shape).await?;
+        Self::struck(&ran, shape).ok_or_else(|| {
+            let (fault, shape, failed) = (fault.name, &shape.name, ran.ran.status.failed);
+            let why = ran.ran.status.first_failures.first().map_or("", |first| first.message.as_str());
+            let what = format_args!("{fault} under {shape}: no task was struck, and {failed} failed: {why}");
+            Failure::new(Exit::Job, what)
+                .hint("see with `muster doctor` whether this machine is busy with something else")
+        })
+    }
+
+    async fn run(&self, fault: &Fault, shape: &Shape) -> Outcome<Job> {
         let (path, logged) = (self.trace(), self.log().len());
         let mut params = json!({
             "mode": fault.name, "ms": fault.ms, "after": STRUCK, "every": 1_000_000, "times": 1, "trace": path,
@@ -120,24 +146,21 @@ impl Site {
             ..Default::default()
         });
         let ran = self.trial.run(job, None).await?;
-        let trace = Trace::read(&path);
-        let log = self.log().split_off(logged);
-        let struck = trace.of("strike").next().ok_or_else(|| self.not_struck(fault, shape, &ran))?;
-        Ok(Struck {
-            job: ended(&ran),
+        Ok(Job { ran, trace: Trace::read(&path), log: self.log().split_off(logged) })
+    }
+
+    fn struck(Job { ran, trace, log }: &Job, shape: &Shape) -> Option<Struck> {
+        let strike = trace.of("strike").next()?;
+        Some(Struck {
+            job: ended(ran),
             failed: ran.status.failed,
             exits: ran.status.executor_exits,
             attempts: trace.of("begin").filter(|event| event.index == STRUCK).count() as u64,
             rerun: trace.rerun_beside(STRUCK) as u64,
-            wrong: wrong(&ran),
-            noticed: noticed(&log, struck),
-            again: again(&trace, struck, ran.status.executor_exits > 0 || shape.is_spawn()),
+            wrong: wrong(ran),
+            noticed: noticed(log, strike),
+            again: again(trace, strike, ran.status.executor_exits > 0 || shape.is_spawn()),
         })
-    }
-
-    fn not_struck(&self, fault: &Fault, shape: &Shape, ran: &Ran) -> Failure {
-        let (fault, shape, reason) = (fault.name, &shape.name, &ran.status.reason);
-        Failure::new(Exit::Job, format_args!("{fault} under {shape}: no task was struck: {reason}"))
     }
 
     /// Whether the worker is the one that was started.
