@@ -1,4 +1,4 @@
-//! `muster experiment`: each gives its tables, and what must hold on any machine holds. What a fault costs is the business of
+//! `muster compare`: each gives its tables, and what must hold on any machine holds. What a fault costs is the business of
 //! `isolation.rs`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -23,7 +23,7 @@ fn found(muster: &Muster, name: &str, seconds: u32) -> Value {
     let folder = plugins();
     for budget in [seconds, seconds * 2, seconds * 4] {
         let budget = format!("{budget}s");
-        let line = ["experiment", name, "--json", "--budget", &budget, "--plugins", &folder];
+        let line = ["compare", name, "--json", "--budget", &budget, "--plugins", &folder];
         let finished = muster.run(&line);
         muster.assert_no_process_left();
         muster.assert_no_temporary_left();
@@ -218,7 +218,7 @@ fn large_tasks_are_worth_their_overhead_and_small_ones_are_not() {
 fn people_read_tables_and_a_verdict() {
     let muster = Muster::new();
     let folder = plugins();
-    let line = ["experiment", "overhead", "--budget", "40s", "--slots", "1", "--plugins", &folder];
+    let line = ["compare", "overhead", "--budget", "40s", "--slots", "1", "--plugins", &folder];
     let text = muster.run(&line).ok().text();
     for words in ["Useful work", "TASK", "METG(50 %)", "thread 1x1", "spawn 1", "in random order"] {
         assert!(text.contains(words), "{words} is not in\n{text}");
@@ -233,7 +233,7 @@ fn nothing_is_left_of_one_that_is_interrupted() {
     for (name, process) in
         [("switch", "__bare"), ("memory", "muster-executor"), ("isolate", "muster-executor")]
     {
-        let started = muster.start(&["experiment", name, "--plugins", &folder]);
+        let started = muster.start(&["compare", name, "--plugins", &folder]);
         let runs = || muster.processes().iter().any(|(_, line)| line.contains(process));
         assert!(wait_until(runs), "{name}: {:?}", muster.processes());
         started.signal(libc::SIGINT);
@@ -247,10 +247,10 @@ fn nothing_is_left_of_one_that_is_interrupted() {
 fn what_cannot_be_measured_is_refused() {
     let muster = Muster::new();
     let folder = plugins();
-    muster.run(&["experiment", "lifecycel"]).fails(2, &["'lifecycel'", "'lifecycle'"]);
-    muster.run(&["experiment", "memory"]).fails(4, &["\"sleep\"", "--plugins"]);
+    muster.run(&["compare", "lifecycel"]).fails(4, &["\"lifecycel\"", "lifecycle"]);
+    muster.run(&["compare", "memory"]).fails(4, &["\"sleep\"", "--plugins"]);
     for name in ["lifecycle", "switch", "memory", "isolate", "interrupt", "overhead"] {
-        let line = ["experiment", name, "--budget", "1ms", "--plugins", &folder];
+        let line = ["compare", name, "--budget", "1ms", "--plugins", &folder];
         muster.run(&line).fails(7, &["budget is too small", name]);
     }
     muster.assert_no_process_left();

@@ -1,7 +1,7 @@
 //! What a fault costs under each model: every mode of the plugin `chaos` strikes the first attempt of one of forty tasks, in threads,
 //! processes, both, and a process for each task. `cargo test --test isolation -- --nocapture` prints the table.
 //!
-//! `muster experiment isolate` measures it: all jobs on one cluster, one after the other, so that what one leaves behind is in
+//! `muster compare isolate` measures it: all jobs on one cluster, one after the other, so that what one leaves behind is in
 //! the way of the next.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -112,7 +112,7 @@ fn a_fault_costs_its_task_and_what_shares_its_process() {
     let muster = Muster::new();
     let folder = Path::new(&plugin("chaos")).parent().unwrap().display().to_string();
     let run = |budget: &&str| {
-        let line = ["experiment", "isolate", "--json", "--budget", budget, "--plugins", &folder];
+        let line = ["compare", "isolate", "--json", "--budget", budget, "--plugins", &folder];
         muster.run(&line)
     };
     // A busy machine gets more time for the one round that there must be.

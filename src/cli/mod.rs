@@ -5,7 +5,6 @@ mod bench;
 mod cluster;
 mod compare;
 mod emulate;
-mod experiment;
 mod http_server;
 mod job;
 mod limits;
@@ -20,7 +19,6 @@ pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
 pub use compare::{Axis, CompareArgs, Models, model as compare_model};
 pub use emulate::EmulateArgs;
-pub use experiment::{Experiment, ExperimentArgs};
 pub use http_server::HttpServerArgs;
 pub use job::{
     JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
@@ -53,8 +51,6 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Compare the models of concurrency for a workload: which to use, what it costs, and how sure that is
     Compare(Box<CompareArgs>),
-    /// Measure what is said about threads and processes: starts, switches, memory, faults, cancelling, overhead
-    Experiment(ExperimentArgs),
     /// Say whether this machine is fit to measure and to run, and what to change
     Doctor {
         /// Exit with 10 when it is not

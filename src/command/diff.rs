@@ -1,7 +1,7 @@
 //! `muster diff`: what takes longer in one comparison than in another.
 
 use crate::cli::DiffArgs;
-use crate::compare::{self, Kept, KeptRow, RunFolder, Spread, with_interval};
+use crate::compare::{self, Kept, KeptPlugin, KeptRow, RunFolder, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
@@ -86,6 +86,11 @@ fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
     Ok(Diff { first: first.number, second: second.number, rows, differences: differences(&a, &b) })
 }
 
+/// That of the first row; experiments that compare no times have none.
+fn plugin(kept: &Kept) -> KeptPlugin {
+    kept.plugin.clone().unwrap_or_default()
+}
+
 fn differences(a: &Kept, b: &Kept) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, a: String, b: String| {
@@ -93,10 +98,10 @@ fn differences(a: &Kept, b: &Kept) -> Vec<String> {
             found.push(format!("{what}: {a} and {b}"));
         }
     };
-    let digest = |kept: &Kept| kept.plugin.digest.get(..12).unwrap_or_default().to_owned();
-    differ("plugins", a.plugin.name.clone(), b.plugin.name.clone());
+    let digest = |kept: &Kept| plugin(kept).digest.get(..12).unwrap_or_default().to_owned();
+    differ("plugins", plugin(a).name, plugin(b).name);
     differ("plugin files", digest(a), digest(b));
-    differ("parameters", a.plugin.params.to_string(), b.plugin.params.to_string());
+    differ("parameters", plugin(a).params.to_string(), plugin(b).params.to_string());
     differ("tasks of a run", a.tasks.to_string(), b.tasks.to_string());
     found
 }

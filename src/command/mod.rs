@@ -7,7 +7,6 @@ mod coordinator;
 mod diff;
 mod doctor;
 mod emulate;
-mod experiment;
 mod http_server;
 mod job;
 mod logs;
@@ -34,7 +33,6 @@ pub fn execute(cli: Cli) -> Outcome {
     match cli.command {
         Command::Run(args) => block_on(run::run(&args)),
         Command::Compare(args) => block_on(compare::compare(&args)),
-        Command::Experiment(args) => block_on(experiment::experiment(&args)),
         Command::Doctor { strict, view } => block_on(doctor::doctor(&view, strict)),
         Command::Runs(command) => runs::runs(command),
         Command::Diff(args) => diff::diff(&args),

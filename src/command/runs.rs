@@ -31,6 +31,7 @@ pub fn runs(command: RunsCommand) -> Outcome {
 struct Line {
     run: u64,
     age_s: Option<f64>,
+    experiment: Option<String>,
     plugin: Option<String>,
     tasks: Option<u64>,
     blocks: Option<usize>,
@@ -51,7 +52,7 @@ fn ls(json: bool) -> Outcome {
     let columns = [
         Column::number("RUN"),
         Column::number("AGE"),
-        Column::text("PLUGIN"),
+        Column::text("WHAT"),
         Column::number("TASKS").if_unbroken(),
         Column::number("BLOCKS").if_unbroken(),
         Column::text("VERDICT"),
@@ -61,7 +62,8 @@ fn ls(json: bool) -> Outcome {
         vec![
             line.run.to_string(),
             line.age_s.map_or_else(dash, seconds),
-            line.plugin.unwrap_or_else(dash),
+            // An experiment has a name that says more than those of its workloads.
+            line.experiment.filter(|name| name != "compare").or(line.plugin).unwrap_or_else(dash),
             line.tasks.map_or_else(dash, number),
             line.blocks.map_or_else(dash, |blocks| blocks.to_string()),
             line.problem.or(line.verdict).unwrap_or_else(dash),
@@ -76,7 +78,8 @@ fn line(run: &RunFolder) -> Line {
         Ok(kept) => Line {
             run: number,
             age_s,
-            plugin: Some(kept.plugin.name),
+            experiment: Some(kept.experiment),
+            plugin: kept.plugin.map(|plugin| plugin.name),
             tasks: Some(kept.tasks),
             blocks: Some(kept.blocks),
             // Up to what it costs.
@@ -86,6 +89,7 @@ fn line(run: &RunFolder) -> Line {
         Err(failure) => Line {
             run: number,
             age_s,
+            experiment: None,
             plugin: None,
             tasks: None,
             blocks: None,

@@ -44,7 +44,7 @@ pub fn assemble(
     };
     Comparison {
         experiment: experiment.to_owned(),
-        plugin,
+        plugin: Some(plugin),
         machine,
         tasks,
         seed,

@@ -13,7 +13,9 @@ use std::time::SystemTime;
 /// What is read of a comparison.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Kept {
-    pub plugin: KeptPlugin,
+    pub experiment: String,
+    /// Experiments that compare no times have none of their own.
+    pub plugin: Option<KeptPlugin>,
     pub tasks: u64,
     pub blocks: usize,
     pub rows: Vec<KeptRow>,
@@ -21,7 +23,7 @@ pub struct Kept {
 }
 
 /// The workload.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct KeptPlugin {
     pub name: String,
     pub digest: String,

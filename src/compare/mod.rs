@@ -33,7 +33,7 @@ pub use fail::{Failed, failed};
 pub use file::{Written, is_file, read as read_file};
 pub use group::{Case, Factors, Group};
 pub use inputs::Inputs;
-pub use kept::{Kept, KeptRow, RunFolder, all, find};
+pub use kept::{Kept, KeptPlugin, KeptRow, RunFolder, all, find};
 pub use machine::Load;
 pub use probe::CANCELS;
 pub use reading::{From as ReadingFrom, Reading};

@@ -3,7 +3,7 @@
 use super::environment::Machine;
 use super::group::Factors;
 use super::machine::Interference;
-use crate::experiment::{Claim, Table};
+use crate::experiment::{Claim, Findings, Table};
 use crate::statistics::Interval;
 use serde::Serialize;
 
@@ -12,8 +12,8 @@ use serde::Serialize;
 pub struct Comparison {
     /// `compare`, or the name of an experiment.
     pub experiment: String,
-    /// The workload of the first row.
-    pub plugin: Plugin,
+    /// The workload of the first row; `null`: the experiment has several that it measures by itself.
+    pub plugin: Option<Plugin>,
     pub machine: Machine,
     /// Where it ran; `null`: on private clusters of this machine.
     pub cluster: Option<Cluster>,
@@ -46,6 +46,33 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// The folder of the run; `null`: it was not kept.
     pub run: Option<String>,
+}
+
+impl Comparison {
+    /// What an experiment found that compares no times of workloads.
+    pub fn of(experiment: &str, seed: u64, machine: Machine, found: Findings, claims: Vec<Claim>) -> Self {
+        Self {
+            experiment: experiment.to_owned(),
+            plugin: None,
+            machine,
+            cluster: None,
+            tasks: 0,
+            seed,
+            blocks: 0,
+            stopped_by: "rounds",
+            cluster_cpu_s: 0.0,
+            overhead: None,
+            noise_floor: None,
+            rows: Vec::new(),
+            groups: Vec::new(),
+            tables: found.tables,
+            claims,
+            enough: true,
+            verdict: found.verdict,
+            notes: found.notes,
+            run: None,
+        }
+    }
 }
 
 /// A cluster that was up already. What else its machines did is not known here.

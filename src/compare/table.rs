@@ -2,7 +2,7 @@
 
 use super::result::{Cluster, Comparison, Plugin, Row, ValueOf};
 use super::verdict::{percent, time_with_interval, with_interval};
-use crate::experiment::Claim;
+use crate::experiment::{Claim, tables_text};
 use crate::summary::{Column, bytes, counted, list, number, paragraph, seconds};
 
 /// Tables, what makes them fair, the verdict, and what to do next.
@@ -26,6 +26,7 @@ pub fn text(comparison: &Comparison) -> String {
     let notes: Vec<String> =
         comparison.notes.iter().map(|note| paragraph(&format!("note: {note}"))).collect();
     parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
+    parts.extend(tables_text(&comparison.tables));
     for claim in &comparison.claims {
         let Claim { claim, measured, verdict, .. } = claim;
         parts.push(paragraph(&format!("\"{claim}\": {}. Here: {measured}.", verdict.words())));
@@ -147,7 +148,7 @@ fn same(comparison: &Comparison) -> String {
     let digest = |plugin: &Plugin| plugin.digest.get(..12).unwrap_or_default().to_owned();
     let called = |plugin: &Plugin| format!("{} {} ({})", plugin.name, plugin.version, digest(plugin));
     if groups.is_empty() {
-        let (plugin, tasks) = (called(plugin), tasks_text(*tasks));
+        let (plugin, tasks) = (plugin.as_ref().map(called).unwrap_or_default(), tasks_text(*tasks));
         return format!("each: {plugin}, {tasks}, the same parameters and seed, {slots}, fresh processes");
     }
     let mut plugins: Vec<String> = groups.iter().map(|group| called(&group.plugin)).collect();

@@ -2,9 +2,13 @@
 
 use super::claim::{Claim, Evidence};
 use super::workloads::Workloads;
-use super::{cpu, exchange, gil, hybrid, io, mixed, python, shared};
+use super::{
+    Findings, Setting, cpu, exchange, gil, hybrid, interruption, io, isolation, lifecycle, memory, mixed,
+    overhead, python, shared, switching,
+};
 use crate::compare::Group;
 use crate::exit::Outcome;
+use crate::interrupt::Interrupt;
 use clap::ValueEnum;
 
 /// An experiment.
@@ -24,6 +28,18 @@ pub enum Name {
     Exchange,
     /// Processes with threads in them: every P x T
     Hybrid,
+    /// Starts and ends of threads, processes, executors and spawned tasks
+    Lifecycle,
+    /// Context switches by what passes the turn, and more threads or processes than processors
+    Switch,
+    /// Memory of each model, and of a table that several read
+    Memory,
+    /// What a fault costs under each model
+    Isolate,
+    /// How fast running tasks stop
+    Interrupt,
+    /// What muster itself costs, by the size of a task
+    Overhead,
 }
 
 impl Name {
@@ -37,6 +53,52 @@ impl Name {
             Self::Shared => "shared",
             Self::Exchange => "exchange",
             Self::Hybrid => "hybrid",
+            Self::Lifecycle => "lifecycle",
+            Self::Switch => "switch",
+            Self::Memory => "memory",
+            Self::Isolate => "isolate",
+            Self::Interrupt => "interrupt",
+            Self::Overhead => "overhead",
+        }
+    }
+
+    /// Whether it compares times of a workload; else it measures something else by itself.
+    pub const fn is_of_times(self) -> bool {
+        match self {
+            Self::Cpu | Self::Gil | Self::Io | Self::Mixed | Self::Shared | Self::Exchange | Self::Hybrid => {
+                true
+            }
+            Self::Lifecycle
+            | Self::Switch
+            | Self::Memory
+            | Self::Isolate
+            | Self::Interrupt
+            | Self::Overhead => false,
+        }
+    }
+
+    /// Whether it has something to ask CPython.
+    pub const fn has_python(self) -> bool {
+        matches!(self, Self::Cpu | Self::Gil | Self::Io | Self::Shared | Self::Hybrid)
+    }
+
+    /// Measures what is no time of a workload.
+    pub async fn find(
+        self,
+        setting: &Setting,
+        interrupt: &mut Interrupt,
+        findings: &mut Findings,
+    ) -> Outcome<()> {
+        match self {
+            Self::Lifecycle => lifecycle::run(setting, interrupt, findings).await,
+            Self::Switch => switching::run(setting, interrupt, findings).await,
+            Self::Memory => memory::run(setting, interrupt, findings).await,
+            Self::Isolate => isolation::run(setting, interrupt, findings).await,
+            Self::Interrupt => interruption::run(setting, interrupt, findings).await,
+            Self::Overhead => overhead::run(setting, interrupt, findings).await,
+            Self::Cpu | Self::Gil | Self::Io | Self::Mixed | Self::Shared | Self::Exchange | Self::Hybrid => {
+                Ok(())
+            }
         }
     }
 
@@ -58,6 +120,12 @@ impl Name {
             Self::Shared => shared::groups(slots, with).await,
             Self::Exchange => exchange::groups(with).await,
             Self::Hybrid => hybrid::groups(with).await,
+            Self::Lifecycle
+            | Self::Switch
+            | Self::Memory
+            | Self::Isolate
+            | Self::Interrupt
+            | Self::Overhead => Ok(Vec::new()),
         }
     }
 
@@ -77,6 +145,12 @@ impl Name {
             Self::Shared => shared::claims(slots, evidence),
             Self::Exchange => exchange::claims(evidence),
             Self::Hybrid => hybrid::claims(evidence),
+            Self::Lifecycle
+            | Self::Switch
+            | Self::Memory
+            | Self::Isolate
+            | Self::Interrupt
+            | Self::Overhead => Vec::new(),
         }
     }
 }

@@ -33,7 +33,14 @@ pub async fn groups(name: Name, slots: u32, with: &mut Workloads<'_>) -> Outcome
         Name::Io => Ok(vec![waits(with).await?]),
         Name::Shared => counters(slots, with).await,
         Name::Hybrid => Ok(vec![grid(with).await?]),
-        Name::Mixed | Name::Exchange => {
+        Name::Mixed
+        | Name::Exchange
+        | Name::Lifecycle
+        | Name::Switch
+        | Name::Memory
+        | Name::Isolate
+        | Name::Interrupt
+        | Name::Overhead => {
             let name = name.word();
             Err(Failure::usage(format_args!("experiment {name} has nothing to ask CPython"))
                 .hint("--with-python goes with cpu, gil, io, shared and hybrid"))
@@ -163,7 +170,14 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
                 Holds::above(ratio, 1.1),
             )
         }
-        Name::Mixed | Name::Exchange => Vec::new(),
+        Name::Mixed
+        | Name::Exchange
+        | Name::Lifecycle
+        | Name::Switch
+        | Name::Memory
+        | Name::Isolate
+        | Name::Interrupt
+        | Name::Overhead => Vec::new(),
     }
 }
 

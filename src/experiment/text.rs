@@ -1,15 +1,11 @@
-//! Findings as people read them.
+//! Tables as people read them.
 
-use super::{Cell, Findings, Quantity, Table};
-use crate::summary::{Column, bytes, list, number, paragraph, seconds};
+use super::{Cell, Quantity, Table};
+use crate::summary::{Column, bytes, list, number, seconds};
 
-/// The tables, then what came of it.
-pub fn text(findings: &Findings) -> String {
-    let tables = findings.tables.iter().map(|table| format!("{}\n{}\n", table.title, rows(table)));
-    let verdict = findings.verdict.iter().map(|sentence| paragraph(sentence));
-    let notes = findings.notes.iter().map(|note| paragraph(note));
-    let parts: Vec<String> = tables.chain(verdict).chain([String::new()]).chain(notes).collect();
-    parts.join("\n").trim_end().to_owned()
+/// Each with its title.
+pub fn tables(tables: &[Table]) -> impl Iterator<Item = String> {
+    tables.iter().map(|table| format!("{}\n{}", table.title, rows(table)))
 }
 
 fn rows(table: &Table) -> String {

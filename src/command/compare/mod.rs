@@ -24,10 +24,15 @@ const BUDGET: Duration = Duration::from_secs(40);
 /// Time for an experiment.
 const EXPERIMENT_BUDGET: Duration = Duration::from_secs(100);
 const COMPARE: &str = "compare";
+/// All experiments, one after the other.
+const ALL: &str = "all";
 
 /// Compares and says what came of it.
 pub async fn compare(args: &CompareArgs) -> Outcome {
     let mut interrupt = Interrupt::listen()?;
+    if args.what == ALL {
+        return experiment::all(args, &mut interrupt).await;
+    }
     if let Ok(name) = Name::from_str(&args.what, false) {
         let kept = experiment::run(args, name, &mut interrupt).await?;
         show(args, &kept.comparison)?;
@@ -96,32 +101,41 @@ impl Asked {
         let mut comparison =
             compare::assemble(self.experiment, self.seed, groups, &measured, Machine::here());
         add(&mut comparison, &measured);
-        comparison.run = run.folder();
-        // What was measured is shown in any case.
-        let kept = run.finish(&comparison);
-        if kept.is_err() {
-            comparison.run = None;
-        }
-        Ok(Kept { comparison, kept, end: measured.end })
+        let failure = match measured.end {
+            End::Interrupted(signal) => Some(Failure::new(
+                Exit::Interrupted,
+                format_args!("cancelled by {signal}: the numbers are those of the blocks that were complete"),
+            )),
+            End::Target | End::Blocks | End::Budget => None,
+        };
+        Ok(keep(run, comparison, failure))
     }
+}
+
+/// Keeps what came of it. What was measured is shown in any case.
+fn keep(run: Run, mut comparison: Comparison, failure: Option<Failure>) -> Kept {
+    comparison.run = run.folder();
+    let kept = run.finish(&comparison);
+    if kept.is_err() {
+        comparison.run = None;
+    }
+    Kept { comparison, kept, failure }
 }
 
 /// What came of it, and whether it could be kept.
 struct Kept {
     comparison: Comparison,
     kept: Outcome<()>,
-    end: End,
+    /// What ended it early.
+    failure: Option<Failure>,
 }
 
 impl Kept {
     /// How the command ends.
     fn end(self, strict: bool) -> Outcome {
         self.kept?;
-        if let End::Interrupted(signal) = self.end {
-            return Err(Failure::new(
-                Exit::Interrupted,
-                format_args!("cancelled by {signal}: the numbers are those of the blocks that were complete"),
-            ));
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
         let rows = &self.comparison.rows;
         let invalid: Vec<&str> = rows.iter().filter(|row| !row.valid).map(|row| row.name.as_str()).collect();
