@@ -17,6 +17,8 @@ use std::process::{self, Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Reads the bridge, which would be in the way of people who list processes.
+const BOOT: &str = include_str!("boot.py");
 /// Calls the functions of users.
 const BRIDGE: &str = include_str!("bridge.py");
 /// How often a thread that waits looks whether its task should stop, in nanoseconds.
@@ -42,11 +44,14 @@ impl Child {
     pub fn start(executable: &Path, script: &Script) -> Result<Self, Error> {
         let (mut control, theirs) = UnixStream::pair()?;
         let process =
-            Command::new(executable).args(["-c", BRIDGE]).stdin(OwnedFd::from(theirs)).spawn().map_err(
+            Command::new(executable).args(["-c", BOOT]).stdin(OwnedFd::from(theirs)).spawn().map_err(
                 |error| Error::from(error).context(format_args!("{} cannot be run", executable.display())),
             )?;
         let process = Mutex::new(process);
-        let loaded = send(&mut control, &script.settings()?).and_then(|()| receive(&mut control));
+        let settings = script.settings()?;
+        let loaded = send(&mut control, BRIDGE.as_bytes())
+            .and_then(|()| send(&mut control, &settings))
+            .and_then(|()| receive(&mut control));
         let child = Self {
             process,
             control: Mutex::new(control),
