@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Reads the bridge, which would be in the way of people who list processes.
 const BOOT: &str = include_str!("boot.py");
 /// Calls the functions of users.
-const BRIDGE: &str = include_str!("bridge.py");
+const BRIDGE: &str = concat!(include_str!("bridge.py"), "\n\n", include_str!("serve.py"));
 /// How often a thread that waits looks whether its task should stop, in nanoseconds.
 const LOOK_NS: i64 = 5_000_000;
 /// So often it tells the interpreter, until the task has stopped, in looks.
