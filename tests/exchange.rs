@@ -75,6 +75,42 @@ fn messages_of_all_sizes_pass() {
     }
 }
 
+/// Several pairs at a time keep to themselves, and both of a pair have the same messages.
+#[test]
+fn messages_come_back_to_who_sent_them() {
+    let muster = Muster::new();
+    for (kind, shape) in [
+        ("queue", &["--model", "thread", "-t", "4"][..]),
+        ("shared", HYBRID),
+        ("pipe", HYBRID),
+        ("socket", PROCESSES),
+    ] {
+        let kind = format!("kind={kind}");
+        let parameters =
+            [&kind, "reply=true", "messages=500", "bytes=8", "capacity=1", "-n", "8", "--out", "-"];
+        let results: Vec<Value> = run(&muster, &parameters, shape)
+            .ok()
+            .json_lines()
+            .into_iter()
+            .map(|line| line["output"].clone())
+            .collect();
+        let of =
+            |role: &str| results.iter().filter(|one| one["role"] == role).cloned().collect::<Vec<Value>>();
+        let (producers, consumers) = (of("producer"), of("consumer"));
+        assert_eq!((producers.len(), consumers.len()), (4, 4), "{kind}: {results:?}");
+        assert!(
+            consumers.iter().all(|one| one["checksum"] == producers[0]["checksum"]),
+            "{kind}: {results:?}"
+        );
+        for one in &producers {
+            let [p50, p95] = ["p50", "p95"].map(|name| one["round_trip_ns"][name].as_u64().unwrap());
+            assert!(0 < p50 && p50 <= p95 && one["round_trip_ns"]["p99"].is_null(), "{one}");
+        }
+        assert!(consumers.iter().all(|one| one.get("round_trip_ns").is_none()), "{results:?}");
+    }
+    muster.assert_no_process_left();
+}
+
 /// The results of a pair are those of two different roles, with the same checksum.
 #[test]
 fn each_task_says_what_it_was_and_what_it_passed() {

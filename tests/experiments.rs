@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The folder of the plugins that they need.
 fn plugins() -> String {
-    let files = ["null", "loop", "sleep", "chaos"].map(plugin);
+    let files = ["null", "loop", "sleep", "chaos", "exchange"].map(plugin);
     Path::new(&files[0]).parent().unwrap().display().to_string()
 }
 
@@ -115,6 +115,11 @@ fn turns_are_passed_by_all_means() {
             spins < number(&found, two, "pipe, processes", "p50"),
             "who spins does not wait to be woken: {found}"
         );
+    }
+    for row in
+        ["queue, threads", "shared, threads", "shared, processes", "pipe, processes", "socket, processes"]
+    {
+        assert!(number(&found, "One switch between two tasks", row, "p50, 1 CPU") > 0.0, "{row}: {found}");
     }
     let crowd = |row: &str, column: &str| number(&found, "The same work", row, column);
     for row in ["1 thread", "64 threads", "1 process", "64 processes"] {

@@ -1,19 +1,19 @@
 //! The same work by more and more threads or processes: what sharing processors costs.
 
+use super::pinned::pinned;
 use super::rounds::{Rounds, said};
 use super::shape::Shape;
+use super::versus::longer;
 use super::{Cell, Findings, Setting, Table};
 use crate::bench::Bench;
-use crate::cluster::{Private, family};
+use crate::cluster::family;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::plugin::{PluginFile, bundled};
 use crate::statistics::{block_order, median};
 use crate::summary::counted;
 use crate::trial::Trial;
-use muster_core::scheduler::PolicySpec;
 use muster_proto::v1::{JobSpec, JobState};
-use muster_worker::os::affinity;
 use serde_json::json;
 use std::time::Instant;
 
@@ -66,7 +66,6 @@ pub async fn run(
         &columns,
     );
     let tasks = TASKS * u64::from(cpus);
-    let mut ratios = Vec::new();
     for (place, shape) in shapes.iter().enumerate() {
         // That of its own kind, in the same round.
         let first = place % 2;
@@ -82,15 +81,15 @@ pub async fn run(
         ];
         let kind = if first == 0 { ["thread", "threads"] } else { ["process", "processes"] };
         table.row(counted(shape.slots() / cpus, kind[0], kind[1]), cells);
-        ratios.push(median(&ratio).unwrap_or(f64::NAN));
     }
     findings.tables.push(table);
-    let most = CROWDS[CROWDS.len() - 1];
-    let [threads, processes] = [ratios[ratios.len() - 2], ratios[ratios.len() - 1]];
-    findings.verdict.push(format!(
-        "The same work takes {threads:.2} times as long with {most} threads for each processor as with 1, and {processes:.2} \
-         times with {most} processes."
-    ));
+    let seconds = |place: usize| -> Vec<f64> { rounds.iter().map(|runs| runs[place].seconds).collect() };
+    let (most, last) = (CROWDS[CROWDS.len() - 1], shapes.len() - 2);
+    for (place, [one, many]) in [["thread", "threads"], ["process", "processes"]].into_iter().enumerate() {
+        let (few, crowd) = (format!("1 {one} for each processor"), format!("{most} {many}"));
+        let said = longer((&few, &seconds(place)), (&crowd, &seconds(last + place)));
+        findings.verdict.push(format!("The same work by {said}."));
+    }
     findings.notes.push(format!(
         "Crowds: jobs of {tasks} tasks of plugin loop, {:.0} ms of computing each, {}; their executors are there before, so \
          that their start is in no time. Switches: voluntary and not, of all threads of the executors.",
@@ -136,18 +135,6 @@ async fn one(plugin: &PluginFile, shape: &Shape, cpus: u32, iters: u64) -> Outco
     .await;
     trial.stop(false).await;
     measured
-}
-
-/// A cluster whose worker, with all that it starts, is kept on so many processors.
-async fn pinned(slots: u32, cpus: u32) -> Outcome<Private> {
-    let all = affinity::allowed().unwrap_or_default();
-    let keeps = all.len() > cpus as usize && affinity::pin(&all[..cpus as usize]).is_ok();
-    let cluster = Private::start(1, slots, None, PolicySpec::default()).await;
-    if keeps {
-        // It was allowed a moment ago.
-        let _ = affinity::pin(&all);
-    }
-    cluster
 }
 
 async fn wall(trial: &Trial, job: JobSpec) -> Outcome<f64> {

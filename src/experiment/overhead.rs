@@ -26,7 +26,7 @@ const POINT_S: f64 = 0.15;
 const TASKS_MAX: f64 = 50e6;
 /// The useful share that is looked for.
 const SHARE: f64 = 0.5;
-/// With a smaller share, smaller tasks are not tried.
+/// After two sizes with a smaller share, smaller tasks are not tried.
 const HOPELESS: f64 = 0.05;
 /// Additions of the task whose time says how many fit into a second.
 const ADDITIONS: u64 = 50_000_000;
@@ -164,7 +164,7 @@ impl Bed<'_> {
     async fn sweep(&self, shape: &Shape) -> Outcome<Sweep> {
         let mut sweep = Sweep::default();
         // Time of a slot for a task beside its work, from the sizes so far.
-        let mut beside = 0.0;
+        let (mut beside, mut hopeless) = (0.0, 0);
         for size in SIZES {
             let iters = (size * self.per_second).max(1.0) as u64;
             let wanted = POINT_S * self.slots / (size + beside);
@@ -173,7 +173,9 @@ impl Bed<'_> {
             let work = (iters * tasks) as f64 / took;
             sweep.work.push(work);
             beside = (took * self.slots / tasks as f64 - size).max(0.0);
-            if work < HOPELESS * self.per_second * self.slots {
+            // One alone may be that of a moment in which the machine did something else.
+            hopeless = if work < HOPELESS * self.per_second * self.slots { hopeless + 1 } else { 0 };
+            if hopeless == 2 {
                 break;
             }
         }

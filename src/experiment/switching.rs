@@ -2,11 +2,11 @@
 //! them share the processors.
 
 use super::bare::{Between, Means, Turns, ask};
-use super::crowd;
 use super::percentile::percentile;
 use super::rounds::{Rounds, said};
 use super::versus::longer;
 use super::{Cell, Findings, Setting, Table};
+use super::{crowd, passing};
 use crate::exit::{Exit, Failure, Outcome, reason};
 use crate::interrupt::Interrupt;
 use crate::statistics::{block_order, median};
@@ -17,11 +17,14 @@ const NAME: &str = "switch";
 const TRIPS: u32 = 2_000;
 const ROUNDS: usize = 10;
 /// Of the time, what round trips may take.
-const TURNS_SHARE: f64 = 0.4;
+const TURNS_SHARE: f64 = 0.3;
+/// Of what is left then, what tasks of muster may take that do the same.
+const PASSING_SHARE: f64 = 0.3;
 
 /// Measures.
 pub async fn run(setting: &Setting, interrupt: &mut Interrupt, findings: &mut Findings) -> Outcome<()> {
     turns(setting, interrupt, findings).await?;
+    Box::pin(passing::run(NAME, PASSING_SHARE, setting, interrupt, findings)).await?;
     crowd::run(NAME, setting, interrupt, findings).await
 }
 

@@ -10,6 +10,7 @@
 
 mod crowd;
 mod message;
+mod reply;
 mod traffic;
 
 use crowd::Crowd;
@@ -50,6 +51,8 @@ muster_sdk::params! {
         pub wait_ms: u64 = 1_000 => 1..=600_000,
         /// Microseconds that the producer waits before each message.
         pub pause_us: u64 = 0 => 0..=60_000_000,
+        /// The consumer sends each message back, and the producer waits for it.
+        pub reply: bool = false,
     }
 }
 
@@ -58,6 +61,7 @@ struct Exchange {
     messages: Messages,
     count: u64,
     pause: Duration,
+    reply: bool,
     crowd: Crowd,
 }
 
@@ -103,13 +107,16 @@ impl Workload for Exchange {
             messages: Messages::new(job.seed(), bytes),
             count: params.messages,
             pause: Duration::from_micros(params.pause_us),
+            reply: params.reply,
             crowd: Crowd::join(job)?,
         })
     }
 
-    fn run(&self, _task: Task<'_>, ctx: &mut Context<'_>) -> Result<Json<Traffic>, Error> {
+    fn run(&self, task: Task<'_>, ctx: &mut Context<'_>) -> Result<Json<Traffic>, Error> {
         let end = ctx.channel(&self.channel, Side::Either)?;
         match end.ok_or_else(|| self.crowd.nobody_came(&self.channel))? {
+            ChannelEnd::Sender(sender) if self.reply => self.ask(sender, task.index(), ctx),
+            ChannelEnd::Receiver(receiver) if self.reply => self.answer(receiver, ctx),
             ChannelEnd::Sender(sender) => self.produce(sender, ctx),
             ChannelEnd::Receiver(receiver) => self.consume(receiver, ctx),
         }
@@ -143,14 +150,15 @@ impl Exchange {
             place += 1;
             ctx.progress(place, self.count);
         }
-        if place != self.count {
-            return Err(Error::failed(format_args!(
-                "{place} of {} messages came: the others were lost",
-                self.count
-            )));
-        }
+        self.all_came(place)?;
         receiver.finish()?;
         Ok(self.traffic(Role::Consumer, begun, checksum))
+    }
+
+    fn all_came(&self, place: u64) -> Result<(), Error> {
+        let count = self.count;
+        let lost = || Error::failed(format_args!("{place} of {count} messages came: the others were lost"));
+        if place == count { Ok(()) } else { Err(lost()) }
     }
 
     fn traffic(&self, role: Role, begun: Instant, checksum: u64) -> Traffic {

@@ -25,6 +25,28 @@ pub struct Traffic {
     pub ns_per_message: f64,
     /// Of all messages, in order, as 16 hexadecimal digits.
     pub checksum: String,
+    /// Of a producer whose messages come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ns: Option<RoundTrip>,
+}
+
+/// How long messages took until they were back, in nanoseconds; none: fewer than ten took longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundTrip {
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub p99: Option<u64>,
+}
+
+impl RoundTrip {
+    pub fn of(mut times: Vec<u64>) -> Self {
+        times.sort_unstable();
+        let [p50, p95, p99] = [50, 95, 99].map(|percent| {
+            let at = times.len() * percent / 100;
+            (times.len() - at >= 10).then(|| times[at])
+        });
+        Self { p50, p95, p99 }
+    }
 }
 
 /// The tasks so far.
@@ -64,6 +86,7 @@ impl Traffic {
             seconds: time.as_secs_f64(),
             ns_per_message: time.as_nanos() as f64 / messages.max(1) as f64,
             checksum: format!("{checksum:016x}"),
+            round_trip_ns: None,
         }
     }
 }
@@ -136,6 +159,13 @@ mod tests {
     fn result(role: Role, checksum: u64) -> Vec<u8> {
         let traffic = Traffic::new(role, 10, 100, Duration::from_micros(50), checksum);
         serde_json::to_vec(&traffic).unwrap()
+    }
+
+    #[test]
+    fn percentiles_need_ten_times_above_them() {
+        let trips = RoundTrip::of((0..200).rev().collect());
+        assert_eq!(trips, RoundTrip { p50: Some(100), p95: Some(190), p99: None });
+        assert_eq!(RoundTrip::of(vec![]), RoundTrip { p50: None, p95: None, p99: None });
     }
 
     #[test]
