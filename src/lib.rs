@@ -25,6 +25,7 @@ mod output;
 mod plugin;
 mod postmortem;
 mod replay;
+mod report;
 mod service;
 mod simulation;
 pub mod statistics;

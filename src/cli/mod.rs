@@ -10,6 +10,7 @@ mod job;
 mod limits;
 mod plugin;
 pub mod quantity;
+mod report;
 mod retry;
 mod runs;
 mod simulate;
@@ -24,6 +25,7 @@ pub use job::{
     JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
 };
 pub use plugin::{Language, PluginCommand, PluginTestArgs};
+pub use report::{ExportArgs, Format, ReportArgs};
 pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use usage::parse;
@@ -64,6 +66,10 @@ pub enum Command {
     Runs(RunsCommand),
     /// Compare two kept comparisons: what takes longer now
     Diff(DiffArgs),
+    /// Draw kept comparisons as one HTML file that loads nothing: charts, tables, environment and raw data
+    Report(ReportArgs),
+    /// Write what was measured in kept comparisons as one table for other programs
+    Export(ExportArgs),
     /// Start a cluster on this machine in the background; jobs that were not finished go on
     Up(UpArgs),
     /// Stop the cluster that `up` started; jobs and results are kept for the next `up`

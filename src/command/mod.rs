@@ -7,12 +7,14 @@ mod coordinator;
 mod diff;
 mod doctor;
 mod emulate;
+mod export;
 mod http_server;
 mod job;
 mod logs;
 mod plugin;
 mod push;
 mod replay;
+mod report;
 mod run;
 mod runs;
 mod simulate;
@@ -36,6 +38,8 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Doctor { strict, view } => block_on(doctor::doctor(&view, strict)),
         Command::Runs(command) => runs::runs(command),
         Command::Diff(args) => diff::diff(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Export(args) => export::export(&args),
         Command::Up(args) => block_on(up::up(&args)),
         Command::Down(args) => block_on(up::down(&args)),
         Command::Submit(args) => block_on(submit::submit(&args)),

@@ -16,8 +16,8 @@ pub(super) const RUNS: &str = ".muster/runs";
 /// Times in seconds, shares of what all processors could do.
 const HEADER: [&str; 9] =
     ["block", "configuration", "time_s", "cpu_s", "ctx_switches", "stolen", "throttled", "others", "group"];
-pub(super) const SAMPLES: &str = "samples.csv";
-pub(super) const COMPARISON: &str = "comparison.json";
+pub const SAMPLES: &str = "samples.csv";
+pub const COMPARISON: &str = "comparison.json";
 
 /// A run that is being written.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ mod usage;
 mod verdict;
 
 pub use assemble::assemble;
-pub use bundle::Run;
+pub use bundle::{COMPARISON, Run, SAMPLES};
 pub use configuration::{Configuration, configurations};
 pub use course::{End, Limits, Measured, Tell, measure};
 pub use environment::Machine;
@@ -42,4 +42,4 @@ pub use steady::steadiness;
 pub use subject::Subject;
 pub use table::{tasks_text, text};
 pub use usage::Usage;
-pub use verdict::with_interval;
+pub use verdict::{percent, time_with_interval, with_interval};

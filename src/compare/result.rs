@@ -185,7 +185,7 @@ pub struct ValueOf {
 }
 
 /// A median with its interval of 95 %.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize)]
 pub struct Spread {
     pub median: f64,
     pub lo: f64,

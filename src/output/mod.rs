@@ -5,7 +5,9 @@ mod folder;
 mod render;
 mod sink;
 mod target;
+mod whole;
 
 pub use render::{output_line, reduced_text};
 pub use sink::{Sink, SinkError};
 pub use target::Target;
+pub use whole::save;

@@ -1,0 +1,77 @@
+//! Files that are there whole or as they were before.
+
+use crate::exit::{Exit, Failure, Outcome};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Writes a file. What was there stays until all of it is written; a disk that is full leaves nothing behind. What is no
+/// file, as a pipe or a device, is written to.
+pub fn save(path: &Path, content: &[u8]) -> Outcome<()> {
+    // Through a link, what it points to is replaced, and the link stays.
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_special = std::fs::metadata(&place).is_ok_and(|metadata| !metadata.is_file());
+    let written = if is_special {
+        OpenOptions::new().write(true).open(&place).and_then(|mut file| file.write_all(content))
+    } else {
+        replace(&place, content)
+    };
+    written.map_err(|error| {
+        let failure = Failure::io(Exit::Job, "write", path, &error);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        match folder {
+            Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+                failure.hint(format_args!("make its folder first: mkdir -p {}", folder.display()))
+            }
+            _ => failure,
+        }
+    })
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = beside(path);
+    let written = File::create(&unfinished).and_then(|mut file| {
+        file.write_all(content)?;
+        // Some file systems notice only now that they are full.
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&unfinished, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&unfinished);
+    })
+}
+
+/// A name in the same folder that nobody else uses.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_link_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        save(&file, b"a long old text").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        save(&link, b"new").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn what_cannot_be_written_says_so_and_leaves_nothing() {
+        let full = save(Path::new("/dev/full"), b"x").unwrap_err();
+        assert_eq!(
+            (full.exit, full.message()),
+            (Exit::Storage, "cannot write /dev/full: No space left on device")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = save(&folder.path().join("a/b"), b"x").unwrap_err();
+        assert!(nowhere.to_string().contains("hint: make its folder first: mkdir -p "), "{nowhere}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,81 @@
+//! Several runs of the same workload: how the times of each configuration changed from the first to the others.
+
+use super::bundle::Bundle;
+use super::chart::{Drawing as _, Intervals, Lane, Unit};
+use super::html::{Table, paragraph};
+use super::words::params;
+use crate::compare::{Spread, with_interval};
+use crate::statistics::unpaired_ratio;
+
+/// A chart and a table for each workload that was run more than once.
+pub fn section(bundles: &[Bundle]) -> String {
+    let mut html = String::new();
+    let mut seen: Vec<&Bundle> = Vec::new();
+    for first in bundles {
+        if seen.iter().any(|bundle| is_same(bundle, first)) {
+            continue;
+        }
+        seen.push(first);
+        let others: Vec<&Bundle> =
+            bundles.iter().filter(|other| !std::ptr::eq(*other, first) && is_same(other, first)).collect();
+        html.push_str(&workload(first, &others));
+    }
+    if html.is_empty() {
+        return html;
+    }
+    let caution = "Between runs a machine may have become faster or slower; the intervals do not know that.";
+    format!("<h2 id=\"across\">From run to run</h2>\n{html}{}", paragraph("note", caution))
+}
+
+/// The same plugin with the same parameters and as many tasks.
+fn is_same(a: &Bundle, b: &Bundle) -> bool {
+    let workload = |bundle: &Bundle| {
+        let plugin = bundle.comparison.plugin.as_ref()?;
+        Some((plugin.name.clone(), plugin.params.clone(), bundle.comparison.tasks))
+    };
+    workload(a).is_some() && workload(a) == workload(b)
+}
+
+fn workload(first: &Bundle, others: &[&Bundle]) -> String {
+    let mut lanes = Vec::new();
+    let mut table = Table::new(format!("Times of other runs by those of run {}", first.number));
+    table.text("Configuration").number("Run").number("Ratio (95 %)").text("");
+    for (series, row) in first.comparison.rows.iter().enumerate() {
+        for other in others {
+            let same =
+                |found: &&super::comparison::Row| (&found.name, &found.group) == (&row.name, &row.group);
+            let Some(found) = other.comparison.rows.iter().find(same) else { continue };
+            let ratio = unpaired_ratio(&other.times(found), &first.times(row)).map(Spread::from);
+            let Some(ratio) = ratio else { continue };
+            let counts = row.valid && found.valid;
+            let words = match (counts, ratio) {
+                (false, _) => "invalid",
+                (true, ratio) if ratio.lo > 1.0 => "slower",
+                (true, ratio) if ratio.hi < 1.0 => "faster",
+                (true, _) => "no difference seen",
+            };
+            let (run, ratio_words) = (other.number.to_string(), with_interval(&ratio));
+            table.row_if(counts, vec![row.name.clone(), run.clone(), ratio_words.clone(), words.to_owned()]);
+            lanes.push(Lane {
+                name: format!("{}, run {run}", row.name),
+                spread: ratio,
+                words: format!("{ratio_words}, {words}"),
+                counts,
+                series,
+            });
+        }
+    }
+    if lanes.is_empty() {
+        return String::new();
+    }
+    let plugin = first.comparison.plugin.clone().unwrap_or_default();
+    let chart = Intervals {
+        title: format!("{} ({}): time by that of run {}", plugin.name, params(&plugin.params), first.number),
+        label: format!("times as long as in run {}", first.number),
+        unit: Unit::Plain,
+        lanes,
+        band: None,
+        reference: Some(1.0),
+    };
+    chart.figure() + &table.html()
+}

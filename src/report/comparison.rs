@@ -1,0 +1,185 @@
+//! `comparison.json` as it is read: what may be missing in the files of other versions is optional here.
+
+use crate::compare::Spread;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The whole.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Comparison {
+    pub experiment: Option<String>,
+    pub plugin: Option<Plugin>,
+    /// Names and values, as the version that measured knew them.
+    pub machine: Map<String, Value>,
+    pub tasks: Option<u64>,
+    pub seed: Option<u64>,
+    pub blocks: usize,
+    pub stopped_by: Option<String>,
+    pub noise_floor: Option<f64>,
+    pub enough: Option<bool>,
+    pub rows: Vec<Row>,
+    pub groups: Vec<Group>,
+    pub tables: Vec<Table>,
+    pub verdict: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// The workload.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct Plugin {
+    pub name: String,
+    #[serde(default)]
+    pub version: String,
+    #[serde(default)]
+    pub digest: String,
+    #[serde(default)]
+    pub params: Value,
+    #[serde(default)]
+    pub deterministic: bool,
+}
+
+/// One configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Row {
+    pub name: String,
+    pub model: String,
+    pub processes: u32,
+    pub threads: u32,
+    pub in_flight: u32,
+    pub gil: bool,
+    pub valid: bool,
+    pub is_wrong: bool,
+    pub invalid_because: Vec<String>,
+    pub time_s: Option<Spread>,
+    pub ratio_to_best: Option<Spread>,
+    pub claim: String,
+    pub cpu_s: Option<f64>,
+    pub cores: Option<f64>,
+    pub pss_base_bytes: Option<u64>,
+    pub pss_peak_bytes: Option<u64>,
+    pub ctx_switches_per_task: Option<f64>,
+    pub gil_wait_share: Option<f64>,
+    pub lost_by_one_crash: Option<u64>,
+    pub cancel_p95_s: Option<f64>,
+    pub cancel_max_s: Option<f64>,
+    pub stand_in_threads: u32,
+    pub warm_up_blocks: usize,
+    pub interference: Shares,
+    pub checksum: String,
+    /// Rows of one group are compared with each other only.
+    pub group: Option<String>,
+    /// What sets it apart beside its model: a number or a word each.
+    pub factors: Map<String, Value>,
+    pub values: Vec<Measure>,
+    pub latency_s: Option<Latency>,
+    /// Quantile from 0 to 1, seconds.
+    pub latency: Vec<(f64, f64)>,
+}
+
+/// What else happened on the machine, as shares of what its processors could do.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Shares {
+    pub stolen: f64,
+    pub throttled: f64,
+    pub others: f64,
+}
+
+/// A further quantity of a row.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Measure {
+    pub name: String,
+    pub unit: String,
+    pub median: f64,
+    pub lo: Option<f64>,
+    pub hi: Option<f64>,
+}
+
+/// Percentiles in seconds; `null`: fewer than ten samples are above.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Latency {
+    pub p50: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+    pub max: Option<f64>,
+    pub samples: u64,
+    /// From when it counts.
+    pub kind: String,
+}
+
+/// Rows that are compared with each other.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    pub name: String,
+    pub plugin: Option<Plugin>,
+    pub tasks: Option<u64>,
+    pub noise_floor: Option<f64>,
+    pub enough: Option<bool>,
+    pub verdict: Vec<String>,
+}
+
+/// Quantities of several things.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Table {
+    pub title: String,
+    /// What the first column holds.
+    pub of: String,
+    pub columns: Vec<Quantity>,
+    pub rows: Vec<TableRow>,
+    pub notes: Vec<String>,
+}
+
+/// What a column holds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Quantity {
+    pub name: String,
+    pub unit: String,
+}
+
+/// One thing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TableRow {
+    pub name: String,
+    /// One for each column; `null`: not measured.
+    pub cells: Vec<Option<Cell>>,
+}
+
+/// One quantity.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A median with its interval of 95 %.
+    Measured { median: f64, lo: f64, hi: f64, samples: Option<u64> },
+    /// A number without interval.
+    Number { number: f64 },
+    /// Words.
+    Text { text: String },
+}
+
+impl Row {
+    /// Whether it is one of those whose numbers mean what they say, with a time.
+    pub fn usable_time(&self) -> Option<Spread> {
+        self.time_s.filter(|time| self.valid && time.median > 0.0)
+    }
+
+    /// What may be said of it, in words.
+    pub fn words(&self, enough: bool) -> &'static str {
+        match self.claim.as_str() {
+            _ if self.is_wrong => "WRONG",
+            _ if !self.valid => "invalid",
+            _ if !enough => "not enough blocks",
+            "best" => "best",
+            "slower" => "slower",
+            "no_difference" => "no difference",
+            _ => "unclear",
+        }
+    }
+}

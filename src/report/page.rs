@@ -1,0 +1,90 @@
+//! The document: one file that loads nothing.
+
+use super::bundle::Bundle;
+use super::download::{Downloads, PAGE_MAX_BYTES};
+use super::html::escape;
+use super::section::{section, subtitle, title};
+use super::{MARK, across};
+use crate::exit::{Exit, Failure, Outcome};
+use std::fmt::Write as _;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Nothing may be loaded from anywhere, and no script runs.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Areas that are told apart without colour.
+const PATTERNS: &str = "<svg width=\"0\" height=\"0\" aria-hidden=\"true\" class=\"patterns\"><defs>\
+    <pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+    <rect width=\"1.2\" height=\"6\"/></pattern>\
+    <pattern id=\"dots\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\">\
+    <circle cx=\"2.5\" cy=\"2.5\" r=\"1.1\"/></pattern></defs></svg>\n";
+
+/// Everything about these runs.
+pub fn page(bundles: &[Bundle]) -> Outcome<String> {
+    let sections: Vec<String> = bundles.iter().map(section).collect();
+    let (head, foot) = (head(bundles), foot());
+    let size = head.len() + foot.len() + sections.iter().map(|section| section.len() + 500).sum::<usize>();
+    if size as u64 > PAGE_MAX_BYTES {
+        let (runs, size) = (bundles.len(), crate::summary::bytes(size as u64));
+        return Err(Failure::new(
+            Exit::Limit,
+            format_args!(
+                "a report of {runs} runs has {size} without its data, and a report stays below 2 MB"
+            ),
+        )
+        .hint("report on fewer runs at a time"));
+    }
+    let mut downloads = Downloads::beside(size as u64);
+    let mut page = head;
+    for (bundle, section) in bundles.iter().zip(sections) {
+        let (number, title, subtitle) = (bundle.number, escape(&title(bundle)), escape(&subtitle(bundle)));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            page,
+            "<section id=\"run-{number}\">\n<h2>{title}</h2>\n<p class=\"soft\">{subtitle}</p>\n{section}\
+             <h3>Data</h3>\n{}</section>\n",
+            downloads.of(bundle)?
+        );
+    }
+    page.push_str(&foot);
+    Ok(page)
+}
+
+fn head(bundles: &[Bundle]) -> String {
+    let name = match bundles {
+        [only] => title(only),
+        several => format!("{} runs", several.len()),
+    };
+    let across = across::section(bundles);
+    let contents = if bundles.len() > 1 { contents(bundles, !across.is_empty()) } else { String::new() };
+    let name = escape(&name);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{MARK}\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <title>muster report: {name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
+         <main>\n<header><h1>muster report</h1></header>\n{contents}{across}"
+    )
+}
+
+fn contents(bundles: &[Bundle], has_across: bool) -> String {
+    let across = if has_across { "<li><a href=\"#across\">From run to run</a></li>\n" } else { "" };
+    let entry = |bundle: &Bundle| {
+        let (number, title, subtitle) = (bundle.number, escape(&title(bundle)), escape(&subtitle(bundle)));
+        format!("<li><a href=\"#run-{number}\">{title}</a> <span class=\"soft\">{subtitle}</span></li>\n")
+    };
+    let runs: String = bundles.iter().map(entry).collect();
+    format!("<nav aria-label=\"Contents\"><ul>\n{across}{runs}</ul></nav>\n")
+}
+
+fn foot() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "</main>\n<footer class=\"soft\">Made by muster {version}. Intervals are of 95 %. Hollow markers and rows in grey \
+         italics do not count; the tables say why.</footer>\n</body>\n</html>\n"
+    )
+}

@@ -1,0 +1,189 @@
+//! `samples.csv` and `tasks.csv`: what was measured, a line each.
+
+use crate::compare::SAMPLES;
+use crate::exit::{Exit, Failure, Outcome};
+use csv::StringRecord;
+use std::path::Path;
+
+/// Per-task samples, where a run has them.
+pub const TASKS: &str = "tasks.csv";
+/// How the second run of the baseline in a block is called.
+const AGAIN: &str = " (again)";
+
+/// One run of a configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub block: u64,
+    /// Without the mark of the second run.
+    pub configuration: String,
+    pub group: Option<String>,
+    /// The second run of the baseline in its block.
+    pub again: bool,
+    pub time_s: f64,
+    /// The numbers behind the time, in the order of [`MORE`].
+    pub more: [Option<f64>; MORE.len()],
+}
+
+/// Columns behind the time: seconds, a count, and shares of what all processors could do.
+pub const MORE: [&str; 5] = ["cpu_s", "ctx_switches", "stolen", "throttled", "others"];
+
+/// One task of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSample {
+    pub block: u64,
+    pub configuration: String,
+    pub again: bool,
+    pub group: Option<String>,
+    pub task: u64,
+    pub start_s: Option<f64>,
+    pub run_s: Option<f64>,
+    pub latency_s: Option<f64>,
+}
+
+/// All runs, in the order of the file.
+pub fn samples(folder: &Path, number: u64) -> Outcome<Vec<Sample>> {
+    let lines = Lines::read(&folder.join(SAMPLES), number, SAMPLES)?;
+    let (block, name, time) =
+        (lines.column("block")?, lines.column("configuration")?, lines.column("time_s")?);
+    let (group, more) = (lines.find("group"), MORE.map(|column| lines.find(column)));
+    let of = |line: Line<'_>| {
+        let (configuration, again) = plain(line.text(name));
+        Ok(Sample {
+            block: line.whole(block)?,
+            configuration,
+            group: line.word(group),
+            again,
+            time_s: line.number(time)?.ok_or_else(|| line.broken("has no time"))?,
+            more: {
+                let mut numbers = [None; MORE.len()];
+                for (number, column) in numbers.iter_mut().zip(more) {
+                    *number = column.map_or(Ok(None), |column| line.number(column))?;
+                }
+                numbers
+            },
+        })
+    };
+    lines.each(of)
+}
+
+/// All tasks, in the order of the file; `None`: the run has no such file.
+pub fn tasks(folder: &Path, number: u64) -> Outcome<Option<Vec<TaskSample>>> {
+    let path = folder.join(TASKS);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let lines = Lines::read(&path, number, TASKS)?;
+    let (block, name, task) = (lines.column("block")?, lines.column("configuration")?, lines.column("task")?);
+    let group = lines.find("group");
+    let times = ["start_s", "run_s", "latency_s"].map(|column| lines.find(column));
+    let of = |line: Line<'_>| {
+        let (configuration, again) = plain(line.text(name));
+        let time = |at: usize| times[at].map_or(Ok(None), |column| line.number(column));
+        Ok(TaskSample {
+            block: line.whole(block)?,
+            configuration,
+            again,
+            group: line.word(group),
+            task: line.whole(task)?,
+            start_s: time(0)?,
+            run_s: time(1)?,
+            latency_s: time(2)?,
+        })
+    };
+    lines.each(of).map(Some)
+}
+
+/// The configuration, and whether it is the second run.
+fn plain(name: &str) -> (String, bool) {
+    match name.strip_suffix(AGAIN) {
+        Some(name) => (name.to_owned(), true),
+        None => (name.to_owned(), false),
+    }
+}
+
+/// A file with a header.
+struct Lines {
+    header: StringRecord,
+    records: Vec<StringRecord>,
+    run: u64,
+    file: &'static str,
+}
+
+/// One of its lines.
+struct Line<'a> {
+    lines: &'a Lines,
+    record: &'a StringRecord,
+}
+
+impl Lines {
+    fn read(path: &Path, run: u64, file: &'static str) -> Outcome<Self> {
+        let text = std::fs::read(path).map_err(|error| Failure::io(Exit::Storage, "read", path, &error))?;
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&text[..]);
+        let no_csv = |error: csv::Error| broken(run, format_args!("{file} is no CSV: {error}"));
+        let header = reader.headers().map_err(no_csv)?.clone();
+        let records = reader.into_records().collect::<Result<_, _>>().map_err(no_csv)?;
+        Ok(Self { header, records, run, file })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|column| column == name)
+    }
+
+    fn column(&self, name: &str) -> Outcome<usize> {
+        let missing = || broken(self.run, format_args!("{} has no column {name}", self.file));
+        self.find(name).ok_or_else(missing)
+    }
+
+    fn each<T>(&self, of: impl Fn(Line<'_>) -> Outcome<T>) -> Outcome<Vec<T>> {
+        self.records.iter().map(|record| of(Line { lines: self, record })).collect()
+    }
+}
+
+impl Line<'_> {
+    fn text(&self, column: usize) -> &str {
+        self.record.get(column).unwrap_or_default()
+    }
+
+    /// What is not empty.
+    fn word(&self, column: Option<usize>) -> Option<String> {
+        column.map(|column| self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    fn whole(&self, column: usize) -> Outcome<u64> {
+        let not_whole = || {
+            self.broken(&format!(
+                "has {} that is no whole number: {:?}",
+                self.name(column),
+                self.text(column)
+            ))
+        };
+        self.text(column).parse().map_err(|_| not_whole())
+    }
+
+    /// `None`: empty.
+    fn number(&self, column: usize) -> Outcome<Option<f64>> {
+        let text = self.text(column);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Some(number)),
+            _ => Err(self.broken(&format!("has {} that is no number: {text:?}", self.name(column)))),
+        }
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.lines.header.get(column).unwrap_or_default()
+    }
+
+    fn broken(&self, why: &str) -> Failure {
+        let line = self.record.position().map_or(0, csv::Position::line);
+        broken(self.lines.run, format_args!("line {line} of {} {why}", self.lines.file))
+    }
+}
+
+/// A run that cannot be read.
+pub fn broken(run: u64, why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Job, format_args!("run {run}: {why}"))
+        .hint("what is kept can be listed and deleted: muster runs ls, muster runs rm RUN")
+}

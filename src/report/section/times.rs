@@ -1,0 +1,77 @@
+//! How long runs took: intervals on one axis, and the same in numbers.
+
+use crate::compare::{percent, time_with_interval, with_interval};
+use crate::report::chart::{Drawing as _, Intervals, Lane, Unit};
+use crate::report::comparison::Row;
+use crate::report::html::{Table, paragraph};
+use crate::report::part::Part;
+use crate::report::words::{DASH, head, measure, or_dash};
+
+/// Chart and table of a part.
+pub fn of(part: &Part<'_>) -> String {
+    let lanes: Vec<Lane> =
+        part.rows.iter().enumerate().filter_map(|(place, row)| lane(part, place, row)).collect();
+    let chart = if lanes.is_empty() {
+        let few = "There is no chart: intervals need at least 5 blocks, and there are fewer.";
+        paragraph("note", few)
+    } else {
+        let chart = Intervals {
+            title: part.titled("Time of a run, median with its interval of 95 %"),
+            label: "time of a run".to_owned(),
+            unit: Unit::Seconds,
+            lanes,
+            band: band(part),
+            reference: None,
+        };
+        chart.figure()
+    };
+    chart + &table(part)
+}
+
+fn lane(part: &Part<'_>, place: usize, row: &Row) -> Option<Lane> {
+    let spread = row.time_s.filter(|time| time.median > 0.0 && time.lo >= 0.0)?;
+    let words = match row.words(part.enough) {
+        words @ ("invalid" | "WRONG" | "best") => format!("{}, {words}", time_with_interval(&spread)),
+        _ => time_with_interval(&spread),
+    };
+    Some(Lane { name: row.name.clone(), spread, words, counts: row.valid, series: place })
+}
+
+/// What is not told apart from the best.
+fn band(part: &Part<'_>) -> Option<(f64, f64, String)> {
+    let floor = part.noise_floor.filter(|floor| *floor > 0.0)?;
+    let best = part.best()?.usable_time()?.median;
+    let words = format!("noise floor of {}: less is not claimed", percent(floor));
+    Some((best / (1.0 + floor), best * (1.0 + floor), words))
+}
+
+fn table(part: &Part<'_>) -> String {
+    let mut table = Table::new(part.titled("Times"));
+    table.text("Configuration").number("Time (95 %)").number("Times the best (95 %)").text("Claim");
+    // Rows of a group measure the same quantities; where one lacks some, its cells say so.
+    let mut quantities: Vec<(&str, &str)> = Vec::new();
+    for value in part.rows.iter().flat_map(|row| &row.values) {
+        let name = (value.name.as_str(), value.unit.as_str());
+        if !quantities.contains(&name) {
+            quantities.push(name);
+        }
+    }
+    for (name, unit) in &quantities {
+        table.number(head(name, unit));
+    }
+    for row in &part.rows {
+        let mut cells = vec![
+            row.name.clone(),
+            or_dash(row.time_s, |time| time_with_interval(&time)),
+            or_dash(row.ratio_to_best, |ratio| with_interval(&ratio)),
+            row.words(part.enough).to_owned(),
+        ];
+        for (name, unit) in &quantities {
+            let found =
+                row.values.iter().find(|value| (value.name.as_str(), value.unit.as_str()) == (name, unit));
+            cells.push(found.map_or_else(|| DASH.to_owned(), measure));
+        }
+        table.row_if(row.valid, cells);
+    }
+    table.html()
+}
