@@ -312,6 +312,17 @@ fn broken_runs_and_full_disks_get_one_line() {
         .says_no_more();
     muster.write(".muster/runs/3/comparison.json", [0xff; 20]);
     muster.run(&["report", "3"]).fails(3, &["run 3: ", "is not what muster writes"]).says_no_more();
+    // Nobody writes to that pipe.
+    for (file, others) in [("samples.csv", "comparison.json"), ("comparison.json", "samples.csv")] {
+        let folder = muster.path(".muster/runs/4");
+        std::fs::write(folder.join(others), if others == "comparison.json" { &good } else { &samples })
+            .unwrap();
+        std::fs::remove_file(folder.join(file)).unwrap();
+        assert!(Command::new("mkfifo").arg(folder.join(file)).status().unwrap().success());
+        muster.run(&["report", "4"]).fails(3, &["run 4: ", file, "is no file"]).says_no_more();
+        std::fs::remove_file(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), "").unwrap();
+    }
     assert!(!muster.path("report.html").exists(), "nothing is written of what cannot be read");
     muster
         .run(&["report", "1", "-o", "/dev/full"])

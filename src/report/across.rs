@@ -1,11 +1,14 @@
 //! Several runs of the same workload: how the times of each configuration changed from the first to the others.
 
 use super::bundle::Bundle;
-use super::chart::{Drawing as _, Intervals, Lane, Unit};
+use super::chart::{Drawing as _, Intervals, Lane, Unit, can_show};
 use super::html::{Table, paragraph};
 use super::words::params;
 use crate::compare::{Spread, with_interval};
 use crate::statistics::unpaired_ratio;
+
+/// What may be said when an interval holds 1.
+const SEEN: &str = "no difference seen";
 
 /// A chart and a table for each workload that was run more than once.
 pub fn section(bundles: &[Bundle]) -> String {
@@ -46,20 +49,23 @@ fn workload(first: &Bundle, others: &[&Bundle]) -> String {
                 |found: &&super::comparison::Row| (&found.name, &found.group) == (&row.name, &row.group);
             let Some(found) = other.comparison.rows.iter().find(same) else { continue };
             let ratio = unpaired_ratio(&other.times(found), &first.times(row)).map(Spread::from);
-            let Some(ratio) = ratio else { continue };
+            let is_shown =
+                |it: &Spread| [it.lo, it.median, it.hi].into_iter().all(|it| it > 0.0 && can_show(it));
+            let Some(ratio) = ratio.filter(is_shown) else { continue };
             let counts = row.valid && found.valid;
             let words = match (counts, ratio) {
                 (false, _) => "invalid",
                 (true, ratio) if ratio.lo > 1.0 => "slower",
                 (true, ratio) if ratio.hi < 1.0 => "faster",
-                (true, _) => "no difference seen",
+                (true, _) => SEEN,
             };
             let (run, ratio_words) = (other.number.to_string(), with_interval(&ratio));
             table.row_if(counts, vec![row.name.clone(), run.clone(), ratio_words.clone(), words.to_owned()]);
             lanes.push(Lane {
                 name: format!("{}, run {run}", row.name),
                 spread: ratio,
-                words: format!("{ratio_words}, {words}"),
+                // What is usual is said by the table below.
+                words: if words == SEEN { ratio_words } else { format!("{ratio_words}, {words}") },
                 counts,
                 series,
             });

@@ -68,7 +68,9 @@ fn comparison(run: &RunFolder) -> Outcome<Comparison> {
                 "it has no {COMPARISON}: it was not finished, and {SAMPLES} holds the blocks that were"
             ),
         ),
-        ErrorKind::FileTooLarge => broken(run.number, format_args!("{COMPARISON} {error}")),
+        ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
+            broken(run.number, format_args!("{COMPARISON} {error}"))
+        }
         _ => Failure::io(Exit::Storage, "read", &path, &error),
     })?;
     let foreign = |why: &dyn std::fmt::Display| {
@@ -82,6 +84,10 @@ fn comparison(run: &RunFolder) -> Outcome<Comparison> {
 }
 
 fn read_within(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    // Opening a pipe would wait for somebody who writes.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "is no file"));
+    }
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {

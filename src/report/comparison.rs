@@ -1,5 +1,6 @@
 //! `comparison.json` as it is read: what may be missing in the files of other versions is optional here.
 
+use super::chart::can_show;
 use crate::compare::Spread;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -165,9 +166,18 @@ pub enum Cell {
 }
 
 impl Row {
-    /// Whether it is one of those whose numbers mean what they say, with a time.
+    /// Its time, when it has one that a chart can show.
+    pub fn shown_time(&self) -> Option<Spread> {
+        let is_shown = |time: &Spread| {
+            time.median > 0.0
+                && [time.lo, time.median, time.hi].into_iter().all(|it| it >= 0.0 && can_show(it))
+        };
+        self.time_s.filter(is_shown)
+    }
+
+    /// The same of a row that counts.
     pub fn usable_time(&self) -> Option<Spread> {
-        self.time_s.filter(|time| self.valid && time.median > 0.0)
+        self.shown_time().filter(|_| self.valid)
     }
 
     /// What may be said of it, in words.

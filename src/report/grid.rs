@@ -29,7 +29,7 @@ pub fn section(part: &Part<'_>) -> Option<String> {
     let best = rows.iter().filter_map(|row| Some((*row, row.usable_time()?.median)));
     let best = best.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row);
     let tile = |row: &Row| {
-        let time = row.time_s?;
+        let time = row.shown_time()?;
         let is_best = best.is_some_and(|best| std::ptr::eq(best, row));
         let mut lines = vec![seconds(time.median)];
         lines.extend((!row.valid).then(|| "invalid".to_owned()));

@@ -88,3 +88,100 @@ fn foot() -> String {
          italics do not count; the tables say why.</footer>\n</body>\n</html>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::comparison::Comparison;
+    use crate::report::samples::Sample;
+    use serde_json::{Value, json};
+
+    /// Numbers of files that nobody measured.
+    const EXTREMES: [f64; 14] = [
+        0.0,
+        -0.0,
+        -1.0,
+        5e-324,
+        1e-310,
+        1e-30,
+        0.1,
+        1.0,
+        1.0 + f64::EPSILON,
+        3.0,
+        1e15,
+        1e300,
+        f64::MAX,
+        f64::MIN,
+    ];
+
+    /// Draws from a list, always in the same order.
+    struct Draw(usize);
+
+    impl Draw {
+        fn next(&mut self, below: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % below
+        }
+
+        fn number(&mut self) -> f64 {
+            EXTREMES[self.next(EXTREMES.len())]
+        }
+
+        fn spread(&mut self) -> Value {
+            json!({"median": self.number(), "lo": self.number(), "hi": self.number()})
+        }
+
+        fn row(&mut self, place: usize) -> Value {
+            json!({
+                "name": format!("row {}", place % 3), "model": "thread", "processes": 1 + place % 2, "threads": 1 + place / 2 % 2,
+                "valid": self.next(4) > 0, "claim": "best", "time_s": self.spread(), "ratio_to_best": self.spread(),
+                "cpu_s": self.number(), "cores": self.number(), "pss_base_bytes": u64::MAX >> self.next(64),
+                "pss_peak_bytes": u64::MAX >> self.next(64), "lost_by_one_crash": self.next(3), "cancel_max_s": self.number(),
+                "gil_wait_share": self.number(), "ctx_switches_per_task": self.number(), "group": format!("{}", self.next(2)),
+                "factors": {"x": self.number()}, "values": [{"name": "v", "unit": "B", "median": self.number()}],
+                "latency": [[self.number(), self.number()], [0.5, self.number()], [0.9, self.number()]],
+                "latency_s": {"p50": self.number(), "max": self.number()},
+            })
+        }
+
+        fn bundle(&mut self, number: u64) -> Bundle {
+            let rows: Vec<Value> = (0..1 + self.next(8)).map(|place| self.row(place)).collect();
+            let unit = ["s", "B", "share", "ns"][self.next(4)];
+            let cells = json!([self.spread(), {"number": self.number()}]);
+            let comparison: Comparison = serde_json::from_value(json!({
+                "plugin": {"name": "x"}, "rows": rows, "noise_floor": self.number(), "blocks": self.next(3),
+                "machine": {"memory_bytes": self.number(), "cpus": self.number()},
+                "tables": [{"title": "t", "columns": [{"name": "c", "unit": unit}, {"name": "d", "unit": unit}],
+                    "rows": [{"name": "r", "cells": cells}]}],
+            }))
+            .unwrap();
+            let sample = |place: usize| Sample {
+                block: place as u64,
+                configuration: format!("row {}", place % 3),
+                group: None,
+                again: false,
+                time_s: self.number(),
+                more: [None; 5],
+            };
+            Bundle { number, folder: "/nowhere".into(), comparison, samples: (0..24).map(sample).collect() }
+        }
+    }
+
+    /// Whatever a file holds becomes a page, with numbers in it and soon.
+    #[test]
+    fn no_number_is_too_strange() {
+        let mut draw = Draw(1);
+        for _ in 0..100 {
+            let bundles = [draw.bundle(1), draw.bundle(2)];
+            let html = page(&bundles).unwrap();
+            assert!(html.contains("<section id=\"run-2\">") && html.ends_with("</html>\n"));
+            for attribute in ["=\"NaN", "=\"inf", "=\"-inf", "points=\"NaN"] {
+                assert!(
+                    !html.contains(attribute),
+                    "{attribute} with {:?}",
+                    bundles.map(|it| it.comparison.rows)
+                );
+            }
+        }
+    }
+}

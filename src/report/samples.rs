@@ -3,6 +3,7 @@
 use crate::compare::SAMPLES;
 use crate::exit::{Exit, Failure, Outcome};
 use csv::StringRecord;
+use std::fs::File;
 use std::path::Path;
 
 /// Per-task samples, where a run has them.
@@ -101,28 +102,32 @@ fn plain(name: &str) -> (String, bool) {
     }
 }
 
-/// A file with a header.
+/// A file with a header, read line by line.
 struct Lines {
     header: StringRecord,
-    records: Vec<StringRecord>,
+    reader: csv::Reader<File>,
     run: u64,
     file: &'static str,
 }
 
 /// One of its lines.
 struct Line<'a> {
-    lines: &'a Lines,
+    header: &'a StringRecord,
     record: &'a StringRecord,
+    run: u64,
+    file: &'static str,
 }
 
 impl Lines {
     fn read(path: &Path, run: u64, file: &'static str) -> Outcome<Self> {
-        let text = std::fs::read(path).map_err(|error| Failure::io(Exit::Storage, "read", path, &error))?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&text[..]);
-        let no_csv = |error: csv::Error| broken(run, format_args!("{file} is no CSV: {error}"));
-        let header = reader.headers().map_err(no_csv)?.clone();
-        let records = reader.into_records().collect::<Result<_, _>>().map_err(no_csv)?;
-        Ok(Self { header, records, run, file })
+        // Opening a pipe would wait for somebody who writes.
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(broken(run, format_args!("{file} is no file")));
+        }
+        let opened = File::open(path).map_err(|error| Failure::io(Exit::Storage, "read", path, &error))?;
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
+        let header = reader.headers().map_err(|error| no_csv(run, file, &error))?.clone();
+        Ok(Self { header, reader, run, file })
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -134,9 +139,18 @@ impl Lines {
         self.find(name).ok_or_else(missing)
     }
 
-    fn each<T>(&self, of: impl Fn(Line<'_>) -> Outcome<T>) -> Outcome<Vec<T>> {
-        self.records.iter().map(|record| of(Line { lines: self, record })).collect()
+    fn each<T>(mut self, of: impl Fn(Line<'_>) -> Outcome<T>) -> Outcome<Vec<T>> {
+        let (mut record, mut found) = (StringRecord::new(), Vec::new());
+        let (run, file) = (self.run, self.file);
+        while self.reader.read_record(&mut record).map_err(|error| no_csv(run, file, &error))? {
+            found.push(of(Line { header: &self.header, record: &record, run, file })?);
+        }
+        Ok(found)
     }
+}
+
+fn no_csv(run: u64, file: &str, error: &csv::Error) -> Failure {
+    broken(run, format_args!("{file} is no CSV: {error}"))
 }
 
 impl Line<'_> {
@@ -151,11 +165,8 @@ impl Line<'_> {
 
     fn whole(&self, column: usize) -> Outcome<u64> {
         let not_whole = || {
-            self.broken(&format!(
-                "has {} that is no whole number: {:?}",
-                self.name(column),
-                self.text(column)
-            ))
+            let (name, text) = (self.name(column), self.text(column));
+            self.broken(&format!("has {name} that is no whole number: {text:?}"))
         };
         self.text(column).parse().map_err(|_| not_whole())
     }
@@ -173,12 +184,12 @@ impl Line<'_> {
     }
 
     fn name(&self, column: usize) -> &str {
-        self.lines.header.get(column).unwrap_or_default()
+        self.header.get(column).unwrap_or_default()
     }
 
     fn broken(&self, why: &str) -> Failure {
         let line = self.record.position().map_or(0, csv::Position::line);
-        broken(self.lines.run, format_args!("line {line} of {} {why}", self.lines.file))
+        broken(self.run, format_args!("line {line} of {} {why}", self.file))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows that differ in one numeric factor: a curve per model over it, and where the best model changes.
 
-use super::chart::{Curve, CurvePoint, Curves, Drawing as _, Mark, Side, Unit};
+use super::chart::{Curve, CurvePoint, Curves, Drawing as _, Mark, Side, Unit, can_show};
 use super::comparison::Row;
 use super::html::{Table, bullets};
 use super::words::{or_dash, plain};
@@ -53,8 +53,9 @@ impl<'a> Sweep<'a> {
         let factor = only_factor(rows)?;
         let timed: Vec<(&Row, f64)> = rows
             .iter()
-            .filter(|row| row.time_s.is_some_and(|time| time.median > 0.0))
+            .filter(|row| row.shown_time().is_some())
             .filter_map(|row| Some((row, row.factors.get(factor)?.as_f64()?)))
+            .filter(|(_, value)| can_show(*value))
             .collect();
         let mut values: Vec<f64> = timed.iter().map(|(_, value)| *value).collect();
         values.sort_by(f64::total_cmp);

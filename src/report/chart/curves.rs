@@ -93,10 +93,7 @@ impl Drawing for Curves {
             let (x, _) = place((mark.x, 0.0));
             let y = legend + LEGEND_ROW * (at % 3) as f64 + FIRST_LINE;
             canvas.line("reference", (x, y + 4.0), (x, bottom));
-            let half = text_width(&mark.words) / 2.0;
-            let middle = canvas.width / 2.0;
-            let inside = x.clamp(half.min(middle), (canvas.width - half).max(middle));
-            canvas.text("soft", Anchor::Middle, (inside, y), &mark.words);
+            canvas.text_inside("soft", (x, y), &mark.words);
         }
         for (series, curve) in self.curves.iter().enumerate() {
             draw_curve(canvas, series, curve, place);
@@ -239,12 +236,12 @@ impl Bottom {
             canvas.line("grid", (x, top), (x, bottom));
             let half = text_width(words) / 2.0 + 2.0;
             if x - half > free {
-                canvas.text("tick", Anchor::Middle, (x, bottom + 16.0), words);
+                canvas.text_inside("tick", (x, bottom + 16.0), words);
                 free = x + half;
             }
         }
         canvas.line("axis", (left, bottom), (right, bottom));
-        canvas.text("soft", Anchor::Middle, (f64::midpoint(left, right), bottom + 34.0), &self.label);
+        canvas.text_inside("soft", (f64::midpoint(left, right), bottom + 34.0), &self.label);
     }
 }
 

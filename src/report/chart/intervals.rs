@@ -33,7 +33,7 @@ pub struct Lane {
 const LANE: f64 = 30.0;
 const STACKED_LANE: f64 = 44.0;
 const TOP: f64 = 8.0;
-/// The words of a band or a reference, above the lanes.
+/// The words of a band, above the lanes.
 const HEADROOM: f64 = 20.0;
 const CAP: f64 = 5.0;
 
@@ -53,8 +53,7 @@ impl Drawing for Intervals {
         let stacked = canvas.width < STACKED_BELOW;
         let (left, right) = self.sides(canvas.width, stacked);
         let lane_height = if stacked { STACKED_LANE } else { LANE };
-        let has_words_above = self.band.is_some() || self.reference.is_some();
-        let top = TOP + if has_words_above { HEADROOM } else { 0.0 };
+        let top = TOP + if self.band.is_some() { HEADROOM } else { 0.0 };
         let bottom = top + lane_height * self.lanes.len() as f64;
         let axis = self.axis();
         let x = |value: f64| left + axis.place(value) * (right - left);
@@ -62,7 +61,7 @@ impl Drawing for Intervals {
         if let Some((from, to, words)) = &self.band {
             let (from, to) = (x(*from), x(*to));
             canvas.rect("band", (from, top), ((to - from).max(1.0), bottom - top));
-            above(canvas, f64::midpoint(from, to), words);
+            canvas.text_inside("soft", (f64::midpoint(from, to), TOP + 6.0), words);
         }
         if let Some(value) = self.reference {
             canvas.line("reference", (x(value), top), (x(value), bottom));
@@ -113,11 +112,4 @@ fn draw_lane(canvas: &mut Canvas, lane: &Lane, [lo, median, hi]: [f64; 3], y: f6
         canvas.line(&class, (end, y - CAP), (end, y + CAP));
     }
     canvas.marker(lane.series, (median, y), lane.counts);
-}
-
-/// Words above the lanes, within the drawing.
-fn above(canvas: &mut Canvas, x: f64, words: &str) {
-    let half = text_width(words) / 2.0;
-    let x = x.clamp(half.min(canvas.width / 2.0), (canvas.width - half).max(canvas.width / 2.0));
-    canvas.text("soft", Anchor::Middle, (x, TOP + 6.0), words);
 }

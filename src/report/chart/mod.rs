@@ -24,6 +24,11 @@ const STACKED_BELOW: f64 = 600.0;
 /// The room of an axis below a chart: ticks and label.
 const AXIS_HEIGHT: f64 = 42.0;
 
+/// Whether a value has a place on an axis: those that no measurement gives are left to tables.
+pub fn can_show(value: f64) -> bool {
+    value == 0.0 || (1e-15..=1e15).contains(&value.abs())
+}
+
 /// Something that can be drawn as wide as is asked.
 pub trait Drawing {
     /// What it shows.
@@ -118,10 +123,10 @@ impl Axis {
         for (value, words) in self.scale.ticks((width / 80.0) as usize) {
             let x = left + self.scale.place(value) * width;
             canvas.line("grid", (x, top), (x, bottom));
-            canvas.text("tick", Anchor::Middle, (x, bottom + 16.0), &words);
+            canvas.text_inside("tick", (x, bottom + 16.0), &words);
         }
         canvas.line("axis", (left, bottom), (right, bottom));
-        canvas.text("soft", Anchor::Middle, (f64::midpoint(left, right), bottom + 34.0), &self.label);
+        canvas.text_inside("soft", (f64::midpoint(left, right), bottom + 34.0), &self.label);
     }
 
     /// Draws grid and ticks of a vertical axis; its label stands above it.

@@ -66,6 +66,13 @@ impl Canvas {
             writeln!(self.body, "<text class=\"{class}\"{anchor} x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
     }
 
+    /// Words in the middle above a place, moved as far as they would leave the drawing.
+    pub fn text_inside(&mut self, class: &str, (x, y): (f64, f64), words: &str) {
+        let (half, middle) = (text_width(words) / 2.0, self.width / 2.0);
+        let x = x.clamp(half.min(middle), (self.width - half).max(middle));
+        self.text(class, Anchor::Middle, (x, y), words);
+    }
+
     /// The marker of a series, which differs in shape as well as in colour; hollow where it does not count.
     pub fn marker(&mut self, series: usize, (x, y): (f64, f64), counts: bool) {
         let shape = match series % SERIES {

@@ -15,7 +15,7 @@ pub fn csv(table: &Tidy, out: impl Write) -> std::io::Result<()> {
 
 fn text(values: &Values, line: usize) -> String {
     match values {
-        Values::Text(values) => values[line].clone(),
+        Values::Text(values) => values[line].as_deref().map(str::to_owned),
         Values::Whole(values) => values[line].map(|value| value.to_string()),
         Values::Number(values) => values[line].map(|value| value.to_string()),
         Values::Flag(values) => values[line].map(|value| value.to_string()),

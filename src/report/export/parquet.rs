@@ -26,7 +26,7 @@ fn write(table: &Tidy) -> Result<Vec<u8>, ParquetError> {
             rows.next_column()?.ok_or_else(|| ParquetError::General("a column too few".to_owned()))?;
         match &column.values {
             Values::Text(values) => {
-                put::<ByteArrayType, _>(&mut out, values, |text| ByteArray::from(text.as_str()))?;
+                put::<ByteArrayType, _>(&mut out, values, |text| ByteArray::from(&**text))?;
             }
             // Counts are far below the half of 64 bits.
             Values::Whole(values) => put::<Int64Type, _>(&mut out, values, |whole| whole.cast_signed())?,
@@ -74,7 +74,7 @@ mod tests {
         let column = |name: &str, values: Values| Column { name: name.to_owned(), values };
         let table = Tidy {
             columns: vec![
-                column("text", Values::Text(vec![Some("a \"b\"".to_owned()), None])),
+                column("text", Values::Text(vec![Some("a \"b\"".into()), None])),
                 column("whole", Values::Whole(vec![None, Some(7)])),
                 column("number", Values::Number(vec![Some(0.1), Some(f64::MAX)])),
                 column("flag", Values::Flag(vec![Some(true), Some(false)])),

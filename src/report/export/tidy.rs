@@ -4,7 +4,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::report::bundle::Bundle;
 use crate::report::comparison::{Plugin, Row};
 use crate::report::samples::{MORE, Sample, TASKS, TaskSample};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
 
 /// Columns of equal length.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Column {
 /// Its values; `None`: not known.
 #[derive(Clone, Debug)]
 pub enum Values {
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<Rc<str>>>),
     Whole(Vec<Option<u64>>),
     Number(Vec<Option<f64>>),
     Flag(Vec<Option<bool>>),
@@ -151,7 +152,17 @@ impl Tidy {
     }
 
     fn text(&mut self, name: &str, values: impl Iterator<Item = Option<String>>) {
-        self.push(name, Values::Text(values.collect()));
+        // A digest or a name stands in as many lines as there are tasks, and in memory once.
+        let mut known: HashSet<Rc<str>> = HashSet::new();
+        let mut shared = |text: String| match known.get(text.as_str()) {
+            Some(text) => Rc::clone(text),
+            None => {
+                let text: Rc<str> = text.into();
+                known.insert(Rc::clone(&text));
+                text
+            }
+        };
+        self.push(name, Values::Text(values.map(|text| text.map(&mut shared)).collect()));
     }
 
     fn whole(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {

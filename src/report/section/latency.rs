@@ -1,6 +1,6 @@
 //! How long single tasks took until their end: curves over percentiles.
 
-use crate::report::chart::{Curve, CurvePoint, Curves, Drawing as _, Side, Unit};
+use crate::report::chart::{Curve, CurvePoint, Curves, Drawing as _, Side, Unit, can_show};
 use crate::report::comparison::Row;
 use crate::report::html::{Table, paragraph};
 use crate::report::part::Part;
@@ -30,7 +30,8 @@ pub fn of(part: &Part<'_>) -> String {
 }
 
 fn curve(row: &Row) -> Option<Curve> {
-    let known = |(quantile, time): &&(f64, f64)| (0.0..1.0).contains(quantile) && *time > 0.0;
+    let known =
+        |(quantile, time): &&(f64, f64)| (0.0..1.0).contains(quantile) && *time > 0.0 && can_show(*time);
     let point = |&(x, y): &(f64, f64)| CurvePoint { x, y, interval: None, counts: row.valid };
     let mut points: Vec<CurvePoint> = row.latency.iter().filter(known).map(point).collect();
     points.sort_by(|a, b| a.x.total_cmp(&b.x));

@@ -12,7 +12,7 @@ pub fn of(part: &Part<'_>) -> String {
     let lanes: Vec<Lane> =
         part.rows.iter().enumerate().filter_map(|(place, row)| lane(part, place, row)).collect();
     let chart = if lanes.is_empty() {
-        let few = "There is no chart: intervals need at least 5 blocks, and there are fewer.";
+        let few = "There is no chart: no row has a time with an interval, which needs at least 5 blocks.";
         paragraph("note", few)
     } else {
         let chart = Intervals {
@@ -29,7 +29,7 @@ pub fn of(part: &Part<'_>) -> String {
 }
 
 fn lane(part: &Part<'_>, place: usize, row: &Row) -> Option<Lane> {
-    let spread = row.time_s.filter(|time| time.median > 0.0 && time.lo >= 0.0)?;
+    let spread = row.shown_time()?;
     let words = match row.words(part.enough) {
         words @ ("invalid" | "WRONG" | "best") => format!("{}, {words}", time_with_interval(&spread)),
         _ => time_with_interval(&spread),
@@ -39,7 +39,7 @@ fn lane(part: &Part<'_>, place: usize, row: &Row) -> Option<Lane> {
 
 /// What is not told apart from the best.
 fn band(part: &Part<'_>) -> Option<(f64, f64, String)> {
-    let floor = part.noise_floor.filter(|floor| *floor > 0.0)?;
+    let floor = part.noise_floor.filter(|floor| *floor > 0.0 && *floor < 10.0)?;
     let best = part.best()?.usable_time()?.median;
     let words = format!("noise floor of {}: less is not claimed", percent(floor));
     Some((best / (1.0 + floor), best * (1.0 + floor), words))
