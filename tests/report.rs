@@ -245,6 +245,15 @@ fn a_report_stays_small_and_names_what_it_leaves_out() {
         page.contains("and is left out, because a report stays below 2 MB: it is .muster/runs/1/tasks.csv."),
         "{page}"
     );
+    // Pages without their data do not become too large, either.
+    let runs: Vec<String> = (1..=40).map(|run| run.to_string()).collect();
+    for run in 2..=40 {
+        Kept::grid(run, "loop").write(&muster);
+    }
+    let line: Vec<&str> =
+        ["report", "-o", "all.html"].into_iter().chain(runs.iter().map(String::as_str)).collect();
+    muster.run(&line).fails(7, &["a report of 40 runs has", "below 2 MB", "fewer runs"]).says_no_more();
+    assert!(!muster.path("all.html").exists());
     // A report may be replaced, anything else not.
     muster.run(&["report"]).ok();
     muster.write("mine.html", "<p>mine</p>");
@@ -323,6 +332,9 @@ fn broken_runs_and_full_disks_get_one_line() {
         std::fs::remove_file(folder.join(file)).unwrap();
         std::fs::write(folder.join(file), "").unwrap();
     }
+    std::fs::remove_file(muster.path(".muster/runs/5/samples.csv")).unwrap();
+    muster.write(".muster/runs/5/comparison.json", &good);
+    muster.run(&["report", "5"]).fails(3, &["run 5: it has no samples.csv"]).says_no_more();
     assert!(!muster.path("report.html").exists(), "nothing is written of what cannot be read");
     muster
         .run(&["report", "1", "-o", "/dev/full"])

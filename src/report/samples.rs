@@ -4,6 +4,7 @@ use crate::compare::SAMPLES;
 use crate::exit::{Exit, Failure, Outcome};
 use csv::StringRecord;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Per-task samples, where a run has them.
@@ -124,7 +125,10 @@ impl Lines {
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(broken(run, format_args!("{file} is no file")));
         }
-        let opened = File::open(path).map_err(|error| Failure::io(Exit::Storage, "read", path, &error))?;
+        let opened = File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => broken(run, format_args!("it has no {file}")),
+            _ => Failure::io(Exit::Storage, "read", path, &error),
+        })?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
         let header = reader.headers().map_err(|error| no_csv(run, file, &error))?.clone();
         Ok(Self { header, reader, run, file })
