@@ -222,6 +222,14 @@ fn charts_and_tables_say_what_was_measured() {
     let page = muster.run(&["report", "-o", "-"]).ok().text();
     assert!(page.contains("up to share 0.25 thread is the fastest, from 0.75 on process; straight lines between the medians cross at about 0.5."), "{page}");
     assert!(page.contains("<title>Time of a run by share</title>"), "{page}");
+    for words in [
+        "does not hold",
+        "they take 2 times as long",
+        "on cluster lab: 3 workers, 12 slots",
+        "16 tasks that do nothing",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
     // The same workload twice is compared run by run.
     Kept::grid(3, "loop").write(&muster);
     let page = muster.run(&["report", "1", "3", "3", "-o", "-"]).ok().text();

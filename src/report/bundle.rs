@@ -80,7 +80,7 @@ fn comparison(run: &RunFolder) -> Outcome<Comparison> {
     if comparison.rows.is_empty() && comparison.tables.is_empty() {
         return Err(foreign(&"it has neither rows nor tables"));
     }
-    Ok(comparison)
+    Ok(comparison.with_factors())
 }
 
 fn read_within(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

@@ -22,6 +22,10 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     pub groups: Vec<Group>,
     pub tables: Vec<Table>,
+    pub claims: Vec<Claim>,
+    /// `None`: private clusters of the machine.
+    pub cluster: Option<Cluster>,
+    pub overhead: Option<Overhead>,
     pub verdict: Vec<String>,
     pub notes: Vec<String>,
 }
@@ -55,6 +59,7 @@ pub struct Row {
     pub invalid_because: Vec<String>,
     pub time_s: Option<Spread>,
     pub ratio_to_best: Option<Spread>,
+    pub ratio_to_baseline: Option<Spread>,
     pub claim: String,
     pub cpu_s: Option<f64>,
     pub cores: Option<f64>,
@@ -117,11 +122,43 @@ pub struct Latency {
 #[serde(default)]
 pub struct Group {
     pub name: String,
+    /// What sets it apart from other groups.
+    pub factors: Map<String, Value>,
     pub plugin: Option<Plugin>,
     pub tasks: Option<u64>,
     pub noise_floor: Option<f64>,
     pub enough: Option<bool>,
     pub verdict: Vec<String>,
+}
+
+/// What people claim, and what became of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Claim {
+    pub claim: String,
+    pub measured: String,
+    /// `yes`, `no`, `depends` or `unknown`.
+    pub verdict: String,
+    /// Repeats it.
+    pub command: String,
+}
+
+/// A cluster that was up already.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Cluster {
+    pub name: String,
+    pub workers: u32,
+    pub slots: u32,
+}
+
+/// What as many tasks take that do nothing.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Overhead {
+    #[serde(default)]
+    pub name: String,
+    pub tasks: u64,
+    pub time_s: Spread,
 }
 
 /// Quantities of several things.
@@ -163,6 +200,20 @@ pub enum Cell {
     Number { number: f64 },
     /// Words.
     Text { text: String },
+}
+
+impl Comparison {
+    /// With the factors of groups in their rows, too: there they tell rows apart.
+    #[must_use]
+    pub fn with_factors(mut self) -> Self {
+        for row in &mut self.rows {
+            let group = self.groups.iter().find(|group| Some(&group.name) == row.group.as_ref());
+            for (name, value) in group.iter().flat_map(|group| &group.factors) {
+                row.factors.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        self
+    }
 }
 
 impl Row {

@@ -73,17 +73,22 @@ impl Kept {
         for share in [0.0, 0.25, 0.75, 1.0] {
             let group = format!("share {share}");
             groups.push(
-                json!({"name": group, "plugin": null, "tasks": 16, "noise_floor": 0.01, "enough": true,
+                json!({"name": group, "factors": {"share": share}, "plugin": null, "tasks": 16, "noise_floor": 0.01, "enough": true,
                 "verdict": [format!("At {share} this is the answer.")]}),
             );
             for mut row in [row("thread", 1, 4, 1.0 + 3.0 * share), row("process", 4, 1, 2.0 + share)] {
+                // The factor of the group is a factor of its rows.
                 row["group"] = json!(group);
-                row["factors"] = json!({"share": share});
                 rows.push(row);
             }
         }
         let mut kept = Self::new(number, "mixed, \"quoted\"", rows, json!({"groups": groups}));
         kept.comparison["experiment"] = json!("mixed");
+        kept.comparison["cluster"] = json!({"name": "lab", "workers": 3, "slots": 12});
+        kept.comparison["overhead"] = json!({"name": "thread 1x4", "tasks": 16,
+            "time_s": {"median": 0.004, "lo": 0.003, "hi": 0.005}, "cpu_s": null});
+        kept.comparison["claims"] = json!([{"claim": hostile("threads win"), "measured": "they take 2 times as long",
+            "verdict": "no", "command": "muster compare mixed"}]);
         kept
     }
 

@@ -1,6 +1,6 @@
 //! What makes a comparison fair, how sure it is, and what disturbed it.
 
-use crate::compare::{percent, tasks_text};
+use crate::compare::{percent, tasks_text, time_with_interval};
 use crate::report::bundle::Bundle;
 use crate::report::comparison::{Plugin, Row};
 use crate::report::html::{Table, bullets, paragraph};
@@ -39,6 +39,17 @@ fn facts(bundle: &Bundle, parts: &[Part<'_>]) -> String {
         }
     }
     fact("Tasks of a run", or_dash(comparison.tasks, tasks_text));
+    fact(
+        "Where",
+        comparison.cluster.as_ref().map_or_else(
+            || "on private clusters of this machine".to_owned(),
+            |it| format!("on cluster {}: {} workers, {} slots", it.name, it.workers, it.slots),
+        ),
+    );
+    if let Some(found) = &comparison.overhead {
+        let (tasks, time) = (tasks_text(found.tasks), time_with_interval(&found.time_s));
+        fact("What muster itself takes", format!("{tasks} that do nothing, {}: {time}", found.name));
+    }
     fact("Seed", or_dash(comparison.seed, |seed| seed.to_string()));
     fact("Blocks", comparison.blocks.to_string());
     fact("It ended because", stopped(comparison));

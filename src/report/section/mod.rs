@@ -1,5 +1,6 @@
 //! What a report says of one run: the answer first, then what it rests on.
 
+mod claims;
 mod costs;
 mod latency;
 mod machine;
@@ -19,6 +20,7 @@ use std::fmt::Write as _;
 pub fn section(bundle: &Bundle) -> String {
     let parts = parts(bundle);
     let mut html = verdict(bundle);
+    html.push_str(&titled("What people claim", &claims::of(&bundle.comparison)));
     if let Some(sweep) = sweep::section(&bundle.comparison.rows) {
         html.push_str(&titled("Where the answer changes", &sweep));
     }

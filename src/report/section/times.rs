@@ -47,7 +47,12 @@ fn band(part: &Part<'_>) -> Option<(f64, f64, String)> {
 
 fn table(part: &Part<'_>) -> String {
     let mut table = Table::new(part.titled("Times"));
-    table.text("Configuration").number("Time (95 %)").number("Times the best (95 %)").text("Claim");
+    table.text("Configuration").number("Time (95 %)").number("Times the best (95 %)");
+    let has_baseline = part.rows.iter().any(|row| row.ratio_to_baseline.is_some());
+    if has_baseline {
+        table.number("Times the baseline (95 %)");
+    }
+    table.text("Claim");
     // Rows of a group measure the same quantities; where one lacks some, its cells say so.
     let mut quantities: Vec<(&str, &str)> = Vec::new();
     for value in part.rows.iter().flat_map(|row| &row.values) {
@@ -64,8 +69,11 @@ fn table(part: &Part<'_>) -> String {
             row.name.clone(),
             or_dash(row.time_s, |time| time_with_interval(&time)),
             or_dash(row.ratio_to_best, |ratio| with_interval(&ratio)),
-            row.words(part.enough).to_owned(),
         ];
+        if has_baseline {
+            cells.push(or_dash(row.ratio_to_baseline, |ratio| with_interval(&ratio)));
+        }
+        cells.push(row.words(part.enough).to_owned());
         for (name, unit) in &quantities {
             let found =
                 row.values.iter().find(|value| (value.name.as_str(), value.unit.as_str()) == (name, unit));
