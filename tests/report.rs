@@ -223,7 +223,8 @@ fn charts_and_tables_say_what_was_measured() {
     assert!(page.contains("up to share 0.25 thread is the fastest, from 0.75 on process; straight lines between the medians cross at about 0.5."), "{page}");
     assert!(page.contains("<title>Time of a run by share</title>"), "{page}");
     for words in [
-        "does not hold",
+        "At 0.25 this is the answer.",
+        "<strong>does not hold</strong>",
         "they take 2 times as long",
         "on cluster lab: 3 workers, 12 slots",
         "16 tasks that do nothing",

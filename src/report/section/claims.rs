@@ -1,23 +1,23 @@
 //! What people claim about the models, held against this run.
 
-use crate::report::comparison::Comparison;
-use crate::report::html::Table;
+use crate::report::comparison::{Claim, Comparison};
+use crate::report::html::escape;
 
-/// A table; nothing where no claim was held against anything.
+/// A list; nothing where no claim was held against anything.
 pub fn of(comparison: &Comparison) -> String {
-    if comparison.claims.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new("Claims and what was measured");
-    table.text("Claim").text("Here").text("Measured").text("Repeat it");
-    for found in &comparison.claims {
-        let words = match found.verdict.as_str() {
-            "yes" => "holds",
-            "no" => "does not hold",
-            "depends" => "depends",
-            _ => "not known",
-        };
-        table.row(vec![found.claim.clone(), words.to_owned(), found.measured.clone(), found.command.clone()]);
-    }
-    table.html()
+    let items: String = comparison.claims.iter().map(item).collect();
+    if items.is_empty() { items } else { format!("<ul class=\"claims\">\n{items}</ul>\n") }
+}
+
+fn item(found: &Claim) -> String {
+    let words = match found.verdict.as_str() {
+        "yes" => "holds",
+        "no" => "does not hold",
+        "depends" => "depends",
+        _ => "not known",
+    };
+    let [claim, measured, command] = [&found.claim, &found.measured, &found.command].map(|text| escape(text));
+    format!(
+        "<li>\u{201c}{claim}\u{201d}: <strong>{words}</strong>. Here: {measured}. <code>{command}</code></li>\n"
+    )
 }

@@ -72,13 +72,12 @@ fn verdict(bundle: &Bundle) -> String {
         html.push_str(&paragraph("answer", first));
     }
     html.extend(sentences.map(|sentence| paragraph("", sentence)));
-    for group in comparison.groups.iter().filter(|group| !group.verdict.is_empty()) {
-        let _ = writeln!(
-            html,
-            "<p><strong>{}</strong>: {}</p>",
-            escape(&group.name),
-            escape(&group.verdict.join(" "))
-        );
+    if html.is_empty() {
+        // The answers of groups stand with their times as well; here they are the only ones.
+        for group in comparison.groups.iter().filter(|group| !group.verdict.is_empty()) {
+            let (name, verdict) = (escape(&group.name), escape(&group.verdict.join(" ")));
+            let _ = writeln!(html, "<p><strong>{name}</strong>: {verdict}</p>");
+        }
     }
     if html.is_empty() {
         html.push_str(&paragraph("answer", "No verdict was kept."));

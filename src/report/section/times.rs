@@ -25,7 +25,9 @@ pub fn of(part: &Part<'_>) -> String {
         };
         chart.figure()
     };
-    chart + &table(part)
+    let answered = part.group.filter(|group| !group.verdict.is_empty());
+    let verdict = answered.map_or_else(String::new, |group| paragraph("", &group.verdict.join(" ")));
+    chart + &verdict + &table(part)
 }
 
 fn lane(part: &Part<'_>, place: usize, row: &Row) -> Option<Lane> {
