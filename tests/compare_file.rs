@@ -1,6 +1,6 @@
 //! `muster compare` with a file, with inputs, on a cluster that is up, and where there is no room to keep what it measured.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
 mod fixture;
 
@@ -226,7 +226,7 @@ fn what_was_measured_is_shown_when_there_is_no_room_to_keep_it() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     if stderr.contains("unshare failed") {
         assert!(std::env::var_os("MUSTER_REQUIRE_ALL").is_none_or(|all| all != "1"), "{stderr}");
-        println!("SKIPPED: no file system can be mounted here: {stderr}");
+        eprintln!("SKIPPED: no file system can be mounted here: {stderr}");
         return;
     }
     assert_eq!(output.status.code(), Some(9), "{stderr}");

@@ -1,7 +1,7 @@
 //! What `muster compare` says that runs cost, against what others say of the same runs: `/usr/bin/time` counts processor time
 //! and context switches of all of it, and the test reads memory from `smaps_rollup` itself.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
 mod fixture;
 
@@ -15,7 +15,7 @@ const WITHIN: f64 = 0.05;
 
 fn assert_close(ours: f64, theirs: f64, what: &str) {
     let apart = (ours - theirs).abs() / theirs;
-    println!("{what}: muster {ours}, others {theirs}: {:.1} % apart", apart * 100.0);
+    eprintln!("{what}: muster {ours}, others {theirs}: {:.1} % apart", apart * 100.0);
     assert!(apart <= WITHIN, "{what}: muster says {ours}, others {theirs}");
 }
 

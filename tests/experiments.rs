@@ -223,11 +223,7 @@ fn large_tasks_are_worth_their_overhead_and_small_ones_are_not() {
 fn people_read_tables_and_a_verdict() {
     let muster = Muster::new();
     let folder = plugins();
-<<<<<<< HEAD
-    let line = ["compare", "overhead", "--budget", "40s", "--slots", "1", "--plugins", &folder];
-=======
     let line = ["compare", "overhead", "--budget", "15s", "--slots", "1", "--plugins", &folder];
->>>>>>> 7ce9df4 (Tests of experiments take smaller budgets first)
     let text = muster.run(&line).ok().text();
     for words in ["Useful work", "TASK", "METG(50 %)", "thread 1x1", "spawn 1", "in random order"] {
         assert!(text.contains(words), "{words} is not in\n{text}");

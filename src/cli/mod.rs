@@ -95,8 +95,6 @@ pub enum Command {
     /// Measure muster itself
     #[command(subcommand, arg_required_else_help = false)]
     Bench(BenchCommand),
-    /// Measure what is said about threads and processes: starts, switches, memory, faults, cancelling, overhead
-    Experiment(ExperimentArgs),
     /// Serve answers that wait, have a size or fail, for workloads that fetch; prints the address
     HttpServer(Box<HttpServerArgs>),
     /// Print the completion script of a shell

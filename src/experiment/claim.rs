@@ -70,11 +70,6 @@ impl Evidence<'_> {
         ratio(self.values(group, over)?, self.values(group, under)?).map(Spread::from)
     }
 
-    /// The same between cases of two groups.
-    pub fn ratio_across(&self, over: (&str, &str), under: (&str, &str)) -> Option<Spread> {
-        ratio(self.values(over.0, over.1)?, self.values(under.0, under.1)?).map(Spread::from)
-    }
-
     /// The median of what the outputs of a case told, and the most that any run told.
     pub fn reading(&self, group: &str, case: &str, name: &str) -> Option<(f64, f64)> {
         let at = self.groups.iter().position(|other| other.name == group)?;

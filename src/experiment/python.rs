@@ -100,11 +100,13 @@ async fn counters(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     );
     let all = f64::from(INCREMENTS) * f64::from(slots);
     let lost = Reading { from: ReadingFrom::Missing(all, "from", "to"), name: "LOST UPDATES", unit: "" };
+    let counted = Reading { from: ReadingFrom::Advance("from", "to"), name: "COUNTED", unit: "" };
+    let readings = [counted, lost];
     let (threads, processes) =
         (Configuration::on(Model::Thread, slots)?, Configuration::on(Model::Process, slots)?);
     let mut of = async |code: String| -> Outcome<Rc<Subject>> {
         let params = json!({"code": code, "python": with.python()?});
-        with.read("python", params, std::slice::from_ref(&lost)).await
+        with.read("python", params, &readings).await
     };
     let (global, shared, locked) = (of(global).await?, of(shared).await?, of(locked).await?);
     let free = vec![Case::new(threads.clone(), &global), Case::new(processes, &shared)];

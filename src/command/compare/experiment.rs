@@ -82,7 +82,7 @@ async fn tables(args: &CompareArgs, name: Name, interrupt: &mut Interrupt) -> Ou
     let run = Run::claim(&[])?;
     note(format_args!("up to {}", seconds(budget.as_secs_f64())));
     let mut findings = Findings::default();
-    let ended = name.find(&setting, interrupt, &mut findings).await;
+    let ended = Box::pin(name.find(&setting, interrupt, &mut findings)).await;
     let failure = match ended {
         Err(failure) if findings.tables.is_empty() => {
             run.abandon();

@@ -88,8 +88,8 @@ impl Asked {
         add: impl FnOnce(&mut Comparison, &Measured),
     ) -> Outcome<Kept> {
         let mut teller = Teller::new(self.limits, Run::claim(groups)?);
-        let measured =
-            measure(groups, self.null.as_deref(), self.seed, self.limits, interrupt, &mut teller).await;
+        let measuring = measure(groups, self.null.as_deref(), self.seed, self.limits, interrupt, &mut teller);
+        let measured = Box::pin(measuring).await;
         let run = teller.end();
         let measured = match measured {
             Ok(measured) => measured,
