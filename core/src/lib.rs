@@ -20,10 +20,12 @@ pub mod range;
 pub mod spelling;
 pub mod time;
 
+pub mod arrivals;
 pub mod claim;
 pub mod exposition;
 pub mod page;
 pub mod reduce;
+pub mod sampling;
 pub mod shape;
 pub mod sketch;
 

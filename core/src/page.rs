@@ -132,6 +132,20 @@ impl LeaseEntry {
     pub fn claim(
         &self,
         mut size: impl FnMut(u32) -> u32,
+        announce: impl FnMut(u16, IndexRange),
+    ) -> Option<Claim> {
+        self.claim_if(|_, unclaimed| size(unclaimed).max(1), announce)
+    }
+
+    /// Takes one task if it is the next of this entry. `announce` as in [`LeaseEntry::claim`].
+    pub fn claim_one(&self, index: u64, announce: impl FnMut(u16, IndexRange)) -> Option<Claim> {
+        self.claim_if(|start, _| u32::from(start == index), announce)
+    }
+
+    /// As [`LeaseEntry::claim`]; `size` is told the next index, too, and nothing is taken when it says 0.
+    fn claim_if(
+        &self,
+        mut size: impl FnMut(u64, u32) -> u32,
         mut announce: impl FnMut(u16, IndexRange),
     ) -> Option<Claim> {
         let mut raw = self.word.load(Ordering::Acquire);
@@ -141,10 +155,13 @@ impl LeaseEntry {
             if unclaimed == 0 {
                 return None;
             }
-            let take = size(unclaimed).clamp(1, unclaimed);
             let facts = self.facts();
-            let range =
-                IndexRange::from_count(facts.base.wrapping_add(u64::from(word.next)), u64::from(take));
+            let start = facts.base.wrapping_add(u64::from(word.next));
+            let take = size(start, unclaimed).min(unclaimed);
+            if take == 0 {
+                return None;
+            }
+            let range = IndexRange::from_count(start, u64::from(take));
             announce(word.generation, range);
             let after = Word { next: word.next + take, ..word }.pack();
             match self.word.compare_exchange_weak(raw, after, Ordering::AcqRel, Ordering::Acquire) {
@@ -183,6 +200,14 @@ impl LeaseEntry {
     /// An entry without tasks that was used so often.
     pub fn begin(&self, generation: u16) {
         self.word.store(Word { generation, next: 0, end: 0 }.pack(), Ordering::SeqCst);
+    }
+
+    /// The tasks that nobody claimed; `None`: there are none.
+    #[must_use]
+    pub fn unclaimed(&self) -> Option<IndexRange> {
+        let (word, base) = (self.word(), self.base.load(Ordering::Relaxed));
+        let start = base.wrapping_add(u64::from(word.next));
+        (word.unclaimed() > 0).then(|| IndexRange::from_count(start, u64::from(word.unclaimed())))
     }
 
     /// What it says beside its word.
@@ -234,6 +259,8 @@ pub struct SlotRecord {
     /// The attempt number of the running claim, written before its first task is; 0 where many claims run at once. Its entry
     /// may be of another lease by now.
     pub attempt: AtomicU32,
+    /// The task whose arrival the thread sleeps for, [`SlotRecord::IDLE`] when none.
+    pub awaited: AtomicU64,
     pending: [PendingClaim; PENDING_CLAIMS_MAX],
 }
 
@@ -250,6 +277,7 @@ impl Default for SlotRecord {
             progress: AtomicU64::default(),
             in_flight: AtomicU32::default(),
             attempt: AtomicU32::default(),
+            awaited: AtomicU64::new(Self::IDLE),
             pending: core::array::from_fn(|_| PendingClaim::default()),
         }
     }
@@ -328,6 +356,17 @@ mod tests {
         assert_eq!(second.range, IndexRange::new(107, 115));
         assert!(entry.claim(|_| 1, |_, _| {}).is_none());
         assert_eq!(entry.call_back(generation, 5), IndexRange::default());
+    }
+
+    #[test]
+    fn one_task_is_taken_only_when_it_is_the_next() {
+        let entry = LeaseEntry::default();
+        entry.publish(IndexRange::new(5, 7), facts(5));
+        assert_eq!(entry.claim_one(6, |_, _| panic!("nothing is announced that is not there")), None);
+        assert_eq!(entry.claim_one(5, |_, _| {}).unwrap().range, IndexRange::new(5, 6));
+        assert_eq!(entry.claim_one(5, |_, _| {}), None);
+        assert_eq!(entry.claim_one(6, |_, _| {}).unwrap().range, IndexRange::new(6, 7));
+        assert_eq!(entry.claim_one(7, |_, _| {}), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use muster_core::agent::ExitCause;
+use muster_core::arrivals::{Arrivals, Pattern};
 use muster_core::id::{Epoch, JobId, LeaseId};
 use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::range::IndexRange;
@@ -333,6 +334,8 @@ fn jobs_come_back_as_they_were() {
         has_inputs: true,
         max_attempts: 9,
         limits: limits(),
+        arrivals: Arrivals::try_new(2.5, Pattern::Poisson),
+        task_samples: 10,
     };
     assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
     for flow in [Flow::InTurn, Flow::Once, Flow::InFlight(9)] {
@@ -356,6 +359,7 @@ fn jobs_come_back_as_they_were() {
             oversubscribe: true,
             priority: -3,
             reduce: true,
+            paced: true,
             retry: RetryPolicy { crashed: Some(7), memory: 2, ..RetryPolicy::default() },
             ..JobSpec::default()
         };
@@ -372,10 +376,41 @@ fn jobs_come_back_as_they_were() {
             limits: limits(),
             label: "a label".into(),
             only: None,
+            arrivals: Arrivals::try_new(1e6, Pattern::Constant),
+            task_samples: 10_000,
         };
         let wire = v1::SubmitRequest { request_id: "r".into(), spec: Some(job_spec_to_wire(&submission)) };
         assert_eq!(Submission::try_from(wire).unwrap(), submission);
     }
+}
+
+#[test]
+fn arrivals_that_nobody_can_keep_are_refused() {
+    let submit = |change: fn(&mut v1::JobSpec)| {
+        let plugin = Some(convert::plugin_to_wire(&plugin()));
+        let arrivals = Some(v1::Arrivals { rate_per_s: 2.0, pattern: 0 });
+        let mut spec = v1::JobSpec { plugin, tasks: 1, arrivals, ..v1::JobSpec::default() };
+        change(&mut spec);
+        Submission::try_from(v1::SubmitRequest { request_id: "r".into(), spec: Some(spec) })
+    };
+    let given = submit(|_| {}).unwrap();
+    assert_eq!(given.arrivals, Arrivals::try_new(2.0, Pattern::Constant));
+    assert!(given.spec.paced && !submit(|spec| spec.arrivals = None).unwrap().spec.paced);
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1.1e6] {
+        let open = v1::JobOpen {
+            arrivals: Some(v1::Arrivals { rate_per_s: rate, pattern: 2 }),
+            plugin: Some(convert::plugin_to_wire(&plugin())),
+            shape: Some(convert::shape_to_wire(Shape::new(1, 1), None)),
+            ..v1::JobOpen::default()
+        };
+        assert_eq!(JobOpen::try_from(open).unwrap_err().field, "arrivals.rate_per_s", "{rate}");
+    }
+    let refused = |change| submit(change).unwrap_err().field;
+    assert_eq!(refused(|spec| spec.arrivals.as_mut().unwrap().rate_per_s = 0.0), "spec.arrivals.rate_per_s");
+    assert_eq!(refused(|spec| spec.arrivals.as_mut().unwrap().pattern = 9), "arrivals.pattern");
+    assert_eq!(refused(|spec| spec.task_samples = 10_001), "spec.task_samples");
+    let one = |spec: &mut v1::JobSpec| spec.only = Some(v1::OnlyTask::default());
+    assert_eq!(refused(one), "spec.arrivals");
 }
 
 #[test]

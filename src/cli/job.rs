@@ -8,6 +8,7 @@ use crate::postmortem::TaskOf;
 use clap::{Args, Subcommand, ValueEnum};
 use muster_coordinator::args::POLICY_HELP;
 use muster_core::scheduler::PolicySpec;
+use muster_proto::v1;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct JobArgs {
     /// Combine all outputs into one, when the plugin can
     #[arg(long)]
     pub reduce: bool,
+    #[command(flatten, next_help_heading = "Arrivals")]
+    pub arrivals: ArrivalArgs,
     #[command(flatten, next_help_heading = "Model")]
     pub shape: ShapeArgs,
     /// Seed of the job's random numbers (default: 0)
@@ -62,6 +65,38 @@ pub struct JobArgs {
     pub weight: u32,
     #[command(flatten, next_help_heading = CLUSTER)]
     pub cluster: ClusterArg,
+}
+
+/// When tasks start, unless that is as soon as a slot is free.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct ArrivalArgs {
+    /// Start tasks at this rate (200/s, 5/min), whatever became of those before, and count their latency from then: open
+    /// loop. One worker serves such a job
+    #[arg(long, value_name = "N/s", value_parser = quantity::rate, allow_hyphen_values = true)]
+    pub rate: Option<f64>,
+    /// How the time between two starts is spread (default: constant)
+    #[arg(long, value_enum, value_name = "HOW", requires = "rate")]
+    pub arrivals: Option<Spread>,
+}
+
+/// How arrivals are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Spread {
+    /// All alike
+    Constant,
+    /// Exponential, as of many clients that do not know of each other
+    Poisson,
+}
+
+impl ArrivalArgs {
+    /// For the wire.
+    pub fn to_proto(self) -> Option<v1::Arrivals> {
+        let pattern = match self.arrivals {
+            None | Some(Spread::Constant) => v1::ArrivalPattern::Constant,
+            Some(Spread::Poisson) => v1::ArrivalPattern::Poisson,
+        };
+        Some(v1::Arrivals { rate_per_s: self.rate?, pattern: pattern.into() })
+    }
 }
 
 /// How the executors of a worker look: P processes of T threads.

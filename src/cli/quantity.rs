@@ -1,5 +1,6 @@
 //! Counts and `key=value` pairs as people write them; durations and sizes are the coordinator's flags too.
 
+use muster_core::arrivals::RATE_MAX_PER_S;
 use muster_core::shape::IN_FLIGHT_MAX;
 
 pub use muster_coordinator::quantity::{duration, size};
@@ -61,6 +62,26 @@ pub fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Tasks a second, written as `200/s`, `5/min` or `1/h`.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let seconds = |unit: &str| match unit.trim() {
+        "s" => Some(1.0),
+        "min" => Some(60.0),
+        "h" => Some(3_600.0),
+        _ => None,
+    };
+    let parts = text.split_once('/').and_then(|(number, unit)| {
+        let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite())?;
+        Some(number / seconds(unit)?)
+    });
+    match parts {
+        None => Err("not a rate, as in 200/s, 2.5/s or 5/min".to_owned()),
+        Some(rate) if rate <= 0.0 => Err("must be above 0".to_owned()),
+        Some(rate) if rate > RATE_MAX_PER_S => Err(format!("must be at most {RATE_MAX_PER_S}/s")),
+        Some(rate) => Ok(rate),
+    }
+}
+
 /// A plugin parameter: `key=value`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -91,6 +112,17 @@ mod tests {
         assert_eq!(percent("2.5%"), Ok(0.025));
         assert!(percent("3").is_err() && percent("0%").is_err() && percent("NaN%").is_err());
         assert!(percent("101%").is_err());
+    }
+
+    #[test]
+    fn rates_are_tasks_by_time() {
+        assert_eq!((rate("200/s"), rate("2.5/s"), rate("30/min")), (Ok(200.0), Ok(2.5), Ok(0.5)));
+        assert_eq!((rate("7200 / h"), rate("1e6/s")), (Ok(2.0), Ok(1e6)));
+        for wrong in ["200", "/s", "x/s", "200/ms", "inf/s", "NaN/s", "1/s/s", ""] {
+            assert!(rate(wrong).unwrap_err().contains("as in 200/s"), "{wrong}");
+        }
+        assert!(rate("0/s").unwrap_err().contains("above 0") && rate("-1/min").is_err());
+        assert!(rate("1000001/s").unwrap_err().contains("at most 1000000/s"));
     }
 
     #[test]

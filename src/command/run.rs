@@ -253,6 +253,13 @@ async fn session_of(choice: Choice) -> Result<Option<Session>, Failure> {
 
 fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Result<(), Failure> {
     let Choice::Existing { name, .. } = choice else {
+        if let Some(workers) = args.workers.filter(|&workers| workers > 1 && args.job.arrivals.rate.is_some())
+        {
+            return Err(Failure::usage(format_args!(
+                "--rate is for one worker, and -w {workers} asks for more"
+            ))
+            .hint("leave out -w; -p and -t make that worker wider"));
+        }
         let slots = private_slots(shape, private_workers(args))?;
         if let Some(procs) = args.job.limits.procs {
             check_procs(Some(procs), shape.on(slots).threads)?;

@@ -89,6 +89,8 @@ impl Plan {
             limits: Some(args.limits.to_proto()),
             retry: Some(self.retry),
             only: None,
+            arrivals: args.arrivals.to_proto(),
+            task_samples: 0,
         }
     }
 }

@@ -119,6 +119,8 @@ impl Case {
             max_attempts: 1,
             retry: Some(once),
             reduce: false,
+            arrivals: None,
+            task_samples: 0,
             only: Some(v1::OnlyTask { index: self.task, input: self.input.clone().unwrap_or_default() }),
             ..self.spec.clone()
         }

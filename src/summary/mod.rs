@@ -1,6 +1,7 @@
 //! What is said about a job at its end: numbers first, then people.
 
 mod explain;
+mod open_loop;
 mod report;
 mod table;
 mod times;

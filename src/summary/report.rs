@@ -2,6 +2,7 @@
 
 mod text;
 
+use super::open_loop::OpenLoop;
 use super::times::{Times, at, busy_share, in_flight, mean_run, secs, sketch, times};
 use super::words::{class_name, hex, model_name, state_name, why_stand_ins};
 use crate::job::is_final;
@@ -48,7 +49,10 @@ pub struct Report {
     wall_s: f64,
     total_s: Option<f64>,
     tasks_per_s: f64,
+    /// Service time: from when a slot was free.
     run_s: RunTimes,
+    /// Of a job whose tasks arrived at a rate: latency is from the intended start; `null`: closed loop.
+    open_loop: Option<OpenLoop>,
     queue_s: Times,
     dispatch_s: Times,
     report_s: Times,
@@ -186,6 +190,7 @@ impl Report {
                 mean: mean_run(status),
                 samples: run.count(),
             },
+            open_loop: OpenLoop::new(status),
             queue_s: times(status.queue.as_ref()),
             dispatch_s: times(status.dispatch.as_ref()),
             report_s: times(status.report.as_ref()),

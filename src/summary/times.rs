@@ -53,6 +53,28 @@ pub fn times(message: Option<&v1::Sketch>) -> Times {
     Times { p50: at(&sketch, 0.5), p99: at(&sketch, 0.99), mean: sketch.mean().map(secs) }
 }
 
+/// Seconds; `null` without ten samples above the percentile.
+#[derive(Debug, Serialize)]
+pub struct Percentiles {
+    pub p50: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+    pub max: Option<f64>,
+    pub mean: Option<f64>,
+    pub samples: u64,
+}
+
+pub fn percentiles(sketch: &Sketch) -> Percentiles {
+    Percentiles {
+        p50: at(sketch, 0.5),
+        p95: at(sketch, 0.95),
+        p99: at(sketch, 0.99),
+        max: (sketch.count() > 0).then(|| secs(sketch.max())),
+        mean: sketch.mean().map(secs),
+        samples: sketch.count(),
+    }
+}
+
 pub fn at(sketch: &Sketch, q: f64) -> Option<f64> {
     sketch.supported_quantile(q).map(secs)
 }

@@ -48,6 +48,8 @@ pub enum Command {
     Cancel(JobId, Reply<Snapshot>),
     /// Let a paused job go on, and try failed tasks again; the answer says which job that was, and how many tasks.
     Retry(RetryAsk, Reply<(JobId, u64)>),
+    /// What is known of single tasks of a job.
+    TaskSamples(JobId, Reply<v1::TaskSamplesReply>),
     /// What is known of one task of a job, and its input.
     Case(CaseAsk, Reply<Case>),
     /// Results that can be read.

@@ -94,6 +94,7 @@ impl Driver {
             (std::mem::take(&mut job.failed), std::mem::take(&mut job.quarantined));
         ended.last_attempt = job.last_attempt;
         ended.hosts = std::mem::take(&mut job.hosts);
+        ended.samples = std::mem::take(&mut job.samples);
         for (ask, reply) in job.results.waiting.drain(..) {
             let _ = reply.send(ended.page(ask));
         }
@@ -101,5 +102,6 @@ impl Driver {
         self.ended.insert(id, ended);
         job.set_state(state);
         self.forget_oldest();
+        self.forget_samples();
     }
 }

@@ -2,6 +2,7 @@
 
 use super::command::ResultsAsk;
 use super::logs::Hosts;
+use super::samples::Samples;
 use super::{Page, Refusal};
 use crate::store::EndedAs;
 use muster_core::id::JobId;
@@ -27,6 +28,8 @@ pub struct Ended {
     pub last_attempt: u32,
     /// The workers that have its log.
     pub hosts: Hosts,
+    /// Its tasks that were looked at one by one.
+    pub samples: Samples,
     outputs: Outputs,
     reduces: bool,
 }
@@ -52,6 +55,7 @@ impl Ended {
             quarantined: RangeSet::new(),
             last_attempt: 0,
             hosts: Hosts::forgotten(),
+            samples: Samples::default(),
             outputs,
             reduces,
         }

@@ -7,6 +7,7 @@ use super::logs::Hosts;
 use super::numbers::Numbers;
 use super::postmortem::PostMortems;
 use super::progress::Progress;
+use super::samples::Samples;
 use super::{Page, Refusal};
 use crate::config::FEED_WAIT;
 use bytes::Bytes;
@@ -72,6 +73,8 @@ pub struct Job {
     pub post_mortems: PostMortems,
     /// The workers that have its log.
     pub hosts: Hosts,
+    /// Its tasks that are looked at one by one.
+    pub samples: Samples,
     /// How far its running tasks are.
     pub progress: Progress,
     /// Why it cannot run, as a worker said last.
@@ -150,6 +153,7 @@ impl Job {
         let (tasks, sealed) = (submission.spec.tasks, !submission.spec.open);
         Self {
             plugin_name: submission.plugin.name.as_str().into(),
+            samples: Samples::new(&submission),
             submission,
             submitted_unix_ns,
             accepted,
@@ -337,6 +341,8 @@ impl Job {
             gil_handovers: numbers.gil_handovers,
             stand_ins: numbers.stand_ins,
             start: sketch_to_wire(&numbers.start),
+            latency: sketch_to_wire(&numbers.latency),
+            start_lag: sketch_to_wire(&numbers.start_lag),
             ..v1::JobStatus::default()
         }
     }

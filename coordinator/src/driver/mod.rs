@@ -25,6 +25,7 @@ mod refusal;
 mod report;
 mod results;
 mod retry;
+mod samples;
 mod stopping;
 mod worker;
 
@@ -273,6 +274,7 @@ impl Driver {
                 self.answer(reply, answer);
             }
             Command::Retry(ask, reply) => self.retry(ask, reply),
+            Command::TaskSamples(job, reply) => self.answer(reply, self.task_samples(job)),
             Command::Case(ask, reply) => self.answer(reply, self.case(ask)),
             Command::Results(ask, reply) => self.results(ask, reply),
             Command::Acknowledge(job, below, reply) => {

@@ -22,6 +22,10 @@ pub struct Numbers {
     pub gil_wait: Sketch,
     /// How often that lock was given to a task that had asked for it.
     pub gil_handovers: u64,
+    /// From the intended start to the end of tasks that arrive.
+    pub latency: Sketch,
+    /// How late those began although a slot was free.
+    pub start_lag: Sketch,
     /// How long executors took to start.
     pub start: Sketch,
     /// Threads of an executor that stand in for a missing async form.
@@ -116,6 +120,7 @@ impl Numbers {
         }
         (self.dispatch, self.run, self.report) =
             (known(&status.dispatch), known(&status.run), known(&status.report));
+        (self.latency, self.start_lag) = (known(&status.latency), known(&status.start_lag));
         (self.busy, self.slot) = (Span(status.busy_ns), Span(status.slot_ns));
         self.first_failures.clone_from(&status.first_failures);
         self.before = Span((status.wall_s * 1e9) as u64);

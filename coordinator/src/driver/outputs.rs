@@ -112,6 +112,8 @@ impl Driver {
             // What an executor repeats at once are transient failures.
             max_attempts: submission.spec.attempts(FailureClass::Transient),
             limits: submission.limits,
+            arrivals: submission.arrivals,
+            task_samples: submission.task_samples,
         });
         let sent = self.changed_worker(worker_id).map(|worker| {
             worker.jobs.insert(id);

@@ -98,7 +98,7 @@ impl Driver {
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
-        phases.into_iter().for_each(|phases| self.count_phases(phases));
+        phases.into_iter().for_each(|phases| self.count_phases(id, phases));
         for exit in exits {
             *self.totals.exits.entry(exit.cause.name()).or_default() += 1;
             if let Some(job) = self.jobs.get_mut(&exit.job) {
@@ -161,7 +161,7 @@ impl Driver {
         Ok(Checked { lease, range, busy, items })
     }
 
-    fn count_phases(&mut self, phases: Phases) {
+    fn count_phases(&mut self, worker: WorkerId, phases: Phases) {
         let Some(job) = self.jobs.get_mut(&phases.job) else { return };
         let numbers = &mut job.numbers;
         numbers.dispatch.merge(&phases.dispatch);
@@ -173,6 +173,9 @@ impl Driver {
         numbers.gil_wait.merge(&phases.gil_wait);
         numbers.gil_handovers = numbers.gil_handovers.saturating_add(phases.gil_handovers);
         numbers.start.merge(&phases.start);
+        numbers.latency.merge(&phases.latency);
+        numbers.start_lag.merge(&phases.start_lag);
+        phases.samples.into_iter().for_each(|sample| job.samples.add(worker, sample));
         numbers.stand_ins = numbers.stand_ins.max(phases.stand_ins);
         numbers.retried_there = numbers.retried_there.saturating_add(phases.retried);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);

@@ -80,7 +80,8 @@ impl Driver {
         if self.plugins.get(&plugin.digest).is_none() {
             return Err(Refusal::NoPlugin(format!("{} with digest {}", plugin.name, hex(&plugin.digest))));
         }
-        let Some(Ended { kept_bytes, failed, quarantined, last_attempt, hosts, .. }) = self.ended.remove(&id)
+        let Some(Ended { kept_bytes, failed, quarantined, last_attempt, hosts, samples, .. }) =
+            self.ended.remove(&id)
         else {
             return Err(unreadable());
         };
@@ -91,7 +92,7 @@ impl Driver {
         job.arrivals.clear();
         job.settled = RangeSet::from(IndexRange::new(0, status.tasks));
         released.iter().for_each(|range| _ = job.settled.remove(range));
-        job.hosts = hosts;
+        (job.hosts, job.samples) = (hosts, samples);
         (job.failed, job.quarantined, job.last_attempt) = (failed, quarantined, last_attempt);
         job.numbers.take_up(&status, now);
         job.take_failures_back(&released);

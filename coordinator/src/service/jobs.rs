@@ -224,6 +224,15 @@ impl Jobs for JobsService {
         Ok(Response::new(v1::CaseReply { job: job.0, spec: Some(spec), tasks, input }))
     }
 
+    async fn task_samples(
+        &self,
+        request: Request<v1::TaskSamplesRequest>,
+    ) -> Result<Response<v1::TaskSamplesReply>, Status> {
+        let job = JobId(request.into_inner().job);
+        let reply = self.shared.driver.ask(|reply| Command::TaskSamples(job, reply)).await?;
+        Ok(Response::new(reply))
+    }
+
     type LogsStream = ReceiverStream<Result<v1::LogsReply, Status>>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {

@@ -39,9 +39,12 @@ impl Scheduler {
         self.speculate();
     }
 
-    /// Whether a worker is large enough for a job's executors and can run it as far as is known.
+    /// Whether a worker is large enough for a job's executors and can run it as far as is known. A paced job has one worker
+    /// until that one is lost.
     pub(super) fn fits(&self, job: &Job, worker: WorkerId, slots: u32) -> bool {
+        let is_served_elsewhere = job.spec.paced && !job.workers.is_empty() && !job.workers.contains(&worker);
         !job.banned.contains(&worker)
+            && !is_served_elsewhere
             && (job.spec.oversubscribe || job.spec.shape.resolve(slots).slots() <= slots)
     }
 

@@ -31,6 +31,9 @@ pub struct JobSpec {
     pub oversubscribe: bool,
     /// Results are combined to one.
     pub reduce: bool,
+    /// Its tasks arrive one after the other, by the clock of the worker that has them: they form one queue, so one worker
+    /// serves it, and tasks are claimed one by one.
+    pub paced: bool,
 }
 
 impl Default for JobSpec {
@@ -45,6 +48,7 @@ impl Default for JobSpec {
             shape: ShapeRequest::default(),
             oversubscribe: false,
             reduce: false,
+            paced: false,
         }
     }
 }

@@ -75,7 +75,7 @@ impl Job {
             served_ns: 0,
             workers: BTreeSet::new(),
             banned: BTreeSet::new(),
-            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open, config)),
+            reduction: spec.reduce.then(|| Reduction::new(spec.tasks, spec.open || spec.paced, config)),
             speculated: false,
             spec,
         }

@@ -170,8 +170,10 @@ impl Scheduler {
             blocks,
         } = recovered;
         let mut job = Job::new(JobSpec { tasks: 0, ..spec }, &self.config);
-        job.reduction =
-            job.spec.reduce.then(|| reduction::Reduction::new(spec.tasks, spec.open, &self.config));
+        job.reduction = job
+            .spec
+            .reduce
+            .then(|| reduction::Reduction::new(spec.tasks, spec.open || spec.paced, &self.config));
         (job.spec.tasks, job.tasks, job.bytes, job.sealed) = (spec.tasks, tasks, bytes, sealed);
         let mut left = crate::range::RangeSet::from(IndexRange::new(0, tasks));
         committed.iter().chain(failed.iter()).for_each(|range| {

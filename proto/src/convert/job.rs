@@ -1,12 +1,14 @@
 //! What clients ask for and get.
 
 use bytes::Bytes;
+use muster_core::arrivals::Arrivals;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::Gil;
 use muster_core::time::Span;
 
+use super::arrivals::{arrivals, arrivals_to_wire, task_samples};
 use super::case::{OnlyTask, only_task};
 use super::limits::{Limits, limits, limits_to_wire};
 use super::report::TaskFailure;
@@ -65,6 +67,10 @@ pub struct Submission {
     pub label: String,
     /// The one task of it that runs.
     pub only: Option<OnlyTask>,
+    /// When its tasks are to start; `None`: as soon as a slot is free.
+    pub arrivals: Option<Arrivals>,
+    /// Tasks that are looked at one by one.
+    pub task_samples: u32,
 }
 
 /// Tasks for an open job.
@@ -100,10 +106,15 @@ impl TryFrom<v1::SubmitRequest> for Submission {
         let request_id = named("request_id", wire.request_id)?;
         let spec = wire.spec.ok_or_else(|| ConvertError::missing("spec"))?;
         at_most("spec.params (bytes)", spec.params.len(), PARAMS_MAX_BYTES)?;
+        if spec.only.is_some() && spec.arrivals.is_some() {
+            return Err(ConvertError::wrong("spec.arrivals", "set", "the one task of `only` starts at once"));
+        }
         Ok(Self {
             request_id,
             spec: job_spec(&spec)?,
             only: only_task(&spec)?,
+            arrivals: arrivals("spec.arrivals.rate_per_s", spec.arrivals)?,
+            task_samples: task_samples("spec.task_samples", spec.task_samples)?,
             plugin: plugin(spec.plugin)?,
             params: spec.params,
             has_inputs: spec.has_inputs,
@@ -138,6 +149,7 @@ fn job_spec(wire: &v1::JobSpec) -> Result<JobSpec, ConvertError> {
         shape: shape_request(wire.shape)?,
         oversubscribe: wire.shape.is_some_and(|shape| shape.oversubscribe),
         reduce: wire.reduce,
+        paced: wire.arrivals.is_some(),
     })
 }
 
@@ -219,6 +231,8 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
             .only
             .clone()
             .map(|OnlyTask { index, input }| v1::OnlyTask { index, input: input.unwrap_or_default() }),
+        arrivals: submission.arrivals.map(arrivals_to_wire),
+        task_samples: submission.task_samples,
     }
 }
 

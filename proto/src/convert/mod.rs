@@ -2,6 +2,7 @@
 //! ranges that overflow, sizes, closed sets. What passes carries the proof in its type; what does not becomes
 //! a [`ConvertError`] that names the field, and nothing has changed.
 
+mod arrivals;
 mod case;
 mod evidence;
 mod job;
@@ -11,6 +12,7 @@ mod report;
 mod scalar;
 mod work;
 
+pub use arrivals::{TaskSample, arrivals_to_wire};
 pub use case::{CaseAsk, OnlyTask};
 pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,

@@ -9,6 +9,7 @@ use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 
+use super::arrivals::TaskSample;
 use super::evidence::Evidence;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
 use super::{
@@ -172,6 +173,12 @@ pub struct Phases {
     pub stand_ins: u32,
     /// How long executors took from being asked for until they had the job open.
     pub start: Sketch,
+    /// Jobs with arrivals: from the intended start to the end of each task with a result.
+    pub latency: Sketch,
+    /// Jobs with arrivals: how late each task began although a slot was free.
+    pub start_lag: Sketch,
+    /// Tasks that were looked at.
+    pub samples: Vec<TaskSample>,
 }
 
 impl TryFrom<v1::WorkerHello> for Hello {
@@ -315,6 +322,9 @@ impl TryFrom<v1::PhaseStats> for Phases {
             gil_handovers: wire.gil_handovers,
             stand_ins: at_most("stand_ins", wire.stand_ins, SLOTS_MAX)?,
             start: sketch(wire.start)?,
+            latency: sketch(wire.latency)?,
+            start_lag: sketch(wire.start_lag)?,
+            samples: all(wire.samples)?,
         })
     }
 }
@@ -334,6 +344,9 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         gil_handovers: phases.gil_handovers,
         stand_ins: phases.stand_ins,
         start: sketch_to_wire(&phases.start),
+        latency: sketch_to_wire(&phases.latency),
+        start_lag: sketch_to_wire(&phases.start_lag),
+        samples: phases.samples.iter().map(|sample| sample.to_wire(0)).collect(),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use muster_core::arrivals::Arrivals;
 use muster_core::id::{Epoch, JobId, LeaseId, WorkerId};
 use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::scheduler::{Grant, GrantKind};
 use muster_core::shape::{Gil, Shape};
 
+use super::arrivals::{arrivals, arrivals_to_wire, task_samples};
 use super::job::max_attempts;
 use super::limits::{Limits, limits, limits_to_wire};
 use super::scalar::{PluginRef, block, block_to_wire, gil, plugin, plugin_to_wire, shape, shape_to_wire};
@@ -73,6 +75,10 @@ pub struct JobOpen {
     pub max_attempts: u32,
     /// What its tasks and executors may use.
     pub limits: Limits,
+    /// When its tasks are to start; `None`: as soon as a slot is free.
+    pub arrivals: Option<Arrivals>,
+    /// Tasks that are looked at one by one.
+    pub task_samples: u32,
 }
 
 /// A lease as it reaches a worker.
@@ -142,6 +148,8 @@ impl TryFrom<v1::JobOpen> for JobOpen {
             has_inputs: wire.has_inputs,
             max_attempts: max_attempts("max_attempts", wire.max_attempts)?,
             limits: limits(wire.limits)?,
+            arrivals: arrivals("arrivals.rate_per_s", wire.arrivals)?,
+            task_samples: task_samples("task_samples", wire.task_samples)?,
         })
     }
 }
@@ -162,6 +170,8 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         has_inputs: open.has_inputs,
         max_attempts: open.max_attempts,
         limits: Some(limits_to_wire(&open.limits)),
+        arrivals: open.arrivals.map(arrivals_to_wire),
+        task_samples: open.task_samples,
     }
 }
 

@@ -294,7 +294,7 @@ pub struct Work {
     pub closes: ::prost::alloc::vec::Vec<JobClose>,
 }
 /// Sent once per worker and job, before the job's first grant.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobOpen {
     #[prost(uint64, tag = "1")]
     pub job: u64,
@@ -324,6 +324,11 @@ pub struct JobOpen {
     pub max_attempts: u32,
     #[prost(message, optional, tag = "12")]
     pub limits: ::core::option::Option<Limits>,
+    /// absent: tasks start as soon as a slot is free
+    #[prost(message, optional, tag = "13")]
+    pub arrivals: ::core::option::Option<Arrivals>,
+    #[prost(uint32, tag = "14")]
+    pub task_samples: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginRef {
@@ -448,7 +453,7 @@ pub struct JobTrouble {
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PhaseStats {
     #[prost(uint64, tag = "1")]
     pub job: u64,
@@ -481,6 +486,33 @@ pub struct PhaseStats {
     /// an executor was asked for -> it has the job open
     #[prost(message, optional, tag = "11")]
     pub start: ::core::option::Option<Sketch>,
+    /// jobs with arrivals: intended start -> end, of each task with a result
+    #[prost(message, optional, tag = "12")]
+    pub latency: ::core::option::Option<Sketch>,
+    /// jobs with arrivals: how late a task began although a slot was free, of each task
+    #[prost(message, optional, tag = "13")]
+    pub start_lag: ::core::option::Option<Sketch>,
+    #[prost(message, repeated, tag = "14")]
+    pub samples: ::prost::alloc::vec::Vec<TaskSample>,
+}
+/// One run of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskSample {
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// since the job's first executor on this worker was ready: there task 0 was due
+    #[prost(uint64, tag = "2")]
+    pub start_ns: u64,
+    #[prost(uint64, tag = "3")]
+    pub run_ns: u64,
+    /// jobs with arrivals: intended start -> end
+    #[prost(uint64, optional, tag = "4")]
+    pub latency_ns: ::core::option::Option<u64>,
+    #[prost(bool, tag = "5")]
+    pub failed: bool,
+    /// to clients: its number, as in WorkerInfo
+    #[prost(uint64, tag = "6")]
+    pub worker: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorExit {
@@ -585,7 +617,7 @@ pub struct LogLine {
     #[prost(string, tag = "10")]
     pub worker: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobSpec {
     #[prost(message, optional, tag = "1")]
     pub plugin: ::core::option::Option<PluginRef>,
@@ -628,6 +660,22 @@ pub struct JobSpec {
     /// one of the job's `tasks` runs, the others count as done
     #[prost(message, optional, tag = "17")]
     pub only: ::core::option::Option<OnlyTask>,
+    /// absent: tasks start as soon as a slot is free (closed loop)
+    #[prost(message, optional, tag = "18")]
+    pub arrivals: ::core::option::Option<Arrivals>,
+    /// tasks of which TaskSamples tells, at most 10,000
+    #[prost(uint32, tag = "19")]
+    pub task_samples: u32,
+}
+/// Open loop: task i is not started before its time, which does not depend on those before it. One worker serves such a
+/// job, by its own clock.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Arrivals {
+    /// above 0, at most 1,000,000
+    #[prost(double, tag = "1")]
+    pub rate_per_s: f64,
+    #[prost(enumeration = "ArrivalPattern", tag = "2")]
+    pub pattern: i32,
 }
 /// For a closed job without reduction.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -638,7 +686,7 @@ pub struct OnlyTask {
     #[prost(bytes = "bytes", tag = "2")]
     pub input: ::prost::bytes::Bytes,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubmitRequest {
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
@@ -798,6 +846,24 @@ pub struct JobStatus {
     /// for the user, a line each: a limit that had to be kept by other means, ..
     #[prost(string, repeated, tag = "44")]
     pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// see PhaseStats
+    #[prost(message, optional, tag = "46")]
+    pub latency: ::core::option::Option<Sketch>,
+    #[prost(message, optional, tag = "47")]
+    pub start_lag: ::core::option::Option<Sketch>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskSamplesRequest {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TaskSamplesReply {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// by index; a task that ran more than once has its last run here
+    #[prost(message, repeated, tag = "2")]
+    pub samples: ::prost::alloc::vec::Vec<TaskSample>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CauseCount {
@@ -883,7 +949,7 @@ pub struct CaseRequest {
     #[prost(uint64, tag = "2")]
     pub index: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CaseReply {
     #[prost(uint64, tag = "1")]
     pub job: u64,
@@ -1319,6 +1385,38 @@ impl Outputs {
             "OUTPUTS_KEEP" => Some(Self::Keep),
             "OUTPUTS_STREAM" => Some(Self::Stream),
             "OUTPUTS_CHECKSUM" => Some(Self::Checksum),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ArrivalPattern {
+    /// constant
+    Unspecified = 0,
+    /// task i at i / rate
+    Constant = 1,
+    /// exponential gaps, by the job's seed
+    Poisson = 2,
+}
+impl ArrivalPattern {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ARRIVAL_PATTERN_UNSPECIFIED",
+            Self::Constant => "ARRIVAL_PATTERN_CONSTANT",
+            Self::Poisson => "ARRIVAL_PATTERN_POISSON",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ARRIVAL_PATTERN_UNSPECIFIED" => Some(Self::Unspecified),
+            "ARRIVAL_PATTERN_CONSTANT" => Some(Self::Constant),
+            "ARRIVAL_PATTERN_POISSON" => Some(Self::Poisson),
             _ => None,
         }
     }
@@ -2039,6 +2137,31 @@ pub mod jobs_client {
             req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Logs"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Single tasks, as many as the job wanted, drawn at random. In memory only: a restart of the coordinator forgets them.
+        pub async fn task_samples(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TaskSamplesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TaskSamplesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.v1.Jobs/TaskSamples",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("muster.v1.Jobs", "TaskSamples"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2136,6 +2259,14 @@ pub mod jobs_server {
             &self,
             request: tonic::Request<super::LogsRequest>,
         ) -> std::result::Result<tonic::Response<Self::LogsStream>, tonic::Status>;
+        /// Single tasks, as many as the job wanted, drawn at random. In memory only: a restart of the coordinator forgets them.
+        async fn task_samples(
+            &self,
+            request: tonic::Request<super::TaskSamplesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TaskSamplesReply>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct JobsServer<T> {
@@ -2735,6 +2866,49 @@ pub mod jobs_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/TaskSamples" => {
+                    #[allow(non_camel_case_types)]
+                    struct TaskSamplesSvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::TaskSamplesRequest>
+                    for TaskSamplesSvc<T> {
+                        type Response = super::TaskSamplesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TaskSamplesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::task_samples(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TaskSamplesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

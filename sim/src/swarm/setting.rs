@@ -120,6 +120,7 @@ impl Plan {
             shape: shape(&mut dice),
             oversubscribe: dice.once_in(2),
             reduce: dice.once_in(3),
+            paced: false,
         };
         let task = dice.pick(&[
             Span::from_micros(100),

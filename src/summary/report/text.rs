@@ -2,6 +2,7 @@
 
 use super::{Failed, Plugin, Report};
 use crate::job::short;
+use crate::summary::open_loop::OpenLoop;
 use crate::summary::table::{bytes, number, pairs, seconds};
 use crate::summary::times::Times;
 use crate::summary::words::{class_name, counted, shape};
@@ -27,6 +28,7 @@ impl Report {
         if let Some(mean) = self.run_s.mean {
             rows.push(("a task", self.run_row(mean)));
         }
+        rows.extend(self.open_loop.iter().flat_map(OpenLoop::rows));
         let busy = self.busy_share.map(|share| format!("{:.1} % busy while it had them", share * 100.0));
         let memory = self.peak_pss_bytes.map(|peak| format!("peak memory {}", bytes(peak)));
         let slots: Vec<String> = busy.into_iter().chain(memory).collect();
@@ -129,7 +131,12 @@ impl Report {
         let named = [("p50", self.run_s.p50), ("p99", self.run_s.p99)];
         let shown =
             named.iter().filter_map(|(name, time)| time.map(|time| format!(", {name} {}", seconds(time))));
-        format!("{} mean{} ({} timed)", seconds(mean), shown.collect::<String>(), number(self.run_s.samples))
+        format!(
+            "{} mean{} ({} timed: service time)",
+            seconds(mean),
+            shown.collect::<String>(),
+            number(self.run_s.samples)
+        )
     }
 }
 

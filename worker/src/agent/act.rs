@@ -189,6 +189,8 @@ impl Driver {
             scratch: executor.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned(),
             flow: job.open.shape.flow,
             gil: job.open.gil,
+            arrivals: job.open.arrivals,
+            task_samples: job.open.task_samples,
         });
         executor.send(open.encode(), descriptors);
     }

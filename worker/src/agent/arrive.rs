@@ -60,6 +60,7 @@ impl Driver {
                 if let Some(job) = job.and_then(|id| self.jobs.get_mut(&id)).filter(|_| is_first) {
                     job.phases.start.record(took);
                 }
+                job.and_then(|id| self.jobs.get_mut(&id)).into_iter().for_each(JobState::begin_times);
                 self.tell_memory_soon();
                 self.feed(Input::ExecutorReady { executor: id });
             }
@@ -117,6 +118,9 @@ impl Driver {
         job.phases.retried = job.phases.retried.saturating_add(batch.retried);
         job.phases.gil_wait.merge(&batch.gil_wait);
         job.phases.gil_handovers = job.phases.gil_handovers.saturating_add(batch.gil_handovers);
+        job.phases.latency.merge(&batch.timings.latency);
+        job.phases.start_lag.merge(&batch.timings.start_lag);
+        job.phases.samples.extend(batch.timings.samples);
         for failure in &batch.failures {
             job.phases.busy += Span(failure.busy_ns);
         }

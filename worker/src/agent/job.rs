@@ -8,9 +8,11 @@ use super::stop::StopCount;
 use crate::arena::{Arena, Place};
 use crate::cache::PluginFile;
 use crate::frame::EntryUse;
+use crate::os::monotonic_ns;
 use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError};
 use crate::region::RegionFile;
 use crate::spawner::Confinement;
+use muster_core::arrivals::Timetable;
 use muster_core::id::{JobId, LeaseId};
 use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
 use muster_core::range::IndexRange;
@@ -62,6 +64,8 @@ pub(super) struct Memory {
     known: [Known; ENTRIES],
     /// Slots that may claim.
     allowed: u32,
+    /// What the times of single tasks are counted from, by the machine's monotonic clock; 0: not known yet, or not wanted.
+    zero_ns: u64,
     cancelled: bool,
     uses: BTreeMap<EntryUse, LeaseId>,
 }
@@ -192,10 +196,29 @@ impl JobState {
             published: [None; ENTRIES],
             known,
             allowed: 0,
+            zero_ns: 0,
             cancelled: false,
             uses: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// An executor is ready: the first one's time is the zero of a job whose tasks arrive or are looked at. Starting
+    /// executors is no part of the time in the queue. On a worker that takes over from another the lowest of the new tasks
+    /// is next.
+    pub fn begin_times(&mut self) {
+        let Some(memory) = self.memory.as_mut().filter(|memory| memory.zero_ns == 0) else { return };
+        let JobOpen { arrivals, task_samples, seed, .. } = self.open;
+        let passed = match arrivals {
+            None if task_samples == 0 => return,
+            None => 0,
+            Some(arrivals) => {
+                let next = memory.first_unseen();
+                next.checked_sub(1).map_or(0, |before| Timetable::new(arrivals, seed).due(before).0)
+            }
+        };
+        memory.zero_ns = monotonic_ns().saturating_sub(passed).max(1);
+        memory.page.set_zero(memory.zero_ns);
     }
 
     /// Lets this many threads claim.
@@ -307,6 +330,13 @@ impl Memory {
         self.published[entry] = Some(Published { range, generation, live: true });
     }
 
+    /// The first task of those that came first: 0, unless others were run elsewhere. What is tried again comes first in
+    /// its lease, and says nothing about the rest.
+    fn first_unseen(&self) -> u64 {
+        let starts = || self.published.iter().flatten().map(|published| published.range.start);
+        if starts().any(|start| start == 0) { 0 } else { starts().max().unwrap_or(0) }
+    }
+
     /// Takes unclaimed tasks out of an entry.
     pub fn reclaim(&mut self, entry: usize, count: u64) -> IndexRange {
         let Some(published) = self.published.get(entry).copied().flatten().filter(|_| self.is_intact())
@@ -321,7 +351,7 @@ impl Memory {
     /// Whether the page says what it should, as far as this process alone writes there, but for the slots: their
     /// threads write beside it all the time, so that looking there costs them something.
     pub fn is_intact(&self) -> bool {
-        self.cancelled || self.page.is_intact(self.allowed, &self.known)
+        self.cancelled || self.page.is_intact(self.allowed, self.zero_ns, &self.known)
     }
 
     /// As [`Memory::is_intact`], with the slots.
@@ -333,6 +363,7 @@ impl Memory {
     pub fn renew_page(&mut self) -> Result<(), PageError> {
         self.known = self.known.map(|Known { generation, .. }| Known { generation, ..Known::default() });
         self.page = Arc::new(empty_page(self.page.slots(), &self.known)?);
+        self.page.set_zero(self.zero_ns);
         self.published = [None; ENTRIES];
         self.allowed = 0;
         Ok(())
@@ -450,6 +481,8 @@ mod tests {
                 has_inputs: false,
                 max_attempts: 1,
                 limits: Default::default(),
+                arrivals: None,
+                task_samples: 0,
             },
             Arc::new(PluginFile {
                 path: "/x".into(),

@@ -2,12 +2,14 @@
 //! A thread that is inside a long task cannot send what it gathered before; the control thread does it then.
 //! While nobody holds results, nothing wakes up for this.
 
+use super::job::{Run, Shared};
 use super::outbox::Outbox;
 use crate::frame::{FromExecutor, Gather};
 use crate::os::check;
 use crate::os::monotonic_ns;
 use crate::shelf::SHELVED_BYTES_MAX;
 use muster_core::claim::HOLD_MAX;
+use muster_core::time::Span;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -126,6 +128,14 @@ impl Held {
             (self.busy_ns, self.is_aside) = (0, true);
         }
         self.head = frame;
+    }
+
+    /// Notes the times of one run of a task, where somebody wants them.
+    pub fn note_run(&mut self, shared: &Shared, index: u64, run: Run) {
+        if let Some(due_ns) = run.due_ns.filter(|_| !run.failed) {
+            self.gather.timings.latency.record(Span(run.ended_ns.saturating_sub(due_ns)));
+        }
+        self.gather.timings.samples.extend(shared.sample(index, run));
     }
 
     /// Whether it makes a whole frame.

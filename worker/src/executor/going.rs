@@ -21,6 +21,8 @@ pub(super) struct Going {
     /// The place of its claim among the open ones.
     pub at: usize,
     pub begun_ns: u64,
+    /// When it was due, where tasks arrive.
+    pub due_ns: Option<u64>,
     /// What the plugin knows it by, once it does.
     pub ticket: Option<Ticket>,
     /// It was told to stop, because it was over its time.
@@ -50,6 +52,11 @@ impl GoingTasks {
             limit.begin(token.into(), task.begun_ns, going, |since| is_going(tasks, since));
         }
         token.into()
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.tasks.len() - self.free.len()
     }
 
     /// The plugin knows a task by this ticket.

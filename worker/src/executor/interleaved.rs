@@ -4,8 +4,9 @@
 use super::crash;
 use super::flush::Held;
 use super::going::{Going, GoingTasks};
-use super::job::Shared;
+use super::job::{Run, Shared};
 use super::open_claims::OpenClaims;
+use super::queue::{Next as Head, Queue};
 use super::runner::{failure, over_time, transient};
 use super::thread::AbortOnPanic;
 use super::time_limit::TimeLimit;
@@ -66,6 +67,8 @@ fn drive(shared: &Shared, ordinal: u32, in_flight: u32, record: &SlotRecord, wak
         ready: VecDeque::new(),
         going: GoingTasks::new(time_limit(shared)),
         ended: 0,
+        queue: shared.queue(shared.open.first_slot + ordinal),
+        free_ns: monotonic_ns(),
     };
     while !tasks.is_over() {
         let before = tasks.ended;
@@ -103,6 +106,10 @@ struct Interleaved<'a> {
     going: GoingTasks,
     /// Tasks that have ended.
     ended: u64,
+    /// Where tasks arrive: which is next.
+    queue: Option<Queue<'a>>,
+    /// Since when there is a free place and no task's code has been run, where tasks arrive.
+    free_ns: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -112,6 +119,8 @@ struct Claimed {
     /// Its place among the open claims.
     at: usize,
     next: u64,
+    /// When it was due, where tasks arrive.
+    due_ns: Option<u64>,
 }
 
 fn time_limit(shared: &Shared) -> Option<TimeLimit> {
@@ -160,6 +169,8 @@ impl TaskSource for Interleaved<'_> {
         let EndedTask { index, token, outcome } = task;
         let Some(going) = self.going.end(token) else { return };
         self.ended += 1;
+        // The place of this one is free now.
+        let was_full = self.going.len() as u64 + 1 >= u64::from(self.in_flight);
         self.claims.end_one(going.at);
         if matches!(&outcome, Err(error) if error.kind == ErrorKind::Cancelled)
             && self.shared.page.is_cancelled()
@@ -169,10 +180,16 @@ impl TaskSource for Interleaved<'_> {
         let outcome = outcome.map_err(|error| self.in_time(&going, error));
         let now = monotonic_ns();
         let busy_ns = now.saturating_sub(going.begun_ns);
+        if was_full {
+            self.free_ns = now;
+        }
         self.record.busy_ns.fetch_add(busy_ns, Relaxed);
         self.record.tasks.fetch_add(1, Relaxed);
         let mut held = self.shared.holdings.lock(self.ordinal as usize);
         held.gather.run.record(Span(busy_ns));
+        let failed = outcome.is_err();
+        let run = Run { begun_ns: going.begun_ns, ended_ns: now, due_ns: going.due_ns, failed };
+        held.note_run(self.shared, index, run);
         match outcome {
             Ok(result) => {
                 let (range, length) = (IndexRange::from_count(index, 1), result.len() as u32);
@@ -193,6 +210,9 @@ impl TaskSource for Interleaved<'_> {
             self.record.progress.store(NOTHING_DONE, Relaxed);
         }
         let index = task.map_or(SlotRecord::IDLE, |(index, _)| index);
+        if task.is_none() && self.queue.is_some() {
+            self.free_ns = monotonic_ns();
+        }
         if self.going.limit_ns().is_none() {
             return self.record.current.store(index, Relaxed);
         }
@@ -223,7 +243,7 @@ impl Interleaved<'_> {
     fn begin(&mut self) -> Option<NewTask> {
         loop {
             let claimed = self.ready.front_mut()?;
-            let (index, place, at, claim) = (claimed.next, claimed.place, claimed.at, claimed.claim);
+            let Claimed { next: index, place, at, claim, due_ns } = *claimed;
             claimed.next += 1;
             if claimed.next >= claim.range.end {
                 self.ready.pop_front();
@@ -231,7 +251,11 @@ impl Interleaved<'_> {
             match self.input(&claim, index) {
                 Ok(input) => {
                     let begun_ns = monotonic_ns();
-                    let going = Going { index, place, at, begun_ns, ticket: None, is_told: false };
+                    if let Some(due_ns) = due_ns {
+                        let lag = Span(begun_ns.saturating_sub(due_ns.max(self.free_ns)));
+                        self.shared.holdings.lock(self.ordinal as usize).gather.timings.start_lag.record(lag);
+                    }
+                    let going = Going { index, place, at, begun_ns, due_ns, ticket: None, is_told: false };
                     let token = self.going.begin(going);
                     return Some(NewTask { index, attempt: claim.facts.attempt, input, token });
                 }
@@ -246,8 +270,21 @@ impl Interleaved<'_> {
 
     /// Has this thread woken when the page has changed since `sequence`, or a task is over its time.
     fn have_woken(&mut self, sequence: u32) {
-        let nap = Nap { sequence, until_ns: self.going.next_due_ns() };
+        let limit_ns = self.going.next_due_ns();
+        let nap = Nap { sequence, until_ns: limit_ns.min(self.next_arrival_ns()), limit_ns };
         self.waker.sleep(self.shared, self.number, nap);
+    }
+
+    /// When a task will arrive that this thread has a place for; `u64::MAX`: none, or nobody knows.
+    fn next_arrival_ns(&mut self) -> u64 {
+        let has_place = self.going.len() < self.in_flight as usize && self.claims.has_room();
+        let may_claim = self.number < self.shared.page.allowed();
+        match self.queue.as_mut().filter(|_| has_place && may_claim).map(Queue::next) {
+            Some(Head::Later(_, due_ns)) => due_ns,
+            // It has come in this moment.
+            Some(Head::Due(_)) => 0,
+            Some(Head::Nothing) | None => u64::MAX,
+        }
     }
 
     /// Tells the agent of tasks that do not stop at their time limit.
@@ -290,16 +327,48 @@ impl Interleaved<'_> {
     /// Takes tasks out of the page when enough places are free; `false`: nothing was taken.
     fn claim(&mut self, running: u32) -> bool {
         let places = self.in_flight.saturating_sub(running);
-        let is_worth_it = running == 0 || places >= (self.in_flight / CLAIM_SHARE).max(1);
-        let may_claim = self.number < self.shared.page.allowed() && !self.shared.is_closing();
+        let is_worth_it =
+            self.queue.is_some() || running == 0 || places >= (self.in_flight / CLAIM_SHARE).max(1);
+        let is_allowed = self.number < self.shared.page.allowed() && self.shared.has_begun();
+        let may_claim = is_allowed && !self.shared.is_closing();
         if places == 0 || !is_worth_it || !may_claim || !self.claims.has_room() {
             return false;
         }
         // Before anything is taken: a thread that seems to sleep with nothing to do is taken at its word.
         self.record.in_flight.store(running + 1, SeqCst);
-        let slots = u64::from(self.shared.page.allowed().clamp(1, self.shared.page.slots()));
-        let claims = &self.claims;
-        let claimed = self.shared.page.claim(
+        let Some((entry, claim, due_ns)) = self.take(places) else { return false };
+        self.cursor = entry;
+        let Some(at) = self.claims.claimed(entry, &claim) else { return false };
+        let now = monotonic_ns();
+        if self.going.limit_ns().is_none() {
+            self.record.started_ns.store(now, Relaxed);
+        }
+        let since_ns = due_ns.unwrap_or(0).max(self.shared.page.published_ns(entry));
+        let waited = Span(now.saturating_sub(since_ns));
+        let mut held = self.shared.holdings.lock(self.ordinal as usize);
+        held.gather.dispatch.record_many(waited, claim.range.len());
+        drop(held);
+        let place = EntryUse { entry: entry as u16, generation: claim.generation };
+        self.ready.push_back(Claimed { place, claim, at, next: claim.range.start, due_ns });
+        true
+    }
+
+    /// Takes up to so many tasks out of the page, or the first in the queue; says when that was due.
+    fn take(&mut self, places: u32) -> Option<(usize, Claim, Option<u64>)> {
+        let (page, claims) = (&self.shared.page, &self.claims);
+        if let Some(queue) = &mut self.queue {
+            loop {
+                let Head::Due(arrival) = queue.next() else { return None };
+                let entry = arrival.entry;
+                let announce = |generation, range| claims.announce(entry, generation, range);
+                // Otherwise somebody else was faster, and another one is the first now.
+                if let Some(claim) = page.entries()[entry].claim_one(arrival.index, announce) {
+                    return Some((entry, claim, arrival.due_ns));
+                }
+            }
+        }
+        let slots = u64::from(page.allowed().clamp(1, page.slots()));
+        let claimed = page.claim(
             self.cursor,
             |_, unclaimed, total| {
                 let share = u32::try_from(total.div_ceil(slots)).unwrap_or(u32::MAX);
@@ -307,20 +376,7 @@ impl Interleaved<'_> {
             },
             |entry, generation, range| claims.announce(entry, generation, range),
         );
-        let Some((entry, claim)) = claimed else { return false };
-        self.cursor = entry;
-        let Some(at) = self.claims.claimed(entry, &claim) else { return false };
-        let now = monotonic_ns();
-        if self.going.limit_ns().is_none() {
-            self.record.started_ns.store(now, Relaxed);
-        }
-        let waited = Span(now.saturating_sub(self.shared.page.published_ns(entry)));
-        let mut held = self.shared.holdings.lock(self.ordinal as usize);
-        held.gather.dispatch.record_many(waited, claim.range.len());
-        drop(held);
-        let place = EntryUse { entry: entry as u16, generation: claim.generation };
-        self.ready.push_back(Claimed { place, claim, at, next: claim.range.start });
-        true
+        claimed.map(|(entry, claim)| (entry, claim, None))
     }
 
     fn say_what_goes(&self, running: u32) {

@@ -5,15 +5,19 @@ use super::gil::{Gil, Turn};
 use super::interleaved;
 use super::marks::Marks;
 use super::outbox::Outbox;
+use super::queue::Queue;
 use super::thread;
 use super::unfolded::HEAD_BYTES;
 use crate::arena::ArenaView;
 use crate::frame::OpenJob;
 use crate::os::process;
 use crate::page::{JobPage, PageError};
+use muster_core::sampling::Sampling;
 use muster_core::shape::Flow;
+use muster_core::time::Span;
 use muster_plugin_host::{Job, JobParams, Plugin, TaskError};
 use muster_proto::PARTIAL_MAX_BYTES;
+use muster_proto::convert::TaskSample;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -49,6 +53,8 @@ pub(super) struct Shared {
     pub outbox: Arc<Outbox>,
     /// The lock that tasks hold while they compute.
     pub gil: Option<Arc<Gil>>,
+    /// The tasks that are looked at one by one.
+    pub sampling: Option<Sampling>,
     /// What its only thread has written is marked; several cannot be told apart.
     pub marks: Option<Arc<Marks>>,
     bell: Bell,
@@ -62,6 +68,30 @@ impl Shared {
     /// Whether the threads should end.
     pub fn is_closing(&self) -> bool {
         self.closing.load(SeqCst)
+    }
+
+    /// Whether tasks may be claimed: where they are timed, the time that they are counted from must be known.
+    pub fn has_begun(&self) -> bool {
+        let is_timed = self.open.arrivals.is_some() || self.sampling.is_some();
+        !is_timed || self.page.zero_ns().is_some()
+    }
+
+    /// The queue of tasks that arrive, where they do, for the thread of a slot.
+    pub fn queue(&self, slot: u32) -> Option<Queue<'_>> {
+        self.open.arrivals.map(|arrivals| Queue::new(&self.page, slot, arrivals, self.open.seed))
+    }
+
+    /// What is told of one run of a task, when it is one that is looked at.
+    pub fn sample(&self, index: u64, run: Run) -> Option<TaskSample> {
+        let zero_ns = self.sampling.filter(|sampling| sampling.has(index)).and(self.page.zero_ns())?;
+        let since = |from: u64| Span(run.ended_ns.saturating_sub(from));
+        Some(TaskSample {
+            index,
+            start: Span(run.begun_ns.saturating_sub(zero_ns)),
+            run: since(run.begun_ns),
+            latency: run.due_ns.map(since),
+            failed: run.failed,
+        })
     }
 
     /// Waits for a thread's turn to compute, where threads take turns.
@@ -81,6 +111,16 @@ impl Shared {
             self.bell.ring();
         }
     }
+}
+
+/// The times of one run of a task, by the machine's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub begun_ns: u64,
+    pub ended_ns: u64,
+    /// When it was due, where tasks arrive.
+    pub due_ns: Option<u64>,
+    pub failed: bool,
 }
 
 /// A job whose threads run.
@@ -127,6 +167,7 @@ impl RunningJob {
             plugin: job,
             holdings: Holdings::new(open.job, threads, open.reduce_leaf == 0, bell.clone()),
             outbox: Arc::clone(outbox),
+            sampling: Sampling::new(open.task_samples, open.tasks, open.seed),
             gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
             marks: marks.filter(|_| threads == 1).map(Arc::clone),
             bell: bell.clone(),

@@ -14,6 +14,7 @@ mod marks;
 mod open_claims;
 mod outbox;
 mod pending;
+mod queue;
 mod readings;
 mod runner;
 mod services;

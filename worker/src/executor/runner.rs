@@ -2,7 +2,7 @@
 
 use super::combine::combine;
 use super::flush::{FRAME_BYTES, Held};
-use super::job::Shared;
+use super::job::{Run, Shared};
 use super::tree::Tree;
 use crate::arena::{ArenaReader, RunInputs};
 use crate::crash::places_of;
@@ -40,6 +40,8 @@ pub(super) struct Runner<'a> {
     timeout_ns: u64,
     /// How often the running task was run again because it was told to stop before its time.
     repeats: u32,
+    /// When the task of the claim was due, where tasks arrive.
+    pub due_ns: Option<u64>,
 }
 
 /// What a piece of a claim came to.
@@ -65,7 +67,17 @@ impl<'a> Runner<'a> {
         let arena = ArenaReader::new(Arc::clone(&shared.arena));
         let slowness = Slowness::new(shared.open.extra_millionths);
         let timeout_ns = shared.open.timeout_ns;
-        Self { shared, ordinal: ordinal as usize, slot, arena, out, slowness, timeout_ns, repeats: 0 }
+        Self {
+            shared,
+            ordinal: ordinal as usize,
+            slot,
+            arena,
+            out,
+            slowness,
+            timeout_ns,
+            repeats: 0,
+            due_ns: None,
+        }
     }
 
     /// Runs a claim that began at `begun_ns`; says how long the plugin took.
@@ -84,7 +96,7 @@ impl<'a> Runner<'a> {
                 break;
             }
             let is_alone = sample || self.shared.gil.is_some() || self.timeout_ns != 0;
-            let end = if is_alone { at + 1 } else { claim.range.end };
+            let end = if is_alone { at + 1 } else { self.end_of_step(at, claim.range.end) };
             let step = self.step(claim, IndexRange::new(at, end), 0, from_ns);
             let now = self.slowed(from_ns);
             let mut held = self.shared.holdings.lock(self.ordinal);
@@ -103,6 +115,11 @@ impl<'a> Runner<'a> {
             self.add_lock_times(&mut held, 1);
             at = range.end;
             self.repeats = 0;
+            let failed = matches!(step, Step::Failed(..));
+            if done + u64::from(failed) == 1 {
+                let run = Run { begun_ns: from_ns, ended_ns: now, due_ns: self.due_ns, failed };
+                held.note_run(self.shared, range.start, run);
+            }
             if let Step::Failed(_, error) = step {
                 let busy_ns = if done > 0 { 0 } else { busy };
                 let places = places_of(&self.slot.take_stack());
@@ -118,6 +135,13 @@ impl<'a> Runner<'a> {
             from_ns = now;
         }
         monotonic_ns().saturating_sub(begun_ns)
+    }
+
+    /// Where a call that begins with task `at` ends: tasks that are looked at run alone.
+    fn end_of_step(&self, at: u64, end: u64) -> u64 {
+        let Some(sampling) = &self.shared.sampling else { return end };
+        let next = sampling.first_in(at, end);
+        next.map_or(end, |next| if next == at { at + 1 } else { next })
     }
 
     /// The time after work that began at `from_ns`, once a slow worker would have done it.
@@ -246,7 +270,7 @@ impl<'a> Runner<'a> {
             let end = if alone || self.timeout_ns != 0 {
                 at + 1
             } else {
-                claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX))
+                self.end_of_step(at, claim.range.end.min(at + u64::from(CLAIM_TASKS_MAX)))
             };
             if self.shared.page.is_cancelled() {
                 return monotonic_ns().saturating_sub(begun_ns);
@@ -262,6 +286,7 @@ impl<'a> Runner<'a> {
             tree.add(self, at, &lens, &data);
             drop(turn);
             (self.out.lens, self.out.data) = (lens, data);
+            let (begun, failed) = (at, matches!(step, Step::Failed(..)));
             at += done;
             self.repeats = 0;
             if let Step::Failed(_, error) = step {
@@ -272,9 +297,15 @@ impl<'a> Runner<'a> {
                 }
             }
             let now = self.slowed(from_ns);
+            let mut held = self.shared.holdings.lock(self.ordinal);
             if first {
-                self.shared.holdings.lock(self.ordinal).gather.run.record(Span(now - from_ns));
+                held.gather.run.record(Span(now - from_ns));
             }
+            if done + u64::from(failed) == 1 {
+                let run = Run { begun_ns: from_ns, ended_ns: now, due_ns: self.due_ns, failed };
+                held.note_run(self.shared, begun, run);
+            }
+            drop(held);
             (from_ns, first) = (now, false);
         }
         let turn = self.shared.turn(self.ordinal);

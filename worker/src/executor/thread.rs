@@ -4,6 +4,7 @@ use super::crash;
 use super::flush::Held;
 use super::job::Shared;
 use super::pending::Pending;
+use super::queue::{Next, Queue};
 use super::runner::Runner;
 use crate::frame::EntryUse;
 use crate::log::TaskRef;
@@ -15,6 +16,9 @@ use muster_core::shape::Flow;
 use muster_core::time::Span;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Results wait for others during a sleep that is shorter than this.
+const SHORT_SLEEP_NS: u64 = 1_000_000;
 
 /// Serves a job until it closes.
 pub(super) fn run(shared: &Shared, ordinal: u32) {
@@ -31,21 +35,26 @@ pub(super) fn run(shared: &Shared, ordinal: u32) {
         pace: Pace::new(CLAIM),
         ahead_ns: 0,
         runner: Runner::new(shared, ordinal, record),
+        queue: shared.queue(number),
+        free_ns: monotonic_ns(),
     };
     loop {
         let sequence = shared.page.sequence();
         if shared.is_closing() {
             break;
         }
-        let may_claim = number < shared.page.allowed() && !shared.page.is_cancelled();
+        let is_allowed = number < shared.page.allowed();
+        let may_claim = is_allowed && !shared.page.is_cancelled() && shared.has_begun();
+        worker.wake_up(is_allowed);
         if may_claim && worker.claim_and_run() {
             if shared.open.flow == Flow::Once {
                 break;
             }
             continue;
         }
-        worker.flush();
-        shared.page.park(number, sequence);
+        let until_ns = worker.next_arrival(may_claim);
+        worker.flush_before(until_ns);
+        shared.page.park_until(number, sequence, until_ns);
     }
     worker.flush();
 }
@@ -72,6 +81,10 @@ struct TaskThread<'a> {
     /// The time that what was unclaimed after the last claim will take.
     ahead_ns: u64,
     runner: Runner<'a>,
+    /// Where tasks arrive: which is next.
+    queue: Option<Queue<'a>>,
+    /// When the last task ended.
+    free_ns: u64,
 }
 
 impl TaskThread<'_> {
@@ -82,10 +95,16 @@ impl TaskThread<'_> {
         self.cursor = entry;
         let place = EntryUse { entry: entry as u16, generation: claim.generation };
         let claimed_ns = monotonic_ns();
-        let waited = Span(claimed_ns.saturating_sub(self.shared.page.published_ns(entry)));
+        let since_ns = self.runner.due_ns.unwrap_or(0).max(self.shared.page.published_ns(entry));
+        let waited = Span(claimed_ns.saturating_sub(since_ns));
         self.record.started_ns.store(claimed_ns, Relaxed);
         self.record.attempt.store(claim.facts.attempt, SeqCst);
-        self.holdings().gather.dispatch.record_many(waited, claim.range.len());
+        let mut held = self.holdings();
+        held.gather.dispatch.record_many(waited, claim.range.len());
+        if let Some(due_ns) = self.runner.due_ns {
+            held.gather.timings.start_lag.record(Span(claimed_ns.saturating_sub(due_ns.max(self.free_ns))));
+        }
+        drop(held);
         let busy = self.runner.run(place, &claim, claimed_ns);
         self.mark_output(&claim);
         self.record.current.store(SlotRecord::IDLE, Relaxed);
@@ -95,6 +114,9 @@ impl TaskThread<'_> {
             self.pace.record(claim.range.len() as u32, busy);
         }
         self.send_or_hold(busy);
+        if self.queue.is_some() {
+            self.free_ns = monotonic_ns();
+        }
         true
     }
 
@@ -107,6 +129,9 @@ impl TaskThread<'_> {
     }
 
     fn claim(&mut self) -> Option<(usize, Claim)> {
+        if self.queue.is_some() {
+            return self.claim_arrived();
+        }
         let (shared, pace, pending) = (self.shared, &self.pace, &self.pending);
         let (leaf, is_once) = (shared.open.reduce_leaf, shared.open.flow == Flow::Once);
         let is_careful = self.is_careful();
@@ -124,6 +149,45 @@ impl TaskThread<'_> {
         self.pending.claimed(entry, &claim);
         self.ahead_ns = pace.time_of(left.saturating_sub(claim.range.len()), slots);
         Some((entry, claim))
+    }
+
+    /// Takes the first task in the queue.
+    fn claim_arrived(&mut self) -> Option<(usize, Claim)> {
+        loop {
+            let Next::Due(arrival) = self.queue.as_mut()?.next() else { return None };
+            let (pending, entry) = (&self.pending, arrival.entry);
+            let announce = |generation, range| pending.announce(entry, generation, range);
+            // Otherwise somebody else was faster, and another one is the first now.
+            if let Some(claim) = self.shared.page.entries()[entry].claim_one(arrival.index, announce) {
+                self.pending.claimed(entry, &claim);
+                self.runner.due_ns = arrival.due_ns;
+                return Some((entry, claim));
+            }
+        }
+    }
+
+    /// The thread has slept. What it slept for is up to others when it may not claim any more.
+    fn wake_up(&self, is_allowed: bool) {
+        if self.queue.as_ref().is_some_and(Queue::is_awake) && !is_allowed {
+            self.shared.page.wake(u32::MAX);
+        }
+    }
+
+    /// When the next task arrives that this thread sleeps for; `u64::MAX`: none, or nobody knows.
+    fn next_arrival(&mut self, may_claim: bool) -> u64 {
+        self.queue.as_mut().filter(|_| may_claim).map_or(u64::MAX, Queue::await_one)
+    }
+
+    /// Sends what there is before the thread sleeps. When it sleeps for less than results may wait, they do.
+    fn flush_before(&mut self, until_ns: u64) {
+        let now = monotonic_ns();
+        if until_ns.saturating_sub(now) < SHORT_SLEEP_NS {
+            let mut held = self.holdings();
+            if !held.gather.is_empty() && !held.has_waited(now, SHORT_SLEEP_NS) {
+                return self.shared.holdings.hold(&mut held, 0, &self.shared.outbox);
+            }
+        }
+        self.flush();
     }
 
     /// Whether results do not wait. Those of reductions do: apart from each other they cost the coordinator too much.

@@ -34,8 +34,10 @@ enum Order {
 pub(super) struct Nap {
     /// The page has changed since it had this number.
     pub sequence: u32,
-    /// This time has come, by the machine's monotonic clock: a task is over its time. `u64::MAX`: never.
+    /// This time has come, by the machine's monotonic clock: a task is over its time, or one arrives. `u64::MAX`: never.
     pub until_ns: u64,
+    /// When a task is over its time. `u64::MAX`: never.
+    pub limit_ns: u64,
 }
 
 impl Waker {
@@ -112,7 +114,7 @@ impl Waker {
             drop(order);
             let looks = self.looks.load(Relaxed);
             self.wake();
-            if nap.until_ns != u64::MAX && self.is_deaf(shared, slot, looks, nap.until_ns) {
+            if nap.limit_ns != u64::MAX && self.is_deaf(shared, slot, looks, nap.limit_ns) {
                 let slot = slot - shared.open.first_slot;
                 // Tasks may have been completed that nobody has asked for: which one keeps the thread is not known.
                 shared.outbox.send(&FromExecutor::Deaf { slot, tasks: Vec::new() });

@@ -7,7 +7,7 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
-use muster_proto::convert::FRAMES_MAX;
+use muster_proto::convert::{FRAMES_MAX, TaskSample};
 use muster_proto::v1::Packed;
 
 /// Which lease entry of the page, and which use of it.
@@ -38,6 +38,19 @@ pub struct Batch {
     pub gil_wait: Sketch,
     /// How often the lock was given to a thread that had asked for it.
     pub gil_handovers: u64,
+    /// What is told of each task, or of some of them.
+    pub timings: Box<Timings>,
+}
+
+/// Times of single tasks, where somebody wants them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// From the intended start to the end of each task with a result, where tasks arrive.
+    pub latency: Sketch,
+    /// How late each task began although the thread was free, where tasks arrive.
+    pub start_lag: Sketch,
+    /// Tasks that are looked at one by one.
+    pub samples: Vec<TaskSample>,
 }
 
 /// Results of neighbouring tasks of one lease.
@@ -82,6 +95,8 @@ pub(super) const FAILURE_BYTES_MIN: usize = 29;
 /// Bytes that one call of a stack takes at least.
 const PLACE_BYTES_MIN: usize = 12;
 const BUCKET_BYTES: usize = 10;
+/// Bytes of a sample.
+const SAMPLE_BYTES: usize = 33;
 
 impl Batch {
     /// Reads the fields behind the kind.
@@ -92,6 +107,7 @@ impl Batch {
         let failures = (0..failures).map(|_| failure(fields)).collect::<Result<_, _>>()?;
         let retried = fields.u64("retried")?;
         let (gil_wait, gil_handovers) = (sketch(fields)?, fields.u64("hand-overs")?);
+        let timings = Box::new(timings(fields)?);
         let blocks = fields.count("blocks", BLOCK_BYTES_MIN)?;
         let mut heads = (0..blocks).map(|_| head(fields)).collect::<Result<Vec<_>, _>>()?;
         for (block, layout) in &mut heads {
@@ -101,7 +117,7 @@ impl Batch {
             block.results.data = fields.take("results", layout.bytes)?;
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
-        Ok(Self { job, blocks, failures, retried, dispatch, run, gil_wait, gil_handovers })
+        Ok(Self { job, blocks, failures, retried, dispatch, run, gil_wait, gil_handovers, timings })
     }
 }
 
@@ -145,6 +161,21 @@ fn failure(fields: &mut Reader) -> Result<Failure, FrameError> {
     };
     let places = (0..calls).map(place_of).collect::<Result<_, FrameError>>()?;
     Ok(Failure { place, index, class, text, busy_ns, places })
+}
+
+fn timings(fields: &mut Reader) -> Result<Timings, FrameError> {
+    let (latency, start_lag) = (sketch(fields)?, sketch(fields)?);
+    let samples = fields.count("samples", SAMPLE_BYTES)?;
+    let samples = (0..samples).map(|_| sample(fields)).collect::<Result<_, _>>()?;
+    Ok(Timings { latency, start_lag, samples })
+}
+
+fn sample(fields: &mut Reader) -> Result<TaskSample, FrameError> {
+    let index = fields.u64("sample's index")?;
+    let (start, run) = (Span(fields.u64("sample's start")?), Span(fields.u64("sample's run")?));
+    // All ones: none.
+    let latency = Some(fields.u64("sample's latency")?).filter(|&ns| ns != u64::MAX).map(Span);
+    Ok(TaskSample { index, start, run, latency, failed: fields.u8("sample's end")? != 0 })
 }
 
 fn sketch(fields: &mut Reader) -> Result<Sketch, FrameError> {

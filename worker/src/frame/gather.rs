@@ -1,11 +1,12 @@
 //! What an executor thread has to say, gathered over several claims and sent as one frame. See
 //! [`super::Batch`] for how it is read.
 
-use super::batch::{Batch, EntryUse, FAILURE_BYTES_MIN, Failure, class_code};
+use super::batch::{Batch, EntryUse, FAILURE_BYTES_MIN, Failure, Timings, class_code};
 use super::codec::Writer;
 use super::{BATCH, TEXT_BYTES_MAX};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
+use muster_proto::convert::TaskSample;
 
 /// What an executor thread has gathered and not sent. Its memory is used again after each frame.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Gather {
     pub gil_wait: Sketch,
     /// How often the lock was given to a thread that had asked for it.
     pub gil_handovers: u64,
+    /// What is told of each task, or of some of them.
+    pub timings: Timings,
 }
 
 #[derive(Debug)]
@@ -158,6 +161,10 @@ impl Gather {
         frame.u64(self.retried);
         write_sketch(&mut frame, &self.gil_wait);
         frame.u64(self.gil_handovers);
+        write_sketch(&mut frame, &self.timings.latency);
+        write_sketch(&mut frame, &self.timings.start_lag);
+        frame.u32(self.timings.samples.len() as u32);
+        self.timings.samples.iter().for_each(|sample| write_sample(&mut frame, sample));
         frame.u32(self.heads.len() as u32);
         for head in &self.heads {
             head.write(&mut frame);
@@ -184,6 +191,9 @@ impl Gather {
         self.run.clear();
         self.gil_wait.clear();
         self.gil_handovers = 0;
+        self.timings.latency.clear();
+        self.timings.start_lag.clear();
+        self.timings.samples.clear();
     }
 }
 
@@ -221,6 +231,14 @@ impl Head {
     }
 }
 
+fn write_sample(frame: &mut Writer, sample: &TaskSample) {
+    frame.u64(sample.index);
+    frame.u64(sample.start.0);
+    frame.u64(sample.run.0);
+    frame.u64(sample.latency.map_or(u64::MAX, |latency| latency.0));
+    frame.u8(u8::from(sample.failed));
+}
+
 fn write_sketch(frame: &mut Writer, sketch: &Sketch) {
     frame.u64(sketch.sum().0);
     frame.u64(sketch.max().0);
@@ -239,6 +257,7 @@ impl Batch {
         gather.failures.clone_from(&self.failures);
         (gather.retried, gather.gil_handovers) = (self.retried, self.gil_handovers);
         gather.gil_wait = self.gil_wait.clone();
+        gather.timings.clone_from(&self.timings);
         for block in &self.blocks {
             let lengths = match block.results.lengths.as_slice() {
                 [] => vec![block.results.width; block.items as usize],

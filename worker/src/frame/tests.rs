@@ -2,11 +2,13 @@ use super::batch::EntryUse;
 use super::*;
 use crate::crash::Place;
 use bytes::BytesMut;
+use muster_core::arrivals::{Arrivals, Pattern};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::shape::{Flow, Gil};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
+use muster_proto::convert::TaskSample;
 use muster_proto::packed::Items;
 use proptest::prelude::*;
 
@@ -61,12 +63,18 @@ fn combined_results_and_failures_keep_their_facts() {
     gather.run.record(Span(70));
     gather.gil_wait.record(Span(30));
     gather.gil_handovers = 4;
+    gather.timings.latency.record(Span(90));
+    gather.timings.start_lag.record(Span(8));
+    let sample =
+        TaskSample { index: 5, start: Span(1), run: Span(70), latency: Some(Span(90)), failed: true };
+    gather.timings.samples = vec![sample, TaskSample { index: 6, ..TaskSample::default() }];
     let batch = sent(&gather);
     assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
     assert_eq!(items(&batch.blocks[0]), [b"sum"]);
     assert_eq!((batch.failures, batch.retried), (vec![failure], 9));
     assert_eq!((batch.dispatch, batch.run), (gather.dispatch.clone(), gather.run.clone()));
     assert_eq!((batch.gil_wait, batch.gil_handovers), (gather.gil_wait.clone(), 4));
+    assert_eq!(*batch.timings, gather.timings);
 }
 
 #[test]
@@ -102,6 +110,11 @@ fn every_message_survives_the_way() {
         opened(Flow::InTurn),
         opened(Flow::Once),
         opened(Flow::InFlight(9)),
+        ToExecutor::Open(OpenJob {
+            arrivals: Arrivals::try_new(0.1, Pattern::Poisson),
+            task_samples: 7,
+            ..open.clone()
+        }),
         ToExecutor::Load { path: "/a/b".into(), record: true, shelf: false },
         ToExecutor::Close { job: 4 },
         ToExecutor::Stop,
@@ -122,7 +135,7 @@ fn frames_that_lie_are_named() {
     let text = decode(&[OPEN_FAILED, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
     assert_eq!(text, Err(FrameError::Short { field: "text" }));
     let mut many_blocks = vec![BATCH];
-    many_blocks.extend([0; 8 + 3 * 20 + 4 + 8 + 8]);
+    many_blocks.extend([0; 8 + 5 * 20 + 4 + 8 + 8 + 4]);
     many_blocks.extend(u32::MAX.to_le_bytes());
     let many_blocks = FromExecutor::decode(many_blocks.into());
     assert!(matches!(many_blocks, Err(FrameError::TooLarge { field: "blocks", .. })), "{many_blocks:?}");

@@ -2,6 +2,7 @@
 
 use super::codec::{FrameError, Reader, Writer};
 use bytes::Bytes;
+use muster_core::arrivals::{Arrivals, Pattern};
 use muster_core::shape::{Flow, Gil};
 use muster_core::time::Span;
 
@@ -64,6 +65,10 @@ pub struct OpenJob {
     pub flow: Flow,
     /// The lock that tasks hold while they compute.
     pub gil: Option<Gil>,
+    /// When its tasks are to start; `None`: as soon as a thread is free.
+    pub arrivals: Option<Arrivals>,
+    /// Tasks that are looked at one by one.
+    pub task_samples: u32,
 }
 
 const LOAD: u8 = 1;
@@ -102,6 +107,8 @@ impl ToExecutor {
                 write_flow(&mut frame, open.flow);
                 frame.u32(open.gil.map_or(0, |gil| gil.domains));
                 frame.u64(open.gil.map_or(0, |gil| gil.switch.0));
+                write_arrivals(&mut frame, open.arrivals);
+                frame.u32(open.task_samples);
             }
             Self::Close { job } => {
                 frame.u8(CLOSE);
@@ -138,6 +145,8 @@ impl ToExecutor {
                 scratch: fields.text("scratch")?,
                 flow: flow(&mut fields)?,
                 gil: gil(&mut fields)?,
+                arrivals: arrivals(&mut fields)?,
+                task_samples: fields.u32("task_samples")?,
             }),
             CLOSE => Self::Close { job: fields.u64("job")? },
             STOP => Self::Stop,
@@ -165,6 +174,22 @@ fn flow(fields: &mut Reader) -> Result<Flow, FrameError> {
         FLOW_ONCE => Flow::Once,
         tasks => Flow::InFlight(tasks - FLOW_ONCE),
     })
+}
+
+fn write_arrivals(frame: &mut Writer, arrivals: Option<Arrivals>) {
+    frame.u64(arrivals.map_or(0, |arrivals| arrivals.rate_per_s().to_bits()));
+    frame.u8(u8::from(arrivals.is_some_and(|arrivals| arrivals.pattern() == Pattern::Poisson)));
+}
+
+fn arrivals(fields: &mut Reader) -> Result<Option<Arrivals>, FrameError> {
+    let rate_per_s = f64::from_bits(fields.u64("arrivals' rate")?);
+    let is_poisson = fields.u8("arrivals' pattern")? != 0;
+    let pattern = if is_poisson { Pattern::Poisson } else { Pattern::Constant };
+    if rate_per_s == 0.0 {
+        return Ok(None);
+    }
+    let wrong = FrameError::Inconsistent { field: "arrivals' rate" };
+    Arrivals::try_new(rate_per_s, pattern).map(Some).ok_or(wrong)
 }
 
 fn gil(fields: &mut Reader) -> Result<Option<Gil>, FrameError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// The first eight bytes of every page.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"mstrpage");
 /// Raised with every change of the layout.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// What the page says about itself and the job.
 #[repr(C, align(128))]
@@ -24,6 +24,8 @@ pub(super) struct Header {
     pub sequence: AtomicU32,
     /// Until then, by the machine's monotonic clock, results do not wait for others: an executor of the job crashed.
     pub careful_until_ns: AtomicU64,
+    /// What the times of single tasks are counted from, by the machine's monotonic clock; 0: not known yet.
+    pub zero_ns: AtomicU64,
 }
 
 /// The part of fixed size; slot records follow.

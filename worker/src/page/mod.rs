@@ -163,7 +163,10 @@ impl JobPage {
         self.fixed().bases.get(entry)?.store(facts.base, Relaxed);
         self.fixed().published_ns.get(entry)?.store(monotonic_ns(), Relaxed);
         let generation = self.entries().get(entry)?.publish(range, facts);
-        self.wake(u32::try_from(range.len()).unwrap_or(u32::MAX));
+        // Threads that sleep for the arrival of a task share them out among themselves.
+        let is_awaited = self.zero_ns().is_some() && self.awaited(u32::MAX).next().is_some();
+        let count = if is_awaited { u32::MAX } else { u32::try_from(range.len()).unwrap_or(u32::MAX) };
+        self.wake(count);
         Some(generation)
     }
 
@@ -173,14 +176,16 @@ impl JobPage {
         self.fixed().published_ns.get(entry).map_or(0, |time| time.load(Relaxed))
     }
 
-    /// Whether all that only the agent writes is as it was written. `allowed`: how many slots may claim.
+    /// Whether all that only the agent writes is as it was written. `allowed`: how many slots may claim; `zero_ns`: as in
+    /// [`JobPage::set_zero`], 0 before.
     #[must_use]
-    pub fn is_intact(&self, allowed: u32, known: &[Known; ENTRIES]) -> bool {
+    pub fn is_intact(&self, allowed: u32, zero_ns: u64, known: &[Known; ENTRIES]) -> bool {
         let Fixed { header, bases, entries, .. } = self.fixed();
         let is_headed = header.magic.load(Relaxed) == MAGIC
             && header.version.load(Relaxed) == VERSION
             && header.slots.load(Relaxed) == self.slots
             && header.cancelled.load(Relaxed) == 0
+            && header.zero_ns.load(Relaxed) == zero_ns
             && header.allowed.load(Relaxed) == allowed;
         is_headed
             && entries.iter().zip(bases).zip(known).all(|((entry, base), known)| {
@@ -228,6 +233,45 @@ impl JobPage {
             )?;
             Some((at, claim))
         })
+    }
+
+    /// The lowest task that nobody has claimed, in which entry it is and what is to be done with it. What is to be combined
+    /// comes first: nothing has to arrive for that.
+    #[must_use]
+    pub fn lowest(&self) -> Option<(usize, u64, u32)> {
+        let heads = self.entries().iter().enumerate().filter_map(|(at, entry)| {
+            let range = entry.unclaimed()?;
+            Some((at, range.start, entry.facts().kind))
+        });
+        heads.min_by_key(|&(_, index, kind)| (kind == KIND_RUN, index))
+    }
+
+    /// All tasks of a kind that nobody has claimed, in order.
+    #[must_use]
+    pub fn unclaimed(&self, kind: u32) -> Vec<IndexRange> {
+        let entries = self.entries().iter().filter(|entry| entry.facts().kind == kind);
+        let mut ranges: Vec<IndexRange> = entries.filter_map(LeaseEntry::unclaimed).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges
+    }
+
+    /// The tasks whose arrival other threads than that of `slot` sleep for, of those that may claim.
+    pub fn awaited(&self, slot: u32) -> impl Iterator<Item = u64> + '_ {
+        let others = (0..self.allowed()).zip(self.slot_records()).filter(move |(other, _)| *other != slot);
+        others.map(|(_, record)| record.awaited.load(SeqCst)).filter(|&index| index != SlotRecord::IDLE)
+    }
+
+    /// Says what the times of single tasks are counted from, and wakes everybody: arrivals begin.
+    pub fn set_zero(&self, zero_ns: u64) {
+        self.fixed().header.zero_ns.store(zero_ns, SeqCst);
+        self.wake(u32::MAX);
+    }
+
+    /// That time, by the machine's monotonic clock; `None`: it is not known yet.
+    #[must_use]
+    pub fn zero_ns(&self) -> Option<u64> {
+        let zero_ns = self.fixed().header.zero_ns.load(SeqCst);
+        (zero_ns != 0).then_some(zero_ns)
     }
 
     /// For this long threads claim one task at a time and send each result at once: what one crash took with it the next
@@ -324,6 +368,7 @@ impl JobPage {
             record.parked.store(0, SeqCst);
             record.in_flight.store(0, SeqCst);
             record.attempt.store(0, SeqCst);
+            record.awaited.store(SlotRecord::IDLE, SeqCst);
             if !self.is_cancelled() {
                 record.cancel.store(0, SeqCst);
             }

@@ -166,7 +166,7 @@ fn what_others_wrote_into_the_page_is_seen() {
     known[3] = Known { generation: 1, end: 10, facts: run_facts(10) };
     let used = page();
     used.claim(0, |_, _, _| 4, |_, _, _| {}).unwrap();
-    assert!(used.is_intact(2, &known), "claims leave it intact");
+    assert!(used.is_intact(2, 0, &known), "claims leave it intact");
     let len = size_of::<Fixed>();
     let header = [0..8, 8..12, 12..16, 16..20, 20..24];
     let bases = size_of::<[u64; ENTRIES]>() + 128;
@@ -176,9 +176,9 @@ fn what_others_wrote_into_the_page_is_seen() {
             // SAFETY: inside the mapping, and nobody else uses it.
             unsafe { *page.mapping.start().as_ptr().add(at) ^= 0x5a };
         }
-        assert!(!page.is_intact(2, &known), "bytes {part:?}");
+        assert!(!page.is_intact(2, 0, &known), "bytes {part:?}");
     }
-    assert!(!page().is_intact(1, &known) && !page().stops_tasks(|_| false));
+    assert!(!page().is_intact(1, 0, &known) && !page().stops_tasks(|_| false));
     used.slot(1).unwrap().cancel.store(1, SeqCst);
     assert!(used.stops_tasks(|_| false));
 }
