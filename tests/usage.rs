@@ -3,7 +3,7 @@
 //! | item of issue 1 | test |
 //! |---|---|
 //! | unknown command or flag, with a suggestion | `unknown_commands_and_flags_get_a_suggestion` |
-//! | 0, negative and huge counts | `counts_are_whole_and_within_their_limits`, `shapes_are_bounded` |
+//! | 0, negative and huge counts | `counts_are_whole_and_within_their_limits`, `shapes_are_bounded`, `rates_are_tasks_by_time_and_for_one_worker` |
 //! | durations without unit | `durations_and_sizes_need_a_unit` |
 //! | unknown or badly typed parameter, schema named | `parameters_are_checked_against_the_schema` |
 //! | coordinator not running | `a_cluster_that_is_not_there_is_named` |
@@ -50,6 +50,32 @@ fn unknown_commands_and_flags_get_a_suggestion() {
         (&["run", "x", "--model", "threads"], ["'threads'", "'thread'"]),
     ] {
         refused(&muster, arguments, 2, &words);
+    }
+}
+
+#[test]
+fn rates_are_tasks_by_time_and_for_one_worker() {
+    let muster = Muster::new();
+    let null = plugin("null");
+    for (flags, words) in [
+        (&["--rate", "200"][..], &["200", "as in 200/s"][..]),
+        (&["--rate", "5/day"], &["5/day", "as in 200/s"]),
+        (&["--rate", "0/s"], &["0/s", "above 0"]),
+        (&["--rate", "-3/min"], &["-3/min", "above 0"]),
+        (&["--rate", "NaN/s"], &["NaN/s", "as in 200/s"]),
+        (&["--rate", "2e6/s"], &["2e6/s", "at most 1000000/s"]),
+        (&["--arrivals", "poisson"], &["--rate"]),
+        (&["--rate", "1/s", "--arrivals", "often"], &["often", "poisson"]),
+    ] {
+        for command in ["run", "submit"] {
+            refused(&muster, &[&[command, &null], flags].concat(), 2, words);
+        }
+    }
+    let wide = ["run", &null, "--rate", "1/s", "-w", "2"];
+    refused(&muster, &wide, 2, &["--rate is for one worker, and -w 2 asks for more", "-p and -t"]);
+    let scenario = muster.write("scenario.toml", "workers = [{ count = 1 }]\njobs = [{ tasks = 1 }]\n");
+    for command in ["emulate", "simulate"] {
+        refused(&muster, &[command, &scenario, "--rate", "5/s"], 2, &["--rate"]);
     }
 }
 

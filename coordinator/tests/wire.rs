@@ -42,6 +42,8 @@ async fn submissions() {
     let shape = |model: i32, processes, threads| {
         with(&move |spec| spec.shape = Some(v1::Shape { model, processes, threads, ..v1::Shape::default() }))
     };
+    let arrivals =
+        |rate_per_s, pattern| with(&move |spec| spec.arrivals = Some(v1::Arrivals { rate_per_s, pattern }));
     for (field, spec, code) in [
         ("spec.tasks", with(&|spec| spec.tasks = 0), Code::InvalidArgument),
         ("spec.tasks", with(&|spec| spec.tasks = u64::MAX), Code::ResourceExhausted),
@@ -65,6 +67,11 @@ async fn submissions() {
         ("shape.threads", shape(v1::Model::Process.into(), 1, 3), Code::InvalidArgument),
         ("shape.processes", shape(v1::Model::Hybrid.into(), u32::MAX, 1), Code::ResourceExhausted),
         ("shape.threads", shape(v1::Model::Hybrid.into(), 1, u32::MAX), Code::ResourceExhausted),
+        ("spec.arrivals.rate_per_s", arrivals(0.0, 1), Code::InvalidArgument),
+        ("spec.arrivals.rate_per_s", arrivals(f64::NAN, 1), Code::InvalidArgument),
+        ("spec.arrivals.rate_per_s", arrivals(2e6, 2), Code::InvalidArgument),
+        ("arrivals.pattern", arrivals(1.0, 77), Code::InvalidArgument),
+        ("spec.task_samples", with(&|spec| spec.task_samples = 10_001), Code::ResourceExhausted),
     ] {
         world.refuses(code, field, world.submit_as("bad", spec)).await;
     }
@@ -265,6 +272,8 @@ async fn questions_about_logs_and_failures() {
     ] {
         world.refuses(code, field, world.jobs().why(asked)).await;
     }
+    let samples = v1::TaskSamplesRequest { job: 77 };
+    world.refuses(Code::NotFound, "job is 77", world.jobs().task_samples(samples)).await;
     let case = |job, index| v1::CaseRequest { job, index };
     for (code, field, asked) in [
         (Code::ResourceExhausted, "index", case(job, u64::MAX)),
