@@ -60,6 +60,19 @@ fn one_worker_gets_all_tasks_until_it_is_lost() {
 }
 
 #[test]
+fn a_worker_that_is_to_leave_hands_the_queue_over() {
+    let mut scheduler = scheduler(JobSpec { tasks: 1_000, ..JobSpec::default() });
+    let (grants, _) = take_grants(&mut scheduler);
+    let first = grants[0].0;
+    scheduler.handle(Time(1), Input::Drain { worker: first });
+    for (worker, grant) in &grants {
+        scheduler.handle(Time(2), done(*worker, grant));
+    }
+    let (grants, _) = take_grants(&mut scheduler);
+    assert!(!grants.is_empty() && grants.iter().all(|(worker, _)| *worker != first), "{grants:?}");
+}
+
+#[test]
 fn tasks_of_a_reduction_are_leaves_of_their_own() {
     let tasks = 1 << 20;
     let mut scheduler = scheduler(JobSpec { tasks, reduce: true, ..JobSpec::default() });

@@ -135,6 +135,8 @@ fn help_most(status: &v1::JobStatus, is_shared: bool) -> &'static str {
     }
     if inputs {
         "--chunk with another size: reading and sending inputs held the slots up"
+    } else if status.spec.as_ref().is_some_and(|spec| spec.arrivals.is_some()) {
+        "a higher --rate, when more load is of interest: slots waited for tasks to arrive"
     } else if status.wall_s < SHORT_JOB_S {
         "-n with more tasks: the job was so short that its start and its end weigh"
     } else {
@@ -165,6 +167,10 @@ mod tests {
         assert!(!help_most(&status(1000, 99, 100), false).contains("worker start"));
         assert!(help_most(&status(3, 50, 100), true).starts_with("-n"));
         assert!(help_most(&status(1_000_000, 50_000_000, 100_000_000), true).contains("larger"));
+        let arrivals = Some(v1::Arrivals::default());
+        let spec = Some(v1::JobSpec { arrivals, ..Default::default() });
+        let open = v1::JobStatus { spec, ..status(1000, 50_000_000_000, 100_000_000_000) };
+        assert!(help_most(&open, true).contains("--rate"), "{}", help_most(&open, true));
         let crashed = v1::JobStatus { executor_exits: 1, ..status(1000, 99, 100) };
         assert!(help_most(&crashed, true).starts_with("--model process"));
     }

@@ -40,9 +40,11 @@ impl Scheduler {
     }
 
     /// Whether a worker is large enough for a job's executors and can run it as far as is known. A paced job has one worker
-    /// until that one is lost.
+    /// until that one is lost or leaves.
     pub(super) fn fits(&self, job: &Job, worker: WorkerId, slots: u32) -> bool {
-        let is_served_elsewhere = job.spec.paced && !job.workers.is_empty() && !job.workers.contains(&worker);
+        let serves = |id: &WorkerId| self.fleet.get(*id).is_some_and(|view| !view.draining);
+        let is_served_elsewhere =
+            job.spec.paced && !job.workers.contains(&worker) && job.workers.iter().any(serves);
         !job.banned.contains(&worker)
             && !is_served_elsewhere
             && (job.spec.oversubscribe || job.spec.shape.resolve(slots).slots() <= slots)

@@ -122,6 +122,7 @@ impl Plan {
             reduce: dice.once_in(3),
             paced: false,
         };
+        let spec = JobSpec { paced: Dice::new(seed, 900 + u64::from(job)).once_in(8), ..spec };
         let task = dice.pick(&[
             Span::from_micros(100),
             Span::from_millis(2),

@@ -163,10 +163,9 @@ impl JobPage {
         self.fixed().bases.get(entry)?.store(facts.base, Relaxed);
         self.fixed().published_ns.get(entry)?.store(monotonic_ns(), Relaxed);
         let generation = self.entries().get(entry)?.publish(range, facts);
-        // Threads that sleep for the arrival of a task share them out among themselves.
-        let is_awaited = self.zero_ns().is_some() && self.awaited(u32::MAX).next().is_some();
-        let count = if is_awaited { u32::MAX } else { u32::try_from(range.len()).unwrap_or(u32::MAX) };
-        self.wake(count);
+        // Where tasks arrive, threads that sleep share them out among themselves.
+        let count = if self.zero_ns().is_some() { u64::MAX } else { range.len() };
+        self.wake(u32::try_from(count).unwrap_or(u32::MAX));
         Some(generation)
     }
 

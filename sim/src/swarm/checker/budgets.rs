@@ -61,7 +61,7 @@ impl Budgets {
     }
 
     fn budget(&self, spec: &JobSpec) -> Budget {
-        let tasks = if spec.open { 0 } else { spec.tasks };
+        let tasks = if spec.open || spec.paced { 0 } else { spec.tasks };
         Budget {
             spec: spec.clone(),
             wide: spec.reduce && leaf_size(tasks, self.leaves_max) > 1,

@@ -63,7 +63,10 @@ impl Queued {
 
     fn fits(&self, worker: WorkerId, slots: u64) -> bool {
         let shape = self.spec.shape.resolve(slots as u32);
-        !self.troubled.contains(&worker) && (self.spec.oversubscribe || u64::from(shape.slots()) <= slots)
+        // A paced job may have its worker, and which that is cannot be told from here.
+        !self.spec.paced
+            && !self.troubled.contains(&worker)
+            && (self.spec.oversubscribe || u64::from(shape.slots()) <= slots)
     }
 }
 

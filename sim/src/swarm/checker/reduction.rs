@@ -37,7 +37,7 @@ impl Reduction {
     }
 
     fn tree(&self, spec: &JobSpec) -> Tree {
-        let leaf = leaf_size(if spec.open { 0 } else { spec.tasks }, self.leaves_max);
+        let leaf = leaf_size(if spec.open || spec.paced { 0 } else { spec.tasks }, self.leaves_max);
         Tree { leaf, tasks: spec.tasks, ..Tree::default() }
     }
 }
