@@ -14,6 +14,7 @@ mod report;
 mod retry;
 mod runs;
 mod simulate;
+mod tour;
 mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
@@ -28,6 +29,7 @@ pub use plugin::{Language, PluginCommand, PluginTestArgs};
 pub use report::{ExportArgs, Format, ReportArgs};
 pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
+pub use tour::TourArgs;
 pub use usage::parse;
 
 use crate::exit::EXIT_CODES;
@@ -53,6 +55,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Compare the models of concurrency for a workload: which to use, what it costs, and how sure that is
     Compare(Box<CompareArgs>),
+    /// What is said about threads and processes, held against this machine: a claim after the other, in three minutes
+    Tour(TourArgs),
     /// Say whether this machine is fit to measure and to run, and what to change
     Doctor {
         /// Exit with 10 when it is not

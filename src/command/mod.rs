@@ -35,6 +35,7 @@ pub fn execute(cli: Cli) -> Outcome {
     match cli.command {
         Command::Run(args) => block_on(run::run(&args)),
         Command::Compare(args) => block_on(compare::compare(&args)),
+        Command::Tour(args) => block_on(compare::tour(&args)),
         Command::Doctor { strict, view } => block_on(doctor::doctor(&view, strict)),
         Command::Runs(command) => runs::runs(command),
         Command::Diff(args) => diff::diff(&args),

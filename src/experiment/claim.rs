@@ -7,6 +7,8 @@ use serde::Serialize;
 /// A claim and what came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
+    /// What it is about.
+    pub topic: &'static str,
     /// As the article behind muster puts it, or people do.
     pub claim: String,
     /// What was measured here.

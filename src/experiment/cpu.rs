@@ -38,6 +38,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let free = evidence.ratio(LONG, &thread, &process);
     let is_about = |ratio: Spread| ratio.lo > 0.75 * cpus && ratio.hi < 1.25 * cpus;
     vec![Claim {
+        topic: "CPU-bound work",
         claim: "for work that only computes, processes beat threads by about the number of cores".to_owned(),
         measured: format!(
             "under a lock as CPython's, threads take {} times as long as processes on {cpus} CPUs; without a lock {} times",

@@ -58,6 +58,7 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
         format!("{size}: queue of threads {queue} ns, shared memory of processes {shared} ns, pipe {pipe} ns")
     };
     vec![Claim {
+        topic: "communication",
         claim: "processes need communication, which costs more than what threads share".to_owned(),
         measured: format!(
             "{}; {}. A run with a pipe takes {} and {} times as long as one with shared memory",

@@ -52,6 +52,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let (thread, gil) = (format!("thread 1x{slots}"), format!("gil 1x{slots}"));
     let [all, none] = [0, 100].map(|outside| evidence.ratio(&name(outside), &gil, &thread));
     vec![Claim {
+        topic: "the GIL",
         claim: "one lock lets one thread compute at a time: no speed-up for threads that compute".to_owned(),
         measured: format!(
             "with everything under the lock, threads take {} times as long as without one; with everything outside of it {} times",

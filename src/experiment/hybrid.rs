@@ -8,7 +8,7 @@ use crate::exit::Outcome;
 use serde_json::json;
 
 const SIDES: [u32; 3] = [1, 2, 4];
-pub const GRID: &str = "half computing, half waiting";
+const GRID: &str = "half computing, half waiting";
 const ARTICLE: &str = "the article's script, its waits a tenth as long";
 const TASKS: u64 = 64;
 
@@ -29,11 +29,17 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     Ok(vec![grid, Group::of(ARTICLE, shapes.map(|shape| Case::new(shape, &script)).into(), 2)])
 }
 
+/// The shapes that the claim is about.
+pub fn essential(case: &str) -> bool {
+    !matches!(case, "thread 1x1" | "thread 1x2" | "process 2x1" | "hybrid 2x4" | "hybrid 4x2" | "hybrid 4x4")
+}
+
 pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
     let script = evidence.ratio(ARTICLE, "thread 1x2", "process 2x1");
     let [threads, processes] =
         ["thread 1x4", "process 4x1"].map(|other| evidence.ratio(GRID, other, "hybrid 2x2"));
     vec![Claim {
+        topic: "the hybrid",
         claim: "processes with threads in them are the best of both".to_owned(),
         measured: format!(
             "half computing and half waiting, 4 threads take {} times as long as 2 x 2, and 4 processes {} times; the article's \

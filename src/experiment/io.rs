@@ -13,7 +13,7 @@ const WAITS: [(u32, u32); 5] = [(1, 20), (10, 50), (100, 50), (1_000, 50), (10_0
 const PROCESSES_MAX: u32 = 100;
 /// The most slots that a worker has.
 const THREADS_MAX: u32 = 4_000;
-const ARTICLE: &str = "20 fetches of 0.1 s";
+const ARTICLE: &str = "10 fetches of 0.1 s";
 const FETCHES: &str = "200 fetches of 50 ms, 50 at the same time";
 const DISK: &str = "16 files of 4 MiB, synced every 256 KiB";
 
@@ -43,13 +43,13 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     let url = with.server("/delay/0.1")?;
     let article = with.subject("http-fetch", json!({"url": url})).await?;
     let shapes = [
-        Configuration::shaped(1, 1)?,
         Configuration::shaped(1, 5)?,
+        Configuration::shaped(1, 1)?,
         Configuration::shaped(5, 1)?,
         Configuration::shaped(2, 5)?,
-        in_flight(1, 20)?,
+        in_flight(1, 10)?,
     ];
-    groups.push(Group::of(ARTICLE, shapes.map(|shape| Case::new(shape, &article)).into(), 20));
+    groups.push(Group::of(ARTICLE, shapes.map(|shape| Case::new(shape, &article)).into(), 10));
     let url = with.server("/delay/0.05")?;
     let fetches = with.subject("http-fetch", json!({"url": url})).await?;
     let shapes = [
@@ -72,9 +72,10 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
     let flight = evidence.ratio(&name(10_000), "thread 1x4000", "async 1x1/10000");
     vec![
         Claim {
+            topic: "I/O-bound work",
             claim: "threads are enough for work that waits".to_owned(),
             measured: format!(
-                "of 20 fetches of 0.1 s, one after the other takes {} times as long as 5 threads, and 5 processes {} times",
+                "of 10 fetches of 0.1 s, one after the other takes {} times as long as 5 threads, and 5 processes {} times",
                 times(one),
                 times(processes)
             ),
@@ -87,6 +88,7 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
             command: "muster compare io".to_owned(),
         },
         Claim {
+            topic: "async",
             claim: "async is the future for I/O".to_owned(),
             measured: format!(
                 "10,000 waits at the same time take 4,000 threads {} times as long as one thread that has all in flight",

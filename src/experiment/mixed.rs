@@ -41,6 +41,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let [gil, process] = [format!("gil 1x{slots}"), format!("process {slots}x1")];
     let [waiting, computing] = [0, 100].map(|share| evidence.ratio(&name(share), &gil, &process));
     vec![Claim {
+        topic: "computing and waiting",
         claim: "threads are enough for work that waits, processes are needed for work that computes"
             .to_owned(),
         measured: format!(

@@ -30,6 +30,7 @@ mod stated;
 mod strike;
 mod switching;
 mod text;
+pub mod tour;
 mod versus;
 mod workloads;
 

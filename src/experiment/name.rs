@@ -111,7 +111,7 @@ impl Name {
         Ok(groups)
     }
 
-    async fn own_groups(self, slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
+    pub(super) async fn own_groups(self, slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
         match self {
             Self::Cpu => cpu::groups(slots, with).await,
             Self::Gil => gil::groups(slots, with).await,
@@ -136,7 +136,7 @@ impl Name {
         claims
     }
 
-    fn own_claims(self, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
+    pub(super) fn own_claims(self, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         match self {
             Self::Cpu => cpu::claims(slots, evidence),
             Self::Gil => gil::claims(slots, evidence),

@@ -13,7 +13,7 @@ use std::rc::Rc;
 const SUMS: &str = "CPython: 4 sums of 2,000,000 products";
 const PURE: &str = "CPython: everything under its lock";
 const OUTSIDE: &str = "CPython: hashes, which release its lock";
-const WAITS: &str = "CPython: 20 waits of 0.1 s";
+const WAITS: &str = "CPython: 10 waits of 0.1 s";
 const COUNTER: &str = "CPython: a counter without a lock";
 const LOCKED: &str = "CPython: a counter with a lock";
 const GRID: &str = "CPython: half computing, half waiting";
@@ -68,7 +68,7 @@ async fn waits(with: &mut Workloads<'_>) -> Outcome<Group> {
         Configuration::shaped(5, 1)?,
         Configuration::shaped(2, 5)?,
     ];
-    Ok(Group::of(WAITS, shapes.map(|shape| Case::new(shape, &subject)).into(), 20))
+    Ok(Group::of(WAITS, shapes.map(|shape| Case::new(shape, &subject)).into(), 10))
 }
 
 async fn grid(with: &mut Workloads<'_>) -> Outcome<Group> {
@@ -120,7 +120,13 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let [thread, process] = [format!("thread 1x{slots}"), format!("process {slots}x1")];
     let command = format!("muster compare {} --with-python", name.word());
     let claim = |claim: &str, measured: String, verdict: Holds| {
-        vec![Claim { claim: claim.to_owned(), measured, verdict, command: command.clone() }]
+        vec![Claim {
+            topic: topic(name),
+            claim: claim.to_owned(),
+            measured,
+            verdict,
+            command: command.clone(),
+        }]
     };
     match name {
         Name::Cpu => {
@@ -180,6 +186,25 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         | Name::Isolate
         | Name::Interrupt
         | Name::Overhead => Vec::new(),
+    }
+}
+
+/// As the claims of muster's own models about the same.
+const fn topic(name: Name) -> &'static str {
+    match name {
+        Name::Cpu => "CPU-bound work",
+        Name::Gil => "the GIL",
+        Name::Io => "I/O-bound work",
+        Name::Shared => "data sharing",
+        Name::Hybrid
+        | Name::Mixed
+        | Name::Exchange
+        | Name::Lifecycle
+        | Name::Switch
+        | Name::Memory
+        | Name::Isolate
+        | Name::Interrupt
+        | Name::Overhead => "the hybrid",
     }
 }
 

@@ -67,6 +67,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let exact = [ten, tens, turns].map(|lost| lost == Some(0.0));
     vec![
         Claim {
+            topic: "data sharing",
             claim: "threads share memory easily, and race: without a lock, updates are lost".to_owned(),
             measured: format!(
                 "of {all} additions, threads lost up to {}, processes on shared memory up to {}, and threads that take turns up to {}",
@@ -83,6 +84,7 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
             command: "muster compare shared".to_owned(),
         },
         Claim {
+            topic: "a thread-safe counter",
             claim: "a counter with a lock is exact: 10 threads x 1,000 make 10,000".to_owned(),
             measured: format!(
                 "lost under threads {}, processes {}, turns {}",

@@ -6,14 +6,20 @@ use super::{Cell, Findings, Table};
 use crate::compare::Spread;
 use crate::summary::{bytes, number, seconds};
 
-/// What became of the claims that an experiment is about, as far as its tables are there.
+/// What became of the claim that an experiment is about. Where its table is missing, nothing is known.
 pub fn stated(name: Name, findings: &Findings) -> Vec<Claim> {
-    let claim = match name {
-        Name::Lifecycle => starts(findings),
-        Name::Switch => switches(findings),
-        Name::Memory => memory(findings),
-        Name::Isolate => faults(findings),
-        Name::Interrupt => stops(findings),
+    let (topic, claim, found) = match name {
+        Name::Lifecycle => ("creation cost", "threads start faster than processes", starts(findings)),
+        Name::Switch => ("context switches", "threads switch faster than processes", switches(findings)),
+        Name::Memory => ("memory", "processes use more memory than threads", memory(findings)),
+        Name::Isolate => (
+            "error isolation",
+            "a crash takes down all threads of its process, and no other process",
+            faults(findings),
+        ),
+        Name::Interrupt => {
+            ("interruptibility", "a process can be terminated, a thread must cooperate", stops(findings))
+        }
         Name::Cpu
         | Name::Gil
         | Name::Io
@@ -21,16 +27,16 @@ pub fn stated(name: Name, findings: &Findings) -> Vec<Claim> {
         | Name::Shared
         | Name::Exchange
         | Name::Hybrid
-        | Name::Overhead => None,
+        | Name::Overhead => return Vec::new(),
     };
+    let (measured, verdict) =
+        found.unwrap_or_else(|| ("there was no time to measure it".to_owned(), Holds::Unknown));
     let command = format!("muster compare {}", name.word());
-    let of =
-        |(claim, measured, verdict): Found| Claim { claim: claim.to_owned(), measured, verdict, command };
-    claim.map(of).into_iter().collect()
+    vec![Claim { topic, claim: claim.to_owned(), measured, verdict, command }]
 }
 
-/// A claim, what was measured, and whether it holds.
-type Found = (&'static str, String, Holds);
+/// What was measured, and whether the claim holds.
+type Found = (String, Holds);
 
 fn starts(findings: &Findings) -> Option<Found> {
     let table = table(findings, "Start and end, without muster")?;
@@ -43,7 +49,7 @@ fn starts(findings: &Findings) -> Option<Found> {
         seconds(fork.median),
         seconds(program.median)
     );
-    Some(("threads start faster than processes", measured, apart(fork, thread)))
+    Some((measured, apart(fork, thread)))
 }
 
 fn switches(findings: &Findings) -> Option<Found> {
@@ -57,7 +63,7 @@ fn switches(findings: &Findings) -> Option<Found> {
     // What nobody would notice is no difference.
     let is_noticed = processes.median > 1.2 * threads.median;
     let verdict = if is_noticed { apart(processes, threads) } else { Holds::No };
-    Some(("threads switch faster than processes", measured, verdict))
+    Some((measured, verdict))
 }
 
 fn memory(findings: &Findings) -> Option<Found> {
@@ -65,7 +71,7 @@ fn memory(findings: &Findings) -> Option<Found> {
     let (thread, process) = (spread(table, "thread", 0)?, spread(table, "process", 0)?);
     let size = |spread: Spread| bytes(spread.median.max(0.0) as u64);
     let measured = format!("one more thread takes {}, one more process {}", size(thread), size(process));
-    Some(("processes use more memory than threads", measured, apart(process, thread)))
+    Some((measured, apart(process, thread)))
 }
 
 fn faults(findings: &Findings) -> Option<Found> {
@@ -81,7 +87,7 @@ fn faults(findings: &Findings) -> Option<Found> {
         count(process)
     );
     let verdict = if thread > process { Holds::Yes } else { Holds::No };
-    Some(("a crash takes down all threads of its process, and no other process", measured, verdict))
+    Some((measured, verdict))
 }
 
 fn stops(findings: &Findings) -> Option<Found> {
@@ -100,7 +106,7 @@ fn stops(findings: &Findings) -> Option<Found> {
         seconds(thread),
         seconds(process)
     );
-    Some(("a process can be terminated, a thread must cooperate", measured, Holds::Yes))
+    Some((measured, Holds::Yes))
 }
 
 /// Whether something takes more than something else, for sure.

@@ -75,6 +75,17 @@ impl<'a> Workloads<'a> {
         Surroundings { _server: self.server, _files: self.files }
     }
 
+    /// A plugin, built and tried out.
+    pub async fn plugin(&mut self, name: &'static str) -> Outcome<Rc<PluginFile>> {
+        if let Some(file) = self.known.get(name) {
+            return Ok(Rc::clone(file));
+        }
+        let file = Rc::new(bundled(self.folder, name, self.interrupt).await?);
+        self.interrupt.or(async { Ok(file.try_out().await?) }).await?;
+        self.known.insert(name, Rc::clone(&file));
+        Ok(file)
+    }
+
     /// A plugin with parameters.
     pub async fn subject(&mut self, name: &'static str, params: Value) -> Outcome<Rc<Subject>> {
         self.read(name, params, &[]).await
@@ -87,15 +98,7 @@ impl<'a> Workloads<'a> {
         params: Value,
         readings: &[Reading],
     ) -> Outcome<Rc<Subject>> {
-        let file = match self.known.get(name) {
-            Some(file) => Rc::clone(file),
-            None => {
-                let file = Rc::new(bundled(self.folder, name, self.interrupt).await?);
-                self.interrupt.or(async { Ok(file.try_out().await?) }).await?;
-                self.known.insert(name, Rc::clone(&file));
-                file
-            }
-        };
+        let file = self.plugin(name).await?;
         let params = check(file.manifest(), &params)?;
         let params = serde_json::to_vec(&params).map_err(Failure::usage)?;
         Ok(Rc::new(Subject::new(file, params, self.seed).reading(readings)))

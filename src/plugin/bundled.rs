@@ -6,7 +6,14 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::terminal::note;
 use muster_core::spelling::nearest;
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+thread_local! {
+    /// Sources of which was said that they are built.
+    static SAID: RefCell<BTreeSet<PathBuf>> = const { RefCell::new(BTreeSet::new()) };
+}
 
 /// A plugin file in a folder, or its sources there, built first.
 pub async fn bundled(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Result<PluginFile, Failure> {
@@ -23,7 +30,11 @@ pub async fn bundled(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Re
     }
     let sources = folder.join(name);
     if sources.is_dir() && Project::detect(&sources).is_some() {
-        note(format_args!("building {}", sources.display()));
+        // Said once: experiments ask for the same plugins again and again.
+        let is_new = SAID.with_borrow_mut(|said| said.insert(sources.clone()));
+        if is_new {
+            note(format_args!("building {}", sources.display()));
+        }
         return Ok(PluginFile::inspect(&build(&sources, interrupt).await?)?);
     }
     let known = names(folder);

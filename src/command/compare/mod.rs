@@ -3,6 +3,7 @@
 mod experiment;
 mod of_plugin;
 mod teller;
+mod tour;
 
 use crate::cli::CompareArgs;
 use crate::compare::{
@@ -18,6 +19,7 @@ use of_plugin::of_plugin;
 use std::rc::Rc;
 use std::time::Duration;
 use teller::Teller;
+pub use tour::tour;
 
 /// Time for a comparison.
 const BUDGET: Duration = Duration::from_secs(40);
@@ -87,6 +89,13 @@ impl Asked {
         interrupt: &mut Interrupt,
         add: impl FnOnce(&mut Comparison, &Measured),
     ) -> Outcome<Kept> {
+        let Taken { run, measured, mut comparison, failure } = self.take(groups, interrupt).await?;
+        add(&mut comparison, &measured);
+        Ok(keep(run, comparison, failure))
+    }
+
+    /// Measures.
+    async fn take(&self, groups: &[Group], interrupt: &mut Interrupt) -> Outcome<Taken> {
         let mut teller = Teller::new(self.limits, Run::claim(groups)?);
         let measuring = measure(groups, self.null.as_deref(), self.seed, self.limits, interrupt, &mut teller);
         let measured = Box::pin(measuring).await;
@@ -98,9 +107,7 @@ impl Asked {
                 return Err(failure);
             }
         };
-        let mut comparison =
-            compare::assemble(self.experiment, self.seed, groups, &measured, Machine::here());
-        add(&mut comparison, &measured);
+        let comparison = compare::assemble(self.experiment, self.seed, groups, &measured, Machine::here());
         let failure = match measured.end {
             End::Interrupted(signal) => Some(Failure::new(
                 Exit::Interrupted,
@@ -108,8 +115,17 @@ impl Asked {
             )),
             End::Target | End::Blocks | End::Budget => None,
         };
-        Ok(keep(run, comparison, failure))
+        Ok(Taken { run, measured, comparison, failure })
     }
+}
+
+/// What was measured, before it is kept.
+struct Taken {
+    run: Run,
+    measured: Measured,
+    comparison: Comparison,
+    /// What ended it early.
+    failure: Option<Failure>,
 }
 
 /// Keeps what came of it. What was measured is shown in any case.
