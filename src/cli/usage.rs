@@ -156,7 +156,7 @@ mod tests {
             (&["coordinator"], "start"),
             (&["plugin"], "new, build, check, test, info, push, ls, rm"),
             (&["bench"], "overhead"),
-            (&[], "run, compare, doctor, runs, diff, up, down"),
+            (&[], "run, compare, tour, doctor, runs, diff, report, export, up, down"),
         ] {
             let text = wrong(group);
             assert!(text.contains("requires a subcommand") && text.contains(commands), "{group:?}: {text}");
