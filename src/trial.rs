@@ -74,8 +74,9 @@ impl Trial {
 
     /// Runs a job to its end.
     pub async fn run(&self, spec: v1::JobSpec, inputs: Option<&[Vec<u8>]>) -> Outcome<Ran> {
-        let job = self.submit(spec, inputs).await?;
-        self.end_of(job).await
+        // What a job is takes room, and those who wait for several would have it in each of their steps.
+        let job = Box::pin(self.submit(spec, inputs)).await?;
+        Box::pin(self.end_of(job)).await
     }
 
     /// Waits until a job has ended and its tasks have stopped. A job that is paused is cancelled.

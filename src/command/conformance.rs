@@ -25,7 +25,7 @@ pub async fn test(args: &PluginTestArgs) -> Outcome {
     };
     interrupt.or(async { file.try_out().await.map_err(Failure::from) }).await?;
     let subject = Subject::new(file, args)?;
-    let checks = conformance(&subject, &mut interrupt).await?;
+    let checks = Box::pin(conformance(&subject, &mut interrupt)).await?;
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     let failed = count(Verdict::Fail);
     super::printed(if args.view.json {
