@@ -3,6 +3,7 @@
 use super::across::across;
 use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
+use super::front::front;
 use super::group::{Case, Group};
 use super::machine::Interference;
 use super::reading::Reading;
@@ -87,7 +88,10 @@ fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupRes
     let analysis = Analysis::new(&found.blocks);
     let rows: Vec<Row> =
         (0..group.cases.len()).map(|place| row(group, found, place, &analysis, measured.idle)).collect();
-    let Verdict { sentences, chosen } = verdict(&rows, &analysis, found.blocks.len(), measured.end);
+    let Verdict { mut sentences, chosen } = verdict(&rows, &analysis, found.blocks.len(), measured.end);
+    if chosen.is_some() {
+        sentences.extend(front(&rows));
+    }
     let result = GroupResult {
         name: group.name.clone(),
         factors: group.factors.clone(),

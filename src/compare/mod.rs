@@ -10,6 +10,7 @@ mod course;
 mod environment;
 mod fail;
 mod file;
+mod front;
 mod group;
 mod inputs;
 mod kept;
