@@ -21,7 +21,7 @@ fn times(muster: &Muster, run: &str) -> BTreeMap<String, Vec<f64>> {
     let mut lines = text.lines();
     assert_eq!(
         lines.next().unwrap(),
-        "block,configuration,time_s,cpu_s,ctx_switches,stolen,throttled,others,group"
+        "block,configuration,time_s,cpu_s,ctx_switches,stolen,throttled,others,group,latency_p95_s"
     );
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for line in lines {

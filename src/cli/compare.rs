@@ -1,6 +1,6 @@
 //! `muster compare`.
 
-use super::job::Model;
+use super::job::{ArrivalArgs, Model};
 use super::quantity;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub struct CompareArgs {
     /// Parameters of the plugin; `muster plugin info PLUGIN` lists them
     #[arg(value_name = "KEY=VALUE", value_parser = quantity::pair)]
     pub params: Vec<(String, String)>,
-    /// Tasks of one run (default: so many that the first configuration takes 200 ms for them)
+    /// Tasks of one run (default: so many that the first configuration takes 200 ms for them; with --rate those of 2 s)
     #[arg(short = 'n', long, value_name = "N", value_parser = quantity::tasks, allow_hyphen_values = true)]
     pub tasks: Option<u64>,
     /// A task per line of FILE
@@ -31,6 +31,8 @@ pub struct CompareArgs {
     /// Cut files at line ends into tasks of at most this size; a line that is longer is a task by itself
     #[arg(long, value_name = "SIZE", value_parser = quantity::size, allow_hyphen_values = true, requires = "files")]
     pub chunk: Option<u64>,
+    #[command(flatten)]
+    pub arrivals: ArrivalArgs,
     /// The models, with commas between them, or `all` (default: thread, process, hybrid and gil, and async where the
     /// plugin has that form)
     #[arg(long, value_name = "MODEL,..", value_delimiter = ',', value_parser = model)]
@@ -44,7 +46,7 @@ pub struct CompareArgs {
     /// Tasks that each thread of async keeps going (default: 64)
     #[arg(long, value_name = "N", value_parser = quantity::in_flight, allow_hyphen_values = true)]
     pub in_flight: Option<u32>,
-    /// Time for all of it; what was measured by then counts (default: 40s, for an experiment 100s)
+    /// Time for all of it; what was measured by then counts (default: 40s, for an experiment 100s, with --rate 4min)
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub budget: Option<Duration>,
     /// Enough when each ratio is known to this share (default: 3%)

@@ -23,7 +23,8 @@ pub use compare::{Axis, CompareArgs, Models, model as compare_model};
 pub use emulate::EmulateArgs;
 pub use http_server::HttpServerArgs;
 pub use job::{
-    JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, SubmitArgs, ViewArgs, WhyArgs,
+    ArrivalArgs, JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, Spread, SubmitArgs,
+    ViewArgs, WhyArgs,
 };
 pub use plugin::{Language, PluginCommand, PluginTestArgs};
 pub use report::{ExportArgs, Format, ReportArgs};

@@ -1,7 +1,7 @@
 //! `muster diff`: what takes longer in one comparison than in another.
 
 use crate::cli::DiffArgs;
-use crate::compare::{self, Kept, KeptPlugin, KeptRow, RunFolder, Spread, with_interval};
+use crate::compare::{self, Kept, KeptPlugin, KeptRow, Measure, RunFolder, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
@@ -13,6 +13,8 @@ use serde::Serialize;
 struct Diff {
     first: u64,
     second: u64,
+    /// What was compared in both.
+    measure: Measure,
     rows: Vec<Row>,
     /// What is not the same in both, so that the times say less.
     differences: Vec<String>,
@@ -63,11 +65,19 @@ pub fn diff(args: &DiffArgs) -> Outcome {
 
 fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
     let (a, b) = (first.read()?, second.read()?);
+    if a.measure != b.measure {
+        let ((a, of_a), (b, of_b)) = ((first.number, a.measure.name()), (second.number, b.measure.name()));
+        return Err(Failure::new(
+            Exit::Job,
+            format_args!("run {a} compared the {of_a}, run {b} the {of_b}: they have nothing in common"),
+        )
+        .hint("compare both with --rate, or both without it"));
+    }
     let mut rows = Vec::new();
     for row in &b.rows {
         let is_same = |before: &&KeptRow| (&before.group, &before.name) == (&row.group, &row.name);
         let Some(before) = a.rows.iter().find(is_same) else { continue };
-        let ratio = unpaired_ratio(&second.times(row)?, &first.times(before)?);
+        let ratio = unpaired_ratio(&second.values(row, b.measure)?, &first.values(before, a.measure)?);
         let group = row.group.as_ref().map(|group| format!("{group}: ")).unwrap_or_default();
         rows.push(Row {
             name: format!("{group}{}", row.name),
@@ -83,7 +93,8 @@ fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
         )
         .hint("compare the same models in both"));
     }
-    Ok(Diff { first: first.number, second: second.number, rows, differences: differences(&a, &b) })
+    let (measure, differences) = (a.measure, differences(&a, &b));
+    Ok(Diff { first: first.number, second: second.number, measure, rows, differences })
 }
 
 /// That of the first row; experiments that compare no times have none.
@@ -102,6 +113,11 @@ fn differences(a: &Kept, b: &Kept) -> Vec<String> {
     differ("plugins", plugin(a).name, plugin(b).name);
     differ("plugin files", digest(a), digest(b));
     differ("parameters", plugin(a).params.to_string(), plugin(b).params.to_string());
+    let arrivals = |kept: &Kept| {
+        let load = kept.open_loop.as_ref();
+        load.map(|load| format!("{}/s, {}", load.rate_per_s, load.arrivals)).unwrap_or_default()
+    };
+    differ("arrivals", arrivals(a), arrivals(b));
     differ("tasks of a run", a.tasks.to_string(), b.tasks.to_string());
     found
 }
@@ -113,13 +129,17 @@ fn slower(row: &Row, most: f64) -> Option<String> {
 }
 
 fn text(diff: &Diff) -> String {
-    let columns = [Column::text("CONFIGURATION"), Column::number("SECOND / FIRST (95 %)"), Column::text("")];
+    let head = match diff.measure {
+        Measure::Time => "SECOND / FIRST (95 %)",
+        Measure::LatencyP95 => "P95 LATENCY, SECOND / FIRST (95 %)",
+    };
+    let columns = [Column::text("CONFIGURATION"), Column::number(head), Column::text("")];
     let row = |row: &Row| {
         let words = match (row.valid, &row.ratio) {
             (false, _) => "invalid",
             (true, None) => "too few blocks",
-            (true, Some(ratio)) if ratio.lo > 1.0 => "slower",
-            (true, Some(ratio)) if ratio.hi < 1.0 => "faster",
+            (true, Some(ratio)) if ratio.lo > 1.0 => diff.measure.more(),
+            (true, Some(ratio)) if ratio.hi < 1.0 => diff.measure.less(),
             (true, Some(_)) => "no difference seen",
         };
         vec![

@@ -5,10 +5,14 @@ use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
 use super::front::front;
 use super::group::{Case, Group};
+use super::invalid::{OTHERS_MAX, STOLEN_MAX, is_overloaded, reasons};
+use super::latency::latency;
 use super::machine::Interference;
+use super::measure::Measure;
 use super::reading::Reading;
-use super::result::{Comparison, GroupResult, Outlier, Overhead, Plugin, Row, Spread, ValueOf};
-use super::subject::{Sample, Subject};
+use super::result::{Comparison, GroupResult, Load, Outlier, Overhead, Plugin, Row, Spread, ValueOf};
+use super::sample::Sample;
+use super::subject::Subject;
 use super::usage::Usage;
 use super::verdict::{Verdict, name_of, verdict};
 use crate::statistics::{Analysis, Enough, median, median_interval, outliers, warm_up};
@@ -16,12 +20,6 @@ use crate::summary::hex;
 use muster_plugin_host::F_DETERMINISTIC;
 use std::time::Duration;
 
-/// So much may be stolen or throttled.
-const STOLEN_MAX: f64 = 0.02;
-/// So much may others use; the kernel counts processor time in ticks, which is not exact for short runs.
-const OTHERS_MAX: f64 = 0.05;
-/// Processors that the coordinator may keep busy: it has more threads than one, but one of them does most.
-const COORDINATOR_MAX: f64 = 0.8;
 /// With fewer cancelled jobs there are not ten above the percentile.
 const P95_MIN: usize = 200;
 
@@ -57,6 +55,8 @@ pub fn assemble(
         enough: results.iter().all(|group| group.enough),
         verdict,
         notes: notes(&rows, groups, measured),
+        measure: measured.groups[0].measure,
+        open_loop: groups[0].baseline().subject.arrivals.map(Load::from),
         groups: if results.len() > 1 { results } else { Vec::new() },
         rows,
         tables: Vec::new(),
@@ -88,7 +88,8 @@ fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupRes
     let analysis = Analysis::new(&found.blocks);
     let rows: Vec<Row> =
         (0..group.cases.len()).map(|place| row(group, found, place, &analysis, measured.idle)).collect();
-    let Verdict { mut sentences, chosen } = verdict(&rows, &analysis, found.blocks.len(), measured.end);
+    let Verdict { mut sentences, chosen } =
+        verdict(&rows, &analysis, found.measure, found.blocks.len(), measured.end);
     if chosen.is_some() {
         sentences.extend(front(&rows));
     }
@@ -142,27 +143,11 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
     };
     let probed = measured.probed.get(place).cloned().flatten().unwrap_or_default();
     let interference = mean(samples);
-    let mut invalid_because = Vec::new();
-    for (share, most, what) in [
-        (interference.stolen, STOLEN_MAX, "the machine's host took"),
-        (interference.throttled, STOLEN_MAX, "a cgroup's limit held back"),
-        (interference.others, OTHERS_MAX, "other processes used"),
-    ] {
-        if share > most {
-            invalid_because.push(format!("{what} {:.1} % of the processors", share * 100.0));
-        }
-    }
-    let coordinator = middle(&|sample| sample.coordinator);
-    if coordinator > COORDINATOR_MAX {
-        invalid_because
-            .push(format!("the coordinator was busy for {:.0} % of the time", coordinator * 100.0));
-    }
-    if samples.iter().any(|sample| sample.is_shared) {
-        invalid_because.push("other jobs were on the cluster".to_owned());
-    }
-    if is_wrong {
-        invalid_because.push("its outputs are not those of the first run".to_owned());
-    }
+    let invalid_because = reasons(samples, &interference, is_wrong);
+    let is_overloaded = is_overloaded(samples);
+    let (latency_s, curve) = latency(samples);
+    let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
+    let ratio_to_best = standing.ratio_to_best.filter(|ratio| ratio.lo < ratio.hi && !is_overloaded);
     let shape = configuration.shape;
     Row {
         name: configuration.name.clone(),
@@ -178,9 +163,13 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         valid: invalid_because.is_empty(),
         is_wrong,
         invalid_because,
-        time_s: standing.median.map(Into::into),
-        ratio_to_baseline: to_baseline(analysis, place),
-        ratio_to_best: standing.ratio_to_best.filter(|ratio| ratio.lo < ratio.hi).map(Into::into),
+        time_s: median_interval(&times).map(Into::into),
+        latency_p95_s: standing.median.filter(|_| measured.measure == Measure::LatencyP95).map(Into::into),
+        ratio_to_baseline: to_baseline(analysis, place).filter(|_| !is_overloaded),
+        ratio_to_best: ratio_to_best.map(Into::into),
+        overload: is_overloaded,
+        latency_s,
+        latency: curve,
         claim: name_of(standing.claim),
         cpu_s: used(&|usage, _| usage.cpu.as_secs_f64()),
         cores: used(&|usage, time| usage.cpu.saturating_sub(idle).as_secs_f64() / time.as_secs_f64()),
@@ -240,6 +229,7 @@ fn far_from_others(measured: &GroupMeasured, place: usize) -> Vec<Outlier> {
         .map(|block| Outlier {
             block: block + 1,
             time_s: samples[block].time.as_secs_f64(),
+            value_s: measured.blocks.values(place)[block],
             likely_cause: likely_cause(samples, block),
         })
         .collect()
@@ -277,7 +267,7 @@ fn invalid(rows: &[Row]) -> Vec<String> {
             let (count, all) = (invalid.len(), rows.len());
             vec![format!("{count} of {all} rows are invalid, the first is {}", why(first))]
         }
-        few => few.iter().map(|row| format!("invalid is {}", why(row))).collect(),
+        few => few.iter().map(|row| format!("{} is invalid: {}", named(row), row.invalid_because.join("; "))).collect(),
     }
 }
 
@@ -288,6 +278,15 @@ fn named(row: &Row) -> String {
 
 fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
     let mut notes = invalid(rows);
+    let measure = measured.groups[0].measure;
+    let overloaded: Vec<String> = rows.iter().filter(|row| row.overload).map(named).collect();
+    if !overloaded.is_empty() {
+        notes.push(format!(
+            "overload: {}: tasks arrived faster than they were run, and the queue grew to the end; such a latency says how long \
+             the run was, so it has no ratio",
+            overloaded.join("; ")
+        ));
+    }
     for row in rows {
         if row.warm_up_blocks > 0 {
             notes.push(format!(
@@ -304,9 +303,9 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
         }
         for outlier in &row.outliers {
             notes.push(format!(
-                "{} took {} in block {}, far from its other times; likely cause: {}",
+                "{} {} in block {}, far from the others of its own; likely cause: {}",
                 named(row),
-                crate::summary::seconds(outlier.time_s),
+                measure.took(outlier.value_s),
                 outlier.block,
                 outlier.likely_cause
             ));

@@ -4,7 +4,8 @@
 use super::course::Measured;
 use super::group::Group;
 use super::result::Comparison;
-use super::subject::Sample;
+use super::sample::Sample;
+use super::tasks::{LINES_MAX, TaskRun};
 use crate::exit::{Exit, Failure, Outcome};
 use csv::Writer;
 use std::fs::File;
@@ -14,16 +15,32 @@ use std::path::{Path, PathBuf};
 /// Where runs are kept, below the folder that one is in.
 pub(super) const RUNS: &str = ".muster/runs";
 /// Times in seconds, shares of what all processors could do.
-const HEADER: [&str; 9] =
-    ["block", "configuration", "time_s", "cpu_s", "ctx_switches", "stolen", "throttled", "others", "group"];
+const HEADER: [&str; 10] = [
+    "block",
+    "configuration",
+    "time_s",
+    "cpu_s",
+    "ctx_switches",
+    "stolen",
+    "throttled",
+    "others",
+    "group",
+    "latency_p95_s",
+];
+/// Of single tasks, times in seconds.
+const TASKS_HEADER: [&str; 7] = ["block", "configuration", "task", "start_s", "run_s", "latency_s", "group"];
 pub const SAMPLES: &str = "samples.csv";
+pub const TASKS: &str = "tasks.csv";
 pub const COMPARISON: &str = "comparison.json";
 
 /// A run that is being written.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
-    samples: Writer<File>,
+    samples: Lines,
+    /// None before a task was looked at.
+    tasks: Option<Lines>,
+    tasks_written: usize,
     /// By group, the twin last.
     names: Vec<GroupNames>,
     has_blocks: bool,
@@ -51,34 +68,36 @@ impl Run {
     /// Makes a new folder; its number is one more than the largest that is there.
     pub fn claim(groups: &[Group]) -> Outcome<Self> {
         let folder = claim()?;
-        let path = folder.join(SAMPLES);
-        let samples =
-            File::create(&path).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))?;
-        let mut run = Self {
+        let samples = Lines::create(&folder, SAMPLES, HEADER)?;
+        Ok(Self {
             folder,
-            samples: Writer::from_writer(samples),
+            samples,
+            tasks: None,
+            tasks_written: 0,
             names: groups.iter().map(GroupNames::new).collect(),
             has_blocks: false,
             failure: None,
-        };
-        run.put([HEADER.map(str::to_owned)]);
-        Ok(run)
+        })
     }
 
     /// Adds the last block.
     pub fn add(&mut self, measured: &Measured) {
         let Some(block) = measured.blocks.checked_sub(1) else { return };
-        let mut lines = Vec::new();
+        let (mut lines, mut tasks) = (Vec::new(), Vec::new());
         for (names, found) in self.names.iter().zip(&measured.groups) {
             let columns = found.samples.iter().chain([&found.twin]);
             for (name, samples) in names.rows.iter().zip(columns) {
                 if let Some(sample) = samples.get(block) {
                     lines.push(line(block + 1, name, &names.group, sample));
+                    let of_task = |task| task_line(block + 1, name, &names.group, task);
+                    tasks.extend(sample.tasks_seen.iter().map(of_task));
                 }
             }
         }
-        self.put(lines);
         self.has_blocks = true;
+        if self.failure.is_none() {
+            self.failure = self.samples.put(lines).and_then(|()| self.put_tasks(tasks)).err();
+        }
     }
 
     /// Its folder, as long as everything could be written.
@@ -107,16 +126,44 @@ impl Run {
         let _ = std::fs::remove_dir(&self.folder);
     }
 
+    /// Writes the tasks of a block, or none of them where the file would have too many.
+    fn put_tasks(&mut self, tasks: Vec<[String; TASKS_HEADER.len()]>) -> Outcome<()> {
+        if tasks.is_empty() || self.tasks_written + tasks.len() > LINES_MAX {
+            return Ok(());
+        }
+        self.tasks_written += tasks.len();
+        let file = match &mut self.tasks {
+            Some(file) => file,
+            none => none.insert(Lines::create(&self.folder, TASKS, TASKS_HEADER)?),
+        };
+        file.put(tasks)
+    }
+}
+
+/// A file of lines with a header.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    writer: Writer<File>,
+}
+
+impl Lines {
+    fn create<const COLUMNS: usize>(folder: &Path, name: &str, header: [&str; COLUMNS]) -> Outcome<Self> {
+        let path = folder.join(name);
+        let file = File::create(&path).map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))?;
+        let mut lines = Self { path, writer: Writer::from_writer(file) };
+        lines.put([header])?;
+        Ok(lines)
+    }
+
     /// Writes lines, and all of them to the file.
-    fn put(&mut self, lines: impl IntoIterator<Item = [String; HEADER.len()]>) {
-        if self.failure.is_some() {
-            return;
-        }
-        let written = lines.into_iter().try_for_each(|line| self.samples.write_record(line));
-        if let Err(error) = written.map_err(std::io::Error::from).and_then(|()| self.samples.flush()) {
-            let path = self.folder.join(SAMPLES);
-            self.failure = Some(Failure::io(Exit::Storage, "write", &path, &error));
-        }
+    fn put<const COLUMNS: usize, Cell: AsRef<[u8]>>(
+        &mut self,
+        lines: impl IntoIterator<Item = [Cell; COLUMNS]>,
+    ) -> Outcome<()> {
+        let written = lines.into_iter().try_for_each(|line| self.writer.write_record(line));
+        let written = written.map_err(std::io::Error::from).and_then(|()| self.writer.flush());
+        written.map_err(|error| Failure::io(Exit::Storage, "write", &self.path, &error))
     }
 }
 
@@ -150,6 +197,19 @@ fn line(block: usize, name: &str, group: &str, sample: &Sample) -> [String; HEAD
         share(found.stolen),
         share(found.throttled),
         share(found.others),
+        group.to_owned(),
+        sample.latency_p95_s.map(|latency| latency.to_string()).unwrap_or_default(),
+    ]
+}
+
+fn task_line(block: usize, name: &str, group: &str, task: &TaskRun) -> [String; TASKS_HEADER.len()] {
+    [
+        block.to_string(),
+        name.to_owned(),
+        task.index.to_string(),
+        task.start_s.to_string(),
+        task.run_s.to_string(),
+        task.latency_s.map(|latency| latency.to_string()).unwrap_or_default(),
         group.to_owned(),
     ]
 }

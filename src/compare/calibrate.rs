@@ -19,7 +19,7 @@ pub async fn tasks(case: &Case, slots: u32) -> Outcome<u64> {
     let slots = u64::from(slots.max(1));
     let mut tasks = slots;
     loop {
-        let sample = case.run(tasks).await?;
+        let sample = case.run(tasks, 0).await?;
         if sample.failed > 0 {
             return Err(failed(case.name(), sample.failed, tasks, sample.first_failure.as_deref()));
         }

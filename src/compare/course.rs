@@ -2,8 +2,11 @@
 
 use super::calibrate::{self, failed};
 use super::group::{Case, Group};
+use super::measure::Measure;
 use super::probe::{self, Probed, probe};
-use super::subject::{Sample, Subject};
+use super::sample::Sample;
+use super::subject::Subject;
+use super::tasks;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::statistics::{BLOCKS_MAX, Blocks, Next, Reason, Stopping, Twin, block_order};
@@ -41,6 +44,10 @@ pub struct Measured {
 #[derive(Debug)]
 pub struct GroupMeasured {
     pub tasks: u64,
+    /// Tasks of a run that are kept one by one.
+    pub lines: usize,
+    /// What is compared.
+    pub measure: Measure,
     /// Seconds, by block and column; the last column is the twin.
     pub blocks: Blocks,
     /// By case, without the twin.
@@ -52,11 +59,13 @@ pub struct GroupMeasured {
 }
 
 impl GroupMeasured {
-    fn new(group: &Group, tasks: u64) -> Outcome<Self> {
+    fn new(group: &Group, tasks: u64, lines: usize) -> Outcome<Self> {
         let cases = group.cases.len();
         let blocks = Blocks::new(cases + 1, Twin { column: cases, baseline: BASELINE });
         Ok(Self {
             tasks,
+            lines,
+            measure: group.measure(),
             blocks: blocks.map_err(Failure::usage)?,
             samples: vec![Vec::new(); cases],
             twin: Vec::new(),
@@ -65,9 +74,11 @@ impl GroupMeasured {
     }
 
     /// Takes a block: a sample for each case, and one for the twin.
-    fn push(&mut self, samples: Vec<Sample>) -> Outcome<()> {
-        let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
-        self.blocks.push(&times).map_err(|refused| Failure::new(Exit::Job, refused))?;
+    fn push(&mut self, group: &Group, samples: Vec<Sample>) -> Outcome<()> {
+        let cases = group.cases.iter().chain([group.baseline()]);
+        let values = cases.zip(&samples).map(|(case, sample)| self.measure.value(case.name(), sample));
+        let values = values.collect::<Outcome<Vec<f64>>>()?;
+        self.blocks.push(&values).map_err(|refused| Failure::new(Exit::Job, refused))?;
         for (column, sample) in samples.into_iter().enumerate() {
             self.samples.get_mut(column).unwrap_or(&mut self.twin).push(sample);
         }
@@ -130,7 +141,8 @@ pub async fn measure(
             Some(tasks) => tasks,
             None => calibrated(group, end, interrupt).await?,
         };
-        measured.groups.push(GroupMeasured::new(group, tasks)?);
+        let lines = tasks::lines(groups, limits.blocks, tasks);
+        measured.groups.push(GroupMeasured::new(group, tasks, lines)?);
     }
     tell.calibrated(&measured);
     let most = limits.blocks.unwrap_or(BLOCKS_MAX);
@@ -214,9 +226,9 @@ impl Course<'_> {
         for (done, place) in order.into_iter().enumerate() {
             let (group, column) = places[place];
             let case = self.groups[group].cases.get(column).unwrap_or(self.groups[group].baseline());
-            let tasks = measured.groups[group].tasks;
+            let GroupMeasured { tasks, lines, .. } = measured.groups[group];
             let sample = tokio::select! {
-                sample = case.run(tasks) => sample?,
+                sample = case.run(tasks, lines) => sample?,
                 signal = self.interrupt.next() => {
                     case.abandon().await;
                     return if measured.blocks == 0 { Err(nothing_yet(signal)) } else { Ok(Some(End::Interrupted(signal))) };
@@ -233,7 +245,7 @@ impl Course<'_> {
             samples[place] = Some(sample);
         }
         if let Some(null) = self.null {
-            let run = null.run(&self.groups[0].baseline().configuration, measured.groups[0].tasks);
+            let run = null.run(&self.groups[0].baseline().configuration, measured.groups[0].tasks, 0);
             tokio::select! {
                 sample = run => measured.overhead.push(sample?),
                 signal = self.interrupt.next(), if measured.blocks > 0 => return Ok(Some(End::Interrupted(signal))),
@@ -242,7 +254,7 @@ impl Course<'_> {
         }
         let mut samples = samples.into_iter().flatten();
         for (group, measured) in self.groups.iter().zip(&mut measured.groups) {
-            measured.push(samples.by_ref().take(group.cases.len() + 1).collect())?;
+            measured.push(group, samples.by_ref().take(group.cases.len() + 1).collect())?;
         }
         measured.blocks += 1;
         Ok(None)
@@ -256,8 +268,9 @@ impl Course<'_> {
         for (group, measured_group) in self.groups.iter().zip(&mut measured.groups) {
             let Some(cancels) = group.cancels else { continue };
             for (place, case) in group.cases.iter().enumerate() {
-                let times = measured_group.blocks.values(place);
-                let time = Duration::from_secs_f64(crate::statistics::median(times).unwrap_or_default());
+                let times = measured_group.samples[place].iter().map(|sample| sample.time.as_secs_f64());
+                let time = crate::statistics::median(&times.collect::<Vec<f64>>());
+                let time = Duration::from_secs_f64(time.unwrap_or_default());
                 if self.end.is_some_and(|end| Instant::now() + probe::takes(time, cancels) > end) {
                     continue;
                 }

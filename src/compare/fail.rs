@@ -1,7 +1,8 @@
 //! When a comparison is a failure, for CI.
 
+use super::measure::Measure;
 use super::result::{Comparison, Row};
-use super::verdict::{time_with_interval, with_interval};
+use super::verdict::time_with_interval;
 use crate::cli::quantity;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub struct Condition {
     /// It takes longer than this.
     #[serde(default, deserialize_with = "time")]
     pub time_above: Option<Duration>,
+    /// Its p95 latency is higher than this.
+    #[serde(default, deserialize_with = "time")]
+    pub p95_above: Option<Duration>,
 }
 
 /// What a row is held against.
@@ -55,7 +59,7 @@ impl Condition {
         self.row.as_deref().is_none_or(|row| row == name || row == model)
     }
 
-    fn look(&self, row: &Row, found: &mut Failed) {
+    fn look(&self, row: &Row, measure: Measure, found: &mut Failed) {
         let name =
             row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{}, {group}", row.name));
         let ratio = match self.slower_than {
@@ -67,20 +71,27 @@ impl Condition {
         let is_itself = row.claim == "best" && self.slower_than == Some(Other::Best) || row.is_baseline;
         match ratio {
             Some(_) if is_itself => {}
+            Some(_) if row.valid && row.overload => {
+                found.failed.push(format!("{name} cannot keep up with the arrivals"));
+            }
             Some(Some(ratio)) if row.valid && ratio.lo > 1.0 + self.by => {
-                found.failed.push(format!("{name} takes {} times as long", with_interval(&ratio)));
+                found.failed.push(format!("{name} {}", measure.times_as_much(&ratio)));
             }
             Some(Some(_)) if row.valid => {}
             Some(_) => found.unknown.push(name.clone()),
             None => {}
         }
-        let limit = self.time_above.map(|time| time.as_secs_f64());
-        match (limit, row.time_s.filter(|_| row.valid)) {
-            (Some(limit), Some(time)) if time.lo > limit => {
-                found.failed.push(format!("{name} takes {}", time_with_interval(&time)));
+        for (limit, value, what) in [
+            (self.time_above, row.time_s, "takes"),
+            (self.p95_above, row.latency_p95_s, "has a p95 latency of"),
+        ] {
+            match (limit, value.filter(|_| row.valid)) {
+                (Some(limit), Some(value)) if value.lo > limit.as_secs_f64() => {
+                    found.failed.push(format!("{name} {what} {}", time_with_interval(&value)));
+                }
+                (Some(_), None) => found.unknown.push(name.clone()),
+                (Some(_) | None, _) => {}
             }
-            (Some(_), None) => found.unknown.push(name),
-            (Some(_) | None, _) => {}
         }
     }
 }
@@ -90,7 +101,7 @@ pub fn failed(conditions: &[Condition], comparison: &Comparison) -> Failed {
     let mut found = Failed::default();
     for condition in conditions {
         for row in comparison.rows.iter().filter(|row| condition.is_about(&row.name, row.model)) {
-            condition.look(row, &mut found);
+            condition.look(row, comparison.measure, &mut found);
         }
     }
     found.unknown.dedup();

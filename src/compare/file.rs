@@ -1,8 +1,9 @@
 //! A comparison written down in a TOML file.
 
 use super::fail::Condition;
-use crate::cli::{Axis, CompareArgs, compare_model, quantity};
+use crate::cli::{ArrivalArgs, Axis, CompareArgs, Spread, compare_model, quantity};
 use crate::exit::{Exit, Failure, Outcome};
+use clap::ValueEnum as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ struct Text {
     #[serde(default)]
     files: Vec<String>,
     chunk: Option<String>,
+    rate: Option<String>,
+    arrivals: Option<String>,
     seed: Option<u64>,
     slots: Option<u32>,
     in_flight: Option<u32>,
@@ -76,6 +79,7 @@ pub fn read(args: &CompareArgs) -> Outcome<(CompareArgs, Written)> {
     for (is_given, flag, instead) in [
         (!args.params.is_empty(), "KEY=VALUE", "[params]"),
         (args.tasks.is_some(), "-n", "tasks"),
+        (args.arrivals.rate.is_some(), "--rate", "rate"),
         (!args.models.is_empty(), "--models", "models"),
         (!args.grid.is_empty(), "--grid", "[grid]"),
         (args.in_flight.is_some(), "--in-flight", "in_flight"),
@@ -120,6 +124,7 @@ impl Text {
         let target = target
             .map(|text| quantity::percent(text).map_err(|error| read("target", text, error)))
             .transpose()?;
+        let arrivals = self.arrivals(path)?;
         let models =
             self.models.iter().map(|text| compare_model(text).map_err(|error| read("model", text, error)));
         let models = models.collect::<Outcome<Vec<_>>>()?;
@@ -147,6 +152,7 @@ impl Text {
         let args = CompareArgs {
             what: plugin_of(&self.plugin, path),
             tasks: self.tasks,
+            arrivals,
             lines: self.lines,
             files: self.files,
             chunk,
@@ -170,6 +176,27 @@ impl Text {
         };
         Ok((args, written))
     }
+}
+
+impl Text {
+    /// When tasks start.
+    fn arrivals(&self, path: &Path) -> Outcome<ArrivalArgs> {
+        let read = |what: &str, text: &str, error: String| wrong(path, &format!("{what} {text:?}: {error}"));
+        let rate = self.rate.as_deref();
+        let rate =
+            rate.map(|text| quantity::rate(text).map_err(|error| read("rate", text, error))).transpose()?;
+        let spread = self.arrivals.as_deref();
+        let spread = spread.map(|text| spread_of(text).map_err(|error| read("arrivals", text, error)));
+        let arrivals = spread.transpose()?;
+        if arrivals.is_some() && rate.is_none() {
+            return Err(wrong(path, "arrivals without a rate: write rate = \"200/s\", too"));
+        }
+        Ok(ArrivalArgs { rate, arrivals })
+    }
+}
+
+fn spread_of(text: &str) -> Result<Spread, String> {
+    Spread::from_str(text, false).map_err(|_| "not constant or poisson".to_owned())
 }
 
 /// A path is relative to the file that says it.

@@ -1,7 +1,9 @@
 //! What is compared with what.
 
 use super::configuration::Configuration;
-use super::subject::{Sample, Subject};
+use super::measure::Measure;
+use super::sample::Sample;
+use super::subject::Subject;
 use super::usage::Usage;
 use crate::exit::Outcome;
 use muster_proto::v1;
@@ -59,9 +61,9 @@ impl Case {
         self.subject.spec(&self.configuration, tasks)
     }
 
-    /// Runs so many tasks on fresh processes.
-    pub async fn run(&self, tasks: u64) -> Outcome<Sample> {
-        self.subject.run(&self.configuration, tasks).await
+    /// Runs so many tasks on fresh processes. `lines`: so many of them are kept one by one.
+    pub async fn run(&self, tasks: u64, lines: usize) -> Outcome<Sample> {
+        self.subject.run(&self.configuration, tasks, lines).await
     }
 
     /// It is not waited for any more.
@@ -108,6 +110,11 @@ impl Group {
     pub fn factor(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.factors.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// What is compared.
+    pub fn measure(&self) -> Measure {
+        Measure::of(self.baseline().subject.arrivals)
     }
 
     /// The first case, which runs twice in each block.

@@ -1,6 +1,7 @@
 //! Runs that are kept in `.muster/runs`, read again.
 
 use super::bundle::{COMPARISON, RUNS, SAMPLES};
+use super::measure::Measure;
 use crate::cli::RunRef;
 use crate::exit::{Exit, Failure, Outcome};
 use csv::Reader;
@@ -16,10 +17,21 @@ pub struct Kept {
     pub experiment: String,
     /// Experiments that compare no times have none of their own.
     pub plugin: Option<KeptPlugin>,
+    /// What it compared.
+    #[serde(default)]
+    pub measure: Measure,
+    pub open_loop: Option<KeptLoad>,
     pub tasks: u64,
     pub blocks: usize,
     pub rows: Vec<KeptRow>,
     pub verdict: Vec<String>,
+}
+
+/// When its tasks started.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct KeptLoad {
+    pub rate_per_s: f64,
+    pub arrivals: String,
 }
 
 /// The workload.
@@ -45,6 +57,8 @@ pub struct KeptRow {
 struct Line {
     configuration: String,
     time_s: f64,
+    #[serde(default)]
+    latency_p95_s: Option<f64>,
     #[serde(default)]
     group: Option<String>,
 }
@@ -111,20 +125,26 @@ impl RunFolder {
             .map_err(|error| self.broken(&format!("{COMPARISON} is not what muster writes: {error}")))
     }
 
-    /// The times of a configuration, in seconds and in the order of blocks.
-    pub fn times(&self, row: &KeptRow) -> Outcome<Vec<f64>> {
+    /// What was compared of a configuration, in seconds and in the order of blocks.
+    pub fn values(&self, row: &KeptRow, measure: Measure) -> Outcome<Vec<f64>> {
         let path = self.path.join(SAMPLES);
         let file = File::open(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
-        let mut times = Vec::new();
+        let value = |line: &Line| match measure {
+            Measure::Time => Some(line.time_s),
+            Measure::LatencyP95 => line.latency_p95_s,
+        };
+        let mut values = Vec::new();
         for (number, line) in Reader::from_reader(file).deserialize::<Line>().enumerate() {
-            let line = line.ok().filter(|line| line.time_s.is_finite() && line.time_s > 0.0);
-            let line =
-                line.ok_or_else(|| self.broken(&format!("line {} of {SAMPLES} has no time", number + 2)))?;
+            let line = line.ok().and_then(|line| Some((value(&line)?, line)));
+            let (value, line) =
+                line.filter(|(value, _)| value.is_finite() && *value > 0.0).ok_or_else(|| {
+                    self.broken(&format!("line {} of {SAMPLES} has no {}", number + 2, measure.name()))
+                })?;
             if line.configuration == row.name && line.group == row.group {
-                times.push(line.time_s);
+                values.push(value);
             }
         }
-        Ok(times)
+        Ok(values)
     }
 
     /// When it began or was last written, as far as the file system knows.

@@ -1,5 +1,6 @@
-//! Further quantities that the outputs of a run tell.
+//! Further quantities that a run tells: by the outputs of its tasks, or by their times.
 
+use super::tasks::{TaskRun, quantile};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::Results;
 use serde_json::Value;
@@ -15,7 +16,7 @@ pub struct Reading {
     pub unit: &'static str,
 }
 
-/// Where a quantity is found: outputs are JSON objects.
+/// Where a quantity is found. Outputs are JSON objects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum From {
     /// A member of the reduced output.
@@ -24,10 +25,29 @@ pub enum From {
     Advance(&'static str, &'static str),
     /// What is missing in that to a number.
     Missing(f64, &'static str, &'static str),
+    /// A quantile of the service times of every so-manieth task, in seconds; 2: tasks 1, 3, 5 and so on.
+    RunTimes { every: u64, quantile: f64 },
 }
 
-/// The readings of a run.
-pub fn read(readings: &[Reading], results: &Results, plugin: &str) -> Outcome<Vec<f64>> {
+impl Reading {
+    /// Whether it is found in the reduced output.
+    pub const fn is_reduced(&self) -> bool {
+        matches!(self.from, From::Reduced(_))
+    }
+
+    /// Whether it is found in times of single tasks.
+    pub const fn is_of_tasks(&self) -> bool {
+        matches!(self.from, From::RunTimes { .. })
+    }
+
+    /// Whether it is found in outputs.
+    pub const fn is_of_outputs(&self) -> bool {
+        !self.is_of_tasks()
+    }
+}
+
+/// The readings of a run: of its outputs and of the tasks that were looked at.
+pub fn read(readings: &[Reading], results: &Results, tasks: &[TaskRun], plugin: &str) -> Outcome<Vec<f64>> {
     let reduced: Value = json(results.reduced.as_deref().unwrap_or_default());
     let outputs: Vec<Value> = results.outputs.iter().map(|(_, bytes)| json(bytes)).collect();
     let advance = |from: &str, to: &str| {
@@ -41,6 +61,10 @@ pub fn read(readings: &[Reading], results: &Results, plugin: &str) -> Outcome<Ve
             From::Reduced(member) => reduced[member].as_f64(),
             From::Advance(from, to) => advance(from, to),
             From::Missing(whole, from, to) => advance(from, to).map(|advance| whole - advance),
+            From::RunTimes { every, quantile: q } => {
+                let is_one = |task: &&TaskRun| task.index % every == every - 1;
+                quantile(tasks.iter().filter(is_one).map(|task| task.run_s).collect(), q)
+            }
         };
         found.ok_or_else(|| {
             let name = reading.name.to_lowercase();
@@ -74,11 +98,22 @@ mod tests {
             reading(From::Advance("from", "to")),
             reading(From::Missing(40.0, "from", "to")),
         ];
-        assert_eq!(read(&all, &results, "x").unwrap(), [3.0, 25.0, 15.0]);
+        assert_eq!(read(&all, &results, &[], "x").unwrap(), [3.0, 25.0, 15.0]);
         for from in [From::Reduced("lots"), From::Advance("from", "until")] {
-            let refused = read(&[reading(from)], &results, "x").unwrap_err().to_string();
+            let refused = read(&[reading(from)], &results, &[], "x").unwrap_err().to_string();
             assert!(refused.contains("plugin x: its outputs do not tell lost"), "{refused}");
         }
-        assert!(read(&all, &Results::default(), "x").is_err(), "nothing came");
+        assert!(read(&all, &Results::default(), &[], "x").is_err(), "nothing came");
+    }
+
+    #[test]
+    fn times_are_those_of_every_so_manieth_task() {
+        let task = |index| TaskRun { index, start_s: 0.0, run_s: index as f64, latency_s: None };
+        let tasks: Vec<TaskRun> = (0..40).map(task).collect();
+        let times =
+            |every| Reading { from: From::RunTimes { every, quantile: 0.5 }, name: "WAITER P50", unit: "s" };
+        assert_eq!(read(&[times(2)], &Results::default(), &tasks, "x").unwrap(), [19.0]);
+        let refused = read(&[times(4)], &Results::default(), &tasks, "x").unwrap_err().to_string();
+        assert!(refused.contains("tell waiter p50"), "ten are not enough: {refused}");
     }
 }

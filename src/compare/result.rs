@@ -2,9 +2,12 @@
 
 use super::environment::Machine;
 use super::group::Factors;
+use super::latency::Latency;
 use super::machine::Interference;
+use super::measure::Measure;
 use crate::experiment::{Claim, Findings, Table};
 use crate::statistics::Interval;
+use muster_proto::v1;
 use serde::Serialize;
 
 /// The whole.
@@ -14,6 +17,10 @@ pub struct Comparison {
     pub experiment: String,
     /// The workload of the first row; `null`: the experiment has several that it measures by itself.
     pub plugin: Option<Plugin>,
+    /// What is compared: ratios, claims and the verdict are about this.
+    pub measure: Measure,
+    /// When tasks started; `null`: as soon as a slot was free.
+    pub open_loop: Option<Load>,
     pub machine: Machine,
     /// Where it ran; `null`: on private clusters of this machine.
     pub cluster: Option<Cluster>,
@@ -54,6 +61,8 @@ impl Comparison {
         Self {
             experiment: experiment.to_owned(),
             plugin: None,
+            measure: Measure::Time,
+            open_loop: None,
             machine,
             cluster: None,
             tasks: 0,
@@ -71,6 +80,26 @@ impl Comparison {
             verdict: found.verdict,
             notes: found.notes,
             run: None,
+        }
+    }
+}
+
+/// An open loop: tasks start at times of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Load {
+    pub rate_per_s: f64,
+    /// `constant` or `poisson`.
+    pub arrivals: &'static str,
+}
+
+impl From<v1::Arrivals> for Load {
+    fn from(arrivals: v1::Arrivals) -> Self {
+        let rate_per_s = arrivals.rate_per_s;
+        match arrivals.pattern() {
+            v1::ArrivalPattern::Poisson => Self { rate_per_s, arrivals: "poisson" },
+            v1::ArrivalPattern::Unspecified | v1::ArrivalPattern::Constant => {
+                Self { rate_per_s, arrivals: "constant" }
+            }
         }
     }
 }
@@ -145,7 +174,16 @@ pub struct Row {
     pub invalid_because: Vec<String>,
     /// From submitting a job to its end; `null`: too few blocks for an interval.
     pub time_s: Option<Spread>,
-    /// Paired by block; `null` for the best one, and with too few blocks.
+    /// Of the runs' 95th percentiles of latency, where that is what is compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p95_s: Option<Spread>,
+    /// Of the tasks of all runs; `null`: none was looked at.
+    pub latency_s: Option<Latency>,
+    /// Quantile and seconds, as far as ten tasks are above.
+    pub latency: Vec<(f64, f64)>,
+    /// Tasks arrived faster than they were run: its latency says how long the run was.
+    pub overload: bool,
+    /// Paired by block; `null` for the best one, under overload, and with too few blocks.
     pub ratio_to_best: Option<Spread>,
     /// Paired by block; `null` for the first row of the group, which is the baseline, and with too few blocks.
     pub ratio_to_baseline: Option<Spread>,
@@ -173,6 +211,16 @@ pub struct Row {
     pub outliers: Vec<Outlier>,
     pub interference: Shares,
     pub checksum: String,
+}
+
+impl Row {
+    /// What is compared of it.
+    pub const fn compared(&self, measure: Measure) -> Option<Spread> {
+        match measure {
+            Measure::Time => self.time_s,
+            Measure::LatencyP95 => self.latency_p95_s,
+        }
+    }
 }
 
 /// A further quantity: a median with its interval, which is its only value where there were too few blocks.
@@ -210,7 +258,11 @@ impl From<Interval> for Spread {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outlier {
     pub block: usize,
+    /// Of the run.
     pub time_s: f64,
+    /// What is compared of it.
+    #[serde(skip)]
+    pub value_s: f64,
     pub likely_cause: String,
 }
 

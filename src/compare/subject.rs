@@ -2,21 +2,22 @@
 
 use super::configuration::Configuration;
 use super::inputs::Inputs;
-use super::machine::{Interference, Load};
-use super::reading::{From, Reading, read};
+use super::machine::Load;
+use super::reading::{Reading, read};
+use super::sample::{Sample, Told, sample};
+use super::tasks;
 use super::usage::Usage;
 use crate::bench::Bench;
 use crate::cluster::{Private, Session, clients};
 use crate::command::push;
-use crate::exit::{Exit, Failure, Outcome};
-use crate::job::{self, feed, is_final, results, submit, unfinished, wait_until_still};
+use crate::exit::Outcome;
+use crate::job::{self, Results, feed, is_final, results, submit, unfinished, wait_until_still};
 use crate::plugin::PluginFile;
-use crate::summary::sketch;
 use muster_proto::link::Link;
 use muster_proto::v1;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Tries of a task that ended an executor.
 const ATTEMPTS: u32 = 3;
@@ -32,39 +33,12 @@ pub struct Subject {
     pub readings: Vec<Reading>,
     /// Of its tasks; without them a task knows its number only.
     pub inputs: Option<Inputs>,
+    /// When its tasks start; without them as soon as a slot is free.
+    pub arrivals: Option<v1::Arrivals>,
     /// Where it runs; without it, on private clusters.
     pub cluster: Option<Rc<Session>>,
     /// The job that runs on a cluster which goes on.
     running: Cell<Option<u64>>,
-}
-
-/// What one run came to.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// From submitting the job to its end, with the start of its executors.
-    pub time: Duration,
-    /// Tasks that there were.
-    pub tasks: u64,
-    /// Of all processes of muster, with the start and the end of its cluster; `None`: they are elsewhere.
-    pub usage: Option<Usage>,
-    /// Processors that this process, which holds the coordinator of a private cluster, kept busy.
-    pub coordinator: f64,
-    /// Other jobs were on the cluster.
-    pub is_shared: bool,
-    /// What else the machine did.
-    pub interference: Interference,
-    /// Of all outputs, whatever their order.
-    pub checksum: u64,
-    /// Tasks that failed.
-    pub failed: u64,
-    /// How long tasks waited for their lock, as a share of the slots' time; `None`: there is none.
-    pub lock_wait: Option<f64>,
-    /// Threads that stood in for an async form.
-    pub stand_ins: u32,
-    /// What the outputs told, one for each reading.
-    pub readings: Vec<f64>,
-    /// How the first failed task failed.
-    pub first_failure: Option<String>,
 }
 
 impl Subject {
@@ -76,6 +50,7 @@ impl Subject {
             seed,
             readings: Vec::new(),
             inputs: None,
+            arrivals: None,
             cluster: None,
             running: Cell::new(None),
         }
@@ -91,6 +66,12 @@ impl Subject {
     #[must_use]
     pub fn with(self, inputs: Option<Inputs>, cluster: Option<Rc<Session>>) -> Self {
         Self { inputs, cluster, ..self }
+    }
+
+    /// The same, whose tasks start at times of their own.
+    #[must_use]
+    pub fn arriving(self, arrivals: Option<v1::Arrivals>) -> Self {
+        Self { arrivals, ..self }
     }
 
     /// Whether another one is the same file with the same parameters and seed.
@@ -113,6 +94,7 @@ impl Subject {
             outputs: self.outputs().into(),
             reduce: self.reduces(),
             seed: self.seed,
+            arrivals: self.arrivals,
             ..Default::default()
         }
     }
@@ -139,35 +121,65 @@ impl Subject {
     }
 
     /// Outputs that are read must be kept until then.
-    const fn outputs(&self) -> v1::Outputs {
-        if self.readings.is_empty() { v1::Outputs::Checksum } else { v1::Outputs::Keep }
+    fn outputs(&self) -> v1::Outputs {
+        if self.readings.iter().any(Reading::is_of_outputs) {
+            v1::Outputs::Keep
+        } else {
+            v1::Outputs::Checksum
+        }
     }
 
     /// Whether what is read is the reduced output.
     fn reduces(&self) -> bool {
-        self.readings.iter().any(|reading| matches!(reading.from, From::Reduced(_)))
+        self.readings.iter().any(Reading::is_reduced)
     }
 
-    /// What the outputs of a job tell that has ended well.
-    async fn read(&self, link: &Link, status: &v1::JobStatus) -> Outcome<Vec<f64>> {
-        let is_well = status.state() == v1::JobState::Done && status.failed == 0;
-        if self.readings.is_empty() || !is_well {
-            return Ok(Vec::new());
+    /// Tasks that must be looked at one by one for what is read of them.
+    fn looked_at(&self) -> u32 {
+        let are_read = self.readings.iter().any(Reading::is_of_tasks);
+        if are_read || self.arrivals.is_some() { tasks::ALL } else { 0 }
+    }
+
+    /// What a job tells that has ended well. `lines`: tasks to be kept one by one.
+    async fn read(&self, link: &Link, status: &v1::JobStatus, lines: usize) -> Outcome<Told> {
+        if status.state() != v1::JobState::Done || status.failed > 0 {
+            return Ok(Told::default());
         }
-        let found = results(link, status.job).await?;
-        read(&self.readings, &found, self.file.manifest().name())
+        let seen = if lines > 0 || self.looked_at() > 0 {
+            tasks::fetch(link, status.job).await?
+        } else {
+            Vec::new()
+        };
+        let found = if self.readings.iter().any(Reading::is_of_outputs) {
+            results(link, status.job).await?
+        } else {
+            Results::default()
+        };
+        let readings = read(&self.readings, &found, &seen, self.file.manifest().name())?;
+        let latencies = seen.iter().filter_map(|task| task.latency_s).collect();
+        Ok(Told {
+            readings,
+            latency_p95_s: tasks::quantile(latencies, 0.95),
+            tasks_seen: tasks::thinned(&seen, lines),
+        })
     }
 
-    /// Runs so many tasks, or all inputs, on fresh processes.
-    pub async fn run(&self, configuration: &Configuration, tasks: u64) -> Outcome<Sample> {
-        let spec = self.spec(configuration, tasks);
+    /// Runs so many tasks, or all inputs, on fresh processes. `lines`: so many of them are kept one by one.
+    pub async fn run(&self, configuration: &Configuration, tasks: u64, lines: usize) -> Outcome<Sample> {
+        let task_samples = self.looked_at().max(u32::try_from(lines).unwrap_or(tasks::ALL));
+        let spec = v1::JobSpec { task_samples, ..self.spec(configuration, tasks) };
         match &self.cluster {
-            Some(session) => self.run_on(&session.link, configuration, spec).await,
-            None => self.run_alone(configuration, spec).await,
+            Some(session) => self.run_on(&session.link, configuration, spec, lines).await,
+            None => self.run_alone(configuration, spec, lines).await,
         }
     }
 
-    async fn run_alone(&self, configuration: &Configuration, spec: v1::JobSpec) -> Outcome<Sample> {
+    async fn run_alone(
+        &self,
+        configuration: &Configuration,
+        spec: v1::JobSpec,
+        lines: usize,
+    ) -> Outcome<Sample> {
         let (used, load) = (Usage::now(), Load::now());
         let cluster = self.cluster(configuration).await?;
         let began = Instant::now();
@@ -177,13 +189,13 @@ impl Subject {
             failure = cluster.lost() => Err(failure),
         };
         let (time, own) = (began.elapsed(), Usage::own().since(own));
-        let readings = match &status {
-            Ok(status) => self.read(&cluster.session().link, status).await,
-            Err(_) => Ok(Vec::new()),
+        let told = match &status {
+            Ok(status) => self.read(&cluster.session().link, status, lines).await,
+            Err(_) => Ok(Told::default()),
         };
         cluster.stop().await;
-        let (status, readings, usage) = (status?, readings?, Usage::now().since(used));
-        let sample = sample(configuration, &status, time, readings)?;
+        let (status, told, usage) = (status?, told?, Usage::now().since(used));
+        let sample = sample(configuration, &status, time, told)?;
         Ok(Sample {
             usage: Some(usage),
             coordinator: own.cpu.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE),
@@ -193,7 +205,13 @@ impl Subject {
     }
 
     /// On a cluster that goes on, and may have other things to do.
-    async fn run_on(&self, link: &Link, configuration: &Configuration, spec: v1::JobSpec) -> Outcome<Sample> {
+    async fn run_on(
+        &self,
+        link: &Link,
+        configuration: &Configuration,
+        spec: v1::JobSpec,
+        lines: usize,
+    ) -> Outcome<Sample> {
         let is_shared = !unfinished(link).await?.is_empty();
         let began = Instant::now();
         let status = self.to_end(link, spec).await;
@@ -208,8 +226,8 @@ impl Subject {
         };
         self.running.set(None);
         let status = status?;
-        let readings = self.read(link, &status).await?;
-        Ok(Sample { is_shared, ..sample(configuration, &status, time, readings)? })
+        let told = self.read(link, &status, lines).await?;
+        Ok(Sample { is_shared, ..sample(configuration, &status, time, told)? })
     }
 
     /// Submits the job; what feeds it goes on by itself.
@@ -249,40 +267,4 @@ impl Subject {
             None => Ok(()),
         }
     }
-}
-
-/// What a job's end says of a run, without what only its place knows.
-fn sample(
-    configuration: &Configuration,
-    status: &v1::JobStatus,
-    time: Duration,
-    readings: Vec<f64>,
-) -> Outcome<Sample> {
-    if status.state() != v1::JobState::Done {
-        let (name, reason) = (&configuration.name, &status.reason);
-        let failure =
-            Failure::new(Exit::Job, format_args!("{name}: the job did not come to its end: {reason}"));
-        return Err(failure.hint("muster run shows more of it: muster run PLUGIN, with the same parameters"));
-    }
-    let slot_time = f64::from(configuration.slots()) * status.wall_s;
-    let waited = mean_s(status.gil_wait.as_ref()) * (status.ok + status.failed) as f64;
-    Ok(Sample {
-        time,
-        tasks: status.tasks,
-        usage: None,
-        coordinator: 0.0,
-        is_shared: false,
-        interference: Interference::default(),
-        checksum: status.checksum,
-        failed: status.failed,
-        lock_wait: configuration.has_lock().then(|| waited / slot_time.max(f64::MIN_POSITIVE)),
-        stand_ins: status.stand_ins,
-        readings,
-        first_failure: status.first_failures.first().map(|failure| failure.message.clone()),
-    })
-}
-
-/// The mean of times, in seconds; 0 without any.
-fn mean_s(times: Option<&v1::Sketch>) -> f64 {
-    sketch(times).mean().map_or(0.0, |mean| mean.0 as f64 / 1e9)
 }

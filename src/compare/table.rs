@@ -1,5 +1,6 @@
 //! A comparison for people.
 
+use super::measure::Measure;
 use super::result::{Cluster, Comparison, Plugin, Row, ValueOf};
 use super::verdict::{percent, time_with_interval, with_interval};
 use crate::experiment::{Claim, tables_text};
@@ -10,13 +11,14 @@ pub fn text(comparison: &Comparison) -> String {
     let mut parts = Vec::new();
     let rows: Vec<&Row> = comparison.rows.iter().collect();
     if comparison.groups.is_empty() && !rows.is_empty() {
-        parts.extend([times(&rows, comparison.enough), costs(&rows)]);
+        parts.extend([times(&rows, comparison.enough, comparison.measure), costs(&rows)]);
+        parts.extend(latencies(comparison));
     }
     for group in &comparison.groups {
         let is_of = |row: &&Row| row.group.as_deref() == Some(&group.name);
         let rows: Vec<&Row> = comparison.rows.iter().filter(is_of).collect();
         parts.push(format!("{} ({}, {})", group.name, group.plugin.name, tasks_text(group.tasks)));
-        parts.push(times(&rows, group.enough));
+        parts.push(times(&rows, group.enough, comparison.measure));
         let has_more = |row: &&Row| !row.values.is_empty() || row.pss_peak_bytes.is_some();
         parts.extend(rows.iter().any(has_more).then(|| costs(&rows)));
     }
@@ -35,10 +37,10 @@ pub fn text(comparison: &Comparison) -> String {
     parts.join("\n\n")
 }
 
-fn times(rows: &[&Row], enough: bool) -> String {
+fn times(rows: &[&Row], enough: bool, measure: Measure) -> String {
     let columns = [
         Column::text("CONFIGURATION"),
-        Column::number("TIME (95 %)"),
+        Column::number(measure.head()),
         Column::number("TIMES THE BEST (95 %)"),
         Column::text(""),
     ];
@@ -46,21 +48,22 @@ fn times(rows: &[&Row], enough: bool) -> String {
         let dash = || "-".to_owned();
         vec![
             row.name.clone(),
-            row.time_s.as_ref().map_or_else(dash, time_with_interval),
+            row.compared(measure).as_ref().map_or_else(dash, time_with_interval),
             row.ratio_to_best.as_ref().map_or_else(dash, with_interval),
-            if enough || !row.valid { words(row).to_owned() } else { String::new() },
+            if enough || !row.valid || row.overload { words(row, measure).to_owned() } else { String::new() },
         ]
     };
     list(&columns, rows.iter().map(row).collect())
 }
 
 /// What may be said of a row.
-fn words(row: &Row) -> &'static str {
+fn words(row: &Row, measure: Measure) -> &'static str {
     match row.claim {
         _ if row.is_wrong => "WRONG",
         _ if !row.valid => "invalid",
+        _ if row.overload => "overload",
         "best" => "best",
-        "slower" => "slower",
+        "slower" => measure.more(),
         "no_difference" => "no difference",
         _ => "unclear",
     }
@@ -106,6 +109,25 @@ fn amount(value: &ValueOf) -> String {
     }
 }
 
+/// The other percentiles of an open loop.
+fn latencies(comparison: &Comparison) -> Option<String> {
+    comparison.open_loop?;
+    let columns = [
+        Column::text("LATENCY OF ALL TASKS"),
+        Column::number("P50"),
+        Column::number("P95"),
+        Column::number("P99"),
+        Column::number("LONGEST"),
+    ];
+    let row = |row: &Row| {
+        let latency = row.latency_s.as_ref();
+        let times = latency.map_or([None; 4], |it| [it.p50, it.p95, it.p99, it.max]);
+        let cells = times.map(|time| time.map_or_else(|| "-".to_owned(), seconds));
+        std::iter::once(row.name.clone()).chain(cells).collect()
+    };
+    Some(list(&columns, comparison.rows.iter().map(row).collect()))
+}
+
 /// What is the same for all, and how sure it is.
 fn fairness(comparison: &Comparison) -> String {
     let Comparison { blocks, noise_floor, stopped_by, .. } = comparison;
@@ -117,6 +139,13 @@ fn fairness(comparison: &Comparison) -> String {
         let (name, tasks, time) = (&own.name, tasks_text(own.tasks), time_with_interval(&own.time_s));
         format!("muster itself: {tasks} that do nothing take {time} under {name}")
     });
+    let arrivals = comparison.open_loop.map(|load| {
+        let rate = crate::job::short(load.rate_per_s);
+        format!(
+            "open loop: tasks arrive at {rate}/s, {}, in every run; latency is from the intended start",
+            load.arrivals
+        )
+    });
     let lines = [
         same(comparison),
         format!(
@@ -126,7 +155,7 @@ fn fairness(comparison: &Comparison) -> String {
         ),
         comparison.cluster.as_ref().map_or_else(|| comparison.machine.describe(), on),
     ];
-    lines.into_iter().chain(own).map(|line| paragraph(&line)).collect::<Vec<_>>().join("\n")
+    lines.into_iter().chain(arrivals).chain(own).map(|line| paragraph(&line)).collect::<Vec<_>>().join("\n")
 }
 
 /// A cluster, and what is not known of it.

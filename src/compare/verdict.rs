@@ -1,6 +1,7 @@
 //! What a comparison says in plain words: which configuration to use, what it costs, and when the answer changes.
 
 use super::course::End;
+use super::measure::Measure;
 use super::result::{Row, Spread};
 use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
 use crate::summary::{bytes, number, seconds};
@@ -21,7 +22,7 @@ impl Verdict {
 }
 
 /// What may be said of rows that are compared with each other.
-pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Verdict {
+pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usize, end: End) -> Verdict {
     let wrong: Vec<&str> = rows.iter().filter(|row| row.is_wrong).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
         return Verdict::none(format!(
@@ -51,10 +52,13 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Ve
             row.name
         ));
     }
-    let judged = Judged { rows, analysis, floor: analysis.noise_floor.unwrap_or(0.0) };
+    let judged = Judged { rows, analysis, measure, floor: analysis.noise_floor.unwrap_or(0.0) };
     let ratio = |place: usize| analysis.standings[place].ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
     let Some(first) = judged.choices().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))) else {
-        return Verdict { sentences: Vec::new(), chosen: None };
+        return Verdict::none(
+            "No answer: no configuration keeps up with these arrivals. Give a lower --rate, or more --slots."
+                .to_owned(),
+        );
     };
     let others = |wanted: Claim| {
         judged.choices().filter(move |&place| place != first && judged.claim(place, first) == wanted)
@@ -78,14 +82,19 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, blocks: usize, end: End) -> Ve
 struct Judged<'a> {
     rows: &'a [Row],
     analysis: &'a Analysis,
+    measure: Measure,
     floor: f64,
 }
 
 impl Judged<'_> {
-    /// What can be recommended. A lock is a question about other languages, not a way to run this plugin.
+    /// What can be recommended. A lock is a question about other languages, not a way to run this plugin; and what cannot
+    /// keep up with arrivals has no latency.
     fn choices(self) -> impl Iterator<Item = usize> {
         let only_locks = self.rows.iter().all(|row| row.gil);
-        (0..self.rows.len()).filter(move |&place| only_locks || !self.rows[place].gil)
+        (0..self.rows.len()).filter(move |&place| {
+            let row = &self.rows[place];
+            (only_locks || !row.gil) && !row.overload
+        })
     }
 
     /// How many times as long one takes as another, and the adjusted p-value of that.
@@ -119,34 +128,35 @@ impl Judged<'_> {
             let names: Vec<&str> = alike.iter().map(|&place| self.rows[place].name.as_str()).collect();
             let is_known = self.rows[chosen].pss_peak_bytes.is_some();
             let why = if is_known { "takes the least memory" } else { "is the first of them" };
-            return format!(
-                "Use {name}: {} take the same time within {}, and it {why}",
-                listed(&names),
-                percent(self.floor)
-            );
+            let same = match self.measure {
+                Measure::Time => "take the same time",
+                Measure::LatencyP95 => "have the same p95 latency",
+            };
+            let (names, floor) = (listed(&names), percent(self.floor));
+            return format!("Use {name}: {names} {same} within {floor}, and it {why}");
         }
         let slower =
             self.choices().filter(|&place| place != chosen && self.claim(place, chosen) == Claim::Slower);
         let next = slower.filter_map(|place| Some((place, self.ratio(place, chosen)?.0)));
         match next.min_by(|a, b| a.1.median.total_cmp(&b.1.median)) {
             Some((place, ratio)) => {
-                let next = &self.rows[place].name;
-                format!(
-                    "Use {name}: the next that is surely slower, {next}, takes {} times as long",
-                    with_interval(&ratio)
-                )
+                let (next, more) = (&self.rows[place].name, self.measure.more());
+                let times = self.measure.times_as_much(&ratio);
+                format!("Use {name}: the next that is surely {more}, {next}, {times}")
             }
-            None => format!("Use {name}, which looks the fastest"),
+            None => match (self.measure, self.choices().count()) {
+                (Measure::LatencyP95, 1) => format!("Use {name}, which alone keeps up with the arrivals"),
+                (Measure::LatencyP95, _) => format!("Use {name}, which looks to have the lowest p95 latency"),
+                (Measure::Time, _) => format!("Use {name}, which looks the fastest"),
+            },
         }
     }
 
     /// When another answer would be right.
     fn changes(self, chosen: usize, alike: &[usize]) -> Option<String> {
         let mut parts = Vec::new();
-        if let Some((name, ratio)) = self.lock(chosen) {
-            parts.push(format!(
-                "tasks hold an interpreter lock as in CPython ({name}), with which threads take {ratio} times as long"
-            ));
+        if let Some((name, what)) = self.lock(chosen) {
+            parts.push(format!("tasks hold an interpreter lock as in CPython ({name}), with which {what}"));
         }
         let lost = |place: usize| self.rows[place].lost_by_one_crash;
         let is_safer = |place: &&usize| lost(**place).zip(lost(chosen)).is_some_and(|(its, ours)| its < ours);
@@ -154,7 +164,11 @@ impl Judged<'_> {
             let peaks = self.rows[safer].pss_peak_bytes.zip(self.rows[chosen].pss_peak_bytes);
             let price = peaks.map(|(its, ours)| format!(", for {} more", bytes(its.saturating_sub(ours))));
             let (name, price) = (&self.rows[safer].name, price.unwrap_or_default());
-            parts.push(format!("a crash must cost less: {name} is as fast{price}"));
+            let same = match self.measure {
+                Measure::Time => "is as fast",
+                Measure::LatencyP95 => "has the same p95 latency",
+            };
+            parts.push(format!("a crash must cost less: {name} {same}{price}"));
         }
         (!parts.is_empty()).then(|| format!("The answer changes when {}.", parts.join("; or when ")))
     }
@@ -166,9 +180,16 @@ impl Judged<'_> {
             return None;
         }
         let held = self.rows.iter().position(|row| row.gil && row.threads > 1)?;
-        let ratio = self.ratio(held, chosen)?.0;
-        (self.claim(held, chosen) == Claim::Slower)
-            .then(|| (self.rows[held].name.clone(), with_interval(&ratio)))
+        let name = self.rows[held].name.clone();
+        if self.rows[held].overload {
+            return Some((name, "threads cannot keep up with the arrivals".to_owned()));
+        }
+        let ratio = with_interval(&self.ratio(held, chosen)?.0);
+        let what = match self.measure {
+            Measure::Time => format!("threads take {ratio} times as long"),
+            Measure::LatencyP95 => format!("the p95 latency of threads is {ratio} times as high"),
+        };
+        (self.claim(held, chosen) == Claim::Slower).then_some((name, what))
     }
 }
 
@@ -261,7 +282,7 @@ mod tests {
 
     fn said(of: &[(&str, u32, u32)], times: &[f64]) -> String {
         let analysis = analysis(times);
-        verdict(&rows(of, &analysis), &analysis, 12, End::Target).sentences.join(" ")
+        verdict(&rows(of, &analysis), &analysis, Measure::Time, 12, End::Target).sentences.join(" ")
     }
 
     const FOUR: [(&str, u32, u32); 4] =
@@ -305,7 +326,8 @@ mod tests {
                 ratio.hi = 1.3;
             }
         }
-        let text = verdict(&rows(&of, &analysis), &analysis, 12, End::Target).sentences.join(" ");
+        let text =
+            verdict(&rows(&of, &analysis), &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(
             text.starts_with("Use process 4x1: the next that is surely slower, thread 1x4, takes "),
             "{text}"
@@ -319,19 +341,38 @@ mod tests {
         let mut two = rows(&FOUR[..2], &analysis);
         two[1].valid = false;
         two[1].invalid_because.push("other processes used 30.0 % of the processors".to_owned());
-        let text = verdict(&two, &analysis, 12, End::Target).sentences.join(" ");
+        let text = verdict(&two, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(
             text.starts_with("No answer: 1 of 2 rows are invalid (process 4x1: other processes"),
             "{text}"
         );
         two[1].is_wrong = true;
-        let text = verdict(&two, &analysis, 12, End::Target).sentences.join(" ");
+        let text = verdict(&two, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(text.starts_with("No answer: the outputs of process 4x1 are not those"), "{text}");
         let few = Analysis { enough: Enough::No { blocks_needed: 6 }, ..analysis };
-        let text = verdict(&rows(&FOUR[..2], &few), &few, 5, End::Budget).sentences.join(" ");
+        let text = verdict(&rows(&FOUR[..2], &few), &few, Measure::Time, 5, End::Budget).sentences.join(" ");
         assert!(
             text.starts_with("Not enough: 5 blocks say nothing for sure in 1 comparison; 6 are needed."),
             "{text}"
         );
+    }
+
+    #[test]
+    fn latency_has_words_of_its_own_and_what_is_overloaded_is_no_choice() {
+        let analysis = analysis(&[1.5, 1.0, 1.2, 9.0]);
+        let mut four = rows(&FOUR, &analysis);
+        let said =
+            |rows: &[Row]| verdict(rows, &analysis, Measure::LatencyP95, 12, End::Target).sentences.join(" ");
+        let text = said(&four);
+        let words = "Use process 4x1: the next that is surely higher, hybrid 2x2, has 1.20";
+        assert!(text.starts_with(words) && text.contains("times the p95 latency"), "{text}");
+        for place in [0, 1, 3] {
+            four[place].overload = true;
+        }
+        let text = said(&four);
+        assert!(text.starts_with("Use hybrid 2x2, which alone keeps up with the arrivals"), "{text}");
+        assert!(text.contains("(gil 1x4), with which threads cannot keep up"), "{text}");
+        four[2].overload = true;
+        assert!(said(&four).starts_with("No answer: no configuration keeps up"), "{}", said(&four));
     }
 }

@@ -61,6 +61,11 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
+    /// Whether a group was measured.
+    pub fn has(&self, group: &str) -> bool {
+        self.groups.iter().any(|other| other.name == group)
+    }
+
     fn values(&self, group: &str, case: &str) -> Option<&[f64]> {
         let at = self.groups.iter().position(|other| other.name == group)?;
         let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
@@ -72,17 +77,26 @@ impl Evidence<'_> {
         ratio(self.values(group, over)?, self.values(group, under)?).map(Spread::from)
     }
 
+    /// How many times as much one tells of a quantity as another, both of one group, by blocks; `None`: too few blocks.
+    pub fn reading_ratio(&self, group: &str, over: &str, under: &str, name: &str) -> Option<Spread> {
+        ratio(&self.told(group, over, name)?, &self.told(group, under, name)?).map(Spread::from)
+    }
+
     /// The median of what the outputs of a case told, and the most that any run told.
     pub fn reading(&self, group: &str, case: &str, name: &str) -> Option<(f64, f64)> {
+        let told = self.told(group, case, name)?;
+        let most = told.iter().copied().max_by(f64::total_cmp)?;
+        Some((median(&told)?, most))
+    }
+
+    /// What each run of a case told.
+    fn told(&self, group: &str, case: &str, name: &str) -> Option<Vec<f64>> {
         let at = self.groups.iter().position(|other| other.name == group)?;
         let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
         let readings = &self.groups[at].cases[column].subject.readings;
         let place = readings.iter().position(|reading| reading.name == name)?;
         let samples = &self.measured.groups.get(at)?.samples[column];
-        let told: Vec<f64> =
-            samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect();
-        let most = told.iter().copied().max_by(f64::total_cmp)?;
-        Some((median(&told)?, most))
+        Some(samples.iter().filter_map(|sample| sample.readings.get(place)).copied().collect())
     }
 }
 

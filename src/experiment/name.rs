@@ -93,8 +93,8 @@ impl Name {
             Self::Lifecycle => lifecycle::run(setting, interrupt, findings).await,
             Self::Switch => switching::run(setting, interrupt, findings).await,
             Self::Memory => memory::run(setting, interrupt, findings).await,
-            Self::Isolate => isolation::run(setting, interrupt, findings).await,
-            Self::Interrupt => interruption::run(setting, interrupt, findings).await,
+            Self::Isolate => Box::pin(isolation::run(setting, interrupt, findings)).await,
+            Self::Interrupt => Box::pin(interruption::run(setting, interrupt, findings)).await,
             Self::Overhead => overhead::run(setting, interrupt, findings).await,
             Self::Cpu | Self::Gil | Self::Io | Self::Mixed | Self::Shared | Self::Exchange | Self::Hybrid => {
                 Ok(())

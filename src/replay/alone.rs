@@ -29,7 +29,7 @@ pub async fn alone(
     interrupt: &mut Interrupt,
 ) -> Result<Ending, Failure> {
     let trial = interrupt.or(Trial::start(file, 1)).await?;
-    let outcome = interrupt.or(run(case, &trial, replay)).await;
+    let outcome = Box::pin(interrupt.or(run(case, &trial, replay))).await;
     trial.stop(outcome.is_err()).await;
     outcome
 }

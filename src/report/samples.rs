@@ -1,14 +1,13 @@
 //! `samples.csv` and `tasks.csv`: what was measured, a line each.
 
 use crate::compare::SAMPLES;
+pub use crate::compare::TASKS;
 use crate::exit::{Exit, Failure, Outcome};
 use csv::StringRecord;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Per-task samples, where a run has them.
-pub const TASKS: &str = "tasks.csv";
 /// How the second run of the baseline in a block is called.
 const AGAIN: &str = " (again)";
 

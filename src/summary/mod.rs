@@ -8,7 +8,8 @@ mod times;
 mod words;
 
 pub use explain::{Before, before, where_time_went};
+pub use open_loop::{OpenLoop, fell_behind};
 pub use report::{Facts, Report};
 pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};
-pub use times::sketch;
+pub use times::{at, secs, sketch};
 pub use words::{counted, hex, shape, state_name, why_stand_ins, workers_of_slots};

@@ -62,7 +62,7 @@ impl OpenLoop {
         Some(Self {
             rate_per_s: wire.rate_per_s,
             arrivals: name,
-            fell_behind: secs(lag.sum()) > secs(latency.sum()) * LAG_SHARE_MAX,
+            fell_behind: fell_behind(&lag, &latency),
             outran: load.is_some_and(|load| load >= 1.0)
                 || backlog_s.is_some_and(|backlog| is_long(backlog, status, arrivals)),
             latency_s: percentiles(&latency),
@@ -71,6 +71,11 @@ impl OpenLoop {
             backlog_s,
             ended_per_s: if status.wall_s > 0.0 { status.ok as f64 / status.wall_s } else { 0.0 },
         })
+    }
+
+    /// Tasks arrived faster than they could be run.
+    pub const fn outran(&self) -> bool {
+        self.outran
     }
 
     /// For people.
@@ -104,6 +109,12 @@ impl OpenLoop {
         }
         rows
     }
+}
+
+/// Whether latencies are those of a load generator that fell behind: tasks began late although a slot was free, and that is
+/// too much of their latency.
+pub fn fell_behind(lag: &Sketch, latency: &Sketch) -> bool {
+    secs(lag.sum()) > secs(latency.sum()) * LAG_SHARE_MAX
 }
 
 impl Lag {

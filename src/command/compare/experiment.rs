@@ -100,6 +100,7 @@ fn check(args: &CompareArgs, name: Name) -> Outcome<()> {
     for (is_given, flag) in [
         (!args.params.is_empty(), "KEY=VALUE"),
         (args.tasks.is_some(), "-n"),
+        (args.arrivals.rate.is_some(), "--rate"),
         (!args.models.is_empty(), "--models"),
         (!args.grid.is_empty(), "--grid"),
         (args.in_flight.is_some(), "--in-flight"),

@@ -23,6 +23,8 @@ pub use tour::tour;
 
 /// Time for a comparison.
 const BUDGET: Duration = Duration::from_secs(40);
+/// The same, where tasks arrive at a rate: a run takes two seconds.
+const RATE_BUDGET: Duration = Duration::from_secs(240);
 /// Time for an experiment.
 const EXPERIMENT_BUDGET: Duration = Duration::from_secs(100);
 const COMPARE: &str = "compare";

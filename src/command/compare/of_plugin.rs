@@ -1,11 +1,12 @@
 //! A plugin, or what a file says of one.
 
-use super::{Asked, BUDGET, COMPARE, Kept, experiment, limits};
+use super::{Asked, BUDGET, COMPARE, Kept, RATE_BUDGET, experiment, limits};
 use crate::cli::{ClusterArg, CompareArgs};
 use crate::cluster::{Choice, Session, choose};
 use crate::command::up_workers;
 use crate::compare::{
-    self, CANCELS, Case, Cluster, Configuration, Factors, Group, Inputs, Subject, Written, matrix,
+    self, CANCELS, Case, Cluster, Configuration, Factors, Group, Inputs, P95_TASKS_MIN, Subject, Written,
+    matrix, open_tasks,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::Workloads;
@@ -49,6 +50,17 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
             .hint(format_args!("there are {names}")));
         }
     }
+    let arrivals = args.arrivals.to_proto();
+    if arrivals.is_none() && written.fail.iter().any(|condition| condition.p95_above.is_some()) {
+        return Err(Failure::new(Exit::Job, "p95_above is about latency from the intended start of tasks")
+            .hint("give a rate, as in rate = \"200/s\""));
+    }
+    if let Some(tasks) = args.tasks.filter(|&tasks| arrivals.is_some() && tasks < P95_TASKS_MIN) {
+        return Err(Failure::usage(format_args!(
+            "-n {tasks} is too few with --rate: the p95 latency is compared"
+        ))
+        .hint(format_args!("it needs {P95_TASKS_MIN} tasks: ten of them are above it then")));
+    }
     matrix::check_excludes(written)?;
     let mut works = Vec::new();
     for factors in matrix::combinations(written)? {
@@ -62,24 +74,32 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
     }
     interrupt.or(async { Ok(file.try_out().await?) }).await?;
     let cluster = cluster(args, interrupt).await?;
-    let file = Rc::new(*file);
-    // What goes on in the processes of a cluster that is up, nobody here can see.
-    let probes = !args.no_probes && cluster.is_none();
-    let cancels = probes.then(|| args.cancels.unwrap_or(CANCELS));
-    let group = |(factors, params, rows): (Factors, Vec<u8>, Vec<Configuration>)| {
-        let subject =
-            Subject::new(Rc::clone(&file), params, args.seed()).with(inputs.clone(), cluster.clone());
-        let subject = Rc::new(subject);
-        let cases = rows.into_iter().map(|row| Case::new(row, &subject)).collect();
-        matrix::group(factors, cases, args.tasks).with_probes(cancels)
-    };
-    let groups: Vec<Group> = works.into_iter().map(group).collect();
-    let null = null(args, interrupt).await?;
-    let asked = Asked { experiment: COMPARE, null, seed: args.seed(), limits: limits(args, BUDGET) };
     let on = match &cluster {
         Some(session) => Some((session.name.clone(), interrupt.or(up_workers(&session.link)).await?)),
         None => None,
     };
+    if let Some((name, (workers, _))) = on.as_ref().filter(|on| arrivals.is_some() && on.1.0 > 1) {
+        return Err(Failure::usage(format_args!(
+            "--rate is for one worker, whose clock its tasks have, and {name} has {workers}"
+        ))
+        .hint("compare on private clusters (leave out --cluster), or on a cluster of one worker"));
+    }
+    let file = Rc::new(*file);
+    // What goes on in the processes of a cluster that is up, nobody here can see.
+    let probes = !args.no_probes && cluster.is_none();
+    let cancels = probes.then(|| args.cancels.unwrap_or(CANCELS));
+    let tasks = args.tasks.or(arrivals.filter(|_| inputs.is_none()).map(open_tasks));
+    let group = |(factors, params, rows): (Factors, Vec<u8>, Vec<Configuration>)| {
+        let subject =
+            Subject::new(Rc::clone(&file), params, args.seed()).with(inputs.clone(), cluster.clone());
+        let subject = Rc::new(subject.arriving(arrivals));
+        let cases = rows.into_iter().map(|row| Case::new(row, &subject)).collect();
+        matrix::group(factors, cases, tasks).with_probes(cancels)
+    };
+    let groups: Vec<Group> = works.into_iter().map(group).collect();
+    let budget = if arrivals.is_some() { RATE_BUDGET } else { BUDGET };
+    let null = null(args, interrupt).await?;
+    let asked = Asked { experiment: COMPARE, null, seed: args.seed(), limits: limits(args, budget) };
     asked
         .measure(&groups, interrupt, |comparison, _| {
             comparison.cluster = on.map(|(name, (workers, slots))| Cluster { name, workers, slots });

@@ -1,0 +1,107 @@
+//! Single tasks of the runs of a comparison: how many are looked at, and what a percentile needs.
+
+use super::group::Group;
+use crate::cluster::clients;
+use crate::exit::{Failure, Outcome};
+use crate::summary::secs;
+use muster_core::sampling::SAMPLES_MAX;
+use muster_core::time::Span;
+use muster_proto::link::Link;
+use muster_proto::v1;
+
+/// Of fewer tasks not ten are above the 95th percentile.
+pub const P95_TASKS_MIN: u64 = 200;
+/// Lines of all runs together, so that the file stays small.
+pub const LINES_MAX: usize = 20_000;
+/// Lines of one run.
+const RUN_LINES_MAX: usize = 100;
+/// As many blocks as there are before a target is reached, as a rule; of more the file has the first.
+const BLOCKS_USUAL: usize = 40;
+/// Each task that is looked at runs in a call of its own, and each of a run must be asked whether it is one of them. Of more
+/// tasks than these in one run that would be seen in its time.
+const LOOKED_AT_TASKS_MAX: u64 = 100_000;
+
+/// One task of a run, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TaskRun {
+    pub index: u64,
+    /// From when the first executor was ready.
+    pub start_s: f64,
+    pub run_s: f64,
+    /// From its intended start to its end, where it had one.
+    pub latency_s: Option<f64>,
+}
+
+impl From<v1::TaskSample> for TaskRun {
+    fn from(sample: v1::TaskSample) -> Self {
+        Self {
+            index: sample.index,
+            start_s: secs(Span(sample.start_ns)),
+            run_s: secs(Span(sample.run_ns)),
+            latency_s: sample.latency_ns.map(Span).map(secs),
+        }
+    }
+}
+
+/// How many tasks a run of a group has lines of.
+pub fn lines(groups: &[Group], blocks: Option<usize>, tasks: u64) -> usize {
+    if tasks > LOOKED_AT_TASKS_MAX {
+        return 0;
+    }
+    // Each group's baseline runs twice.
+    let runs: usize = groups.iter().map(|group| group.cases.len() + 1).sum();
+    let blocks = blocks.unwrap_or(BLOCKS_USUAL).max(1);
+    (LINES_MAX / (runs * blocks).max(1)).min(RUN_LINES_MAX)
+}
+
+/// What the coordinator knows of single tasks of a job.
+pub async fn fetch(link: &Link, job: u64) -> Outcome<Vec<TaskRun>> {
+    let request = v1::TaskSamplesRequest { job };
+    let reply = clients::jobs(link).task_samples(request).await;
+    let failed = |status: tonic::Status| Failure::about_job("asking for single tasks", &status);
+    let reply = reply.map_err(failed)?.into_inner();
+    // What failed is not compared.
+    Ok(reply.samples.into_iter().filter(|sample| !sample.failed).map(TaskRun::from).collect())
+}
+
+/// So many of them, as far apart as can be.
+pub fn thinned(tasks: &[TaskRun], wanted: usize) -> Vec<TaskRun> {
+    let wanted = wanted.min(tasks.len());
+    (0..wanted).map(|at| tasks[at * tasks.len() / wanted]).collect()
+}
+
+/// The quantile of times, when ten are above it; a random sample of many has that of all of them, more or less.
+pub fn quantile(mut times: Vec<f64>, q: f64) -> Option<f64> {
+    const ABOVE_MIN: f64 = 10.0;
+    if (1.0 - q) * times.len() as f64 + 1e-9 < ABOVE_MIN {
+        return None;
+    }
+    times.sort_by(f64::total_cmp);
+    let at = (q * times.len() as f64).ceil() as usize;
+    times.get(at.saturating_sub(1)).copied()
+}
+
+/// As many as there can be, for what is found in them.
+pub const ALL: u32 = SAMPLES_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_has_ten_above_it() {
+        let times = |count: u32| (1..=count).rev().map(f64::from).collect::<Vec<f64>>();
+        assert_eq!(quantile(times(200), 0.95), Some(190.0));
+        assert_eq!(quantile(times(199), 0.95), None);
+        assert_eq!(quantile(times(20), 0.5), Some(10.0));
+        assert_eq!(quantile(Vec::new(), 0.5), None);
+    }
+
+    #[test]
+    fn lines_are_few_and_spread_over_the_run() {
+        let task = |index| TaskRun { index, start_s: 0.0, run_s: 0.0, latency_s: None };
+        let all: Vec<TaskRun> = (0..10).map(task).collect();
+        let of = |wanted| thinned(&all, wanted).iter().map(|task| task.index).collect::<Vec<u64>>();
+        assert_eq!((of(3), of(0), of(20)), (vec![0, 3, 6], vec![], (0..10).collect()));
+    }
+}
