@@ -58,6 +58,20 @@ fn computing_takes_turns_under_a_lock() {
     let waits: Vec<f64> = gil.map(|row| row["gil_wait_share"].as_f64().unwrap()).collect();
     // From all of the work under the lock, with four threads of which three wait, to none of it.
     assert!(waits[0] > 0.2 && waits[4] < waits[0] / 4.0, "{waits:?}");
+    // What waits 4 ms beside tasks that compute for longer comes back no earlier, and has to ask for the lock then: half a
+    // millisecond passes before a holder is asked to give it up, or fifty, which is longer than such a task computes.
+    let of = |row: &str, name: &str| value(&found, "short waits", row, name);
+    for row in ["gil 1x4, 0.5 ms", "gil 1x4, 5 ms", "gil 1x4, 50 ms", "thread 1x4", "process 4x1"] {
+        let (p50, p95) = (of(row, "WAITER P50"), of(row, "WAITER P95"));
+        assert!(0.004 <= p50 && p50 <= p95 && p95 < 2.0, "{row}: {p50} {p95}");
+    }
+    assert!(of("gil 1x4, 50 ms", "WAITER P50") > of("gil 1x4, 0.5 ms", "WAITER P50"), "{found}");
+    let claims = found["claims"].as_array().unwrap();
+    let convoy = claims.iter().find(|claim| claim["claim"].as_str().unwrap().contains("switch interval"));
+    let convoy = convoy.unwrap_or_else(|| panic!("{claims:?}"));
+    // One block has no interval.
+    assert_eq!(convoy["verdict"], "unknown", "{convoy}");
+    assert!(convoy["measured"].as_str().unwrap().starts_with("a wait of 4 ms beside tasks"), "{convoy}");
     muster.assert_no_process_left();
 }
 

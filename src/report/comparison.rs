@@ -79,6 +79,10 @@ pub struct Row {
     /// What sets it apart beside its model: a number or a word each.
     pub factors: Map<String, Value>,
     pub values: Vec<Measure>,
+    /// Of an open loop; then this is what is compared.
+    pub latency_p95_s: Option<Spread>,
+    /// Its tasks arrived faster than they were run.
+    pub overload: bool,
     pub latency_s: Option<Latency>,
     /// Quantile from 0 to 1, seconds.
     pub latency: Vec<(f64, f64)>,
@@ -216,14 +220,25 @@ impl Comparison {
     }
 }
 
+/// What is compared of rows, in titles and in sentences.
+pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'static str, &'static str) {
+    let is_open = rows.into_iter().any(|row| row.latency_p95_s.is_some());
+    if is_open { ("P95 latency", "p95 latency") } else { ("Time", "time") }
+}
+
 impl Row {
-    /// Its time, when it has one that a chart can show.
+    /// What is compared of it: its time, or the p95 latency of an open loop.
+    pub fn compared(&self) -> Option<Spread> {
+        self.latency_p95_s.or(self.time_s)
+    }
+
+    /// That, when it is one that a chart can show.
     pub fn shown_time(&self) -> Option<Spread> {
         let is_shown = |time: &Spread| {
             time.median > 0.0
                 && [time.lo, time.median, time.hi].into_iter().all(|it| it >= 0.0 && can_show(it))
         };
-        self.time_s.filter(is_shown)
+        self.compared().filter(is_shown)
     }
 
     /// The same of a row that counts.
@@ -236,8 +251,10 @@ impl Row {
         match self.claim.as_str() {
             _ if self.is_wrong => "WRONG",
             _ if !self.valid => "invalid",
+            _ if self.overload => "overload",
             _ if !enough => "not enough blocks",
             "best" => "best",
+            "slower" if self.latency_p95_s.is_some() => "higher",
             "slower" => "slower",
             "no_difference" => "no difference",
             _ => "unclear",

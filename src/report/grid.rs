@@ -1,7 +1,7 @@
 //! Rows that form a grid of processes and threads, and which of them nothing beats.
 
 use super::chart::{Drawing as _, HeatMap, Tile};
-use super::comparison::Row;
+use super::comparison::{Row, what_is_compared};
 use super::html::{Table, paragraph};
 use super::part::Part;
 use super::words::or_dash;
@@ -38,16 +38,18 @@ pub fn section(part: &Part<'_>) -> Option<String> {
         Some(Tile { value: time.median, lines, is_marked: is_best, counts: row.valid })
     };
     let names = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect();
+    let (_, label) = what_is_compared(rows.iter().copied());
     let map = HeatMap {
-        title: part.titled("Median time by processes and threads"),
+        title: part.titled(&format!("Median {label} by processes and threads")),
         across: "threads",
         down: "processes",
         columns: names(&grid.threads),
         rows: names(&grid.processes),
         tiles: grid.fields.iter().map(|row| row.and_then(tile)).collect(),
     };
-    let shades = "The further the shade of a field is from that of the page, the longer the time.";
-    Some(map.figure() + &paragraph("note", shades) + &front.html(part, &rows))
+    let shades =
+        format!("The further the shade of a field is from that of the page, the longer the {label}.");
+    Some(map.figure() + &paragraph("note", &shades) + &front.html(part, &rows))
 }
 
 impl<'a> Grid<'a> {
@@ -93,8 +95,9 @@ const LOST: Less = |row| row.lost_by_one_crash.map(|lost| lost as f64);
 
 fn front<'a>(rows: &[&'a Row]) -> Front<'a> {
     let rows: Vec<&Row> = rows.iter().copied().filter(|row| TIME(row).is_some()).collect();
+    let (_, label) = what_is_compared(rows.iter().copied());
     let all: [(&'static str, Less); 3] =
-        [("time", TIME), ("peak of memory", MEMORY), ("tasks lost by one crash", LOST)];
+        [(label, TIME), ("peak of memory", MEMORY), ("tasks lost by one crash", LOST)];
     let known: Vec<(&'static str, Less)> =
         all.into_iter().filter(|(_, of)| rows.iter().all(|row| of(row).is_some())).collect();
     let beats = |a: &Row, b: &Row| {
@@ -107,6 +110,7 @@ fn front<'a>(rows: &[&'a Row]) -> Front<'a> {
 
 impl Front<'_> {
     fn html(&self, part: &Part<'_>, rows: &[&Row]) -> String {
+        let (title, label) = what_is_compared(rows.iter().copied());
         let names: Vec<&str> = self.rows.iter().map(|row| row.name.as_str()).collect();
         let sentence = format!(
             "Pareto front over {}: {}. No other shape is at least as good in all of these and better in one; medians \
@@ -114,8 +118,13 @@ impl Front<'_> {
             self.of.join(", "),
             names.join(", ")
         );
-        let mut table = Table::new(part.titled("Shapes: time, memory, blast radius"));
-        table.text("Shape").number("Time (95 %)").number("Memory, peak").number("Lost by one crash").text("");
+        let mut table = Table::new(part.titled(&format!("Shapes: {label}, memory, blast radius")));
+        table
+            .text("Shape")
+            .number(format!("{title} (95 %)"))
+            .number("Memory, peak")
+            .number("Lost by one crash")
+            .text("");
         for row in rows {
             let is_in_front = self.rows.iter().any(|other| std::ptr::eq(*other, *row));
             let words = if !row.valid {
@@ -127,7 +136,7 @@ impl Front<'_> {
             };
             let cells = vec![
                 row.name.clone(),
-                or_dash(row.time_s, |time| time_with_interval(&time)),
+                or_dash(row.compared(), |time| time_with_interval(&time)),
                 or_dash(row.pss_peak_bytes, bytes),
                 or_dash(row.lost_by_one_crash, |lost| lost.to_string()),
                 words.to_owned(),

@@ -1,7 +1,7 @@
 //! Rows that differ in one numeric factor: a curve per model over it, and where the best model changes.
 
 use super::chart::{Curve, CurvePoint, Curves, Drawing as _, Mark, Side, Unit, can_show};
-use super::comparison::Row;
+use super::comparison::{Row, what_is_compared};
 use super::html::{Table, bullets};
 use super::words::{or_dash, plain};
 use crate::compare::time_with_interval;
@@ -34,12 +34,12 @@ struct Crossover {
 /// Chart, crossovers and table, where the rows have what it takes.
 pub fn section(rows: &[Row]) -> Option<String> {
     let sweep = Sweep::of(rows)?;
-    let crossovers = sweep.crossovers();
+    let (crossovers, (title, label)) = (sweep.crossovers(), sweep.compared());
     let chart = Curves {
-        title: format!("Time of a run by {}", sweep.factor),
+        title: format!("{title} of a run by {}", sweep.factor),
         description: format!("{} {}", sweep.sentences(&crossovers).join(" "), sweep.ranges()),
         bottom: Side::Values { label: sweep.factor.to_owned() },
-        label: "time of a run".to_owned(),
+        label: format!("{label} of a run"),
         unit: Unit::Seconds,
         curves: sweep.curves(),
         marks: crossovers.iter().map(|crossover| sweep.mark(crossover)).collect(),
@@ -68,10 +68,15 @@ impl<'a> Sweep<'a> {
         Some(Self { factor, values, series })
     }
 
+    /// What is compared of its rows.
+    fn compared(&self) -> (&'static str, &'static str) {
+        what_is_compared(self.series.iter().flat_map(|(_, rows)| rows.iter().flatten().copied()))
+    }
+
     fn curves(&self) -> Vec<Curve> {
         let curve = |(name, rows): &(String, Vec<Option<&Row>>)| {
             let points = self.values.iter().zip(rows).filter_map(|(&x, row)| {
-                let time = (*row)?.time_s?;
+                let time = (*row)?.compared()?;
                 let counts = row.is_some_and(|row| row.valid);
                 Some(CurvePoint { x, y: time.median, interval: Some((time.lo, time.hi)), counts })
             });
@@ -145,8 +150,10 @@ impl<'a> Sweep<'a> {
     fn doubt(&self, crossover: &Crossover) -> String {
         let overlap = |value: f64| {
             let at = self.values.iter().position(|other| *other == value)?;
-            let (a, b) =
-                (self.series[crossover.from].1[at]?.time_s?, self.series[crossover.to].1[at]?.time_s?);
+            let (a, b) = (
+                self.series[crossover.from].1[at]?.compared()?,
+                self.series[crossover.to].1[at]?.compared()?,
+            );
             (a.lo <= b.hi && b.lo <= a.hi).then(|| plain(value))
         };
         let (left, right) = crossover.between;
@@ -159,7 +166,7 @@ impl<'a> Sweep<'a> {
 
     fn ranges(&self) -> String {
         let one = |(name, rows): &(String, Vec<Option<&Row>>)| {
-            let ends = self.values.iter().zip(rows).filter_map(|(x, row)| Some((x, (*row)?.time_s?)));
+            let ends = self.values.iter().zip(rows).filter_map(|(x, row)| Some((x, (*row)?.compared()?)));
             let times =
                 ends.map(|(x, time)| format!("{} at {}", crate::summary::seconds(time.median), plain(*x)));
             format!("{name}: {}.", times.collect::<Vec<_>>().join(", "))
@@ -168,7 +175,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn table(&self) -> String {
-        let mut table = Table::new(format!("Time of a run (95 %) by {}", self.factor));
+        let mut table = Table::new(format!("{} of a run (95 %) by {}", self.compared().0, self.factor));
         table.text(self.factor);
         for (name, _) in &self.series {
             table.number(name.as_str());
@@ -178,7 +185,7 @@ impl<'a> Sweep<'a> {
             let mut cells = vec![plain(*value)];
             for (_, rows) in &self.series {
                 let invalid = rows[at].is_some_and(|row| !row.valid);
-                let time = or_dash(rows[at].and_then(|row| row.time_s), |time| time_with_interval(&time));
+                let time = or_dash(rows[at].and_then(|row| row.compared()), |time| time_with_interval(&time));
                 cells.push(if invalid { format!("{time}, invalid") } else { time });
             }
             cells.push(or_dash(self.best(at), |best| self.series[best].0.clone()));

@@ -2,7 +2,7 @@
 
 use crate::compare::{percent, time_with_interval, with_interval};
 use crate::report::chart::{Drawing as _, Intervals, Lane, Unit};
-use crate::report::comparison::Row;
+use crate::report::comparison::{Row, what_is_compared};
 use crate::report::html::{Table, paragraph};
 use crate::report::part::Part;
 use crate::report::words::{DASH, head, measure, or_dash};
@@ -11,13 +11,14 @@ use crate::report::words::{DASH, head, measure, or_dash};
 pub fn of(part: &Part<'_>) -> String {
     let lanes: Vec<Lane> =
         part.rows.iter().enumerate().filter_map(|(place, row)| lane(part, place, row)).collect();
+    let (title, label) = what_is_compared(part.rows.iter().copied());
     let chart = if lanes.is_empty() {
         let few = "There is no chart: no row has a time with an interval, which needs at least 5 blocks.";
         paragraph("note", few)
     } else {
         let chart = Intervals {
-            title: part.titled("Time of a run, median with its interval of 95 %"),
-            label: "time of a run".to_owned(),
+            title: part.titled(&format!("{title} of a run, median with its interval of 95 %")),
+            label: format!("{label} of a run"),
             unit: Unit::Seconds,
             lanes,
             band: band(part),
@@ -48,8 +49,9 @@ fn band(part: &Part<'_>) -> Option<(f64, f64, String)> {
 }
 
 fn table(part: &Part<'_>) -> String {
-    let mut table = Table::new(part.titled("Times"));
-    table.text("Configuration").number("Time (95 %)").number("Times the best (95 %)");
+    let (title, _) = what_is_compared(part.rows.iter().copied());
+    let mut table = Table::new(part.titled(if title == "Time" { "Times" } else { title }));
+    table.text("Configuration").number(format!("{title} (95 %)")).number("Times the best (95 %)");
     let has_baseline = part.rows.iter().any(|row| row.ratio_to_baseline.is_some());
     if has_baseline {
         table.number("Times the baseline (95 %)");
@@ -69,7 +71,7 @@ fn table(part: &Part<'_>) -> String {
     for row in &part.rows {
         let mut cells = vec![
             row.name.clone(),
-            or_dash(row.time_s, |time| time_with_interval(&time)),
+            or_dash(row.compared(), |time| time_with_interval(&time)),
             or_dash(row.ratio_to_best, |ratio| with_interval(&ratio)),
         ];
         if has_baseline {
