@@ -226,6 +226,36 @@ fn tasks_that_fail_are_not_compared() {
     muster.run(&line).fails(1, &["of 6 tasks failed", "muster run"]);
 }
 
+/// A run beside run 1 that is the same without one of its configurations, on another machine.
+fn assert_that_what_is_gone_is_said(muster: &Muster) {
+    let mut kept: Value = serde_json::from_slice(&muster.read(".muster/runs/1/comparison.json")).unwrap();
+    let samples = muster.read(".muster/runs/1/samples.csv");
+    let rows = kept["rows"].as_array_mut().unwrap();
+    for row in rows.iter_mut() {
+        row["valid"] = true.into();
+    }
+    let folder = |number: u64, kept: &Value| {
+        std::fs::create_dir_all(muster.path(&format!(".muster/runs/{number}"))).unwrap();
+        muster.write(&format!(".muster/runs/{number}/comparison.json"), kept.to_string());
+        muster.write(&format!(".muster/runs/{number}/samples.csv"), &samples);
+    };
+    folder(20, &kept);
+    kept["rows"].as_array_mut().unwrap().pop();
+    kept["machine"]["cpu"] = "Another".into();
+    folder(21, &kept);
+    let diff = muster.run(&["diff", "20", "21", "--json"]).ok().json();
+    assert_eq!(diff["only_first"], serde_json::json!(["process 2x1"]), "{diff}");
+    assert_eq!(diff["only_second"], serde_json::json!([]), "{diff}");
+    let differences = diff["differences"].as_array().unwrap();
+    assert!(differences[0].as_str().unwrap().starts_with("machine, cpu: "), "{diff}");
+    assert!(differences[0].as_str().unwrap().ends_with(" and Another"), "{diff}");
+    // A configuration that is not measured any more is no proof that it has not become slower; a new one needs none.
+    let judged = muster.run(&["diff", "20", "21", "--fail-if", "slower:7%"]);
+    judged.fails(10, &["not known of process 2x1", "only in run 20: process 2x1"]);
+    muster.run(&["diff", "21", "20", "--fail-if", "slower:7%"]).ok();
+    muster.run(&["runs", "rm", "20", "21"]).ok();
+}
+
 #[test]
 fn kept_runs_are_listed_compared_and_deleted() {
     let muster = Muster::new();
@@ -256,6 +286,7 @@ fn kept_runs_are_listed_compared_and_deleted() {
         _ => drop(judged.fails(11, &["slower by more than 5 %", "thread 1x2"])),
     }
     muster.run(&["diff", "1", "2", "--fail-if", "5%"]).fails(2, &["slower:5%"]);
+    assert_that_what_is_gone_is_said(&muster);
     muster.run(&["diff", "0", "2"]).fails(2, &["its number, or `last`"]);
     // One that was not finished, one that somebody else wrote, and one with times that are none.
     for (number, file, text, words) in [
@@ -271,6 +302,10 @@ fn kept_runs_are_listed_compared_and_deleted() {
     muster.write(".muster/runs/1/samples.csv", "block,configuration,time_s\n1,thread 1x2,soon\n");
     muster.run(&["diff", "1", "2"]).fails(3, &["run 1: line 2 of samples.csv has no time"]);
     muster.run(&["runs", "rm", "3", "9"]).fails(3, &["no run 9"]);
+    muster.write(".muster/runs/8", "not a folder");
+    muster.run(&["diff", "1", "8"]).fails(3, &["run 8: ", "is no folder"]);
+    muster.run(&["runs", "rm", "3", "8"]).fails(3, &["runs/8 is no folder", "nothing was deleted"]);
+    std::fs::remove_file(muster.path(".muster/runs/8")).unwrap();
     muster.run(&["runs", "rm", "3", "4", "4"]).ok();
     assert_eq!(muster.run(&["runs", "ls", "--json"]).ok().json().as_array().unwrap().len(), 2);
 }

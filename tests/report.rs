@@ -304,6 +304,11 @@ fn broken_runs_and_full_disks_get_one_line() {
         (&good, &format!("{header}\n1,thread 1x1\n"), "line 2 of samples.csv has no time"),
         (
             &good,
+            &format!("{header}\n1,thread 1x1,0,1,1,0,0,0\n"),
+            "line 2 of samples.csv has time_s that is not above 0: 0",
+        ),
+        (
+            &good,
             &format!("{header}\nx,thread 1x1,1,1,1,0,0,0\n"),
             "line 2 of samples.csv has block that is no whole number",
         ),

@@ -3,10 +3,13 @@
 use crate::cli::DiffArgs;
 use crate::compare::{self, Kept, KeptPlugin, KeptRow, Measure, RunFolder, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::report::Comparison;
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
 use crate::terminal::{self, note};
 use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The whole.
 #[derive(Debug, Serialize)]
@@ -16,6 +19,9 @@ struct Diff {
     /// What was compared in both.
     measure: Measure,
     rows: Vec<Row>,
+    /// Configurations that the other run does not have.
+    only_first: Vec<String>,
+    only_second: Vec<String>,
     /// What is not the same in both, so that the times say less.
     differences: Vec<String>,
 }
@@ -43,13 +49,14 @@ pub fn diff(args: &DiffArgs) -> Outcome {
         super::printed(terminal::print_json(&diff))?;
     } else {
         super::printed(terminal::print(text(&diff)))?;
-        for difference in &diff.differences {
-            note(format_args!("note: {difference}"));
+        for note_of in notes(&diff) {
+            note(format_args!("note: {note_of}"));
         }
     }
     let Some(most) = args.fail_if else { return Ok(Exit::Ok) };
-    let unknown: Vec<&str> =
-        diff.rows.iter().filter(|row| !row.is_known()).map(|row| row.name.as_str()).collect();
+    let unknown = diff.rows.iter().filter(|row| !row.is_known()).map(|row| &row.name);
+    // What is not measured any more has not become as fast as it was.
+    let unknown: Vec<&str> = unknown.chain(&diff.only_first).map(String::as_str).collect();
     let slower: Vec<String> = diff.rows.iter().filter_map(|row| slower(row, most)).collect();
     if slower.is_empty() && unknown.is_empty() {
         return Ok(Exit::Ok);
@@ -57,44 +64,79 @@ pub fn diff(args: &DiffArgs) -> Outcome {
     if slower.is_empty() {
         let rows = unknown.join(", ");
         return Err(Failure::new(Exit::Invalid, format_args!("whether it is slower is not known of {rows}"))
-            .hint("compare again on a quiet machine, with at least 5 blocks"));
+            .hint("compare the same configurations again on a quiet machine, with at least 5 blocks"));
     }
-    let (most, slower) = (most * 100.0, slower.join("; "));
-    Err(Failure::new(Exit::Regression, format_args!("slower by more than {most} %: {slower}")))
+    let (most, slower) = (share(most), slower.join("; "));
+    Err(Failure::new(Exit::Regression, format_args!("slower by more than {most}: {slower}")))
 }
 
 fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
-    let (a, b) = (first.read()?, second.read()?);
-    if a.measure != b.measure {
-        let ((a, of_a), (b, of_b)) = ((first.number, a.measure.name()), (second.number, b.measure.name()));
-        return Err(Failure::new(
-            Exit::Job,
-            format_args!("run {a} compared the {of_a}, run {b} the {of_b}: they have nothing in common"),
-        )
-        .hint("compare both with --rate, or both without it"));
-    }
+    let circumstances = circumstances(&Comparison::read(first)?, &Comparison::read(second)?);
+    let (before, after) = (first.read()?, second.read()?);
+    check_measures([(first.number, &before), (second.number, &after)])?;
     let mut rows = Vec::new();
-    for row in &b.rows {
-        let is_same = |before: &&KeptRow| (&before.group, &before.name) == (&row.group, &row.name);
-        let Some(before) = a.rows.iter().find(is_same) else { continue };
-        let ratio = unpaired_ratio(&second.values(row, b.measure)?, &first.values(before, a.measure)?);
-        let group = row.group.as_ref().map(|group| format!("{group}: ")).unwrap_or_default();
+    for row in &after.rows {
+        let Some(earlier) = partner(row, &before) else { continue };
+        let (earlier_times, times) =
+            (first.values(earlier, before.measure)?, second.values(row, after.measure)?);
         rows.push(Row {
-            name: format!("{group}{}", row.name),
-            ratio: ratio.map(Into::into),
-            valid: row.valid && before.valid,
+            name: full_name(row),
+            ratio: unpaired_ratio(&times, &earlier_times).map(Into::into),
+            valid: row.valid && earlier.valid,
         });
     }
     if rows.is_empty() {
-        let (a, b) = (first.number, second.number);
-        return Err(Failure::new(
-            Exit::Job,
-            format_args!("runs {a} and {b} have no configuration in common"),
-        )
-        .hint("compare the same models in both"));
+        return Err(nothing_in_common([(first.number, &before), (second.number, &after)]));
     }
-    let (measure, differences) = (a.measure, differences(&a, &b));
-    Ok(Diff { first: first.number, second: second.number, measure, rows, differences })
+    Ok(Diff {
+        first: first.number,
+        second: second.number,
+        measure: after.measure,
+        rows,
+        only_first: without_partner(&before, &after),
+        only_second: without_partner(&after, &before),
+        differences: [workloads(&before, &after), circumstances].concat(),
+    })
+}
+
+/// Times and latencies cannot be compared with each other.
+fn check_measures([(first, before), (second, after)]: [(u64, &Kept); 2]) -> Outcome<()> {
+    if before.measure == after.measure {
+        return Ok(());
+    }
+    let (of_first, of_second) = (before.measure.name(), after.measure.name());
+    Err(Failure::new(
+        Exit::Job,
+        format_args!(
+            "run {first} compared the {of_first}, run {second} the {of_second}: they have nothing in common"
+        ),
+    )
+    .hint("compare both with --rate, or both without it"))
+}
+
+/// With its group, where it has one.
+fn full_name(row: &KeptRow) -> String {
+    row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{group}: {}", row.name))
+}
+
+/// The same configuration in another run.
+fn partner<'a>(row: &KeptRow, other: &'a Kept) -> Option<&'a KeptRow> {
+    other.rows.iter().find(|found| (&found.group, &found.name) == (&row.group, &row.name))
+}
+
+fn without_partner(of: &Kept, other: &Kept) -> Vec<String> {
+    of.rows.iter().filter(|row| partner(row, other).is_none()).map(full_name).collect()
+}
+
+fn nothing_in_common(runs: [(u64, &Kept); 2]) -> Failure {
+    if let Some((number, kept)) = runs.into_iter().find(|(_, kept)| kept.rows.is_empty()) {
+        let what = &kept.experiment;
+        return Failure::new(Exit::Job, format_args!("run {number}: {what} compared no times of a workload"))
+            .hint("its tables are in: muster report");
+    }
+    let [(first, _), (second, _)] = runs;
+    Failure::new(Exit::Job, format_args!("runs {first} and {second} have no configuration in common"))
+        .hint("compare the same models in both")
 }
 
 /// That of the first row; experiments that compare no times have none.
@@ -102,24 +144,62 @@ fn plugin(kept: &Kept) -> KeptPlugin {
     kept.plugin.clone().unwrap_or_default()
 }
 
-fn differences(a: &Kept, b: &Kept) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut differ = |what: &str, a: String, b: String| {
-        if a != b {
-            found.push(format!("{what}: {a} and {b}"));
-        }
-    };
+fn workloads(a: &Kept, b: &Kept) -> Vec<String> {
     let digest = |kept: &Kept| plugin(kept).digest.get(..12).unwrap_or_default().to_owned();
-    differ("plugins", plugin(a).name, plugin(b).name);
-    differ("plugin files", digest(a), digest(b));
-    differ("parameters", plugin(a).params.to_string(), plugin(b).params.to_string());
+    let params = |kept: &Kept| plugin(kept).params.to_string();
     let arrivals = |kept: &Kept| {
         let load = kept.open_loop.as_ref();
         load.map(|load| format!("{}/s, {}", load.rate_per_s, load.arrivals)).unwrap_or_default()
     };
-    differ("arrivals", arrivals(a), arrivals(b));
-    differ("tasks of a run", a.tasks.to_string(), b.tasks.to_string());
-    found
+    let found = [
+        differing("plugins", plugin(a).name, plugin(b).name),
+        differing("plugin files", digest(a), digest(b)),
+        differing("parameters", params(a), params(b)),
+        differing("arrivals", arrivals(a), arrivals(b)),
+        differing("tasks of a run", a.tasks.to_string(), b.tasks.to_string()),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn circumstances(a: &Comparison, b: &Comparison) -> Vec<String> {
+    let place = |run: &Comparison| {
+        run.cluster
+            .as_ref()
+            .map_or_else(|| "private clusters".to_owned(), |it| format!("cluster {}", it.name))
+    };
+    let seed = |run: &Comparison| run.seed.map_or_else(|| "unknown".to_owned(), |seed| seed.to_string());
+    let value = |run: &Comparison, key: &str| match run.machine.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) => "none".to_owned(),
+        Some(other) => other.to_string(),
+        None => "unknown".to_owned(),
+    };
+    let keys: BTreeSet<&String> = a.machine.keys().chain(b.machine.keys()).collect();
+    let of_machine = |key: &String| {
+        differing(&format!("machine, {}", key.replace('_', " ")), value(a, key), value(b, key))
+    };
+    let others = [differing("where", place(a), place(b)), differing("seeds", seed(a), seed(b))];
+    others.into_iter().chain(keys.into_iter().map(of_machine)).flatten().collect()
+}
+
+fn differing(what: &str, a: String, b: String) -> Option<String> {
+    (a != b).then(|| format!("{what}: {a} and {b}"))
+}
+
+/// All that makes the times say less.
+fn notes(diff: &Diff) -> Vec<String> {
+    let mut notes = diff.differences.clone();
+    for (number, names) in [(diff.first, &diff.only_first), (diff.second, &diff.only_second)] {
+        if !names.is_empty() {
+            notes.push(format!("only in run {number}: {}", names.join(", ")));
+        }
+    }
+    notes
+}
+
+/// `7 %`: 0.07 times 100 is a little more than 7.
+fn share(of: f64) -> String {
+    format!("{} %", (of * 1e8).round() / 1e6)
 }
 
 /// A configuration that is slower by more than that, for sure.
@@ -154,4 +234,18 @@ fn text(diff: &Diff) -> String {
          machine, one soon after the other.",
     );
     format!("{table}\n\n{caution}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_told_as_they_were_written() {
+        for (of, text) in
+            [(0.07, "7 %"), (0.05, "5 %"), (0.125, "12.5 %"), (1.0, "100 %"), (0.0001, "0.01 %")]
+        {
+            assert_eq!(share(of), text);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `muster export`: kept runs as one table for other programs.
 
 use crate::cli::{ExportArgs, Format, RunRef};
-use crate::compare::{self, RunFolder};
+use crate::compare::{self, COMPARISON, RunFolder};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::save;
 use crate::report::Bundle;
@@ -18,6 +18,14 @@ pub fn export(args: &ExportArgs) -> Outcome {
             .hint("build it with: cargo build --release --features parquet; or leave out --format"));
     }
     let bundles: Vec<Bundle> = find_all(&args.runs)?.iter().map(Bundle::read).collect::<Outcome<_>>()?;
+    for bundle in bundles.iter().filter(|bundle| bundle.samples.is_empty()) {
+        let (number, what) = (bundle.number, bundle.comparison.experiment.as_deref().unwrap_or("it"));
+        let file = bundle.folder.join(COMPARISON);
+        note(format_args!(
+            "note: run {number}: {what} has no line here, because it timed no runs; its tables are in {}",
+            file.display()
+        ));
+    }
     let table = if args.tasks { tasks(&bundles)? } else { samples(&bundles) };
     let content = render(&table, args.format)?;
     if args.output == Path::new("-") {

@@ -1,8 +1,9 @@
 //! `muster runs`: the comparisons that are kept.
 
-use crate::cli::RunsCommand;
+use super::export::find_all;
+use crate::cli::{RunRef, RunsCommand};
 use crate::compare::{self, RunFolder};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::summary::{Column, list, number, seconds};
 use crate::terminal::{self, note};
 use serde::Serialize;
@@ -11,19 +12,25 @@ use serde::Serialize;
 pub fn runs(command: RunsCommand) -> Outcome {
     match command {
         RunsCommand::Ls { json } => ls(json),
-        RunsCommand::Rm { runs } => {
-            // All of them are there, or none is deleted.
-            let found: Vec<RunFolder> = runs.into_iter().map(compare::find).collect::<Outcome<_>>()?;
-            for run in found {
-                // Named twice, it is gone already.
-                if run.path.exists() {
-                    run.remove()?;
-                    note(format_args!("deleted run {}", run.number));
-                }
-            }
-            Ok(Exit::Ok)
+        RunsCommand::Rm { runs } => rm(&runs),
+    }
+}
+
+fn rm(runs: &[RunRef]) -> Outcome {
+    // All of them are there and are folders, or none is deleted.
+    let found = find_all(runs)?;
+    for run in &found {
+        if !std::fs::symlink_metadata(&run.path).is_ok_and(|metadata| metadata.is_dir()) {
+            let path = run.path.display();
+            return Err(Failure::new(Exit::Job, format_args!("{path} is no folder, so no run of muster"))
+                .hint("nothing was deleted; delete it with rm where it is yours"));
         }
     }
+    for run in &found {
+        run.remove()?;
+        note(format_args!("deleted run {}", run.number));
+    }
+    Ok(Exit::Ok)
 }
 
 /// A line of the list.

@@ -60,9 +60,10 @@ fn workload(first: &Bundle, others: &[&Bundle]) -> String {
                 (true, _) => SEEN,
             };
             let (run, ratio_words) = (other.number.to_string(), with_interval(&ratio));
-            table.row_if(counts, vec![row.name.clone(), run.clone(), ratio_words.clone(), words.to_owned()]);
+            let name = row.full_name();
+            table.row_if(counts, vec![name.clone(), run.clone(), ratio_words.clone(), words.to_owned()]);
             lanes.push(Lane {
-                name: format!("{}, run {run}", row.name),
+                name: format!("{name}, run {run}"),
                 spread: ratio,
                 // What is usual is said by the table below.
                 words: if words == SEEN { ratio_words } else { format!("{ratio_words}, {words}") },

@@ -22,7 +22,7 @@ pub struct Bundle {
 impl Bundle {
     /// Reads all but the samples of single tasks.
     pub fn read(run: &RunFolder) -> Outcome<Self> {
-        let comparison = comparison(run)?;
+        let comparison = Comparison::read(run)?;
         // An experiment may have tables only.
         let needs_samples = !comparison.rows.is_empty();
         let samples = if needs_samples || run.path.join(SAMPLES).exists() {
@@ -59,28 +59,38 @@ impl Bundle {
     }
 }
 
-fn comparison(run: &RunFolder) -> Outcome<Comparison> {
-    let path = run.path.join(COMPARISON);
-    let bytes = read_within(&path, COMPARISON_MAX_BYTES).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => broken(
-            run.number,
-            format_args!(
-                "it has no {COMPARISON}: it was not finished, and {SAMPLES} holds the blocks that were"
-            ),
-        ),
-        ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
-            broken(run.number, format_args!("{COMPARISON} {error}"))
+impl Comparison {
+    /// Reads what came of a run, without its samples.
+    pub fn read(run: &RunFolder) -> Outcome<Self> {
+        let path = run.path.join(COMPARISON);
+        let bytes = read_within(&path, COMPARISON_MAX_BYTES).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => unfinished(run),
+            ErrorKind::NotADirectory => {
+                broken(run.number, format_args!("{} is no folder", run.path.display()))
+            }
+            ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
+                broken(run.number, format_args!("{COMPARISON} {error}"))
+            }
+            _ => Failure::io(Exit::Storage, "read", &path, &error),
+        })?;
+        let foreign = |why: &dyn std::fmt::Display| {
+            broken(run.number, format_args!("{COMPARISON} is not what muster writes: {why}"))
+        };
+        let comparison: Self = serde_json::from_slice(&bytes).map_err(|error| foreign(&error))?;
+        if comparison.rows.is_empty() && comparison.tables.is_empty() {
+            return Err(foreign(&"it has neither rows nor tables"));
         }
-        _ => Failure::io(Exit::Storage, "read", &path, &error),
-    })?;
-    let foreign = |why: &dyn std::fmt::Display| {
-        broken(run.number, format_args!("{COMPARISON} is not what muster writes: {why}"))
-    };
-    let comparison: Comparison = serde_json::from_slice(&bytes).map_err(|error| foreign(&error))?;
-    if comparison.rows.is_empty() && comparison.tables.is_empty() {
-        return Err(foreign(&"it has neither rows nor tables"));
+        Ok(comparison.with_factors())
     }
-    Ok(comparison.with_factors())
+}
+
+/// A run that is still going on, or that ended before its result was written.
+fn unfinished(run: &RunFolder) -> Failure {
+    let rest = match run.path.join(SAMPLES).exists() {
+        true => format!("it was not finished, and {SAMPLES} holds the blocks that were"),
+        false => format!("it was not finished, and has no {SAMPLES}"),
+    };
+    broken(run.number, format_args!("it has no {COMPARISON}: {rest}"))
 }
 
 fn read_within(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

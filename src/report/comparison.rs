@@ -232,6 +232,11 @@ impl Row {
         self.latency_p95_s.or(self.time_s)
     }
 
+    /// With its group, where it has one: names are different only within a group.
+    pub fn full_name(&self) -> String {
+        self.group.as_ref().map_or_else(|| self.name.clone(), |group| format!("{group}: {}", self.name))
+    }
+
     /// That, when it is one that a chart can show.
     pub fn shown_time(&self) -> Option<Spread> {
         let is_shown = |time: &Spread| {

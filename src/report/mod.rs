@@ -17,6 +17,7 @@ mod sweep;
 mod words;
 
 pub use bundle::Bundle;
+pub use comparison::Comparison;
 pub use page::page;
 
 /// By this line a report is known for one.

@@ -54,7 +54,7 @@ pub fn samples(folder: &Path, number: u64) -> Outcome<Vec<Sample>> {
             configuration,
             group: line.word(group),
             again,
-            time_s: line.number(time)?.ok_or_else(|| line.broken("has no time"))?,
+            time_s: line.time(time)?,
             more: {
                 let mut numbers = [None; MORE.len()];
                 for (number, column) in numbers.iter_mut().zip(more) {
@@ -183,6 +183,15 @@ impl Line<'_> {
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Some(number)),
             _ => Err(self.broken(&format!("has {} that is no number: {text:?}", self.name(column)))),
+        }
+    }
+
+    /// What a run took: it is there, and above 0.
+    fn time(&self, column: usize) -> Outcome<f64> {
+        match self.number(column)? {
+            Some(time) if time > 0.0 => Ok(time),
+            Some(time) => Err(self.broken(&format!("has {} that is not above 0: {time}", self.name(column)))),
+            None => Err(self.broken("has no time")),
         }
     }
 

@@ -87,12 +87,10 @@ fn disturbances(parts: &[Part<'_>]) -> String {
         let found = row.interference;
         let counts =
             if row.valid { "yes".to_owned() } else { format!("no: {}", row.invalid_because.join("; ")) };
-        let name =
-            row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{group}: {}", row.name));
         table.row_if(
             row.valid,
             vec![
-                name,
+                row.full_name(),
                 percent(found.stolen),
                 percent(found.throttled),
                 percent(found.others),
