@@ -366,6 +366,14 @@ fn broken_runs_and_full_disks_get_one_line() {
     Kept::sweep(1).write(&muster);
     std::fs::remove_file(muster.path(".muster/runs/1/tasks.csv")).unwrap();
     muster.run(&["export", "1", "--tasks"]).fails(3, &["run 1 kept no times of single tasks"]).says_no_more();
+    // An experiment that timed no runs has a page and no lines.
+    let table = r#"{"experiment":"lifecycle","tables":[{"title":"Start","of":"what"}]}"#;
+    muster.write(".muster/runs/6/comparison.json", table);
+    let _ = std::fs::remove_file(muster.path(".muster/runs/6/samples.csv"));
+    let exported = muster.run(&["export", "6"]).ok();
+    assert_eq!(exported.text().lines().count(), 1, "a header");
+    assert!(exported.stderr.contains("run 6: lifecycle has no line here"), "{}", exported.stderr);
+    muster.run(&["diff", "1", "6"]).fails(3, &["run 6"]).says_no_more();
     if !cfg!(feature = "parquet") {
         let line = ["export", "1", "--format", "parquet"];
         muster.run(&line).fails(2, &["built without Parquet", "--features parquet"]).says_no_more();

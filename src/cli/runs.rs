@@ -28,7 +28,8 @@ pub struct DiffArgs {
     /// The run that may be better or worse
     #[arg(value_name = "RUN_B", allow_hyphen_values = true)]
     pub second: RunRef,
-    /// Exit with 11 when a configuration takes longer in RUN_B by at least this, for sure
+    /// Exit with 11 when a configuration surely takes longer in RUN_B by more than this, with 10 when that cannot be known or RUN_B
+    /// does not have it
     #[arg(long, value_name = "slower:PERCENT", value_parser = slower, allow_hyphen_values = true)]
     pub fail_if: Option<f64>,
     /// Print one JSON object
