@@ -80,7 +80,7 @@ fn people_read_tables_rules_and_a_verdict() {
         "thread 1x2",
         "process 2x1",
         "TIMES THE BEST",
-        "CANCEL",
+        "PEAK",
         "6 blocks in random order",
         "noise floor",
     ] {

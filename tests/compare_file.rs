@@ -123,6 +123,10 @@ fn a_file_that_is_wrong_is_refused_in_a_line() {
         ),
         ("plugin = \"@\"\n[[fail]]\nrow = \"spawn\"", 3, vec!["\"spawn\"", "not in the matrix"]),
         ("plugin = \"@\"\n[[fail]]\nby = \"much\"", 3, vec!["as in 3%"]),
+        ("plugin = \"@\"\nblocks = 5\nbudget = \"1s\"", 3, vec!["blocks and budget contradict"]),
+        ("plugin = \"@\"\ntasks = 5\nlines = \"x\"", 3, vec!["tasks and lines contradict"]),
+        ("plugin = \"@\"\n[matrix]\niters = [1, 1]", 3, vec!["matrix.iters has 1 twice"]),
+        ("plugin = \"@\"\n[[exclude]]\nmodel = \"spawn\"", 3, vec!["matches no row", "thread 1x4"]),
         ("plugin = ", 3, vec!["c.toml: line 1"]),
     ] {
         let file = muster.write("c.toml", text.replace('@', &spin));
@@ -136,6 +140,8 @@ fn a_file_that_is_wrong_is_refused_in_a_line() {
     let file = written(&muster, "");
     muster.run(&["compare", &file, "-n", "4"]).fails(2, &["-n is for a plugin", "tasks"]);
     muster.run(&["compare", "nothing.toml"]).fails(3, &["cannot read nothing.toml"]);
+    std::fs::create_dir(muster.path("folder.toml")).unwrap();
+    muster.run(&["compare", "folder.toml"]).fails(3, &["folder.toml", "not a file"]);
     assert!(!muster.path(".muster").exists(), "nothing was measured, so nothing is kept");
 }
 

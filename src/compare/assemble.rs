@@ -70,11 +70,11 @@ pub fn assemble(
 fn overhead(groups: &[Group], measured: &Measured) -> Option<Overhead> {
     let times: Vec<f64> = measured.overhead.iter().map(|sample| sample.time.as_secs_f64()).collect();
     let cpu: Vec<f64> = measured.overhead.iter().filter_map(cpu_s).collect();
-    let only = |median| Spread { median, lo: median, hi: median };
     Some(Overhead {
         name: groups[0].baseline().name().to_owned(),
         tasks: measured.groups[0].tasks,
-        time_s: median_interval(&times).map(Spread::from).or(median(&times).map(only))?,
+        median_s: median(&times)?,
+        time_s: median_interval(&times).map(Spread::from),
         cpu_s: median(&cpu),
     })
 }
@@ -267,7 +267,10 @@ fn invalid(rows: &[Row]) -> Vec<String> {
             let (count, all) = (invalid.len(), rows.len());
             vec![format!("{count} of {all} rows are invalid, the first is {}", why(first))]
         }
-        few => few.iter().map(|row| format!("{} is invalid: {}", named(row), row.invalid_because.join("; "))).collect(),
+        few => few
+            .iter()
+            .map(|row| format!("{} is invalid: {}", named(row), row.invalid_because.join("; ")))
+            .collect(),
     }
 }
 
@@ -276,8 +279,24 @@ fn named(row: &Row) -> String {
     row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{}, {group}", row.name))
 }
 
+/// What muster itself takes must be little beside what is compared.
+fn too_short(rows: &[Row], own: Option<&Overhead>) -> Option<String> {
+    const SHARE_MAX: f64 = 0.5;
+    let own = own?.median_s;
+    let times = rows.iter().filter_map(|row| Some(row.time_s?.median));
+    let shortest = times.min_by(f64::total_cmp).filter(|shortest| own > shortest * SHARE_MAX)?;
+    let (own, shortest) = (crate::summary::seconds(own), crate::summary::seconds(shortest));
+    Some(format!(
+        "muster itself takes {own} of runs of {shortest}: what is compared is mostly that; give a larger -n, or longer tasks"
+    ))
+}
+
 fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
     let mut notes = invalid(rows);
+    // Experiments have groups that are about just that.
+    if groups.len() == 1 {
+        notes.extend(too_short(rows, overhead(groups, measured).as_ref()));
+    }
     let measure = measured.groups[0].measure;
     let overloaded: Vec<String> = rows.iter().filter(|row| row.overload).map(named).collect();
     if !overloaded.is_empty() {

@@ -113,7 +113,15 @@ impl Run {
         let json =
             serde_json::to_string_pretty(comparison).map_err(|error| Failure::new(Exit::Storage, error))?;
         let path = self.folder.join(COMPARISON);
-        std::fs::write(&path, json + "\n").map_err(|error| Failure::io(Exit::Storage, "write", &path, &error))
+        // Whoever reads it meanwhile sees all of it, or nothing.
+        let unfinished = path.with_extension("json.new");
+        let written =
+            std::fs::write(&unfinished, json + "\n").and_then(|()| std::fs::rename(&unfinished, &path));
+        written.map_err(|error| {
+            // It may be what the disk has no room for.
+            let _ = std::fs::remove_file(&unfinished);
+            Failure::io(Exit::Storage, "write", &path, &error)
+        })
     }
 
     /// Gives it up: its blocks stay, and without any the folder goes.

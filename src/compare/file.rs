@@ -92,13 +92,16 @@ pub fn read(args: &CompareArgs) -> Outcome<(CompareArgs, Written)> {
                 .hint(format_args!("write it into the file: {instead}")));
         }
     }
-    let size = std::fs::metadata(path).map(|meta| meta.len());
-    let text = match size {
-        Ok(size) if size > FILE_BYTES_MAX => {
-            return Err(wrong(path, &format!("{size} bytes are too much: at most {FILE_BYTES_MAX}")));
-        }
-        _ => std::fs::read_to_string(path).map_err(|error| Failure::io(Exit::Job, "read", path, &error))?,
-    };
+    // Opening a pipe would wait for somebody who writes.
+    let meta = std::fs::metadata(path).map_err(|error| Failure::io(Exit::Job, "read", path, &error))?;
+    if !meta.is_file() {
+        return Err(wrong(path, "it is not a file"));
+    }
+    if meta.len() > FILE_BYTES_MAX {
+        let size = meta.len();
+        return Err(wrong(path, &format!("{size} bytes are too much: at most {FILE_BYTES_MAX}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(Exit::Job, "read", path, &error))?;
     let text: Text = toml::from_str(&text).map_err(|error| at(path, &text, &error))?;
     text.with(args, path)
 }
@@ -133,6 +136,19 @@ impl Text {
             if number == Some(0) {
                 return Err(wrong(path, &format!("{what} = 0: must be at least 1")));
             }
+        }
+        for (one, is_one, other, is_other) in [
+            ("blocks", self.blocks.is_some(), "budget", self.budget.is_some()),
+            ("tasks", self.tasks.is_some(), "lines", self.lines.is_some()),
+            ("tasks", self.tasks.is_some(), "files", !self.files.is_empty()),
+            ("lines", self.lines.is_some(), "files", !self.files.is_empty()),
+        ] {
+            if is_one && is_other {
+                return Err(wrong(path, &format!("{one} and {other} contradict each other: leave one out")));
+            }
+        }
+        if self.chunk.is_some() && self.files.is_empty() {
+            return Err(wrong(path, "chunk is for files, and there are none"));
         }
         if self.tasks == Some(0) {
             return Err(wrong(path, "tasks = 0: must be at least 1"));

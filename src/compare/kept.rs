@@ -79,7 +79,9 @@ pub fn all() -> Outcome<Vec<RunFolder>> {
         Err(error) => return Err(Failure::io(Exit::Storage, "read", runs, &error)),
     };
     let folder = |entry: std::fs::DirEntry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        // As muster writes it: +9 and 007 are somebody else's.
+        let number = name.parse::<u64>().ok().filter(|number| number.to_string() == name)?;
         Some(RunFolder { number, path: entry.path() })
     };
     let mut found: Vec<RunFolder> = entries.flatten().filter_map(folder).collect();
@@ -115,7 +117,12 @@ impl RunFolder {
     /// What came of it.
     pub fn read(&self) -> Outcome<Kept> {
         let path = self.path.join(COMPARISON);
-        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        // Opening a pipe would wait for somebody who writes.
+        let meta = std::fs::metadata(&path);
+        if meta.as_ref().is_ok_and(|meta| !meta.is_file()) {
+            return Err(self.broken(&format!("{COMPARISON} is not a file")));
+        }
+        let bytes = meta.and_then(|_| std::fs::read(&path)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => self.broken(&format!(
                 "it has no {COMPARISON}: it was not finished, and {SAMPLES} holds the blocks that were"
             )),

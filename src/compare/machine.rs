@@ -45,7 +45,7 @@ impl Load {
         Interference {
             stolen: share(self.stolen, before.stolen),
             throttled: share(self.throttled, before.throttled),
-            others: (busy - own.as_secs_f64() / could).max(0.0),
+            others: (busy - own.as_secs_f64() / could).clamp(0.0, 1.0),
         }
     }
 }

@@ -13,6 +13,9 @@ const GROUPS_MAX: usize = 100;
 pub fn combinations(written: &Written) -> Outcome<Vec<Factors>> {
     let mut all = vec![Factors::new()];
     for (name, values) in &written.matrix {
+        if let Some(value) = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
+            return Err(failure(&format!("matrix.{name} has {} twice", value.1)).hint("give each value once"));
+        }
         let with = |before: &Factors, value: &Value| {
             let mut factors = before.clone();
             factors.insert(name.clone(), value.clone());
@@ -36,7 +39,12 @@ pub fn params(written: &Written, factors: &Factors) -> Map<String, Value> {
 
 /// `iters=1000, n=2`.
 pub fn name(factors: &Factors) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    // It is shown on terminals.
+    let shown = |text: &str| {
+        let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        text.chars().map(escaped).collect::<String>()
+    };
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), shown);
     let pairs: Vec<String> = factors.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
     pairs.join(", ")
 }
@@ -77,8 +85,8 @@ fn matches(exclude: &Map<String, Value>, row: &Configuration, factors: &Factors)
     })
 }
 
-/// Excludes that can match nothing, because of a name that nothing has.
-pub fn check_excludes(written: &Written) -> Outcome<()> {
+/// Excludes that match nothing: of a name that nothing has, or of a value.
+pub fn check_excludes(written: &Written, groups: &[Factors], all: &[Configuration]) -> Outcome<()> {
     let known = ["model", "row", "processes", "threads"];
     for exclude in &written.excludes {
         for name in exclude.keys() {
@@ -88,6 +96,13 @@ pub fn check_excludes(written: &Written) -> Outcome<()> {
                 return Err(failure(&format!("exclude has {name:?}, which no row has"))
                     .hint(format_args!("there are {}", names.join(", "))));
             }
+        }
+        let is_used = groups.iter().any(|factors| all.iter().any(|row| matches(exclude, row, factors)));
+        if !is_used {
+            let exclude = Value::from(exclude.clone());
+            let names: Vec<&str> = all.iter().map(|row| row.name.as_str()).collect();
+            return Err(failure(&format!("exclude {exclude} matches no row"))
+                .hint(format_args!("there are {}", names.join("; "))));
         }
     }
     Ok(())
@@ -149,7 +164,7 @@ mod tests {
         };
         assert_eq!(names(0), ["process 4x1", "thread 1x4", "gil 1x4"]);
         assert_eq!(names(1), ["process 4x1", "thread 1x4"]);
-        check_excludes(&written).unwrap();
+        check_excludes(&written, &groups, &all()).unwrap();
     }
 
     #[test]
@@ -159,7 +174,14 @@ mod tests {
         let two = json!({"exclude": [{"model": "gil"}, {"threads": 4}]});
         assert!(text(two).contains("only process 4x1 is left"));
         assert!(text(json!({"baseline": "async"})).contains("baseline \"async\" is not in the matrix"));
-        let unknown = check_excludes(&written(json!({"exclude": [{"modle": "gil"}]})));
-        assert!(unknown.unwrap_err().to_string().contains("\"modle\""));
+        for (exclude, words) in
+            [(json!([{"modle": "gil"}]), "\"modle\""), (json!([{"model": "spawn"}]), "matches no row")]
+        {
+            let written = written(json!({"exclude": exclude}));
+            let refused = check_excludes(&written, &combinations(&written).unwrap(), &all()).unwrap_err();
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
+        let twice = combinations(&written(json!({"matrix": {"b": [1, 2, 1]}}))).unwrap_err();
+        assert!(twice.to_string().contains("matrix.b has 1 twice"), "{twice}");
     }
 }

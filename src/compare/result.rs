@@ -117,7 +117,10 @@ pub struct Cluster {
 pub struct Overhead {
     pub name: String,
     pub tasks: u64,
-    pub time_s: Spread,
+    /// Of the runs' times.
+    pub median_s: f64,
+    /// The same with its interval; `null` with fewer than 5 blocks.
+    pub time_s: Option<Spread>,
     pub cpu_s: Option<f64>,
 }
 

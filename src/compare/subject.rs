@@ -15,7 +15,7 @@ use crate::job::{self, Results, feed, is_final, results, submit, unfinished, wai
 use crate::plugin::PluginFile;
 use muster_proto::link::Link;
 use muster_proto::v1;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -37,8 +37,8 @@ pub struct Subject {
     pub arrivals: Option<v1::Arrivals>,
     /// Where it runs; without it, on private clusters.
     pub cluster: Option<Rc<Session>>,
-    /// The job that runs on a cluster which goes on.
-    running: Cell<Option<u64>>,
+    /// What asked for the job that runs on a cluster which goes on.
+    running: RefCell<Option<v1::SubmitRequest>>,
 }
 
 impl Subject {
@@ -52,7 +52,7 @@ impl Subject {
             inputs: None,
             arrivals: None,
             cluster: None,
-            running: Cell::new(None),
+            running: RefCell::default(),
         }
     }
 
@@ -224,7 +224,7 @@ impl Subject {
             }
             other => other,
         };
-        self.running.set(None);
+        self.running.take();
         let status = status?;
         let told = self.read(link, &status, lines).await?;
         Ok(Sample { is_shared, ..sample(configuration, &status, time, told)? })
@@ -241,8 +241,9 @@ impl Subject {
 
     /// Submits the job, feeds it and waits for its end or for a pause.
     pub async fn to_end(&self, link: &Link, spec: v1::JobSpec) -> Outcome<v1::JobStatus> {
-        let job = submit(link, spec).await?;
-        self.running.set(self.cluster.is_some().then_some(job));
+        let request = job::request(spec)?;
+        self.running.replace(self.cluster.is_some().then(|| request.clone()));
+        let job = job::submit_request(link, request).await?;
         let feeding = async {
             match self.inputs.as_ref().map(Inputs::open).transpose()?.flatten() {
                 Some(blocks) => feed(clients::jobs(link), job, blocks).await.map(drop),
@@ -254,9 +255,12 @@ impl Subject {
 
     /// Cancels what runs on a cluster that goes on; a private one ends with its run.
     pub async fn abandon(&self) {
-        if let (Some(session), Some(job)) = (&self.cluster, self.running.take()) {
-            // The run has ended for us in any case.
-            let _ = job::cancel(&session.link, job).await;
+        if let (Some(session), Some(request)) = (&self.cluster, self.running.take()) {
+            // Whether it was taken may not be known yet: the same request has the same job.
+            if let Ok(job) = job::submit_request(&session.link, request).await {
+                // The run has ended for us in any case.
+                let _ = job::cancel(&session.link, job).await;
+            }
         }
     }
 

@@ -136,7 +136,8 @@ fn fairness(comparison: &Comparison) -> String {
         |floor| format!("noise floor {}: less is not claimed", percent(floor)),
     );
     let own = comparison.overhead.as_ref().map(|own| {
-        let (name, tasks, time) = (&own.name, tasks_text(own.tasks), time_with_interval(&own.time_s));
+        let time = own.time_s.as_ref().map_or_else(|| seconds(own.median_s), time_with_interval);
+        let (name, tasks) = (&own.name, tasks_text(own.tasks));
         format!("muster itself: {tasks} that do nothing take {time} under {name}")
     });
     let arrivals = comparison.open_loop.map(|load| {
@@ -170,7 +171,7 @@ fn same(comparison: &Comparison) -> String {
     let slots = |row: &Row| row.processes * row.threads;
     let equal = rows.iter().all(|row| slots(row) == slots(&rows[0]));
     let slots = if equal {
-        format!("{} slots", slots(&rows[0]))
+        counted(slots(&rows[0]), "slot", "slots")
     } else {
         "different slots (see the names)".to_owned()
     };

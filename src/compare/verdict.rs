@@ -6,6 +6,9 @@ use super::result::{Row, Spread};
 use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
 use crate::summary::{bytes, number, seconds};
 
+/// With a larger noise floor the reader is warned.
+const FLOOR_MAX: f64 = 0.25;
+
 /// An answer, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -74,6 +77,12 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
         sentences.push(format!("Unclear, beside {it}: {names}; more blocks may tell."));
     }
     sentences.extend(judged.changes(chosen, &alike));
+    if judged.floor > FLOOR_MAX {
+        let floor = percent(judged.floor);
+        sentences.push(format!(
+            "The machine is not steady: differences below {floor} are not seen (muster doctor)."
+        ));
+    }
     Verdict { sentences, chosen: Some(chosen) }
 }
 
@@ -108,6 +117,10 @@ impl Judged<'_> {
 
     /// What may be said of one beside another that looks faster.
     fn claim(self, of: usize, to: usize) -> Claim {
+        // Beside the best, it is what the rows say.
+        if Some(to) == self.analysis.best && of != to {
+            return self.analysis.standings[of].claim;
+        }
         let limit = 1.0 + self.floor;
         match self.ratio(of, to) {
             Some((ratio, p)) if p < SIGNIFICANCE && ratio.median > limit => Claim::Slower,

@@ -45,10 +45,12 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
             times(locked),
             times(free)
         ),
-        verdict: match locked {
-            Some(ratio) if is_about(ratio) => Holds::Depends,
-            Some(ratio) if ratio.hi < 1.1 => Holds::No,
-            Some(_) | None => Holds::Unknown,
+        verdict: match (locked, free) {
+            (Some(locked), Some(free)) if is_about(locked) && is_about(free) => Holds::Yes,
+            // It is the lock that makes the difference.
+            (Some(locked), Some(_)) if is_about(locked) => Holds::Depends,
+            (Some(locked), _) if locked.hi < 0.75 * cpus || locked.lo > 1.25 * cpus => Holds::No,
+            (Some(_) | None, _) => Holds::Unknown,
         },
         command: "muster compare cpu".to_owned(),
     }]

@@ -270,10 +270,19 @@ async fn why_it_waits(link: &Link, job: u64) -> Option<String> {
 
 /// Submits a job; the request's id makes a repeated call harmless.
 pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
+    submit_request(link, request(spec)?).await
+}
+
+/// What [`submit`] sends.
+pub fn request(spec: v1::JobSpec) -> Result<v1::SubmitRequest, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Storage, error);
     let id: [u8; 16] = random_bytes().map_err(failed)?;
     let request_id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let request = v1::SubmitRequest { request_id, spec: Some(spec) };
+    Ok(v1::SubmitRequest { request_id, spec: Some(spec) })
+}
+
+/// Gives the number of the job that the request has made, however often it was sent.
+pub async fn submit_request(link: &Link, request: v1::SubmitRequest) -> Result<u64, Failure> {
     let reply = clients::jobs(link).submit(request).await;
     reply
         .map(|reply| reply.into_inner().job)

@@ -10,7 +10,7 @@ mod stop;
 mod take;
 mod watch;
 
-pub use drive::{Drive, Ended, submit, what_happened};
+pub use drive::{Drive, Ended, request, submit, submit_request, what_happened};
 pub use feed::feed;
 pub use plan::{Given, Plan, check_procs};
 pub use progress::{Progress, progress_bar, short};

@@ -60,9 +60,9 @@ fn end(found: &Failed) -> Outcome {
         return Err(Failure::new(Exit::Regression, format_args!("failed: {}", found.failed.join("; "))));
     }
     if !found.unknown.is_empty() {
-        let rows = found.unknown.join(", ");
+        let rows = found.unknown.join("; ");
         return Err(Failure::new(Exit::Invalid, format_args!("whether it fails is not known of {rows}"))
-            .hint("compare again on a quiet machine, with at least 5 blocks"));
+            .hint("compare again on a quiet machine, with as many blocks as the verdict asks for"));
     }
     Ok(Exit::Ok)
 }

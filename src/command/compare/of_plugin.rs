@@ -61,9 +61,10 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
         ))
         .hint(format_args!("it needs {P95_TASKS_MIN} tasks: ten of them are above it then")));
     }
-    matrix::check_excludes(written)?;
     let mut works = Vec::new();
-    for factors in matrix::combinations(written)? {
+    let combinations = matrix::combinations(written)?;
+    matrix::check_excludes(written, &combinations, &rows)?;
+    for factors in combinations {
         let params = if args.params.is_empty() {
             check(manifest, &matrix::params(written, &factors).into())?
         } else {

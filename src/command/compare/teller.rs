@@ -49,7 +49,8 @@ impl Tell for Teller {
 
     fn block(&mut self, measured: &Measured, least: usize) {
         self.run.add(measured);
-        self.say(format!("block {} of at least {least}", measured.blocks));
+        let of = if self.limits.blocks.is_some() { "" } else { "at least " };
+        self.say(format!("block {} of {of}{least}", measured.blocks));
     }
 
     fn probes(&mut self, name: &str) {
