@@ -114,18 +114,28 @@ fn wait_s(task: &Task) -> f64 {
 fn a_closed_loop_has_service_times() {
     let muster = Muster::new();
     let line =
-        ["compare", &plugin("sleep"), "ms=2", "-n", "64", "--models", "thread,process", "--blocks", "5"];
+        ["compare", &plugin("sleep"), "ms=5", "-n", "64", "--models", "thread,process", "--blocks", "5"];
     let found = muster.run(&[&line[..], &["--no-probes", "--json"]].concat()).ok().json();
     assert_eq!((&found["measure"], &found["open_loop"]), (&"time".into(), &Value::Null));
     for row in found["rows"].as_array().unwrap() {
         assert_eq!((&row["latency_s"]["kind"], &row["overload"]), (&"service time".into(), &false.into()));
-        assert!(number(&row["latency_s"]["max"]) >= 0.002 && row["latency_p95_s"].is_null(), "{row}");
+        assert!(number(&row["latency_s"]["max"]) >= 0.005 && row["latency_p95_s"].is_null(), "{row}");
         let samples = row["latency_s"]["samples"].as_u64().unwrap();
         assert!(samples >= 5 && row["latency_s"]["p95"].is_f64() == (samples >= 200), "{row}");
     }
     let tasks = tasks(&muster, &found);
-    assert!(counts(&tasks).values().all(|&count| count == 64), "all of them: there are fewer than 100");
-    assert!(tasks.iter().all(|task| task.latency_s.is_none() && task.run_s >= 0.002));
+    let counts = counts(&tasks);
+    assert!(counts.values().all(|&count| count == 64), "all of them, there are fewer than 100: {counts:?}");
+    assert!(
+        counts.len() == 4 * 3 && counts.keys().all(|run| run.0 != "1"),
+        "not in the first block: {counts:?}"
+    );
+    assert!(tasks.iter().all(|task| task.latency_s.is_none() && task.run_s >= 0.005));
+    // A call of its own for some of them would be seen in the time of a run of tasks that do nothing.
+    let line = ["compare", &plugin("null"), "-n", "200000", "--models", "thread,process", "--blocks", "3"];
+    let found = muster.run(&[&line[..], &["--no-probes", "--json"]].concat()).ok().json();
+    let path = format!("{}/tasks.csv", found["run"].as_str().unwrap());
+    assert!(!muster.path(&path).exists(), "{found}");
 }
 
 #[test]

@@ -44,8 +44,10 @@ pub struct Measured {
 #[derive(Debug)]
 pub struct GroupMeasured {
     pub tasks: u64,
-    /// Tasks of a run that are kept one by one.
+    /// Tasks of the next run that are kept one by one,
     pub lines: usize,
+    /// and of each, where that is not seen in its time.
+    lines_wanted: usize,
     /// What is compared.
     pub measure: Measure,
     /// Seconds, by block and column; the last column is the twin.
@@ -59,12 +61,18 @@ pub struct GroupMeasured {
 }
 
 impl GroupMeasured {
-    fn new(group: &Group, tasks: u64, lines: usize) -> Outcome<Self> {
+    fn new(group: &Group, tasks: u64, lines_wanted: usize) -> Outcome<Self> {
         let cases = group.cases.len();
         let blocks = Blocks::new(cases + 1, Twin { column: cases, baseline: BASELINE });
         Ok(Self {
             tasks,
-            lines,
+            lines: match group.measure() {
+                // It is known after the first block.
+                Measure::Time => 0,
+                // Each task is claimed by itself and looked at in any case.
+                Measure::LatencyP95 => lines_wanted,
+            },
+            lines_wanted,
             measure: group.measure(),
             blocks: blocks.map_err(Failure::usage)?,
             samples: vec![Vec::new(); cases],
@@ -79,6 +87,10 @@ impl GroupMeasured {
         let values = cases.zip(&samples).map(|(case, sample)| self.measure.value(case.name(), sample));
         let values = values.collect::<Outcome<Vec<f64>>>()?;
         self.blocks.push(&values).map_err(|refused| Failure::new(Exit::Job, refused))?;
+        if self.measure == Measure::Time && self.blocks.len() == 1 {
+            let is_seen = values.iter().any(|&time_s| tasks::is_seen(time_s, self.tasks));
+            self.lines = if is_seen { 0 } else { self.lines_wanted };
+        }
         for (column, sample) in samples.into_iter().enumerate() {
             self.samples.get_mut(column).unwrap_or(&mut self.twin).push(sample);
         }
@@ -141,7 +153,7 @@ pub async fn measure(
             Some(tasks) => tasks,
             None => calibrated(group, end, interrupt).await?,
         };
-        let lines = tasks::lines(groups, limits.blocks, tasks);
+        let lines = tasks::lines(groups, limits.blocks);
         measured.groups.push(GroupMeasured::new(group, tasks, lines)?);
     }
     tell.calibrated(&measured);
