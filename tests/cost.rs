@@ -69,7 +69,7 @@ fn pss_bytes(muster: &Muster) -> u64 {
 #[test]
 fn the_peak_of_memory_is_that_of_smaps_rollup() {
     let muster = Muster::new();
-    // Each task holds 64 MiB for a while, so that whoever looks now and then sees the peak.
+    // Each task holds 256 MiB for a while, so that whoever looks now and then sees the peak.
     let source = include_str!("fixtures/plugins/holds.c");
     let holds = compile_c(source, &muster.path("holds.so"), &["-std=gnu11", "-Wall", "-Wextra", "-Werror"]);
     let line = [
@@ -94,6 +94,6 @@ fn the_peak_of_memory_is_that_of_smaps_rollup() {
     let found = started.finish().ok().json();
     let rows = found["rows"].as_array().unwrap();
     let ours = rows.iter().map(|row| row["pss_peak_bytes"].as_u64().unwrap()).max().unwrap();
-    assert!(ours > 192 << 20, "three tasks hold 64 MiB each: {ours}");
+    assert!(ours > 768 << 20, "three tasks hold 256 MiB each: {ours}");
     assert_close(ours as f64, peak as f64, "bytes of memory");
 }

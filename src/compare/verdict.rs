@@ -339,6 +339,7 @@ mod tests {
                 ratio.hi = 1.3;
             }
         }
+        analysis.standings[1].claim = Claim::Unclear;
         let text =
             verdict(&rows(&of, &analysis), &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(
