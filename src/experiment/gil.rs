@@ -24,8 +24,8 @@ const SWITCHING: &str = "short waits beside computing, by the switch interval";
 /// Every so-manieth task only waits.
 const WAITER_EVERY: u64 = 2;
 const WAITER_US: u64 = 4_000;
-/// What others compute at a time: longer than CPython's switch interval, so that this is what decides.
-const BESIDE_ADDITIONS: u64 = 6_000_000;
+/// What others compute at a time, about 6 ms: longer than CPython's switch interval, so that this is what decides.
+const BESIDE_ADDITIONS: u64 = 18_000_000;
 /// So many that ten of those that wait are above their 95th percentile.
 const WAITING_TASKS: u64 = 200 * WAITER_EVERY;
 /// Service times of the tasks that only wait.
