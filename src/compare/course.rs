@@ -151,7 +151,7 @@ pub async fn measure(
     for group in groups {
         let tasks = match group.tasks {
             Some(tasks) => tasks,
-            None => calibrated(group, end, interrupt).await?,
+            None => Box::pin(calibrated(group, end, interrupt)).await?,
         };
         let lines = tasks::lines(groups, limits.blocks);
         measured.groups.push(GroupMeasured::new(group, tasks, lines)?);
