@@ -80,7 +80,7 @@ fn the_peak_of_memory_is_that_of_smaps_rollup() {
         "--slots",
         "3",
         "-n",
-        "6",
+        "3",
         "--blocks",
         "1",
         "--json",
