@@ -13,6 +13,9 @@ use muster_core::page::SlotRecord;
 use muster_core::range::IndexRange;
 use std::sync::atomic::Ordering::SeqCst;
 
+/// How often a thread chooses a task that another one chooses at the same time.
+const CHOICES_MAX: u32 = 16;
+
 /// The queue, for the thread of one slot.
 #[derive(Debug)]
 pub(super) struct Queue<'a> {
@@ -65,11 +68,19 @@ impl<'a> Queue<'a> {
     /// Takes a task upon this thread that no other sleeping thread awaits, and says when it arrives.
     pub fn await_one(&mut self) -> u64 {
         let Some(zero_ns) = self.page.zero_ns() else { return u64::MAX };
-        let mut awaited: Vec<u64> = self.page.awaited(self.slot).collect();
-        awaited.sort_unstable();
-        let Some(index) = first_but(&self.page.unclaimed(KIND_RUN), &awaited) else { return u64::MAX };
-        self.set_awaited(index);
-        zero_ns.saturating_add(self.timetable.due(index).0)
+        let mut chosen = None;
+        // Two may choose the same at the same time; whoever sees it chooses again. When both go on doing so, both wake for it.
+        for _ in 0..CHOICES_MAX {
+            let mut awaited: Vec<u64> = self.page.awaited(self.slot).collect();
+            awaited.sort_unstable();
+            let Some(index) = first_but(&self.page.unclaimed(KIND_RUN), &awaited) else { break };
+            self.set_awaited(index);
+            chosen = Some(index);
+            if !self.page.awaited(self.slot).any(|other| other == index) {
+                break;
+            }
+        }
+        chosen.map_or(u64::MAX, |index| zero_ns.saturating_add(self.timetable.due(index).0))
     }
 
     /// This thread does not sleep for a task any more; says whether it did.
