@@ -162,7 +162,9 @@ pub struct Overhead {
     #[serde(default)]
     pub name: String,
     pub tasks: u64,
-    pub time_s: Spread,
+    pub median_s: Option<f64>,
+    /// `None`: too few blocks.
+    pub time_s: Option<Spread>,
 }
 
 /// Quantities of several things.

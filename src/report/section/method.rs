@@ -47,7 +47,9 @@ fn facts(bundle: &Bundle, parts: &[Part<'_>]) -> String {
         ),
     );
     if let Some(found) = &comparison.overhead {
-        let (tasks, time) = (tasks_text(found.tasks), time_with_interval(&found.time_s));
+        let time = found.time_s.as_ref().map(time_with_interval);
+        let (tasks, time) =
+            (tasks_text(found.tasks), time.unwrap_or_else(|| or_dash(found.median_s, seconds)));
         fact("What muster itself takes", format!("{tasks} that do nothing, {}: {time}", found.name));
     }
     fact("Seed", or_dash(comparison.seed, |seed| seed.to_string()));
