@@ -41,6 +41,8 @@ pub fn assemble(
         [only] => only.verdict.clone(),
         several => across(several),
     };
+    let overhead = overhead(groups, measured);
+    let notes = notes(&rows, groups, measured, overhead.as_ref());
     Comparison {
         experiment: experiment.to_owned(),
         plugin: Some(plugin),
@@ -50,11 +52,11 @@ pub fn assemble(
         blocks: measured.blocks,
         stopped_by: measured.end.name(),
         cluster_cpu_s: measured.idle.as_secs_f64(),
-        overhead: overhead(groups, measured),
+        overhead,
         noise_floor: floors.and_then(|floors| floors.into_iter().max_by(f64::total_cmp)),
         enough: results.iter().all(|group| group.enough),
         verdict,
-        notes: notes(&rows, groups, measured),
+        notes,
         measure: measured.groups[0].measure,
         open_loop: groups[0].baseline().subject.arrivals.map(Load::from),
         groups: if results.len() > 1 { results } else { Vec::new() },
@@ -261,7 +263,7 @@ fn likely_cause(samples: &[Sample], block: usize) -> String {
 fn invalid(rows: &[Row]) -> Vec<String> {
     const FEW: usize = 4;
     let invalid: Vec<&Row> = rows.iter().filter(|row| !row.valid).collect();
-    let why = |row: &Row| format!("{}: {}", named(row), row.invalid_because.join("; "));
+    let why = |row: &Row| format!("{}: {}", row.full_name(), row.invalid_because.join("; "));
     match invalid.as_slice() {
         [first, ..] if invalid.len() > FEW => {
             let (count, all) = (invalid.len(), rows.len());
@@ -269,14 +271,9 @@ fn invalid(rows: &[Row]) -> Vec<String> {
         }
         few => few
             .iter()
-            .map(|row| format!("{} is invalid: {}", named(row), row.invalid_because.join("; ")))
+            .map(|row| format!("{} is invalid: {}", row.full_name(), row.invalid_because.join("; ")))
             .collect(),
     }
-}
-
-/// A row, with its group where there are several.
-fn named(row: &Row) -> String {
-    row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{}, {group}", row.name))
 }
 
 /// What muster itself takes must be little beside what is compared.
@@ -291,14 +288,14 @@ fn too_short(rows: &[Row], own: Option<&Overhead>) -> Option<String> {
     ))
 }
 
-fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
+fn notes(rows: &[Row], groups: &[Group], measured: &Measured, own: Option<&Overhead>) -> Vec<String> {
     let mut notes = invalid(rows);
     // Experiments have groups that are about just that.
     if groups.len() == 1 {
-        notes.extend(too_short(rows, overhead(groups, measured).as_ref()));
+        notes.extend(too_short(rows, own));
     }
     let measure = measured.groups[0].measure;
-    let overloaded: Vec<String> = rows.iter().filter(|row| row.overload).map(named).collect();
+    let overloaded: Vec<String> = rows.iter().filter(|row| row.overload).map(Row::full_name).collect();
     if !overloaded.is_empty() {
         notes.push(format!(
             "overload: {}: tasks arrived faster than they were run, and the queue grew to the end; such a latency says how long \
@@ -310,20 +307,20 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
         if row.warm_up_blocks > 0 {
             notes.push(format!(
                 "{} was slower in the first {} of its blocks, which count all the same: it warmed up",
-                named(row),
+                row.full_name(),
                 row.warm_up_blocks
             ));
         }
         if row.ratio_to_best.is_some_and(|ratio| ratio.hi < 1.0) {
             notes.push(format!(
                 "{} is ahead in most blocks, and behind on average because of a few: its outliers decide",
-                named(row)
+                row.full_name()
             ));
         }
         for outlier in &row.outliers {
             notes.push(format!(
                 "{} {} in block {}, far from the others of its own; likely cause: {}",
-                named(row),
+                row.full_name(),
                 measure.took(outlier.value_s),
                 outlier.block,
                 outlier.likely_cause
@@ -338,7 +335,7 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured) -> Vec<String> {
     let probed = measured.groups.iter().flat_map(|group| &group.probed);
     let is_unknown = |row: &Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
     let unknown = rows.iter().zip(probed).filter(|(row, probed)| probed.is_some() && is_unknown(row));
-    let unknown: Vec<String> = unknown.map(|(row, _)| named(row)).collect();
+    let unknown: Vec<String> = unknown.map(|(row, _)| row.full_name()).collect();
     if !unknown.is_empty() {
         notes.push(format!(
             "{}: no task was running when an executor was killed, or the job cancelled: give a larger -n, or longer tasks",

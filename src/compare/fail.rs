@@ -60,8 +60,7 @@ impl Condition {
     }
 
     fn look(&self, row: &Row, measure: Measure, found: &mut Failed) {
-        let name =
-            row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{}, {group}", row.name));
+        let name = row.full_name();
         let ratio = match self.slower_than {
             Some(Other::Baseline) => Some(row.ratio_to_baseline),
             Some(Other::Best) => Some(row.ratio_to_best),

@@ -7,6 +7,7 @@ use super::machine::Interference;
 use super::measure::Measure;
 use crate::experiment::{Claim, Findings, Table};
 use crate::statistics::Interval;
+use crate::summary::pattern;
 use muster_proto::v1;
 use serde::Serialize;
 
@@ -94,13 +95,7 @@ pub struct Load {
 
 impl From<v1::Arrivals> for Load {
     fn from(arrivals: v1::Arrivals) -> Self {
-        let rate_per_s = arrivals.rate_per_s;
-        match arrivals.pattern() {
-            v1::ArrivalPattern::Poisson => Self { rate_per_s, arrivals: "poisson" },
-            v1::ArrivalPattern::Unspecified | v1::ArrivalPattern::Constant => {
-                Self { rate_per_s, arrivals: "constant" }
-            }
-        }
+        Self { rate_per_s: arrivals.rate_per_s, arrivals: pattern(arrivals).1 }
     }
 }
 
@@ -217,6 +212,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// With its group, where there are several: names are different only within one.
+    pub fn full_name(&self) -> String {
+        self.group.as_ref().map_or_else(|| self.name.clone(), |group| format!("{}, {group}", self.name))
+    }
+
     /// What is compared of it.
     pub const fn compared(&self, measure: Measure) -> Option<Spread> {
         match measure {

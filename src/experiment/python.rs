@@ -33,14 +33,7 @@ pub async fn groups(name: Name, slots: u32, with: &mut Workloads<'_>) -> Outcome
         Name::Io => Ok(vec![waits(with).await?]),
         Name::Shared => counters(slots, with).await,
         Name::Hybrid => Ok(vec![grid(with).await?]),
-        Name::Mixed
-        | Name::Exchange
-        | Name::Lifecycle
-        | Name::Switch
-        | Name::Memory
-        | Name::Isolate
-        | Name::Interrupt
-        | Name::Overhead => {
+        _ => {
             let name = name.word();
             Err(Failure::usage(format_args!("experiment {name} has nothing to ask CPython"))
                 .hint("--with-python goes with cpu, gil, io, shared and hybrid"))
@@ -119,19 +112,14 @@ async fn counters(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
 pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let [thread, process] = [format!("thread 1x{slots}"), format!("process {slots}x1")];
     let command = format!("muster compare {} --with-python", name.word());
-    let claim = |claim: &str, measured: String, verdict: Holds| {
-        vec![Claim {
-            topic: topic(name),
-            claim: claim.to_owned(),
-            measured,
-            verdict,
-            command: command.clone(),
-        }]
+    let claim = |topic: &'static str, claim: &str, measured: String, verdict: Holds| {
+        vec![Claim { topic, claim: claim.to_owned(), measured, verdict, command: command.clone() }]
     };
     match name {
         Name::Cpu => {
             let ratio = evidence.ratio(SUMS, &thread, &process);
             claim(
+                "CPU-bound work",
                 "in CPython, processes beat threads at computing by about the number of cores",
                 format!("threads take {} times as long as processes", times(ratio)),
                 Holds::above(ratio, 1.2),
@@ -140,6 +128,7 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         Name::Gil => {
             let [pure, outside] = [PURE, OUTSIDE].map(|group| evidence.ratio(group, &thread, &process));
             claim(
+                "the GIL",
                 "in CPython, threads do not compute at the same time",
                 format!(
                     "threads take {} times as long as processes in Python itself, and {} times where the lock is released",
@@ -156,6 +145,7 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
             let one = evidence.ratio(WAITS, "thread 1x1", "thread 1x5");
             let processes = evidence.ratio(WAITS, "process 5x1", "thread 1x5");
             claim(
+                "I/O-bound work",
                 "in CPython, threads are enough for work that waits",
                 format!(
                     "one after the other takes {} times as long as 5 threads, 5 processes {} times",
@@ -173,45 +163,20 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
         Name::Hybrid => {
             let ratio = evidence.ratio(GRID, "thread 1x4", "hybrid 2x2");
             claim(
+                "the hybrid",
                 "in CPython, processes with threads in them are the best of both",
                 format!("4 threads take {} times as long as 2 x 2", times(ratio)),
                 Holds::above(ratio, 1.1),
             )
         }
-        Name::Mixed
-        | Name::Exchange
-        | Name::Lifecycle
-        | Name::Switch
-        | Name::Memory
-        | Name::Isolate
-        | Name::Interrupt
-        | Name::Overhead => Vec::new(),
-    }
-}
-
-/// As the claims of muster's own models about the same.
-const fn topic(name: Name) -> &'static str {
-    match name {
-        Name::Cpu => "CPU-bound work",
-        Name::Gil => "the GIL",
-        Name::Io => "I/O-bound work",
-        Name::Shared => "data sharing",
-        Name::Hybrid
-        | Name::Mixed
-        | Name::Exchange
-        | Name::Lifecycle
-        | Name::Switch
-        | Name::Memory
-        | Name::Isolate
-        | Name::Interrupt
-        | Name::Overhead => "the hybrid",
+        _ => Vec::new(),
     }
 }
 
 fn lost_updates(
     thread: &str,
     process: &str,
-    claim: impl Fn(&str, String, Holds) -> Vec<Claim>,
+    claim: impl Fn(&'static str, &str, String, Holds) -> Vec<Claim>,
     evidence: Evidence<'_>,
 ) -> Vec<Claim> {
     let most = |case: &str| evidence.reading(COUNTER, case, "LOST UPDATES").map(|(_, most)| most);
@@ -219,6 +184,7 @@ fn lost_updates(
     let words =
         |lost: Option<f64>| lost.map_or_else(|| "unknown".to_owned(), |lost| number(lost.max(0.0) as u64));
     claim(
+        "data sharing",
         "in CPython, threads without a lock lose updates",
         format!(
             "threads lost up to {}, processes on shared memory up to {}",

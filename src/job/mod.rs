@@ -12,7 +12,7 @@ mod watch;
 
 pub use drive::{Drive, Ended, request, submit, submit_request, what_happened};
 pub use feed::feed;
-pub use plan::{Given, Plan, check_procs};
+pub use plan::{Given, Plan, check_inputs, check_procs};
 pub use progress::{Progress, progress_bar, short};
 pub use results::{Results, results};
 pub use shape::{ShapePlan, worker_slots};

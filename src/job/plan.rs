@@ -105,21 +105,29 @@ fn inputs(args: &JobArgs) -> Result<Option<Source>, Failure> {
     Ok(Some(Source::Files(FileList::find(&args.files, args.chunk)?)))
 }
 
-fn source(args: &JobArgs, manifest: &Manifest, inputs: Option<Source>) -> Result<Source, Failure> {
+/// Whether a plugin's tasks can have inputs, or be without.
+pub fn check_inputs(manifest: &Manifest, has_inputs: bool) -> Result<(), Failure> {
     let name = manifest.name();
-    match (manifest.input(), inputs) {
-        (InputKind::None, Some(_)) => {
+    match (manifest.input(), has_inputs) {
+        (InputKind::None, true) => {
             Err(Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead"))
         }
-        (InputKind::Required, None) => {
+        (InputKind::Required, false) => {
             Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
                 .hint("give --lines FILE or --files PATH"))
         }
-        (InputKind::Optional | InputKind::Required, Some(inputs)) => Ok(inputs),
-        (InputKind::None | InputKind::Optional, None) => match args.tasks.or(manifest.default_tasks()) {
-            Some(tasks) => Ok(Source::Count(tasks)),
-            None => Err(Failure::usage(format_args!("how many tasks? plugin {name} has no default"))
-                .hint("give -n N, --lines FILE or --files PATH")),
-        },
+        (InputKind::Optional | InputKind::Required, true)
+        | (InputKind::None | InputKind::Optional, false) => Ok(()),
+    }
+}
+
+fn source(args: &JobArgs, manifest: &Manifest, inputs: Option<Source>) -> Result<Source, Failure> {
+    check_inputs(manifest, inputs.is_some())?;
+    let name = manifest.name();
+    match (inputs, args.tasks.or(manifest.default_tasks())) {
+        (Some(inputs), _) => Ok(inputs),
+        (None, Some(tasks)) => Ok(Source::Count(tasks)),
+        (None, None) => Err(Failure::usage(format_args!("how many tasks? plugin {name} has no default"))
+            .hint("give -n N, --lines FILE or --files PATH")),
     }
 }

@@ -7,12 +7,12 @@ use crate::interrupt::Interrupt;
 use crate::terminal::note;
 use muster_core::spelling::nearest;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 thread_local! {
-    /// Sources of which was said that they are built.
-    static SAID: RefCell<BTreeSet<PathBuf>> = const { RefCell::new(BTreeSet::new()) };
+    /// Sources that this command has built, and what came of them.
+    static BUILT: RefCell<BTreeMap<PathBuf, PathBuf>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A plugin file in a folder, or its sources there, built first.
@@ -30,12 +30,18 @@ pub async fn bundled(folder: &Path, name: &str, interrupt: &mut Interrupt) -> Re
     }
     let sources = folder.join(name);
     if sources.is_dir() && Project::detect(&sources).is_some() {
-        // Said once: experiments ask for the same plugins again and again.
-        let is_new = SAID.with_borrow_mut(|said| said.insert(sources.clone()));
-        if is_new {
-            note(format_args!("building {}", sources.display()));
-        }
-        return Ok(PluginFile::inspect(&build(&sources, interrupt).await?)?);
+        // Experiments ask for the same plugins again and again, some while time runs.
+        let known = BUILT.with_borrow(|built| built.get(&sources).cloned());
+        let file = match known {
+            Some(file) => file,
+            None => {
+                note(format_args!("building {}", sources.display()));
+                let file = build(&sources, interrupt).await?;
+                BUILT.with_borrow_mut(|built| built.insert(sources, file.clone()));
+                file
+            }
+        };
+        return Ok(PluginFile::inspect(&file)?);
     }
     let known = names(folder);
     let hint = match nearest(name, known.iter().map(String::as_str)) {

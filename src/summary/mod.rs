@@ -8,7 +8,7 @@ mod times;
 mod words;
 
 pub use explain::{Before, before, where_time_went};
-pub use open_loop::{OpenLoop, fell_behind};
+pub use open_loop::{OpenLoop, fell_behind, pattern};
 pub use report::{Facts, Report};
 pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};
 pub use times::{at, secs, sketch};

@@ -46,15 +46,20 @@ struct Lag {
     sum: f64,
 }
 
+/// How arrivals are spread, with its name.
+pub fn pattern(wire: v1::Arrivals) -> (Pattern, &'static str) {
+    match wire.pattern() {
+        v1::ArrivalPattern::Poisson => (Pattern::Poisson, "poisson"),
+        v1::ArrivalPattern::Unspecified | v1::ArrivalPattern::Constant => (Pattern::Constant, "constant"),
+    }
+}
+
 impl OpenLoop {
     /// Of a job with arrivals.
     pub fn new(status: &v1::JobStatus) -> Option<Self> {
         let spec = status.spec.as_ref()?;
         let wire = spec.arrivals?;
-        let (pattern, name) = match wire.pattern() {
-            v1::ArrivalPattern::Poisson => (Pattern::Poisson, "poisson"),
-            v1::ArrivalPattern::Unspecified | v1::ArrivalPattern::Constant => (Pattern::Constant, "constant"),
-        };
+        let (pattern, name) = pattern(wire);
         let arrivals = Arrivals::try_new(wire.rate_per_s, pattern)?;
         let (latency, lag) = (sketch(status.latency.as_ref()), sketch(status.start_lag.as_ref()));
         let load = load(status, spec, arrivals);

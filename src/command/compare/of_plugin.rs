@@ -11,8 +11,9 @@ use crate::compare::{
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::Workloads;
 use crate::interrupt::Interrupt;
+use crate::job::check_inputs;
 use crate::plugin::{Located, PluginFailure, Searched, locate};
-use muster_plugin_host::{InputKind, Manifest, check, from_pairs};
+use muster_plugin_host::{check, from_pairs};
 use muster_proto::link::connect;
 use std::rc::Rc;
 
@@ -33,7 +34,7 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
     };
     let manifest = file.manifest();
     let inputs = Inputs::of(args)?;
-    check_inputs(manifest, inputs.as_ref())?;
+    check_inputs(manifest, inputs.is_some())?;
     let rows = compare::configurations(args, manifest)?;
     if rows.len() < 2 {
         let only = rows.first().map_or_else(|| "no configuration".to_owned(), |row| row.name.clone());
@@ -110,21 +111,6 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
 
 fn row_names(rows: &[Configuration]) -> String {
     rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn check_inputs(manifest: &Manifest, inputs: Option<&Inputs>) -> Outcome<()> {
-    let name = manifest.name();
-    match (manifest.input(), inputs) {
-        (InputKind::None, Some(_)) => {
-            Err(Failure::usage(format_args!("tasks of plugin {name} take no input")).hint("use -n N instead"))
-        }
-        (InputKind::Required, None) => {
-            Err(Failure::usage(format_args!("every task of plugin {name} needs an input"))
-                .hint("give --lines FILE or --files PATH"))
-        }
-        (InputKind::None | InputKind::Optional, None)
-        | (InputKind::Optional | InputKind::Required, Some(_)) => Ok(()),
-    }
 }
 
 /// The cluster that was named. One that merely is up is not used: it may have other things to do.
