@@ -38,21 +38,28 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
             let configuration = Configuration::shaped(processes, threads)?.called(kind);
             cases.push(Case::new(configuration, &subject).factor("kind", kind));
         }
-        groups.push(Group::of(&format!("messages of {size}"), cases, 2).factor("bytes", bytes));
+        groups.push(Group::of(&name(size), cases, 2).factor("bytes", bytes));
     }
     Ok(groups)
 }
 
+/// Whether the claims need this group.
+pub fn is_needed(group: &str) -> bool {
+    [SIZES[0], SIZES[SIZES.len() - 1]].iter().any(|(_, _, size)| group == name(size))
+}
+
+fn name(size: &str) -> String {
+    format!("messages of {size}")
+}
+
 pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
-    let cost = |size: &str, case: &str| {
-        evidence.reading(&format!("messages of {size}"), case, COST.name).map(|(median, _)| median)
-    };
+    let cost =
+        |size: &str, case: &str| evidence.reading(&name(size), case, COST.name).map(|(median, _)| median);
     let [queue, shared, pipe] = ["thread 1x2, queue", "process 2x1, shared", "process 2x1, pipe"];
     let ns = |cost: Option<f64>| {
         cost.map_or_else(|| "an unknown number of".to_owned(), |cost| format!("{cost:.0}"))
     };
-    let [small, large] =
-        ["8 B", "1 MiB"].map(|size| evidence.ratio(&format!("messages of {size}"), pipe, shared));
+    let [small, large] = ["8 B", "1 MiB"].map(|size| evidence.ratio(&name(size), pipe, shared));
     let measured = |size: &str| {
         let [queue, shared, pipe] = [queue, shared, pipe].map(|case| ns(cost(size, case)));
         format!("{size}: queue of threads {queue} ns, shared memory of processes {shared} ns, pipe {pipe} ns")

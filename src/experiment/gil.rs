@@ -73,6 +73,11 @@ pub async fn groups(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>>
     Ok(groups)
 }
 
+/// Whether the claim about the lock needs this group.
+pub fn is_needed(group: &str) -> bool {
+    [0, 100].map(name).iter().any(|name| name == group)
+}
+
 pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let (thread, gil) = (format!("thread 1x{slots}"), format!("gil 1x{slots}"));
     let [all, none] = [0, 100].map(|outside| evidence.ratio(&name(outside), &gil, &thread));

@@ -27,7 +27,7 @@ const ARTICLE_TASKS: u32 = 10;
 pub async fn groups(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     let mut groups = Vec::new();
     for (mode, increments) in FORMS {
-        let name = format!("{mode}, {} additions each", number(increments));
+        let name = name(mode, increments);
         groups.push(group(&name, mode, increments, slots, with).await?.factor("form", mode));
     }
     groups.push(group(ARTICLE, "mutex", ARTICLE_ADDITIONS, ARTICLE_TASKS, with).await?);
@@ -51,11 +51,21 @@ async fn group(
     Ok(Group::of(name, cases, tasks.into()))
 }
 
+/// Whether the claims need this group.
+pub fn is_needed(group: &str) -> bool {
+    let (racy, increments) = FORMS[0];
+    group == name(racy, increments) || group == ARTICLE
+}
+
+fn name(mode: &str, increments: u64) -> String {
+    format!("{mode}, {} additions each", number(increments))
+}
+
 pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let [thread, process, gil] =
         [format!("thread 1x{slots}"), format!("process {slots}x1"), format!("gil 1x{slots}")];
     let (racy, increments) = FORMS[0];
-    let racy = format!("{racy}, {} additions each", number(increments));
+    let racy = name(racy, increments);
     let most = |group: &str, case: &str| evidence.reading(group, case, LOST.name).map(|(_, most)| most);
     let (threads, processes, locked) = (most(&racy, &thread), most(&racy, &process), most(&racy, &gil));
     let lost =

@@ -4,7 +4,7 @@
 use super::claim::{Claim, Evidence};
 use super::name::Name;
 use super::workloads::Workloads;
-use super::{python, stated};
+use super::{cpu, exchange, gil, hybrid, io, python, shared, stated};
 use crate::compare::Group;
 use crate::exit::Outcome;
 use crate::experiment::Findings;
@@ -53,16 +53,16 @@ pub async fn groups(slots: u32, python: bool, with: &mut Workloads<'_>) -> Outco
 /// What of a group the claims need, without looking closer.
 fn brief(name: Name, group: Group) -> Option<Group> {
     let is_needed = match name {
-        Name::Shared => group.name.starts_with("racy") || group.name.starts_with("10 x"),
-        Name::Exchange => ["messages of 8 B", "messages of 1 MiB"].contains(&group.name.as_str()),
-        Name::Gil => group.name.starts_with("0 %") || group.name.starts_with("100 %"),
-        Name::Cpu => group.name.starts_with("the same"),
-        Name::Io => group.name.starts_with("10 fetches") || group.name.starts_with("10000"),
+        Name::Shared => shared::is_needed(&group.name),
+        Name::Exchange => exchange::is_needed(&group.name),
+        Name::Gil => gil::is_needed(&group.name),
+        Name::Cpu => cpu::is_needed(&group.name),
+        Name::Io => io::is_needed(&group.name),
         _ => true,
     };
     let mut group = group.with_probes(None);
     if name == Name::Hybrid && group.cases.len() > 3 {
-        group.cases.retain(|case| super::hybrid::essential(case.name()));
+        group.cases.retain(|case| hybrid::essential(case.name()));
     }
     is_needed.then_some(group)
 }
