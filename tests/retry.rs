@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use fixture::{Muster, compile_c};
+use fixture::{Muster, compile_c, wait_until};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -36,6 +36,16 @@ impl Breaks {
 
     fn mend(&self) {
         std::fs::remove_file(&self.file).unwrap();
+    }
+
+    /// Waits until no worker has a task: what was begun when a job was paused still counts.
+    fn until_idle(&self) {
+        let leased = || {
+            let list = self.muster.run(&["worker", "ls", "--json"]).ok().json();
+            let workers = list["workers"].as_array().unwrap();
+            workers.iter().map(|worker| worker["leased"].as_u64().unwrap()).sum::<u64>()
+        };
+        assert!(wait_until(|| leased() == 0), "{} tasks are still leased", leased());
     }
 
     fn info(&self, job: &str) -> Value {
@@ -69,6 +79,7 @@ fn a_paused_job_stays_so_through_a_restart_and_goes_on_when_it_is_told_to() {
     let reason =
         ["is paused", "of its tasks ended their executor and", "`muster job retry 1`", "`muster job why 1`"];
     muster.run(&["job", "wait", "1"]).fails(1, &reason);
+    breaks.until_idle();
     let paused = breaks.info("1");
     assert_eq!(paused["state"], "paused", "{paused}");
     muster.run(&["down"]).ok();
