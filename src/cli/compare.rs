@@ -13,8 +13,8 @@ const SLOTS: u32 = 4;
 #[derive(Clone, Debug, Args)]
 pub struct CompareArgs {
     /// The workload: a plugin's source folder (built first) or a plugin file; or an experiment: cpu, gil, io,
-    /// mixed, shared, exchange, hybrid, lifecycle, switch, memory, isolate, interrupt, overhead, or all of them; or a FILE.toml
-    /// that describes a comparison (docs/compare.md)
+    /// mixed, shared, exchange, hybrid, lifecycle, switch, memory, isolate, interrupt, overhead, or `all`, one after the other;
+    /// or a FILE.toml that describes a comparison (docs/compare.md)
     #[arg(value_name = "PLUGIN|EXPERIMENT|FILE.toml")]
     pub what: String,
     /// Parameters of the plugin; `muster plugin info PLUGIN` lists them

@@ -7,7 +7,7 @@ use super::front::front;
 use super::group::{Case, Group};
 use super::invalid::{OTHERS_MAX, STOLEN_MAX, is_overloaded, reasons};
 use super::latency::latency;
-use super::machine::Interference;
+use super::machine::{Interference, processors_online};
 use super::measure::Measure;
 use super::reading::Reading;
 use super::result::{Comparison, GroupResult, Load, Outlier, Overhead, Plugin, Row, Spread, ValueOf};
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// With fewer cancelled jobs there are not ten above the percentile.
 const P95_MIN: usize = 200;
+/// Processor time and the clock are read one after the other.
+const CORES_SLACK: f64 = 1.05;
 
 /// The whole result. `experiment`: its name.
 pub fn assemble(
@@ -174,7 +176,8 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         latency: curve,
         claim: name_of(standing.claim),
         cpu_s: used(&|usage, _| usage.cpu.as_secs_f64()),
-        cores: used(&|usage, time| usage.cpu.saturating_sub(idle).as_secs_f64() / time.as_secs_f64()),
+        cores: used(&|usage, time| usage.cpu.saturating_sub(idle).as_secs_f64() / time.as_secs_f64())
+            .filter(|&cores| cores <= CORES_SLACK * processors_online()),
         pss_base_bytes: probed.memory.map(|memory| memory.base),
         pss_peak_bytes: probed.memory.map(|memory| memory.peak),
         ctx_switches_per_task: used(&|usage, _| usage.switches as f64 / measured.tasks.max(1) as f64),

@@ -3,6 +3,7 @@
 use crate::cli::{Axis, CompareArgs, Model, Models, ShapeArgs};
 use crate::exit::Failure;
 use crate::job::ShapePlan;
+use crate::terminal::note;
 use muster_core::shape::{Flow, Shape};
 use muster_plugin_host::{F_ASYNC, Manifest};
 
@@ -112,9 +113,13 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
     }
     let mut once: Vec<Configuration> = Vec::new();
     for row in rows {
-        // On few slots a hybrid is what another model is.
-        if !once.iter().any(|other| other.plan.is_same(&row.plan, args.slots())) {
-            once.push(row);
+        match once.iter().find(|other| other.plan.is_same(&row.plan, args.slots())) {
+            // On few slots a hybrid is what another model is.
+            Some(same) if same.model != row.model => {
+                note(format_args!("{} is left out: on so few slots it is {}", row.name, same.name));
+            }
+            Some(_) => {}
+            None => once.push(row),
         }
     }
     if args.in_flight.is_some() && !once.iter().any(|row| row.model == Model::Async) {

@@ -67,7 +67,8 @@ fn time_of(ticks: u64) -> Duration {
     Duration::from_secs_f64(ticks as f64 / per_second.max(1) as f64)
 }
 
-fn processors_online() -> f64 {
+/// Processors that the machine has.
+pub fn processors_online() -> f64 {
     // SAFETY: the call has no requirements.
     unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }.max(1) as f64
 }

@@ -44,7 +44,7 @@ pub use machine::Load;
 pub use measure::{Measure, open_tasks};
 pub use probe::CANCELS;
 pub use reading::{From as ReadingFrom, Reading};
-pub use result::{Cluster, Comparison, Spread};
+pub use result::{Cluster, Comparison, Row, Spread};
 pub use steady::steadiness;
 pub use subject::Subject;
 pub use table::{tasks_text, text};

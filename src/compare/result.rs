@@ -190,7 +190,8 @@ pub struct Row {
     /// Of a run: all processes, user and system.
     /// `null` on a cluster that was up already.
     pub cpu_s: Option<f64>,
-    /// Processors that were busy on average while a run lasted, without those for the start and end of its cluster.
+    /// Processors that were busy on average while a run lasted, without those for the start and end of its cluster; `null`:
+    /// that comes out as more than there are, because the run is not much longer than those.
     pub cores: Option<f64>,
     pub pss_base_bytes: Option<u64>,
     pub pss_peak_bytes: Option<u64>,

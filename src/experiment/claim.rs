@@ -1,6 +1,6 @@
 //! What people claim about threads, processes and their kin, held against what was measured here.
 
-use crate::compare::{Group, Measured, Spread, with_interval};
+use crate::compare::{Group, Measured, Row, Spread, with_interval};
 use crate::statistics::{median, ratio};
 use serde::Serialize;
 
@@ -44,12 +44,32 @@ impl Holds {
     }
 
     /// Whether a ratio is above a bound, when all of its interval is on one side of it.
-    pub fn above(ratio: Option<Spread>, bound: f64) -> Self {
+    pub fn above(ratio: Option<Ratio>, bound: f64) -> Self {
         match ratio {
-            Some(ratio) if ratio.lo > bound => Self::Yes,
-            Some(ratio) if ratio.hi < bound => Self::No,
+            Some(ratio) if ratio.is_above(bound) => Self::Yes,
+            Some(ratio) if ratio.is_below(bound) => Self::No,
             Some(_) | None => Self::Unknown,
         }
+    }
+}
+
+/// How many times as much one is as another.
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio {
+    ratio: Spread,
+    /// Neither of the two rows is invalid; of others nothing is claimed.
+    counts: bool,
+}
+
+impl Ratio {
+    /// All of its interval is.
+    pub fn is_above(self, bound: f64) -> bool {
+        self.counts && self.ratio.lo > bound
+    }
+
+    /// All of its interval is.
+    pub fn is_below(self, bound: f64) -> bool {
+        self.counts && self.ratio.hi < bound
     }
 }
 
@@ -58,6 +78,8 @@ impl Holds {
 pub struct Evidence<'a> {
     pub groups: &'a [Group],
     pub measured: &'a Measured,
+    /// What came of them.
+    pub rows: &'a [Row],
 }
 
 impl Evidence<'_> {
@@ -73,13 +95,20 @@ impl Evidence<'_> {
     }
 
     /// How many times as long one takes as another, both of one group; `None`: too few blocks.
-    pub fn ratio(&self, group: &str, over: &str, under: &str) -> Option<Spread> {
-        ratio(self.values(group, over)?, self.values(group, under)?).map(Spread::from)
+    pub fn ratio(&self, group: &str, over: &str, under: &str) -> Option<Ratio> {
+        self.times(group, over, under, self.values(group, over)?, self.values(group, under)?)
     }
 
     /// How many times as much one tells of a quantity as another, both of one group, by blocks; `None`: too few blocks.
-    pub fn reading_ratio(&self, group: &str, over: &str, under: &str, name: &str) -> Option<Spread> {
-        ratio(&self.told(group, over, name)?, &self.told(group, under, name)?).map(Spread::from)
+    pub fn reading_ratio(&self, group: &str, over: &str, under: &str, name: &str) -> Option<Ratio> {
+        self.times(group, over, under, &self.told(group, over, name)?, &self.told(group, under, name)?)
+    }
+
+    fn times(&self, group: &str, over: &str, under: &str, a: &[f64], b: &[f64]) -> Option<Ratio> {
+        let is_theirs =
+            |row: &&Row| row.group.as_deref() == Some(group) && (row.name == over || row.name == under);
+        let counts = self.rows.iter().filter(is_theirs).all(|row| row.valid);
+        ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), counts })
     }
 
     /// The median of what the outputs of a case told, and the most that any run told.
@@ -101,6 +130,10 @@ impl Evidence<'_> {
 }
 
 /// A ratio in words; it may not be known.
-pub fn times(ratio: Option<Spread>) -> String {
-    ratio.map_or_else(|| "an unknown number of".to_owned(), |ratio| with_interval(&ratio))
+pub fn times(times: Option<Ratio>) -> String {
+    match times {
+        Some(Ratio { ratio, counts: true }) => with_interval(&ratio),
+        Some(Ratio { ratio, counts: false }) => format!("{} [invalid]", with_interval(&ratio)),
+        None => "an unknown number of".to_owned(),
+    }
 }

@@ -64,6 +64,8 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
         let [queue, shared, pipe] = [queue, shared, pipe].map(|case| ns(cost(size, case)));
         format!("{size}: queue of threads {queue} ns, shared memory of processes {shared} ns, pipe {pipe} ns")
     };
+    // By message, beside the queue of threads.
+    let dearer = |case: &str| evidence.reading_ratio(&name("8 B"), case, queue, COST.name);
     vec![Claim {
         topic: "communication",
         claim: "processes need communication, which costs more than what threads share".to_owned(),
@@ -74,10 +76,10 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
             times(small),
             times(large)
         ),
-        verdict: match (cost("8 B", queue), cost("8 B", shared), cost("8 B", pipe)) {
-            (Some(queue), Some(shared), Some(pipe)) if queue < shared && queue < pipe => Holds::Yes,
-            (Some(queue), Some(shared), Some(pipe)) if queue > shared && queue > pipe => Holds::No,
-            (Some(_), Some(_), Some(_)) => Holds::Depends,
+        verdict: match [shared, pipe].map(|case| Holds::above(dearer(case), 1.0)) {
+            [Holds::Yes, Holds::Yes] => Holds::Yes,
+            [Holds::No, Holds::No] => Holds::No,
+            [Holds::Yes, Holds::No] | [Holds::No, Holds::Yes] => Holds::Depends,
             _ => Holds::Unknown,
         },
         command: "muster compare exchange".to_owned(),

@@ -85,8 +85,8 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
                 times(processes)
             ),
             verdict: match (Holds::above(one, 3.0), processes) {
-                (Holds::Yes, Some(ratio)) if ratio.lo > 0.9 => Holds::Yes,
-                (Holds::Yes, Some(ratio)) if ratio.hi < 0.9 => Holds::No,
+                (Holds::Yes, Some(ratio)) if ratio.is_above(0.9) => Holds::Yes,
+                (Holds::Yes, Some(ratio)) if ratio.is_below(0.9) => Holds::No,
                 (Holds::No, _) => Holds::No,
                 _ => Holds::Unknown,
             },
