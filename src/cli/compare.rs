@@ -47,7 +47,7 @@ pub struct CompareArgs {
     /// Tasks that each thread of async keeps going (default: 64)
     #[arg(long, value_name = "N", value_parser = quantity::in_flight, allow_hyphen_values = true)]
     pub in_flight: Option<u32>,
-    /// Time for all of it; what was measured by then counts (default: 40s, for an experiment 100s, with --rate 4min)
+    /// Time for all of it; what was measured by then counts (default: 40s, for an experiment 110s, with --rate 4min)
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub budget: Option<Duration>,
     /// Enough when each ratio is known to this share (default: 3%)

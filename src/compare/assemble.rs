@@ -5,7 +5,7 @@ use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
 use super::front::front;
 use super::group::{Case, Group};
-use super::invalid::{OTHERS_MAX, STOLEN_MAX, is_overloaded, reasons};
+use super::invalid::{OTHERS_MAX, STOLEN_MAX, disturbances, is_overloaded, reasons};
 use super::latency::latency;
 use super::machine::{Interference, processors_online};
 use super::measure::Measure;
@@ -92,7 +92,7 @@ fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupRes
     let analysis = Analysis::new(&found.blocks);
     let rows: Vec<Row> =
         (0..group.cases.len()).map(|place| row(group, found, place, &analysis, measured.idle)).collect();
-    let Verdict { mut sentences, chosen } =
+    let Verdict { mut sentences, chosen, none } =
         verdict(&rows, &analysis, found.measure, found.blocks.len(), measured.end);
     if chosen.is_some() {
         sentences.extend(front(&rows));
@@ -105,6 +105,7 @@ fn judge(group: &Group, found: &GroupMeasured, measured: &Measured) -> (GroupRes
         noise_floor: analysis.noise_floor,
         enough: analysis.enough == Enough::Yes,
         use_row: chosen.map(|place| rows[place].name.clone()),
+        no_answer: none,
         verdict: sentences,
     };
     (result, rows)
@@ -165,6 +166,7 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         gil: configuration.has_lock(),
         is_baseline: place == 0,
         valid: invalid_because.is_empty(),
+        is_disturbed: !invalid_because.is_empty() && invalid_because == disturbances(&interference),
         is_wrong,
         invalid_because,
         time_s: median_interval(&times).map(Into::into),

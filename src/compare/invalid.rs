@@ -15,16 +15,7 @@ const COORDINATOR_MAX: f64 = 0.8;
 
 /// The reasons, none for a row that counts.
 pub fn reasons(samples: &[Sample], interference: &Interference, is_wrong: bool) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for (share, most, what) in [
-        (interference.stolen, STOLEN_MAX, "the machine's host took"),
-        (interference.throttled, STOLEN_MAX, "a cgroup's limit held back"),
-        (interference.others, OTHERS_MAX, "other processes used"),
-    ] {
-        if share > most {
-            reasons.push(format!("{what} {:.1} % of the processors", share * 100.0));
-        }
-    }
+    let mut reasons = disturbances(interference);
     let coordinator: Vec<f64> = samples.iter().map(|sample| sample.coordinator).collect();
     let coordinator = median(&coordinator).unwrap_or(0.0);
     if coordinator > COORDINATOR_MAX {
@@ -38,6 +29,17 @@ pub fn reasons(samples: &[Sample], interference: &Interference, is_wrong: bool) 
         reasons.push("its outputs are not those of the first run".to_owned());
     }
     reasons
+}
+
+/// What else used the machine.
+pub fn disturbances(interference: &Interference) -> Vec<String> {
+    let shares = [
+        (interference.stolen, STOLEN_MAX, "the machine's host took"),
+        (interference.throttled, STOLEN_MAX, "a cgroup's limit held back"),
+        (interference.others, OTHERS_MAX, "other processes used"),
+    ];
+    let too_much = shares.into_iter().filter(|(share, most, _)| share > most);
+    too_much.map(|(share, _, what)| format!("{what} {:.1} % of the processors", share * 100.0)).collect()
 }
 
 /// The load generator: tasks began late although a slot was free.

@@ -5,6 +5,7 @@ use super::group::Factors;
 use super::latency::Latency;
 use super::machine::Interference;
 use super::measure::Measure;
+use super::verdict::NoAnswer;
 use crate::experiment::{Claim, Findings, Table};
 use crate::statistics::Interval;
 use crate::summary::pattern;
@@ -132,6 +133,9 @@ pub struct GroupResult {
     pub enough: bool,
     /// The row to use; `null`: there is no answer.
     pub use_row: Option<String>,
+    /// Why there is none; the verdict says it in words.
+    #[serde(skip)]
+    pub no_answer: Option<NoAnswer>,
     pub verdict: Vec<String>,
 }
 
@@ -170,6 +174,9 @@ pub struct Row {
     pub is_wrong: bool,
     /// Why not.
     pub invalid_because: Vec<String>,
+    /// It is not valid, and would be but for what else used the machine.
+    #[serde(skip)]
+    pub is_disturbed: bool,
     /// From submitting a job to its end; `null`: too few blocks for an interval.
     pub time_s: Option<Spread>,
     /// Of the runs' 95th percentiles of latency, where that is what is compared.
@@ -276,6 +283,13 @@ pub struct Shares {
     pub stolen: f64,
     pub throttled: f64,
     pub others: f64,
+}
+
+impl Shares {
+    /// Of all of them together.
+    pub fn all(self) -> f64 {
+        self.stolen + self.throttled + self.others
+    }
 }
 
 impl From<Interference> for Shares {

@@ -25,10 +25,10 @@ pub fn text(comparison: &Comparison) -> String {
     if !rows.is_empty() {
         parts.push(fairness(comparison));
     }
+    parts.extend(tables_text(&comparison.tables));
     let notes: Vec<String> =
         comparison.notes.iter().map(|note| paragraph(&format!("note: {note}"))).collect();
     parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
-    parts.extend(tables_text(&comparison.tables));
     for claim in &comparison.claims {
         let Claim { claim, measured, verdict, .. } = claim;
         parts.push(paragraph(&format!("\"{claim}\": {}. Here: {measured}.", verdict.words())));

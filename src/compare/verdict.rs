@@ -16,11 +16,43 @@ pub struct Verdict {
     pub sentences: Vec<String>,
     /// The row to use; `None`: there is no answer.
     pub chosen: Option<usize>,
+    /// Why there is none.
+    pub none: Option<NoAnswer>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There are too few blocks; so many are needed.
+    Few { needed: usize },
+    /// Rows are invalid.
+    Invalid(Invalid),
+    /// What else may be: outputs differ, nothing keeps up.
+    Other,
+}
+
+/// Rows that are invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    pub invalid: usize,
+    pub rows: usize,
+    /// The first of them, and why.
+    pub first: String,
+}
+
+impl Invalid {
+    /// For people.
+    pub fn sentence(&self) -> String {
+        let Self { invalid, rows, first } = self;
+        format!(
+            "No answer: {invalid} of {rows} rows are invalid ({first}). Run it again on a machine that does nothing else."
+        )
+    }
 }
 
 impl Verdict {
-    fn none(why: String) -> Self {
-        Self { sentences: vec![why], chosen: None }
+    fn none(because: NoAnswer, sentence: String) -> Self {
+        Self { sentences: vec![sentence], chosen: None, none: Some(because) }
     }
 }
 
@@ -28,10 +60,11 @@ impl Verdict {
 pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usize, end: End) -> Verdict {
     let wrong: Vec<&str> = rows.iter().filter(|row| row.is_wrong).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
-        return Verdict::none(format!(
+        let sentence = format!(
             "No answer: the outputs of {} are not those of the first run, though the plugin is declared deterministic.",
             listed(&wrong)
-        ));
+        );
+        return Verdict::none(NoAnswer::Other, sentence);
     }
     if let Enough::No { blocks_needed } = analysis.enough {
         let pairs = analysis.pairs.len();
@@ -42,23 +75,23 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
             End::Target | End::Budget => "Give a larger --budget, a smaller -n, or fewer models.".to_owned(),
         };
         let blocks = if blocks == 1 { "1 block says".to_owned() } else { format!("{blocks} blocks say") };
-        return Verdict::none(format!(
+        let sentence = format!(
             "Not enough: {blocks} nothing for sure in {comparisons}; {blocks_needed} are needed. {advice}"
-        ));
+        );
+        return Verdict::none(NoAnswer::Few { needed: blocks_needed }, sentence);
     }
     if let Some(row) = rows.iter().find(|row| !row.valid) {
         let why = row.invalid_because.first().map_or("", String::as_str);
-        let count = rows.iter().filter(|row| !row.valid).count();
-        return Verdict::none(format!(
-            "No answer: {count} of {} rows are invalid ({}: {why}). Run it again on a machine that does nothing else.",
-            rows.len(),
-            row.name
-        ));
+        let invalid = rows.iter().filter(|row| !row.valid).count();
+        let invalid = Invalid { invalid, rows: rows.len(), first: format!("{}: {why}", row.name) };
+        let sentence = invalid.sentence();
+        return Verdict::none(NoAnswer::Invalid(invalid), sentence);
     }
     let judged = Judged { rows, analysis, measure, floor: analysis.noise_floor.unwrap_or(0.0) };
     let ratio = |place: usize| analysis.standings[place].ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
     let Some(first) = judged.choices().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))) else {
         return Verdict::none(
+            NoAnswer::Other,
             "No answer: no configuration keeps up with these arrivals. Give a lower --rate, or more --slots."
                 .to_owned(),
         );
@@ -83,7 +116,7 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
             "The machine is not steady: differences below {floor} are not seen (muster doctor)."
         ));
     }
-    Verdict { sentences, chosen: Some(chosen) }
+    Verdict { sentences, chosen: Some(chosen), none: None }
 }
 
 /// All rows, and what the analysis says of any two of them.

@@ -57,19 +57,22 @@ impl Holds {
 #[derive(Clone, Copy, Debug)]
 pub struct Ratio {
     ratio: Spread,
-    /// Neither of the two rows is invalid; of others nothing is claimed.
-    counts: bool,
+    /// Both rows are valid.
+    is_valid: bool,
+    /// The share of the processors that something else used, by which either may have been slower; `None`: a row is invalid
+    /// for another reason, and nothing is claimed of it.
+    disturbed: Option<f64>,
 }
 
 impl Ratio {
-    /// All of its interval is.
+    /// All of its interval is, whatever else used the machine.
     pub fn is_above(self, bound: f64) -> bool {
-        self.counts && self.ratio.lo > bound
+        self.disturbed.is_some_and(|share| self.ratio.lo * (1.0 - share) > bound)
     }
 
-    /// All of its interval is.
+    /// All of its interval is, whatever else used the machine.
     pub fn is_below(self, bound: f64) -> bool {
-        self.counts && self.ratio.hi < bound
+        self.disturbed.is_some_and(|share| self.ratio.hi < bound * (1.0 - share))
     }
 }
 
@@ -107,8 +110,15 @@ impl Evidence<'_> {
     fn times(&self, group: &str, over: &str, under: &str, a: &[f64], b: &[f64]) -> Option<Ratio> {
         let is_theirs =
             |row: &&Row| row.group.as_deref() == Some(group) && (row.name == over || row.name == under);
-        let counts = self.rows.iter().filter(is_theirs).all(|row| row.valid);
-        ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), counts })
+        let rows = || self.rows.iter().filter(is_theirs);
+        let share = |row: &Row| match row.valid {
+            true => Some(0.0),
+            false => row.is_disturbed.then(|| row.interference.all().min(1.0)),
+        };
+        let disturbed =
+            rows().map(share).try_fold(0.0, |most: f64, share| share.map(|share| most.max(share)));
+        let is_valid = rows().all(|row| row.valid);
+        ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), is_valid, disturbed })
     }
 
     /// The median of what the outputs of a case told, and the most that any run told.
@@ -132,8 +142,28 @@ impl Evidence<'_> {
 /// A ratio in words; it may not be known.
 pub fn times(times: Option<Ratio>) -> String {
     match times {
-        Some(Ratio { ratio, counts: true }) => with_interval(&ratio),
-        Some(Ratio { ratio, counts: false }) => format!("{} [invalid]", with_interval(&ratio)),
+        Some(Ratio { ratio, is_valid: true, .. }) => with_interval(&ratio),
+        Some(Ratio { ratio, .. }) => format!("{} [invalid]", with_interval(&ratio)),
         None => "an unknown number of".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_else_used_the_machine_must_not_decide() {
+        let ratio = |is_valid, disturbed| {
+            Some(Ratio { ratio: Spread { median: 2.0, lo: 1.8, hi: 2.2 }, is_valid, disturbed })
+        };
+        assert_eq!(Holds::above(ratio(true, Some(0.0)), 1.7), Holds::Yes);
+        assert_eq!(Holds::above(ratio(false, Some(0.03)), 1.7), Holds::Yes, "1.746 is above");
+        assert_eq!(Holds::above(ratio(false, Some(0.1)), 1.7), Holds::Unknown, "1.62 is not");
+        assert_eq!(Holds::above(ratio(false, Some(0.03)), 2.3), Holds::No);
+        assert_eq!(Holds::above(ratio(false, Some(0.1)), 2.3), Holds::Unknown);
+        assert_eq!(Holds::above(ratio(false, None), 1.0), Holds::Unknown, "it is invalid for another reason");
+        assert_eq!(Holds::above(None, 1.0), Holds::Unknown);
+        assert_eq!(times(ratio(false, None)), "2.00 (1.80-2.20) [invalid]");
     }
 }

@@ -26,7 +26,7 @@ const BUDGET: Duration = Duration::from_secs(40);
 /// The same, where tasks arrive at a rate: a run takes two seconds.
 const RATE_BUDGET: Duration = Duration::from_secs(240);
 /// Time for an experiment.
-const EXPERIMENT_BUDGET: Duration = Duration::from_secs(100);
+const EXPERIMENT_BUDGET: Duration = Duration::from_secs(110);
 const COMPARE: &str = "compare";
 /// All experiments, one after the other.
 const ALL: &str = "all";
