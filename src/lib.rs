@@ -21,6 +21,7 @@ mod http_server;
 mod input;
 pub mod interrupt;
 mod job;
+mod kept;
 mod output;
 mod plugin;
 mod postmortem;

@@ -1,9 +1,9 @@
 //! `muster diff`: what takes longer in one comparison than in another.
 
 use crate::cli::DiffArgs;
-use crate::compare::{self, Kept, KeptPlugin, KeptRow, Measure, RunFolder, Spread, with_interval};
+use crate::compare::{Measure, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::report::Comparison;
+use crate::kept::{self, Comparison, Kept, KeptPlugin, KeptRow, RunFolder};
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
 use crate::terminal::{self, note};
@@ -43,7 +43,7 @@ impl Row {
 
 /// Compares and judges.
 pub fn diff(args: &DiffArgs) -> Outcome {
-    let (first, second) = (compare::find(args.first)?, compare::find(args.second)?);
+    let (first, second) = (kept::find(args.first)?, kept::find(args.second)?);
     let diff = of(&first, &second)?;
     if args.json {
         super::printed(terminal::print_json(&diff))?;

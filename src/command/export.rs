@@ -1,10 +1,10 @@
 //! `muster export`: kept runs as one table for other programs.
 
 use crate::cli::{ExportArgs, Format, RunRef};
-use crate::compare::{self, COMPARISON, RunFolder};
+use crate::compare::COMPARISON;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::kept::{self, Bundle, RunFolder};
 use crate::output::save;
-use crate::report::Bundle;
 use crate::report::export::{Tidy, csv, samples, tasks};
 use crate::summary::{bytes, number};
 use crate::terminal::note;
@@ -50,7 +50,7 @@ pub fn find_all(runs: &[RunRef]) -> Outcome<Vec<RunFolder>> {
     let asked = if runs.is_empty() { &[RunRef::Last][..] } else { runs };
     let mut found: Vec<RunFolder> = Vec::new();
     for run in asked {
-        let run = compare::find(*run)?;
+        let run = kept::find(*run)?;
         if found.iter().all(|other| other.number != run.number) {
             found.push(run);
         }

@@ -3,8 +3,9 @@
 use super::export::find_all;
 use crate::cli::ReportArgs;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::kept::Bundle;
 use crate::output::{Target, save};
-use crate::report::{self, Bundle, MARK};
+use crate::report::{self, MARK};
 use crate::summary::bytes;
 use crate::terminal::note;
 use std::io::{Read as _, Write as _};

@@ -2,8 +2,8 @@
 
 use super::export::find_all;
 use crate::cli::{RunRef, RunsCommand};
-use crate::compare::{self, RunFolder};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::kept::{self, RunFolder};
 use crate::summary::{Column, list, number, seconds};
 use crate::terminal::{self, note};
 use serde::Serialize;
@@ -48,7 +48,7 @@ struct Line {
 }
 
 fn ls(json: bool) -> Outcome {
-    let lines: Vec<Line> = compare::all()?.iter().map(line).collect();
+    let lines: Vec<Line> = kept::all()?.iter().map(line).collect();
     if json {
         return super::printed(terminal::print_json(&lines));
     }

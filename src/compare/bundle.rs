@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where runs are kept, below the folder that one is in.
-pub(super) const RUNS: &str = ".muster/runs";
+pub const RUNS: &str = ".muster/runs";
 /// Times in seconds, shares of what all processors could do.
 const HEADER: [&str; 10] = [
     "block",

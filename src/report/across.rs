@@ -1,10 +1,10 @@
 //! Several runs of the same workload: how the times of each configuration changed from the first to the others.
 
-use super::bundle::Bundle;
 use super::chart::{Drawing as _, Intervals, Lane, Unit, can_show};
 use super::html::{Table, paragraph};
 use super::words::params;
 use crate::compare::{Spread, with_interval};
+use crate::kept::{Bundle, Row};
 use crate::statistics::unpaired_ratio;
 
 /// What may be said when an interval holds 1.
@@ -45,8 +45,7 @@ fn workload(first: &Bundle, others: &[&Bundle]) -> String {
     table.text("Configuration").number("Run").number("Ratio (95 %)").text("");
     for (series, row) in first.comparison.rows.iter().enumerate() {
         for other in others {
-            let same =
-                |found: &&super::comparison::Row| (&found.name, &found.group) == (&row.name, &row.group);
+            let same = |found: &&Row| (&found.name, &found.group) == (&row.name, &row.group);
             let Some(found) = other.comparison.rows.iter().find(same) else { continue };
             let ratio = unpaired_ratio(&other.times(found), &first.times(row)).map(Spread::from);
             let is_shown =

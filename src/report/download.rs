@@ -1,8 +1,8 @@
 //! The raw data of runs, inside the page.
 
-use super::bundle::Bundle;
 use super::html::{escape, paragraph};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::kept::Bundle;
 use crate::summary::bytes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

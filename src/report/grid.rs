@@ -1,11 +1,12 @@
 //! Rows that form a grid of processes and threads, and which of them nothing beats.
 
 use super::chart::{Drawing as _, HeatMap, Tile};
-use super::comparison::{Row, what_is_compared};
 use super::html::{Table, paragraph};
 use super::part::Part;
+use super::row::what_is_compared;
 use super::words::or_dash;
 use crate::compare::time_with_interval;
+use crate::kept::Row;
 use crate::summary::{bytes, seconds};
 
 /// So much of a grid has to be there.

@@ -2,22 +2,18 @@
 //! Reads what `muster compare` and experiments keep, and measures nothing.
 
 mod across;
-mod bundle;
 mod chart;
-mod comparison;
 mod download;
 pub mod export;
 mod grid;
 mod html;
 mod page;
 mod part;
-mod samples;
+mod row;
 mod section;
 mod sweep;
 mod words;
 
-pub use bundle::Bundle;
-pub use comparison::Comparison;
 pub use page::page;
 
 /// By this line a report is known for one.

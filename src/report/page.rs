@@ -1,11 +1,11 @@
 //! The document: one file that loads nothing.
 
-use super::bundle::Bundle;
 use super::download::{Downloads, PAGE_MAX_BYTES};
 use super::html::escape;
 use super::section::{section, subtitle, title};
 use super::{MARK, across};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::kept::Bundle;
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("style.css");
@@ -92,8 +92,7 @@ fn foot() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::comparison::Comparison;
-    use crate::report::samples::Sample;
+    use crate::kept::{Comparison, Sample};
     use serde_json::{Value, json};
 
     /// Numbers of files that nobody measured.

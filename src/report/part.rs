@@ -1,7 +1,6 @@
 //! Rows that are compared with each other: those of one group, or all where there are none.
 
-use super::bundle::Bundle;
-use super::comparison::{Group, Row};
+use crate::kept::{Bundle, Group, Row};
 
 /// One such set.
 #[derive(Clone, Debug)]

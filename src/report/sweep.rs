@@ -1,10 +1,11 @@
 //! Rows that differ in one numeric factor: a curve per model over it, and where the best model changes.
 
 use super::chart::{Curve, CurvePoint, Curves, Drawing as _, Mark, Side, Unit, can_show};
-use super::comparison::{Row, what_is_compared};
 use super::html::{Table, bullets};
+use super::row::what_is_compared;
 use super::words::{or_dash, plain};
 use crate::compare::time_with_interval;
+use crate::kept::Row;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By model, in the order of the rows: the row at each value.

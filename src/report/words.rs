@@ -1,7 +1,7 @@
 //! Numbers with their units, as tables and charts of a report write them.
 
-use super::comparison::{Cell, Comparison, Measure};
 use crate::compare::percent;
+use crate::kept::{Cell, Comparison, Measure};
 use crate::summary::{bytes, number, seconds};
 
 /// What is not known.

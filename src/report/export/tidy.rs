@@ -1,9 +1,8 @@
 //! The table: which columns there are, and what stands in them.
 
+use crate::compare::TASKS;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::report::bundle::Bundle;
-use crate::report::comparison::{Plugin, Row};
-use crate::report::samples::{MORE, Sample, TASKS, TaskSample};
+use crate::kept::{Bundle, MORE, Plugin, Row, Sample, TaskSample};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 

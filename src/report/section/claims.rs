@@ -1,6 +1,6 @@
 //! What people claim about the models, held against this run.
 
-use crate::report::comparison::{Claim, Comparison};
+use crate::kept::{Claim, Comparison};
 use crate::report::html::escape;
 
 /// A list; nothing where no claim was held against anything.

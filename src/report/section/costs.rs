@@ -1,8 +1,8 @@
 //! What configurations cost beside time: memory, processor time, crashes, cancelling.
 
 use super::share;
+use crate::kept::Row;
 use crate::report::chart::{Bar, Bars, Drawing as _, Unit};
-use crate::report::comparison::Row;
 use crate::report::html::Table;
 use crate::report::part::Part;
 use crate::report::words::{measured, or_dash};

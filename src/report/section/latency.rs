@@ -1,7 +1,7 @@
 //! How long single tasks took until their end: curves over percentiles.
 
+use crate::kept::Row;
 use crate::report::chart::{Curve, CurvePoint, Curves, Drawing as _, Side, Unit, can_show};
-use crate::report::comparison::Row;
 use crate::report::html::{Table, paragraph};
 use crate::report::part::Part;
 use crate::report::words::or_dash;

@@ -1,6 +1,6 @@
 //! The machine and the versions that something was measured with.
 
-use crate::report::comparison::Comparison;
+use crate::kept::Comparison;
 use crate::report::html::Table;
 use crate::report::words::plain;
 use crate::summary::bytes;

@@ -1,8 +1,7 @@
 //! What makes a comparison fair, how sure it is, and what disturbed it.
 
 use crate::compare::{percent, tasks_text, time_with_interval};
-use crate::report::bundle::Bundle;
-use crate::report::comparison::{Plugin, Row};
+use crate::kept::{Bundle, Plugin, Row};
 use crate::report::html::{Table, bullets, paragraph};
 use crate::report::part::Part;
 use crate::report::words::{or_dash, params, stopped};

@@ -8,12 +8,12 @@ mod method;
 mod quantities;
 mod times;
 
-use super::bundle::Bundle;
 use super::html::{bullets, escape, paragraph};
 use super::part::{Part, parts};
 use super::words::{measured, params};
 use super::{grid, sweep};
 use crate::compare::tasks_text;
+use crate::kept::Bundle;
 use std::fmt::Write as _;
 
 /// All but the raw data.

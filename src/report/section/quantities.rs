@@ -1,6 +1,6 @@
 //! Tables of quantities that were measured beside times of runs.
 
-use crate::report::comparison::{Comparison, Table as Found};
+use crate::kept::{Comparison, Table as Found};
 use crate::report::html::{Table, bullets};
 use crate::report::words::{cell, head};
 

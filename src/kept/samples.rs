@@ -1,7 +1,6 @@
 //! `samples.csv` and `tasks.csv`: what was measured, a line each.
 
-use crate::compare::SAMPLES;
-pub use crate::compare::TASKS;
+use crate::compare::{SAMPLES, TASKS};
 use crate::exit::{Exit, Failure, Outcome};
 use csv::StringRecord;
 use std::fs::File;

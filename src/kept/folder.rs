@@ -1,8 +1,7 @@
 //! Runs that are kept in `.muster/runs`, read again.
 
-use super::bundle::{COMPARISON, RUNS, SAMPLES};
-use super::measure::Measure;
 use crate::cli::RunRef;
+use crate::compare::{COMPARISON, Measure, RUNS, SAMPLES};
 use crate::exit::{Exit, Failure, Outcome};
 use csv::Reader;
 use serde::Deserialize;

@@ -1,8 +1,9 @@
-//! A run's folder, read for reports and exports.
+//! A run's folder, with all that is in it.
 
 use super::comparison::{Comparison, Row};
-use super::samples::{Sample, TASKS, TaskSample, broken, samples, tasks};
-use crate::compare::{COMPARISON, RunFolder, SAMPLES};
+use super::folder::RunFolder;
+use super::samples::{Sample, TaskSample, broken, samples, tasks};
+use crate::compare::{COMPARISON, SAMPLES, TASKS};
 use crate::exit::{Exit, Failure, Outcome};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! `comparison.json` as it is read: what may be missing in the files of other versions is optional here.
 
-use super::chart::can_show;
 use crate::compare::Spread;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -222,12 +221,6 @@ impl Comparison {
     }
 }
 
-/// What is compared of rows, in titles and in sentences.
-pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'static str, &'static str) {
-    let is_open = rows.into_iter().any(|row| row.latency_p95_s.is_some());
-    if is_open { ("P95 latency", "p95 latency") } else { ("Time", "time") }
-}
-
 impl Row {
     /// What is compared of it: its time, or the p95 latency of an open loop.
     pub fn compared(&self) -> Option<Spread> {
@@ -237,34 +230,5 @@ impl Row {
     /// With its group, where it has one: names are different only within a group.
     pub fn full_name(&self) -> String {
         self.group.as_ref().map_or_else(|| self.name.clone(), |group| format!("{group}: {}", self.name))
-    }
-
-    /// That, when it is one that a chart can show.
-    pub fn shown_time(&self) -> Option<Spread> {
-        let is_shown = |time: &Spread| {
-            time.median > 0.0
-                && [time.lo, time.median, time.hi].into_iter().all(|it| it >= 0.0 && can_show(it))
-        };
-        self.compared().filter(is_shown)
-    }
-
-    /// The same of a row that counts.
-    pub fn usable_time(&self) -> Option<Spread> {
-        self.shown_time().filter(|_| self.valid)
-    }
-
-    /// What may be said of it, in words.
-    pub fn words(&self, enough: bool) -> &'static str {
-        match self.claim.as_str() {
-            _ if self.is_wrong => "WRONG",
-            _ if !self.valid => "invalid",
-            _ if self.overload => "overload",
-            _ if !enough => "not enough blocks",
-            "best" => "best",
-            "slower" if self.latency_p95_s.is_some() => "higher",
-            "slower" => "slower",
-            "no_difference" => "no difference",
-            _ => "unclear",
-        }
     }
 }
