@@ -299,8 +299,12 @@ fn kept_runs_are_listed_compared_and_deleted() {
     }
     let listed = muster.run(&["runs", "ls", "--json"]).ok().json();
     assert!(listed[0]["problem"].as_str().unwrap().contains("is not what muster writes"), "{listed}");
-    muster.write(".muster/runs/1/samples.csv", "block,configuration,time_s\n1,thread 1x2,soon\n");
-    muster.run(&["diff", "1", "2"]).fails(3, &["run 1: line 2 of samples.csv has no time"]);
+    for (time, words) in [("", "has no time"), ("soon", "has time_s that is no number: \"soon\"")] {
+        let samples = format!("block,configuration,time_s\n1,thread 1x2,{time}\n");
+        muster.write(".muster/runs/1/samples.csv", samples);
+        let words = format!("run 1: line 2 of samples.csv {words}");
+        muster.run(&["diff", "1", "2"]).fails(3, &[&words]).says_no_more();
+    }
     muster.run(&["runs", "rm", "3", "9"]).fails(3, &["no run 9"]);
     muster.write(".muster/runs/8", "not a folder");
     muster.run(&["diff", "1", "8"]).fails(3, &["run 8: ", "is no folder"]);

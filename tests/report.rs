@@ -285,6 +285,7 @@ fn broken_runs_and_full_disks_get_one_line() {
     let samples = String::from_utf8(muster.read(".muster/runs/1/samples.csv")).unwrap();
     let header = "block,configuration,time_s,cpu_s,ctx_switches,stolen,throttled,others";
     let cut = &good[..good.len() / 2];
+    let open = good.replacen('{', "{\"measure\":\"latency_p95\",", 1);
     for (place, (comparison, samples, words)) in [
         (
             "{\"hello\":1}",
@@ -306,6 +307,12 @@ fn broken_runs_and_full_disks_get_one_line() {
             &good,
             &format!("{header}\n1,thread 1x1,0,1,1,0,0,0\n"),
             "line 2 of samples.csv has time_s that is not above 0: 0",
+        ),
+        (&open, &samples, "samples.csv has no column latency_p95_s"),
+        (
+            &open,
+            "block,configuration,time_s,latency_p95_s\n1,thread 1x1,1,\n",
+            "line 2 of samples.csv has no p95 latency",
         ),
         (
             &good,
@@ -344,7 +351,10 @@ fn broken_runs_and_full_disks_get_one_line() {
         assert!(Command::new("mkfifo").arg(folder.join(file)).status().unwrap().success());
         muster.run(&["report", "4"]).fails(3, &["run 4: ", file, "is no file"]).says_no_more();
         std::fs::remove_file(folder.join(file)).unwrap();
-        std::fs::write(folder.join(file), "").unwrap();
+        let large = std::fs::File::create(folder.join(file)).unwrap();
+        large.set_len(80 << 20).unwrap();
+        let words = ["run 4: ", file, "has 80.0 MiB, and muster reads no more than 64.0 MiB"];
+        muster.run(&["report", "4"]).fails(3, &words).says_no_more();
     }
     std::fs::remove_file(muster.path(".muster/runs/5/samples.csv")).unwrap();
     muster.write(".muster/runs/5/comparison.json", &good);

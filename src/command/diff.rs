@@ -3,7 +3,7 @@
 use crate::cli::DiffArgs;
 use crate::compare::{Measure, Spread, with_interval};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kept::{self, Comparison, Kept, KeptPlugin, KeptRow, RunFolder};
+use crate::kept::{self, Bundle, Comparison, Row, RunFolder};
 use crate::statistics::unpaired_ratio;
 use crate::summary::{Column, list, paragraph};
 use crate::terminal::{self, note};
@@ -18,7 +18,7 @@ struct Diff {
     second: u64,
     /// What was compared in both.
     measure: Measure,
-    rows: Vec<Row>,
+    rows: Vec<RatioOf>,
     /// Configurations that the other run does not have.
     only_first: Vec<String>,
     only_second: Vec<String>,
@@ -26,16 +26,16 @@ struct Diff {
     differences: Vec<String>,
 }
 
-/// A configuration that is in both.
+/// How a configuration that is in both changed.
 #[derive(Debug, Serialize)]
-struct Row {
+struct RatioOf {
     name: String,
     /// How many times as long it takes in the second; `null` with fewer than 5 blocks.
     ratio: Option<Spread>,
     valid: bool,
 }
 
-impl Row {
+impl RatioOf {
     fn is_known(&self) -> bool {
         self.valid && self.ratio.is_some()
     }
@@ -71,40 +71,40 @@ pub fn diff(args: &DiffArgs) -> Outcome {
 }
 
 fn of(first: &RunFolder, second: &RunFolder) -> Outcome<Diff> {
-    let circumstances = circumstances(&Comparison::read(first)?, &Comparison::read(second)?);
-    let (before, after) = (first.read()?, second.read()?);
-    check_measures([(first.number, &before), (second.number, &after)])?;
+    let (before, after) = (Bundle::read(first)?, Bundle::read(second)?);
+    check_measures(&before, &after)?;
     let mut rows = Vec::new();
-    for row in &after.rows {
+    for row in &after.comparison.rows {
         let Some(earlier) = partner(row, &before) else { continue };
-        let (earlier_times, times) =
-            (first.values(earlier, before.measure)?, second.values(row, after.measure)?);
-        rows.push(Row {
-            name: full_name(row),
-            ratio: unpaired_ratio(&times, &earlier_times).map(Into::into),
+        rows.push(RatioOf {
+            name: row.full_name(),
+            ratio: unpaired_ratio(&after.values(row), &before.values(earlier)).map(Into::into),
             valid: row.valid && earlier.valid,
         });
     }
     if rows.is_empty() {
-        return Err(nothing_in_common([(first.number, &before), (second.number, &after)]));
+        return Err(nothing_in_common([&before, &after]));
     }
+    let (a, b) = (&before.comparison, &after.comparison);
     Ok(Diff {
         first: first.number,
         second: second.number,
-        measure: after.measure,
+        measure: b.measure,
         rows,
         only_first: without_partner(&before, &after),
         only_second: without_partner(&after, &before),
-        differences: [workloads(&before, &after), circumstances].concat(),
+        differences: [workloads(a, b), circumstances(a, b)].concat(),
     })
 }
 
 /// Times and latencies cannot be compared with each other.
-fn check_measures([(first, before), (second, after)]: [(u64, &Kept); 2]) -> Outcome<()> {
-    if before.measure == after.measure {
+fn check_measures(before: &Bundle, after: &Bundle) -> Outcome<()> {
+    let (of_first, of_second) = (before.comparison.measure, after.comparison.measure);
+    if of_first == of_second {
         return Ok(());
     }
-    let (of_first, of_second) = (before.measure.name(), after.measure.name());
+    let (first, second) = (before.run.number, after.run.number);
+    let (of_first, of_second) = (of_first.name(), of_second.name());
     Err(Failure::new(
         Exit::Job,
         format_args!(
@@ -114,51 +114,49 @@ fn check_measures([(first, before), (second, after)]: [(u64, &Kept); 2]) -> Outc
     .hint("compare both with --rate, or both without it"))
 }
 
-/// With its group, where it has one.
-fn full_name(row: &KeptRow) -> String {
-    row.group.as_ref().map_or_else(|| row.name.clone(), |group| format!("{group}: {}", row.name))
-}
-
 /// The same configuration in another run.
-fn partner<'a>(row: &KeptRow, other: &'a Kept) -> Option<&'a KeptRow> {
-    other.rows.iter().find(|found| (&found.group, &found.name) == (&row.group, &row.name))
+fn partner<'a>(row: &Row, other: &'a Bundle) -> Option<&'a Row> {
+    other.comparison.rows.iter().find(|found| (&found.group, &found.name) == (&row.group, &row.name))
 }
 
-fn without_partner(of: &Kept, other: &Kept) -> Vec<String> {
-    of.rows.iter().filter(|row| partner(row, other).is_none()).map(full_name).collect()
+fn without_partner(of: &Bundle, other: &Bundle) -> Vec<String> {
+    let alone = of.comparison.rows.iter().filter(|row| partner(row, other).is_none());
+    alone.map(Row::full_name).collect()
 }
 
-fn nothing_in_common(runs: [(u64, &Kept); 2]) -> Failure {
-    if let Some((number, kept)) = runs.into_iter().find(|(_, kept)| kept.rows.is_empty()) {
-        let what = &kept.experiment;
+fn nothing_in_common(runs: [&Bundle; 2]) -> Failure {
+    if let Some(found) = runs.into_iter().find(|found| found.comparison.rows.is_empty()) {
+        let (number, what) = (found.run.number, found.comparison.experiment.as_deref().unwrap_or("it"));
         return Failure::new(Exit::Job, format_args!("run {number}: {what} compared no times of a workload"))
             .hint("its tables are in: muster report");
     }
-    let [(first, _), (second, _)] = runs;
+    let [first, second] = runs.map(|found| found.run.number);
     Failure::new(Exit::Job, format_args!("runs {first} and {second} have no configuration in common"))
         .hint("compare the same models in both")
 }
 
-/// That of the first row; experiments that compare no times have none.
-fn plugin(kept: &Kept) -> KeptPlugin {
-    kept.plugin.clone().unwrap_or_default()
-}
-
-fn workloads(a: &Kept, b: &Kept) -> Vec<String> {
-    let digest = |kept: &Kept| plugin(kept).digest.get(..12).unwrap_or_default().to_owned();
-    let params = |kept: &Kept| plugin(kept).params.to_string();
-    let arrivals = |kept: &Kept| {
-        let load = kept.open_loop.as_ref();
+fn workloads(a: &Comparison, b: &Comparison) -> Vec<String> {
+    // That of the first row; experiments that compare no times have none.
+    let plugin = |run: &Comparison| run.plugin.clone().unwrap_or_default();
+    let digest = |run: &Comparison| plugin(run).digest.get(..12).unwrap_or_default().to_owned();
+    let params = |run: &Comparison| plugin(run).params.to_string();
+    let arrivals = |run: &Comparison| {
+        let load = run.open_loop.as_ref();
         load.map(|load| format!("{}/s, {}", load.rate_per_s, load.arrivals)).unwrap_or_default()
     };
+    let tasks = |run: &Comparison| known(run.tasks);
     let found = [
         differing("plugins", plugin(a).name, plugin(b).name),
         differing("plugin files", digest(a), digest(b)),
         differing("parameters", params(a), params(b)),
         differing("arrivals", arrivals(a), arrivals(b)),
-        differing("tasks of a run", a.tasks.to_string(), b.tasks.to_string()),
+        differing("tasks of a run", tasks(a), tasks(b)),
     ];
     found.into_iter().flatten().collect()
+}
+
+fn known(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
 }
 
 fn circumstances(a: &Comparison, b: &Comparison) -> Vec<String> {
@@ -167,7 +165,7 @@ fn circumstances(a: &Comparison, b: &Comparison) -> Vec<String> {
             .as_ref()
             .map_or_else(|| "private clusters".to_owned(), |it| format!("cluster {}", it.name))
     };
-    let seed = |run: &Comparison| run.seed.map_or_else(|| "unknown".to_owned(), |seed| seed.to_string());
+    let seed = |run: &Comparison| known(run.seed);
     let value = |run: &Comparison, key: &str| match run.machine.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) => "none".to_owned(),
@@ -203,7 +201,7 @@ fn share(of: f64) -> String {
 }
 
 /// A configuration that is slower by more than that, for sure.
-fn slower(row: &Row, most: f64) -> Option<String> {
+fn slower(row: &RatioOf, most: f64) -> Option<String> {
     let ratio = row.ratio.filter(|ratio| row.valid && ratio.lo > 1.0 + most)?;
     Some(format!("{} {}", row.name, with_interval(&ratio)))
 }
@@ -214,7 +212,7 @@ fn text(diff: &Diff) -> String {
         Measure::LatencyP95 => "P95 LATENCY, SECOND / FIRST (95 %)",
     };
     let columns = [Column::text("CONFIGURATION"), Column::number(head), Column::text("")];
-    let row = |row: &Row| {
+    let row = |row: &RatioOf| {
         let words = match (row.valid, &row.ratio) {
             (false, _) => "invalid",
             (true, None) => "too few blocks",

@@ -19,8 +19,8 @@ pub fn export(args: &ExportArgs) -> Outcome {
     }
     let bundles: Vec<Bundle> = find_all(&args.runs)?.iter().map(Bundle::read).collect::<Outcome<_>>()?;
     for bundle in bundles.iter().filter(|bundle| bundle.samples.is_empty()) {
-        let (number, what) = (bundle.number, bundle.comparison.experiment.as_deref().unwrap_or("it"));
-        let file = bundle.folder.join(COMPARISON);
+        let (number, what) = (bundle.run.number, bundle.comparison.experiment.as_deref().unwrap_or("it"));
+        let file = bundle.run.path.join(COMPARISON);
         note(format_args!(
             "note: run {number}: {what} has no line here, because it timed no runs; its tables are in {}",
             file.display()

@@ -3,7 +3,7 @@
 use super::export::find_all;
 use crate::cli::{RunRef, RunsCommand};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kept::{self, RunFolder};
+use crate::kept::{self, Comparison, RunFolder};
 use crate::summary::{Column, list, number, seconds};
 use crate::terminal::{self, note};
 use serde::Serialize;
@@ -81,13 +81,13 @@ fn ls(json: bool) -> Outcome {
 
 fn line(run: &RunFolder) -> Line {
     let (number, age_s) = (run.number, run.age_s());
-    match run.read() {
+    match Comparison::read(run) {
         Ok(kept) => Line {
             run: number,
             age_s,
-            experiment: Some(kept.experiment),
+            experiment: kept.experiment,
             plugin: kept.plugin.map(|plugin| plugin.name),
-            tasks: Some(kept.tasks),
+            tasks: kept.tasks,
             blocks: Some(kept.blocks),
             // Up to what it costs.
             verdict: kept.verdict.first().map(|text| text.split(';').next().unwrap_or(text).to_owned()),

@@ -1,6 +1,6 @@
 //! `comparison.json` as it is read: what may be missing in the files of other versions is optional here.
 
-use crate::compare::Spread;
+use crate::compare::{Measure, Spread};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 pub struct Comparison {
     pub experiment: Option<String>,
     pub plugin: Option<Plugin>,
+    /// What was compared.
+    pub measure: Measure,
+    pub open_loop: Option<Load>,
     /// Names and values, as the version that measured knew them.
     pub machine: Map<String, Value>,
     pub tasks: Option<u64>,
@@ -27,6 +30,14 @@ pub struct Comparison {
     pub overhead: Option<Overhead>,
     pub verdict: Vec<String>,
     pub notes: Vec<String>,
+}
+
+/// When tasks of an open loop started.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct Load {
+    pub rate_per_s: f64,
+    pub arrivals: String,
 }
 
 /// The workload.
@@ -77,7 +88,7 @@ pub struct Row {
     pub group: Option<String>,
     /// What sets it apart beside its model: a number or a word each.
     pub factors: Map<String, Value>,
-    pub values: Vec<Measure>,
+    pub values: Vec<ValueOf>,
     /// Of an open loop; then this is what is compared.
     pub latency_p95_s: Option<Spread>,
     /// Its tasks arrived faster than they were run.
@@ -99,7 +110,7 @@ pub struct Shares {
 /// A further quantity of a row.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Measure {
+pub struct ValueOf {
     pub name: String,
     pub unit: String,
     pub median: f64,

@@ -1,66 +1,17 @@
-//! Runs that are kept in `.muster/runs`, read again.
+//! The folders of `.muster/runs`, by their numbers.
 
 use crate::cli::RunRef;
-use crate::compare::{COMPARISON, Measure, RUNS, SAMPLES};
+use crate::compare::{RUNS, SAMPLES};
 use crate::exit::{Exit, Failure, Outcome};
-use csv::Reader;
-use serde::Deserialize;
+use crate::summary::bytes;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What is read of a comparison.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Kept {
-    pub experiment: String,
-    /// Experiments that compare no times have none of their own.
-    pub plugin: Option<KeptPlugin>,
-    /// What it compared.
-    #[serde(default)]
-    pub measure: Measure,
-    pub open_loop: Option<KeptLoad>,
-    pub tasks: u64,
-    pub blocks: usize,
-    pub rows: Vec<KeptRow>,
-    pub verdict: Vec<String>,
-}
-
-/// When its tasks started.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-pub struct KeptLoad {
-    pub rate_per_s: f64,
-    pub arrivals: String,
-}
-
-/// The workload.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-pub struct KeptPlugin {
-    pub name: String,
-    pub digest: String,
-    pub params: serde_json::Value,
-}
-
-/// One configuration.
-#[derive(Clone, Debug, Deserialize)]
-pub struct KeptRow {
-    pub name: String,
-    /// Of runs with several groups.
-    #[serde(default)]
-    pub group: Option<String>,
-    pub valid: bool,
-}
-
-/// What is read of a line of the samples.
-#[derive(Deserialize)]
-struct Line {
-    configuration: String,
-    time_s: f64,
-    #[serde(default)]
-    latency_p95_s: Option<f64>,
-    #[serde(default)]
-    group: Option<String>,
-}
+/// Far more than any file of a run has.
+const FILE_MAX_BYTES: u64 = 64 << 20;
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -113,46 +64,6 @@ pub fn find(run: RunRef) -> Outcome<RunFolder> {
 }
 
 impl RunFolder {
-    /// What came of it.
-    pub fn read(&self) -> Outcome<Kept> {
-        let path = self.path.join(COMPARISON);
-        // Opening a pipe would wait for somebody who writes.
-        let meta = std::fs::metadata(&path);
-        if meta.as_ref().is_ok_and(|meta| !meta.is_file()) {
-            return Err(self.broken(&format!("{COMPARISON} is not a file")));
-        }
-        let bytes = meta.and_then(|_| std::fs::read(&path)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => self.broken(&format!(
-                "it has no {COMPARISON}: it was not finished, and {SAMPLES} holds the blocks that were"
-            )),
-            _ => Failure::io(Exit::Storage, "read", &path, &error),
-        })?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| self.broken(&format!("{COMPARISON} is not what muster writes: {error}")))
-    }
-
-    /// What was compared of a configuration, in seconds and in the order of blocks.
-    pub fn values(&self, row: &KeptRow, measure: Measure) -> Outcome<Vec<f64>> {
-        let path = self.path.join(SAMPLES);
-        let file = File::open(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
-        let value = |line: &Line| match measure {
-            Measure::Time => Some(line.time_s),
-            Measure::LatencyP95 => line.latency_p95_s,
-        };
-        let mut values = Vec::new();
-        for (number, line) in Reader::from_reader(file).deserialize::<Line>().enumerate() {
-            let line = line.ok().and_then(|line| Some((value(&line)?, line)));
-            let (value, line) =
-                line.filter(|(value, _)| value.is_finite() && *value > 0.0).ok_or_else(|| {
-                    self.broken(&format!("line {} of {SAMPLES} has no {}", number + 2, measure.name()))
-                })?;
-            if line.configuration == row.name && line.group == row.group {
-                values.push(value);
-            }
-        }
-        Ok(values)
-    }
-
     /// When it began or was last written, as far as the file system knows.
     pub fn age_s(&self) -> Option<f64> {
         let written = std::fs::metadata(self.path.join(SAMPLES)).and_then(|meta| meta.modified()).ok()?;
@@ -165,7 +76,36 @@ impl RunFolder {
             .map_err(|error| Failure::io(Exit::Storage, "delete", &self.path, &error))
     }
 
-    fn broken(&self, why: &str) -> Failure {
+    /// One of its files; `None`: it has none of that name.
+    pub(super) fn open(&self, name: &str) -> Outcome<Option<File>> {
+        let path = self.path.join(name);
+        let failed = |error: std::io::Error| Failure::io(Exit::Storage, "read", &path, &error);
+        let meta = match std::fs::metadata(&path) {
+            Ok(meta) => meta,
+            Err(error) => {
+                return match error.kind() {
+                    ErrorKind::NotFound => Ok(None),
+                    ErrorKind::NotADirectory => {
+                        Err(self.broken(format_args!("{} is no folder", self.path.display())))
+                    }
+                    _ => Err(failed(error)),
+                };
+            }
+        };
+        // Opening a pipe would wait for somebody who writes.
+        if !meta.is_file() {
+            return Err(self.broken(format_args!("{name} is no file")));
+        }
+        if meta.len() > FILE_MAX_BYTES {
+            let (size, most) = (bytes(meta.len()), bytes(FILE_MAX_BYTES));
+            return Err(self.broken(format_args!("{name} has {size}, and muster reads no more than {most}")));
+        }
+        File::open(&path).map(Some).map_err(failed)
+    }
+
+    /// That it cannot be read.
+    pub(super) fn broken(&self, why: impl Display) -> Failure {
         Failure::new(Exit::Job, format_args!("run {}: {why}", self.number))
+            .hint("what is kept can be listed and deleted: muster runs ls, muster runs rm RUN")
     }
 }

@@ -7,6 +7,6 @@ mod folder;
 mod samples;
 
 pub use bundle::Bundle;
-pub use comparison::{Cell, Claim, Comparison, Group, Measure, Plugin, Row, Table};
-pub use folder::{Kept, KeptPlugin, KeptRow, RunFolder, all, find};
+pub use comparison::{Cell, Claim, Comparison, Group, Plugin, Row, Table, ValueOf};
+pub use folder::{RunFolder, all, find};
 pub use samples::{MORE, Sample, TaskSample};

@@ -1,11 +1,10 @@
 //! `samples.csv` and `tasks.csv`: what was measured, a line each.
 
-use crate::compare::{SAMPLES, TASKS};
-use crate::exit::{Exit, Failure, Outcome};
+use super::folder::RunFolder;
+use crate::compare::{Measure, SAMPLES, TASKS};
+use crate::exit::{Failure, Outcome};
 use csv::StringRecord;
 use std::fs::File;
-use std::io::ErrorKind;
-use std::path::Path;
 
 /// How the second run of the baseline in a block is called.
 const AGAIN: &str = " (again)";
@@ -20,8 +19,20 @@ pub struct Sample {
     /// The second run of the baseline in its block.
     pub again: bool,
     pub time_s: f64,
+    /// Where that was compared.
+    pub latency_p95_s: Option<f64>,
     /// The numbers behind the time, in the order of [`MORE`].
     pub more: [Option<f64>; MORE.len()],
+}
+
+impl Sample {
+    /// What was compared of it, in seconds.
+    pub const fn value(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Time => Some(self.time_s),
+            Measure::LatencyP95 => self.latency_p95_s,
+        }
+    }
 }
 
 /// Columns behind the time: seconds, a count, and shares of what all processors could do.
@@ -40,11 +51,15 @@ pub struct TaskSample {
     pub latency_s: Option<f64>,
 }
 
-/// All runs, in the order of the file.
-pub fn samples(folder: &Path, number: u64) -> Outcome<Vec<Sample>> {
-    let lines = Lines::read(&folder.join(SAMPLES), number, SAMPLES)?;
+/// All runs, in the order of the file; `None`: there is no such file. `measure`: what was compared, which each of them has.
+pub fn samples(run: &RunFolder, measure: Measure) -> Outcome<Option<Vec<Sample>>> {
+    let Some(lines) = Lines::open(run, SAMPLES)? else { return Ok(None) };
     let (block, name, time) =
         (lines.column("block")?, lines.column("configuration")?, lines.column("time_s")?);
+    let latency = match measure {
+        Measure::Time => None,
+        Measure::LatencyP95 => Some(lines.column("latency_p95_s")?),
+    };
     let (group, more) = (lines.find("group"), MORE.map(|column| lines.find(column)));
     let of = |line: Line<'_>| {
         let (configuration, again) = plain(line.text(name));
@@ -53,7 +68,8 @@ pub fn samples(folder: &Path, number: u64) -> Outcome<Vec<Sample>> {
             configuration,
             group: line.word(group),
             again,
-            time_s: line.time(time)?,
+            time_s: line.measured(time, Measure::Time)?,
+            latency_p95_s: latency.map(|column| line.measured(column, measure)).transpose()?,
             more: {
                 let mut numbers = [None; MORE.len()];
                 for (number, column) in numbers.iter_mut().zip(more) {
@@ -63,16 +79,12 @@ pub fn samples(folder: &Path, number: u64) -> Outcome<Vec<Sample>> {
             },
         })
     };
-    lines.each(of)
+    lines.each(of).map(Some)
 }
 
-/// All tasks, in the order of the file; `None`: the run has no such file.
-pub fn tasks(folder: &Path, number: u64) -> Outcome<Option<Vec<TaskSample>>> {
-    let path = folder.join(TASKS);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let lines = Lines::read(&path, number, TASKS)?;
+/// All tasks, in the order of the file; `None`: there is no such file.
+pub fn tasks(run: &RunFolder) -> Outcome<Option<Vec<TaskSample>>> {
+    let Some(lines) = Lines::open(run, TASKS)? else { return Ok(None) };
     let (block, name, task) = (lines.column("block")?, lines.column("configuration")?, lines.column("task")?);
     let group = lines.find("group");
     let times = ["start_s", "run_s", "latency_s"].map(|column| lines.find(column));
@@ -102,10 +114,10 @@ fn plain(name: &str) -> (String, bool) {
 }
 
 /// A file with a header, read line by line.
-struct Lines {
+struct Lines<'a> {
     header: StringRecord,
     reader: csv::Reader<File>,
-    run: u64,
+    run: &'a RunFolder,
     file: &'static str,
 }
 
@@ -113,23 +125,16 @@ struct Lines {
 struct Line<'a> {
     header: &'a StringRecord,
     record: &'a StringRecord,
-    run: u64,
+    run: &'a RunFolder,
     file: &'static str,
 }
 
-impl Lines {
-    fn read(path: &Path, run: u64, file: &'static str) -> Outcome<Self> {
-        // Opening a pipe would wait for somebody who writes.
-        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(broken(run, format_args!("{file} is no file")));
-        }
-        let opened = File::open(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => broken(run, format_args!("it has no {file}")),
-            _ => Failure::io(Exit::Storage, "read", path, &error),
-        })?;
+impl<'a> Lines<'a> {
+    fn open(run: &'a RunFolder, file: &'static str) -> Outcome<Option<Self>> {
+        let Some(opened) = run.open(file)? else { return Ok(None) };
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
         let header = reader.headers().map_err(|error| no_csv(run, file, &error))?.clone();
-        Ok(Self { header, reader, run, file })
+        Ok(Some(Self { header, reader, run, file }))
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -137,7 +142,7 @@ impl Lines {
     }
 
     fn column(&self, name: &str) -> Outcome<usize> {
-        let missing = || broken(self.run, format_args!("{} has no column {name}", self.file));
+        let missing = || self.run.broken(format_args!("{} has no column {name}", self.file));
         self.find(name).ok_or_else(missing)
     }
 
@@ -151,8 +156,8 @@ impl Lines {
     }
 }
 
-fn no_csv(run: u64, file: &str, error: &csv::Error) -> Failure {
-    broken(run, format_args!("{file} is no CSV: {error}"))
+fn no_csv(run: &RunFolder, file: &str, error: &csv::Error) -> Failure {
+    run.broken(format_args!("{file} is no CSV: {error}"))
 }
 
 impl Line<'_> {
@@ -185,12 +190,14 @@ impl Line<'_> {
         }
     }
 
-    /// What a run took: it is there, and above 0.
-    fn time(&self, column: usize) -> Outcome<f64> {
+    /// What was measured of a run: it is there, and above 0.
+    fn measured(&self, column: usize, measure: Measure) -> Outcome<f64> {
         match self.number(column)? {
-            Some(time) if time > 0.0 => Ok(time),
-            Some(time) => Err(self.broken(&format!("has {} that is not above 0: {time}", self.name(column)))),
-            None => Err(self.broken("has no time")),
+            Some(value) if value > 0.0 => Ok(value),
+            Some(value) => {
+                Err(self.broken(&format!("has {} that is not above 0: {value}", self.name(column))))
+            }
+            None => Err(self.broken(&format!("has no {}", measure.name()))),
         }
     }
 
@@ -200,12 +207,6 @@ impl Line<'_> {
 
     fn broken(&self, why: &str) -> Failure {
         let line = self.record.position().map_or(0, csv::Position::line);
-        broken(self.run, format_args!("line {line} of {} {why}", self.file))
+        self.run.broken(format_args!("line {line} of {} {why}", self.file))
     }
-}
-
-/// A run that cannot be read.
-pub fn broken(run: u64, why: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Job, format_args!("run {run}: {why}"))
-        .hint("what is kept can be listed and deleted: muster runs ls, muster runs rm RUN")
 }

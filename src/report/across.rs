@@ -2,6 +2,7 @@
 
 use super::chart::{Drawing as _, Intervals, Lane, Unit, can_show};
 use super::html::{Table, paragraph};
+use super::row::what_is_compared;
 use super::words::params;
 use crate::compare::{Spread, with_interval};
 use crate::kept::{Bundle, Row};
@@ -30,35 +31,38 @@ pub fn section(bundles: &[Bundle]) -> String {
     format!("<h2 id=\"across\">From run to run</h2>\n{html}{}", paragraph("note", caution))
 }
 
-/// The same plugin with the same parameters and as many tasks.
+/// The same plugin with the same parameters, as many tasks and the same arrivals.
 fn is_same(a: &Bundle, b: &Bundle) -> bool {
-    let workload = |bundle: &Bundle| {
-        let plugin = bundle.comparison.plugin.as_ref()?;
-        Some((plugin.name.clone(), plugin.params.clone(), bundle.comparison.tasks))
+    let (a, b) = (&a.comparison, &b.comparison);
+    let same_plugin = match (&a.plugin, &b.plugin) {
+        (Some(a), Some(b)) => (&a.name, &a.params) == (&b.name, &b.params),
+        _ => false,
     };
-    workload(a).is_some() && workload(a) == workload(b)
+    same_plugin && (a.tasks, a.measure, &a.open_loop) == (b.tasks, b.measure, &b.open_loop)
 }
 
 fn workload(first: &Bundle, others: &[&Bundle]) -> String {
     let mut lanes = Vec::new();
-    let mut table = Table::new(format!("Times of other runs by those of run {}", first.number));
+    let (title, label) = what_is_compared(&first.comparison.rows);
+    let measure = first.comparison.measure;
+    let mut table = Table::new(format!("{title} in other runs by that in run {}", first.run.number));
     table.text("Configuration").number("Run").number("Ratio (95 %)").text("");
     for (series, row) in first.comparison.rows.iter().enumerate() {
         for other in others {
             let same = |found: &&Row| (&found.name, &found.group) == (&row.name, &row.group);
             let Some(found) = other.comparison.rows.iter().find(same) else { continue };
-            let ratio = unpaired_ratio(&other.times(found), &first.times(row)).map(Spread::from);
+            let ratio = unpaired_ratio(&other.values(found), &first.values(row)).map(Spread::from);
             let is_shown =
                 |it: &Spread| [it.lo, it.median, it.hi].into_iter().all(|it| it > 0.0 && can_show(it));
             let Some(ratio) = ratio.filter(is_shown) else { continue };
             let counts = row.valid && found.valid;
             let words = match (counts, ratio) {
                 (false, _) => "invalid",
-                (true, ratio) if ratio.lo > 1.0 => "slower",
-                (true, ratio) if ratio.hi < 1.0 => "faster",
+                (true, ratio) if ratio.lo > 1.0 => measure.more(),
+                (true, ratio) if ratio.hi < 1.0 => measure.less(),
                 (true, _) => SEEN,
             };
-            let (run, ratio_words) = (other.number.to_string(), with_interval(&ratio));
+            let (run, ratio_words) = (other.run.number.to_string(), with_interval(&ratio));
             let name = row.full_name();
             table.row_if(counts, vec![name.clone(), run.clone(), ratio_words.clone(), words.to_owned()]);
             lanes.push(Lane {
@@ -76,8 +80,13 @@ fn workload(first: &Bundle, others: &[&Bundle]) -> String {
     }
     let plugin = first.comparison.plugin.clone().unwrap_or_default();
     let chart = Intervals {
-        title: format!("{} ({}): time by that of run {}", plugin.name, params(&plugin.params), first.number),
-        label: format!("times as long as in run {}", first.number),
+        title: format!(
+            "{} ({}): {label} by that of run {}",
+            plugin.name,
+            params(&plugin.params),
+            first.run.number
+        ),
+        label: format!("times the {label} of run {}", first.run.number),
         unit: Unit::Plain,
         lanes,
         band: None,

@@ -44,7 +44,7 @@ impl Downloads {
                 std::fs::read(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
             self.left = self.left.saturating_sub(needed);
             let media = if name.ends_with(".json") { "application/json" } else { "text/csv" };
-            let file = escape(&format!("run-{}-{name}", bundle.number));
+            let file = escape(&format!("run-{}-{name}", bundle.run.number));
             links.push_str(&format!(
                 "<li><a download=\"{file}\" href=\"data:{media};base64,{}\">{file}</a> ({})</li>\n",
                 BASE64_STANDARD.encode(content),

@@ -39,7 +39,8 @@ pub fn page(bundles: &[Bundle]) -> Outcome<String> {
     let mut downloads = Downloads::beside(size as u64);
     let mut page = head;
     for (bundle, section) in bundles.iter().zip(sections) {
-        let (number, title, subtitle) = (bundle.number, escape(&title(bundle)), escape(&subtitle(bundle)));
+        let (number, title, subtitle) =
+            (bundle.run.number, escape(&title(bundle)), escape(&subtitle(bundle)));
         // Writing to a String cannot fail.
         let _ = write!(
             page,
@@ -74,7 +75,8 @@ fn head(bundles: &[Bundle]) -> String {
 fn contents(bundles: &[Bundle], has_across: bool) -> String {
     let across = if has_across { "<li><a href=\"#across\">From run to run</a></li>\n" } else { "" };
     let entry = |bundle: &Bundle| {
-        let (number, title, subtitle) = (bundle.number, escape(&title(bundle)), escape(&subtitle(bundle)));
+        let (number, title, subtitle) =
+            (bundle.run.number, escape(&title(bundle)), escape(&subtitle(bundle)));
         format!("<li><a href=\"#run-{number}\">{title}</a> <span class=\"soft\">{subtitle}</span></li>\n")
     };
     let runs: String = bundles.iter().map(entry).collect();
@@ -92,7 +94,7 @@ fn foot() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kept::{Comparison, Sample};
+    use crate::kept::{Comparison, RunFolder, Sample};
     use serde_json::{Value, json};
 
     /// Numbers of files that nobody measured.
@@ -160,9 +162,11 @@ mod tests {
                 group: None,
                 again: false,
                 time_s: self.number(),
+                latency_p95_s: None,
                 more: [None; 5],
             };
-            Bundle { number, folder: "/nowhere".into(), comparison, samples: (0..24).map(sample).collect() }
+            let run = RunFolder { number, path: "/nowhere".into() };
+            Bundle { run, comparison, samples: (0..24).map(sample).collect() }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Numbers with their units, as tables and charts of a report write them.
 
 use crate::compare::percent;
-use crate::kept::{Cell, Comparison, Measure};
+use crate::kept::{Cell, Comparison, ValueOf};
 use crate::summary::{bytes, number, seconds};
 
 /// What is not known.
@@ -73,7 +73,7 @@ pub fn cell(cell: Option<&Cell>, unit: &str) -> String {
 }
 
 /// A further quantity of a row.
-pub fn measure(found: &Measure) -> String {
+pub fn measure(found: &ValueOf) -> String {
     let median = quantity(found.median, &found.unit);
     match (found.lo, found.hi) {
         (Some(lo), Some(hi)) => {

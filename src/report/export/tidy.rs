@@ -60,9 +60,10 @@ pub fn tasks(bundles: &[Bundle]) -> Outcome<Tidy> {
     let mut kept: Vec<(&Bundle, Vec<TaskSample>)> = Vec::new();
     for bundle in bundles {
         let tasks = bundle.tasks()?.ok_or_else(|| {
-            Failure::new(Exit::Job, format_args!("run {} kept no times of single tasks", bundle.number)).hint(
-                format_args!("those that did have a {TASKS} in their folder; leave out --tasks, or the run"),
-            )
+            Failure::new(Exit::Job, format_args!("run {} kept no times of single tasks", bundle.run.number))
+                .hint(format_args!(
+                    "those that did have a {TASKS} in their folder; leave out --tasks, or the run"
+                ))
         })?;
         kept.push((bundle, tasks));
     }
@@ -103,7 +104,7 @@ fn identity<'a, T>(table: &mut Tidy, lines: &[Observed<'a, &'a T>], configuratio
     };
     let of_plugin = |of: fn(&Plugin) -> String| lines.iter().map(move |line| plugin(line).map(of));
     let of_row = |of: fn(&Row) -> u32| lines.iter().map(move |line| line.row.map(|row| u64::from(of(row))));
-    table.whole("run", lines.iter().map(|line| Some(line.bundle.number)));
+    table.whole("run", lines.iter().map(|line| Some(line.bundle.run.number)));
     table.text("experiment", lines.iter().map(|line| line.bundle.comparison.experiment.clone()));
     table.text("plugin", of_plugin(|plugin| plugin.name.clone()));
     table.text("version", of_plugin(|plugin| plugin.version.clone()));

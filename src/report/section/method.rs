@@ -108,7 +108,7 @@ fn disturbances(parts: &[Part<'_>]) -> String {
 /// What the samples themselves span, for those who want to see more than a median.
 fn ranges(bundle: &Bundle, parts: &[Part<'_>]) -> String {
     let range = |row: &Row| {
-        let times = bundle.times(row);
+        let times = bundle.values(row);
         let least = times.iter().copied().fold(f64::INFINITY, f64::min);
         let most = times.iter().copied().fold(0.0, f64::max);
         let count = times.len();

@@ -40,7 +40,7 @@ pub fn section(bundle: &Bundle) -> String {
 /// What a run is called: `Run 3: loop 0.1.0`.
 pub fn title(bundle: &Bundle) -> String {
     let comparison = &bundle.comparison;
-    let mut title = format!("Run {}", bundle.number);
+    let mut title = format!("Run {}", bundle.run.number);
     let named = comparison.experiment.as_deref().filter(|name| *name != "compare");
     if let Some(experiment) = named {
         let _ = write!(title, ": {experiment}");
