@@ -15,13 +15,11 @@ use super::sample::Sample;
 use super::subject::Subject;
 use super::usage::Usage;
 use super::verdict::{Verdict, name_of, verdict};
-use crate::statistics::{Analysis, Enough, median, median_interval, outliers, warm_up};
+use crate::statistics::{Analysis, Enough, median, median_interval, outliers, quantile, warm_up};
 use crate::summary::hex;
 use muster_plugin_host::F_DETERMINISTIC;
 use std::time::Duration;
 
-/// With fewer cancelled jobs there are not ten above the percentile.
-const P95_MIN: usize = 200;
 /// Processor time and the clock are read one after the other.
 const CORES_SLACK: f64 = 1.05;
 
@@ -147,6 +145,7 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         median(&samples.iter().filter_map(of).collect::<Vec<f64>>())
     };
     let probed = measured.probed.get(place).cloned().flatten().unwrap_or_default();
+    let cancels: Vec<f64> = probed.cancels.iter().map(Duration::as_secs_f64).collect();
     let interference = mean(samples);
     let invalid_because = reasons(samples, &interference, is_wrong);
     let is_overloaded = is_overloaded(samples);
@@ -185,8 +184,8 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         ctx_switches_per_task: used(&|usage, _| usage.switches as f64 / measured.tasks.max(1) as f64),
         gil_wait_share: configuration.has_lock().then(|| middle(&|sample| sample.lock_wait.unwrap_or(0.0))),
         lost_by_one_crash: probed.lost_by_one_crash,
-        cancel_p95_s: p95(&probed.cancels),
-        cancel_max_s: probed.cancels.last().map(Duration::as_secs_f64),
+        cancel_p95_s: quantile(&cancels, 0.95),
+        cancel_max_s: cancels.iter().copied().max_by(f64::total_cmp),
         stand_in_threads: samples.first().map_or(0, |sample| sample.stand_ins),
         warm_up_blocks: warm_up(&measured.blocks, place).unwrap_or(0),
         outliers: far_from_others(measured, place),
@@ -222,11 +221,6 @@ fn mean(samples: &[Sample]) -> Interference {
         throttled: of(&|it| it.throttled),
         others: of(&|it| it.others),
     }
-}
-
-fn p95(sorted: &[Duration]) -> Option<f64> {
-    let at = sorted.len() * 95 / 100;
-    sorted.get(at).filter(|_| sorted.len() >= P95_MIN).map(Duration::as_secs_f64)
 }
 
 fn far_from_others(measured: &GroupMeasured, place: usize) -> Vec<Outlier> {

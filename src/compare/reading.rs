@@ -1,8 +1,9 @@
 //! Further quantities that a run tells: by the outputs of its tasks, or by their times.
 
-use super::tasks::{TaskRun, quantile};
+use super::tasks::TaskRun;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::Results;
+use crate::statistics::quantile;
 use serde_json::Value;
 
 /// A quantity.
@@ -63,7 +64,7 @@ pub fn read(readings: &[Reading], results: &Results, tasks: &[TaskRun], plugin: 
             From::Missing(whole, from, to) => advance(from, to).map(|advance| whole - advance),
             From::RunTimes { every, quantile: q } => {
                 let is_one = |task: &&TaskRun| task.index % every == every - 1;
-                quantile(tasks.iter().filter(is_one).map(|task| task.run_s).collect(), q)
+                quantile(&tasks.iter().filter(is_one).map(|task| task.run_s).collect::<Vec<f64>>(), q)
             }
         };
         found.ok_or_else(|| {

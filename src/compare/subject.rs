@@ -13,6 +13,7 @@ use crate::command::push;
 use crate::exit::Outcome;
 use crate::job::{self, Results, feed, is_final, results, submit, unfinished, wait_until_still};
 use crate::plugin::PluginFile;
+use crate::statistics::quantile;
 use muster_proto::link::Link;
 use muster_proto::v1;
 use std::cell::RefCell;
@@ -156,10 +157,10 @@ impl Subject {
             Results::default()
         };
         let readings = read(&self.readings, &found, &seen, self.file.manifest().name())?;
-        let latencies = seen.iter().filter_map(|task| task.latency_s).collect();
+        let latencies: Vec<f64> = seen.iter().filter_map(|task| task.latency_s).collect();
         Ok(Told {
             readings,
-            latency_p95_s: tasks::quantile(latencies, 0.95),
+            latency_p95_s: quantile(&latencies, 0.95),
             tasks_seen: tasks::thinned(&seen, lines),
         })
     }

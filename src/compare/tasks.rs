@@ -75,32 +75,12 @@ pub fn thinned(tasks: &[TaskRun], wanted: usize) -> Vec<TaskRun> {
     (0..wanted).map(|at| tasks[at * tasks.len() / wanted]).collect()
 }
 
-/// The quantile of times, when ten are above it; a random sample of many has that of all of them, more or less.
-pub fn quantile(mut times: Vec<f64>, q: f64) -> Option<f64> {
-    const ABOVE_MIN: f64 = 10.0;
-    if (1.0 - q) * times.len() as f64 + 1e-9 < ABOVE_MIN {
-        return None;
-    }
-    times.sort_by(f64::total_cmp);
-    let at = (q * times.len() as f64).ceil() as usize;
-    times.get(at.saturating_sub(1)).copied()
-}
-
 /// As many as there can be, for what is found in them.
 pub const ALL: u32 = SAMPLES_MAX;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quantile_has_ten_above_it() {
-        let times = |count: u32| (1..=count).rev().map(f64::from).collect::<Vec<f64>>();
-        assert_eq!(quantile(times(200), 0.95), Some(190.0));
-        assert_eq!(quantile(times(199), 0.95), None);
-        assert_eq!(quantile(times(20), 0.5), Some(10.0));
-        assert_eq!(quantile(Vec::new(), 0.5), None);
-    }
 
     #[test]
     fn tasks_of_short_runs_and_of_runs_of_very_many_are_not_looked_at() {

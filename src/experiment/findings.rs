@@ -1,7 +1,7 @@
 //! What experiments find beside times of runs: tables of quantities.
 
 use crate::compare::Spread;
-use crate::statistics::median_interval;
+use crate::statistics::{median_interval, quantile};
 use serde::Serialize;
 
 /// All of it so far. What is complete is put in at once, so that an experiment that is interrupted keeps what it has.
@@ -66,6 +66,11 @@ impl Cell {
     /// A number, or that there is none.
     pub fn number(number: Option<f64>) -> Self {
         number.map_or(Self::Unknown, |number| Self::Number { number })
+    }
+
+    /// A quantile, as far as it is known.
+    pub fn quantile(values: &[f64], q: f64) -> Self {
+        Self::number(quantile(values, q))
     }
 
     /// Words.

@@ -1,7 +1,6 @@
 //! `interrupt`: how fast running tasks stop when they look at their flag, when they must be terminated, and when they must be
 //! killed; and what it costs others to end one task alone.
 
-use super::percentile::percentile;
 use super::rounds::{Rounds, said};
 use super::shape::Shape;
 use super::strike::{Fault, Site};
@@ -108,8 +107,13 @@ async fn cancelled(
         let turn = rung.turn_ms as f64 / 1e3;
         let late: Vec<f64> = times.iter().map(|time| time - turn).collect();
         let count = Cell::number(Some(times.len() as f64));
-        let cells =
-            [Cell::of(&times), percentile(&times, 0.95), percentile(&times, 0.99), Cell::of(&late), count];
+        let cells = [
+            Cell::of(&times),
+            Cell::quantile(&times, 0.95),
+            Cell::quantile(&times, 0.99),
+            Cell::of(&late),
+            count,
+        ];
         table.row(format!("{}, {}", shape.name, rung.name), cells);
     }
     findings.tables.push(table);

@@ -2,7 +2,6 @@
 //! whoever starts them matters.
 
 use super::bare::{Started, Starts, ask};
-use super::percentile::percentile;
 use super::rounds::{Rounds, said};
 use super::shape::Shape;
 use super::versus::times;
@@ -101,7 +100,7 @@ async fn bare(
     for (name, times) in kinds {
         let cells = (0..held.len()).flat_map(|place| {
             let times = of(place, times);
-            [Cell::of(&times), percentile(&times, 0.95)]
+            [Cell::of(&times), Cell::quantile(&times, 0.95)]
         });
         table.row(name, cells.collect::<Vec<_>>());
     }

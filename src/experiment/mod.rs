@@ -19,7 +19,6 @@ mod mixed;
 mod name;
 mod overhead;
 mod passing;
-mod percentile;
 mod pinned;
 mod python;
 mod rounds;

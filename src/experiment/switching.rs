@@ -2,7 +2,6 @@
 //! them share the processors.
 
 use super::bare::{Between, Means, Turns, ask};
-use super::percentile::percentile;
 use super::rounds::{Rounds, said};
 use super::versus::longer;
 use super::{Cell, Findings, Setting, Table};
@@ -104,7 +103,12 @@ async fn turns(setting: &Setting, interrupt: &mut Interrupt, findings: &mut Find
                         let all: Vec<f64> =
                             rounds.iter().flat_map(|round| round[place].iter().copied()).collect();
                         let count = Cell::number(Some(all.len() as f64));
-                        [Cell::of(&medians(place)), percentile(&all, 0.95), percentile(&all, 0.99), count]
+                        [
+                            Cell::of(&medians(place)),
+                            Cell::quantile(&all, 0.95),
+                            Cell::quantile(&all, 0.99),
+                            count,
+                        ]
                     }
                     (None, why) => {
                         [Cell::text(why.unwrap_or_default()), Cell::Unknown, Cell::Unknown, Cell::Unknown]
