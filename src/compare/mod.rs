@@ -48,4 +48,4 @@ pub use subject::Subject;
 pub use table::{tasks_text, text};
 pub use tasks::P95_TASKS_MIN;
 pub use usage::Usage;
-pub use verdict::{percent, time_with_interval, with_interval};
+pub use verdict::{time_with_interval, with_interval};

@@ -2,9 +2,9 @@
 
 use super::measure::Measure;
 use super::result::{Cluster, Comparison, Plugin, Row, ValueOf};
-use super::verdict::{percent, time_with_interval, with_interval};
+use super::verdict::{time_with_interval, with_interval};
 use crate::experiment::{Claim, tables_text};
-use crate::summary::{Column, bytes, counted, list, number, paragraph, seconds};
+use crate::summary::{Column, bytes, counted, list, number, paragraph, percent, quantity, seconds};
 
 /// Tables, what makes them fair, the verdict, and what to do next.
 pub fn text(comparison: &Comparison) -> String {
@@ -89,24 +89,13 @@ fn costs(rows: &[&Row]) -> String {
     optional("LOST", &|row| row.lost_by_one_crash.map(|lost| lost.to_string()));
     optional("CANCEL", &|row| row.cancel_p95_s.or(row.cancel_max_s).map(seconds));
     for value in rows.first().map(|row| row.values.as_slice()).unwrap_or_default() {
+        let amount = |value: &ValueOf| quantity(value.spread.median, value.unit);
         let of = |row: &Row| row.values.iter().find(|other| other.name == value.name).map(amount);
         optional(value.name, &of);
     }
     let lines = (0..rows.len()).map(|line| columns.iter().map(|(_, cells)| cells[line].clone()).collect());
     let lines = lines.collect();
     list(&columns.into_iter().map(|(column, _)| column).collect::<Vec<_>>(), lines)
-}
-
-/// A quantity in the words of its unit.
-fn amount(value: &ValueOf) -> String {
-    let median = value.spread.median;
-    match value.unit {
-        "s" => seconds(median),
-        "B" => bytes(median.max(0.0) as u64),
-        _ if median.fract() == 0.0 || median >= 100.0 => number(median.max(0.0) as u64),
-        _ if median.abs() < 10.0 => format!("{median:.2}"),
-        _ => format!("{median:.1}"),
-    }
 }
 
 /// The other percentiles of an open loop.

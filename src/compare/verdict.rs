@@ -4,7 +4,7 @@ use super::course::End;
 use super::measure::Measure;
 use super::result::{Row, Spread};
 use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
-use crate::summary::{bytes, number, seconds};
+use crate::summary::{bytes, number, percent, seconds};
 
 /// With a larger noise floor the reader is warned.
 const FLOOR_MAX: f64 = 0.25;
@@ -273,11 +273,6 @@ pub fn time_with_interval(time: &Spread) -> String {
         _ => format!("{lo}-{hi}"),
     };
     format!("{} ({plain})", seconds(time.median))
-}
-
-/// `1.8 %`.
-pub fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 /// As in JSON.

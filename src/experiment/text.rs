@@ -1,7 +1,7 @@
 //! Tables as people read them.
 
 use super::{Cell, Quantity, Table};
-use crate::summary::{Column, bytes, list, number, seconds};
+use crate::summary::{Column, list, quantity};
 
 /// Each with its title.
 pub fn tables(tables: &[Table]) -> impl Iterator<Item = String> {
@@ -29,18 +29,5 @@ fn words(cell: &Cell, column: &Quantity) -> String {
         Cell::Number { number } => quantity(*number, column.unit),
         Cell::Text { text } => text.clone(),
         Cell::Unknown => "-".to_owned(),
-    }
-}
-
-fn quantity(value: f64, unit: &str) -> String {
-    match unit {
-        "s" if value >= 0.0 => seconds(value),
-        "s" => format!("-{}", seconds(-value)),
-        "B" if value >= 0.0 => bytes(value as u64),
-        "B" => format!("-{}", bytes(-value as u64)),
-        "share" => format!("{:.1} %", value * 100.0),
-        _ if value.fract() == 0.0 && value >= 0.0 => number(value as u64),
-        _ if value >= 100.0 => number(value.round() as u64),
-        _ => format!("{value:.2}"),
     }
 }

@@ -3,9 +3,10 @@
 use super::chart::{Curve, CurvePoint, Curves, Drawing as _, Mark, Side, Unit, can_show};
 use super::html::{Table, bullets};
 use super::row::what_is_compared;
-use super::words::{or_dash, plain};
+use super::words::or_dash;
 use crate::compare::time_with_interval;
 use crate::kept::Row;
+use crate::summary::plain;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By model, in the order of the rows: the row at each value.

@@ -2,6 +2,7 @@
 
 mod explain;
 mod open_loop;
+mod quantity;
 mod report;
 mod table;
 mod times;
@@ -9,6 +10,7 @@ mod words;
 
 pub use explain::{Before, before, where_time_went};
 pub use open_loop::{OpenLoop, fell_behind, pattern};
+pub use quantity::{measured, percent, plain, quantity};
 pub use report::{Facts, Report};
 pub use table::{Column, bytes, list, list_and_left_out, number, pairs, paragraph, seconds};
 pub use times::{at, secs, sketch};

@@ -2,7 +2,7 @@
 
 use super::svg::{Anchor, Canvas, LETTER, line_class, shortened, text_width};
 use super::{AXIS_HEIGHT, Axis, Drawing, STACKED_BELOW, Start, Unit};
-use crate::report::words::plain;
+use crate::summary::plain;
 use muster_sim::chart::Scale;
 
 /// The chart.

@@ -163,7 +163,7 @@ impl Unit {
         match self {
             Self::Seconds => crate::summary::seconds(value),
             Self::Bytes => crate::summary::bytes(value.max(0.0) as u64),
-            Self::Plain => crate::report::words::plain(value),
+            Self::Plain => crate::summary::plain(value),
         }
     }
 }

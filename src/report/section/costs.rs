@@ -5,8 +5,8 @@ use crate::kept::Row;
 use crate::report::chart::{Bar, Bars, Drawing as _, Unit};
 use crate::report::html::Table;
 use crate::report::part::Part;
-use crate::report::words::{measured, or_dash};
-use crate::summary::{bytes, seconds};
+use crate::report::words::or_dash;
+use crate::summary::{bytes, measured, seconds};
 
 /// Chart and table of a part.
 pub fn of(part: &Part<'_>) -> String {

@@ -2,8 +2,7 @@
 
 use crate::kept::Comparison;
 use crate::report::html::Table;
-use crate::report::words::plain;
-use crate::summary::bytes;
+use crate::summary::{bytes, plain};
 use serde_json::Value;
 
 /// What names of the file mean; what is not in here is shown under its own name.

@@ -1,11 +1,11 @@
 //! What makes a comparison fair, how sure it is, and what disturbed it.
 
-use crate::compare::{percent, tasks_text, time_with_interval};
+use crate::compare::{tasks_text, time_with_interval};
 use crate::kept::{Bundle, Plugin, Row};
 use crate::report::html::{Table, bullets, paragraph};
 use crate::report::part::Part;
 use crate::report::words::{or_dash, params, stopped};
-use crate::summary::seconds;
+use crate::summary::{percent, seconds};
 
 /// Sentences, a table of what is the same for all, and one of what else happened.
 pub fn of(bundle: &Bundle, parts: &[Part<'_>]) -> String {

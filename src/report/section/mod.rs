@@ -10,10 +10,11 @@ mod times;
 
 use super::html::{bullets, escape, paragraph};
 use super::part::{Part, parts};
-use super::words::{measured, params};
+use super::words::params;
 use super::{grid, sweep};
 use crate::compare::tasks_text;
 use crate::kept::Bundle;
+use crate::summary::measured;
 use std::fmt::Write as _;
 
 /// All but the raw data.

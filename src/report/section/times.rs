@@ -1,12 +1,13 @@
 //! How long runs took: intervals on one axis, and the same in numbers.
 
-use crate::compare::{percent, time_with_interval, with_interval};
+use crate::compare::{time_with_interval, with_interval};
 use crate::kept::Row;
 use crate::report::chart::{Drawing as _, Intervals, Lane, Unit};
 use crate::report::html::{Table, paragraph};
 use crate::report::part::Part;
 use crate::report::row::what_is_compared;
 use crate::report::words::{DASH, head, measure, or_dash};
+use crate::summary::percent;
 
 /// Chart and table of a part.
 pub fn of(part: &Part<'_>) -> String {
