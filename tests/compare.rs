@@ -91,6 +91,32 @@ fn people_read_tables_rules_and_a_verdict() {
     assert!(finished.stderr.contains("saved: .muster/runs/1"), "{}", finished.stderr);
 }
 
+/// A budget may have room for three blocks only: those show something all the same, but for no verdict.
+#[test]
+fn few_blocks_have_medians_without_intervals() {
+    let muster = Muster::new();
+    let line = ["compare", &plugin("loop"), "--models", "thread,process", "--slots", "2", "--no-probes"];
+    let text = muster.run(&[&line[..], &["--blocks", "3", "-n", "8"]].concat()).ok().text();
+    let saved: Value = serde_json::from_slice(&muster.read(".muster/runs/1/comparison.json")).unwrap();
+    let kept = times(&muster, ".muster/runs/1");
+    muster.run(&["report"]).ok();
+    let page = String::from_utf8(muster.read("report.html")).unwrap();
+    for row in saved["rows"].as_array().unwrap() {
+        let name = row["name"].as_str().unwrap();
+        let mut times = kept[name].clone();
+        times.sort_by(f64::total_cmp);
+        let median = number(&row["median_s"]);
+        assert!((times[1] - median).abs() < 1e-9, "the median of {times:?} is not {median}");
+        assert!(row["time_s"].is_null() && row["ratio_to_best"].is_null(), "{row}");
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        let words: Vec<&str> = line[name.len()..].split_whitespace().collect();
+        assert!(words.len() >= 3 && words[0].parse::<f64>().is_ok() && words[2] == "-", "{text}");
+        let cells = format!("<th scope=\"row\">{name}</th><td class=\"n\">{} {}</td>", words[0], words[1]);
+        assert!(page.contains(&cells), "{cells} is not in {page}");
+    }
+    assert!(text.contains("Not enough: 3 blocks say nothing for sure"), "{text}");
+}
+
 #[test]
 fn what_cannot_be_compared_is_refused_before_anything_is_measured() {
     let muster = Muster::new();

@@ -168,6 +168,7 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         is_disturbed: !invalid_because.is_empty() && invalid_because == disturbances(&interference),
         is_wrong,
         invalid_because,
+        median_s: median(measured.blocks.values(place)),
         time_s: median_interval(&times).map(Into::into),
         latency_p95_s: standing.median.filter(|_| measured.measure == Measure::LatencyP95).map(Into::into),
         ratio_to_baseline: to_baseline(analysis, place).filter(|_| !is_overloaded),

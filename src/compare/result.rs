@@ -177,6 +177,8 @@ pub struct Row {
     /// It is not valid, and would be but for what else used the machine.
     #[serde(skip)]
     pub is_disturbed: bool,
+    /// Of what is compared, also of blocks that are too few for an interval.
+    pub median_s: Option<f64>,
     /// From submitting a job to its end; `null`: too few blocks for an interval.
     pub time_s: Option<Spread>,
     /// Of the runs' 95th percentiles of latency, where that is what is compared.

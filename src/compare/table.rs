@@ -46,9 +46,10 @@ fn times(rows: &[&Row], enough: bool, measure: Measure) -> String {
     ];
     let row = |row: &&Row| {
         let dash = || "-".to_owned();
+        let interval = row.compared(measure).as_ref().map(time_with_interval);
         vec![
             row.name.clone(),
-            row.compared(measure).as_ref().map_or_else(dash, time_with_interval),
+            interval.or_else(|| row.median_s.map(seconds)).unwrap_or_else(dash),
             row.ratio_to_best.as_ref().map_or_else(dash, with_interval),
             if enough || !row.valid || row.overload { words(row, measure).to_owned() } else { String::new() },
         ]

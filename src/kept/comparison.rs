@@ -67,6 +67,8 @@ pub struct Row {
     pub valid: bool,
     pub is_wrong: bool,
     pub invalid_because: Vec<String>,
+    /// Of what is compared, also of blocks that are too few for an interval.
+    pub median_s: Option<f64>,
     pub time_s: Option<Spread>,
     pub ratio_to_best: Option<Spread>,
     pub ratio_to_baseline: Option<Spread>,

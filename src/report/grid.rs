@@ -5,7 +5,6 @@ use super::html::{Table, paragraph};
 use super::part::Part;
 use super::row::what_is_compared;
 use super::words::or_dash;
-use crate::compare::time_with_interval;
 use crate::kept::Row;
 use crate::summary::{bytes, seconds};
 
@@ -137,7 +136,7 @@ impl Front<'_> {
             };
             let cells = vec![
                 row.name.clone(),
-                or_dash(row.compared(), |time| time_with_interval(&time)),
+                row.told(),
                 or_dash(row.pss_peak_bytes, bytes),
                 or_dash(row.lost_by_one_crash, |lost| lost.to_string()),
                 words.to_owned(),

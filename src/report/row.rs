@@ -1,8 +1,10 @@
 //! What a page shows of a row, and in which words.
 
 use super::chart::can_show;
-use crate::compare::Spread;
+use super::words::or_dash;
+use crate::compare::{Spread, time_with_interval};
 use crate::kept::Row;
+use crate::summary::seconds;
 
 /// What is compared of rows, in titles and in sentences.
 pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'static str, &'static str) {
@@ -11,6 +13,12 @@ pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'stati
 }
 
 impl Row {
+    /// What is compared of it: a median with its interval, or without one where there are too few blocks.
+    pub fn told(&self) -> String {
+        let interval = self.compared().as_ref().map(time_with_interval);
+        interval.unwrap_or_else(|| or_dash(self.median_s, seconds))
+    }
+
     /// What is compared of it, when it is one that a chart can show.
     pub fn shown_time(&self) -> Option<Spread> {
         let is_shown = |time: &Spread| {

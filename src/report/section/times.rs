@@ -71,11 +71,8 @@ fn table(part: &Part<'_>) -> String {
         table.number(head(name, unit));
     }
     for row in &part.rows {
-        let mut cells = vec![
-            row.name.clone(),
-            or_dash(row.compared(), |time| time_with_interval(&time)),
-            or_dash(row.ratio_to_best, |ratio| with_interval(&ratio)),
-        ];
+        let mut cells =
+            vec![row.name.clone(), row.told(), or_dash(row.ratio_to_best, |ratio| with_interval(&ratio))];
         if has_baseline {
             cells.push(or_dash(row.ratio_to_baseline, |ratio| with_interval(&ratio)));
         }
