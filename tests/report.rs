@@ -222,6 +222,12 @@ fn charts_and_tables_say_what_was_measured() {
     let page = muster.run(&["report", "-o", "-"]).ok().text();
     assert!(page.contains("up to share 0.25 thread is the fastest, from 0.75 on process; straight lines between the medians cross at about 0.5."), "{page}");
     assert!(page.contains("<title>Time of a run by share</title>"), "{page}");
+    // An experiment with groups has its own name, and its claims before tables and notes.
+    assert!(page.contains("<title>muster report: Run 2: mixed</title>"), "{page}");
+    assert!(page.contains("<h2>Run 2: mixed</h2>\n<p class=\"soft\">4 groups · 8 blocks</p>"), "{page}");
+    let at = |words: &str| page.find(words).unwrap_or_else(|| panic!("{words} is not in {page}"));
+    let order = ["class=\"verdict\"", ">What people claim<", "<table>", ">Notes<", ">How it was measured<"];
+    assert!(order.map(at).is_sorted(), "{:?}", order.map(at));
     for words in [
         "At 0.25 this is the answer.",
         "<strong>does not hold</strong>",

@@ -3,7 +3,7 @@
 use super::chart::{Drawing as _, Intervals, Lane, Unit, can_show};
 use super::html::{Table, paragraph};
 use super::row::what_is_compared;
-use super::words::params;
+use super::section::about;
 use crate::compare::{Spread, with_interval};
 use crate::kept::{Bundle, Row};
 use crate::statistics::unpaired_ratio;
@@ -78,14 +78,8 @@ fn workload(first: &Bundle, others: &[&Bundle]) -> String {
     if lanes.is_empty() {
         return String::new();
     }
-    let plugin = first.comparison.plugin.clone().unwrap_or_default();
     let chart = Intervals {
-        title: format!(
-            "{} ({}): {label} by that of run {}",
-            plugin.name,
-            params(&plugin.params),
-            first.run.number
-        ),
+        title: format!("{}: {label} by that of run {}", about(first), first.run.number),
         label: format!("times the {label} of run {}", first.run.number),
         unit: Unit::Plain,
         lanes,

@@ -26,18 +26,24 @@ fn facts(bundle: &Bundle, parts: &[Part<'_>]) -> String {
     let mut table = Table::new("The same for all");
     table.text("What").text("Value");
     let mut fact = |name: &str, value: String| table.row(vec![name.to_owned(), value]);
-    if let Some(found) = &comparison.plugin {
-        plugin(&mut fact, found);
-    }
-    for part in parts {
-        if let (Some(name), Some(found)) = (part.name, part.group.and_then(|group| group.plugin.as_ref())) {
-            fact(
-                &format!("Group {name}"),
-                format!("{} {}, {}", found.name, found.version, params(&found.params)),
-            );
+    // Groups have plugins and tasks of their own; files of other versions may not say so.
+    let of_groups = || parts.iter().filter_map(|part| Some((part.name?, part.group?)));
+    if of_groups().next().is_none() || of_groups().any(|(_, group)| group.plugin.is_none()) {
+        if let Some(found) = &comparison.plugin {
+            plugin(&mut fact, found);
         }
+        fact("Tasks of a run", or_dash(comparison.tasks, tasks_text));
     }
-    fact("Tasks of a run", or_dash(comparison.tasks, tasks_text));
+    for (name, group) in of_groups() {
+        let Some(found) = &group.plugin else { continue };
+        let digest = found.digest.get(..12).unwrap_or_default();
+        let of_it = [
+            format!("{} {} ({digest})", found.name, found.version),
+            params(&found.params),
+            format!("{} a run", or_dash(group.tasks, tasks_text)),
+        ];
+        fact(&format!("Group {name}"), of_it.join(", "));
+    }
     fact(
         "Where",
         comparison.cluster.as_ref().map_or_else(
