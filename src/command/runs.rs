@@ -87,8 +87,9 @@ fn line(run: &RunFolder) -> Line {
             age_s,
             experiment: kept.experiment,
             plugin: kept.plugin.map(|plugin| plugin.name),
-            tasks: kept.tasks,
-            blocks: Some(kept.blocks),
+            // Experiments that have tables only have neither.
+            tasks: kept.tasks.filter(|&tasks| tasks > 0),
+            blocks: (kept.blocks > 0).then_some(kept.blocks),
             // Up to what it costs.
             verdict: kept.verdict.first().map(|text| text.split(';').next().unwrap_or(text).to_owned()),
             problem: None,

@@ -23,8 +23,14 @@ fn rows(table: &Table) -> String {
 fn words(cell: &Cell, column: &Quantity) -> String {
     match cell {
         Cell::Measured { median, lo, hi, .. } => {
-            let half = (hi - lo) / 2.0 / median.abs().max(f64::MIN_POSITIVE) * 100.0;
-            format!("{} ±{half:.0} %", quantity(*median, column.unit))
+            let half = (hi - lo) / 2.0 / median.abs().max(f64::MIN_POSITIVE);
+            let [median, lo, hi] = [*median, *lo, *hi].map(|value| quantity(value, column.unit));
+            // With two ways to go, as of threads that sometimes meet on one processor, the ends say more.
+            if half > 1.0 {
+                format!("{median} ({lo} to {hi})")
+            } else {
+                format!("{median} ±{:.0} %", half * 100.0)
+            }
         }
         Cell::Number { number } => quantity(*number, column.unit),
         Cell::Text { text } => text.clone(),
