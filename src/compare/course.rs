@@ -40,6 +40,13 @@ pub struct Measured {
     pub end: End,
 }
 
+impl Measured {
+    /// Before anything is.
+    pub const fn nothing() -> Self {
+        Self { groups: Vec::new(), overhead: Vec::new(), idle: Duration::ZERO, blocks: 0, end: End::Blocks }
+    }
+}
+
 /// What was measured of a group.
 #[derive(Debug)]
 pub struct GroupMeasured {
@@ -146,8 +153,7 @@ pub async fn measure(
         interrupt.or(case.subject.push()).await?;
     }
     let idle = interrupt.or(groups[0].baseline().idle()).await?;
-    let mut measured =
-        Measured { groups: Vec::new(), overhead: Vec::new(), idle, blocks: 0, end: End::Blocks };
+    let mut measured = Measured { idle, ..Measured::nothing() };
     for group in groups {
         let tasks = match group.tasks {
             Some(tasks) => tasks,

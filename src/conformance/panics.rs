@@ -10,7 +10,7 @@ use muster_plugin_host::{
     EndedTask, ErrorKind, HostServices, Inputs, Job, LogLevel, NOTHING_DONE, Next, OutBuffer, Plugin,
     RangeInput, Slot, SlotWords, Take, TaskError, TaskSource, Ticket,
 };
-use muster_plugin_host::{F_ASYNC, hook};
+use muster_plugin_host::{F_ASYNC, futex, hook};
 use serde_json::{Value, json};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -164,6 +164,7 @@ fn stopped_soon<T>(cancel: &AtomicU32, work: impl FnOnce() -> T) -> T {
             // An answer or a closed channel: it is over.
             if is_done.recv_timeout(ASKED_AFTER) == Err(RecvTimeoutError::Timeout) {
                 cancel.store(1, Ordering::SeqCst);
+                futex::wake(cancel, u32::MAX);
             }
         });
         let outcome = work();

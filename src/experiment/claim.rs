@@ -3,6 +3,8 @@
 use crate::compare::{Group, Measured, Row, Spread, with_interval};
 use crate::statistics::{median, ratio};
 use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 /// A claim and what came of it.
 #[derive(Clone, Debug, Serialize)]
@@ -83,28 +85,60 @@ pub struct Evidence<'a> {
     pub measured: &'a Measured,
     /// What came of them.
     pub rows: &'a [Row],
+    /// Where it is noted which rows are asked for.
+    asked: Option<&'a Asked>,
 }
 
-impl Evidence<'_> {
+/// Groups and rows, by their names.
+type Asked = RefCell<BTreeSet<(String, String)>>;
+
+/// Leaves only those rows that claims ask for.
+pub fn keep_asked(groups: &mut Vec<Group>, claims: impl FnOnce(Evidence<'_>) -> Vec<Claim>) {
+    let (nothing, asked) = (Measured::nothing(), Asked::default());
+    claims(Evidence { asked: Some(&asked), ..Evidence::of(groups, &nothing, &[]) });
+    let asked = asked.into_inner();
+    for group in &mut *groups {
+        let name = group.name.clone();
+        group.cases.retain(|case| asked.contains(&(name.clone(), case.name().to_owned())));
+    }
+    groups.retain(|group| !group.cases.is_empty());
+}
+
+impl<'a> Evidence<'a> {
+    /// Of groups that were measured.
+    pub const fn of(groups: &'a [Group], measured: &'a Measured, rows: &'a [Row]) -> Self {
+        Self { groups, measured, rows, asked: None }
+    }
+
     /// Whether a group was measured.
     pub fn has(&self, group: &str) -> bool {
         self.groups.iter().any(|other| other.name == group)
     }
 
     fn values(&self, group: &str, case: &str) -> Option<&[f64]> {
-        let at = self.groups.iter().position(|other| other.name == group)?;
-        let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
+        let (at, column) = self.place(group, case)?;
         Some(self.measured.groups.get(at)?.blocks.values(column))
+    }
+
+    /// Where a row is: which group, which case.
+    fn place(&self, group: &str, case: &str) -> Option<(usize, usize)> {
+        if let Some(asked) = self.asked {
+            asked.borrow_mut().insert((group.to_owned(), case.to_owned()));
+        }
+        let at = self.groups.iter().position(|other| other.name == group)?;
+        Some((at, self.groups[at].cases.iter().position(|other| other.name() == case)?))
     }
 
     /// How many times as long one takes as another, both of one group; `None`: too few blocks.
     pub fn ratio(&self, group: &str, over: &str, under: &str) -> Option<Ratio> {
-        self.times(group, over, under, self.values(group, over)?, self.values(group, under)?)
+        let (over_values, under_values) = (self.values(group, over), self.values(group, under));
+        self.times(group, over, under, over_values?, under_values?)
     }
 
     /// How many times as much one tells of a quantity as another, both of one group, by blocks; `None`: too few blocks.
     pub fn reading_ratio(&self, group: &str, over: &str, under: &str, name: &str) -> Option<Ratio> {
-        self.times(group, over, under, &self.told(group, over, name)?, &self.told(group, under, name)?)
+        let (over_told, under_told) = (self.told(group, over, name), self.told(group, under, name));
+        self.times(group, over, under, &over_told?, &under_told?)
     }
 
     fn times(&self, group: &str, over: &str, under: &str, a: &[f64], b: &[f64]) -> Option<Ratio> {
@@ -130,8 +164,7 @@ impl Evidence<'_> {
 
     /// What each run of a case told.
     fn told(&self, group: &str, case: &str, name: &str) -> Option<Vec<f64>> {
-        let at = self.groups.iter().position(|other| other.name == group)?;
-        let column = self.groups[at].cases.iter().position(|other| other.name() == case)?;
+        let (at, column) = self.place(group, case)?;
         let readings = &self.groups[at].cases[column].subject.readings;
         let place = readings.iter().position(|reading| reading.name == name)?;
         let samples = &self.measured.groups.get(at)?.samples[column];

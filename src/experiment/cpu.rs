@@ -30,11 +30,6 @@ pub async fn groups(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>>
     Ok(groups)
 }
 
-/// Whether the claims need this group.
-pub fn is_needed(group: &str) -> bool {
-    group == LONG
-}
-
 pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let [thread, process, gil] =
         [format!("thread 1x{slots}"), format!("process {slots}x1"), format!("gil 1x{slots}")];

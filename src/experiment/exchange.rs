@@ -43,11 +43,6 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     Ok(groups)
 }
 
-/// Whether the claims need this group.
-pub fn is_needed(group: &str) -> bool {
-    [SIZES[0], SIZES[SIZES.len() - 1]].iter().any(|(_, _, size)| group == name(size))
-}
-
 fn name(size: &str) -> String {
     format!("messages of {size}")
 }

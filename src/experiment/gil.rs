@@ -20,7 +20,8 @@ const COMMAND: &str = "muster compare gil";
 const LATE: f64 = 1.2;
 /// Microseconds.
 const SWITCHES: [u64; 3] = [500, 5_000, 50_000];
-const SWITCHING: &str = "short waits beside computing, by the switch interval";
+/// The group that takes longest.
+pub const SWITCHING: &str = "short waits beside computing, by the switch interval";
 /// Every so-manieth task only waits.
 const WAITER_EVERY: u64 = 2;
 const WAITER_US: u64 = 4_000;
@@ -69,11 +70,6 @@ pub async fn groups(slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>>
     cases.push(Case::new(Configuration::on(Model::Thread, slots)?, &subject));
     groups.push(Group::of(SWITCHING, cases, WAITING_TASKS));
     Ok(groups)
-}
-
-/// Whether the claim about the lock needs this group.
-pub fn is_needed(group: &str) -> bool {
-    [0, 100].map(name).iter().any(|name| name == group)
 }
 
 pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {

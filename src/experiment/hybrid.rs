@@ -29,11 +29,6 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     Ok(vec![grid, Group::of(ARTICLE, shapes.map(|shape| Case::new(shape, &script)).into(), 2)])
 }
 
-/// The shapes that the claim is about.
-pub fn essential(case: &str) -> bool {
-    !matches!(case, "thread 1x1" | "thread 1x2" | "process 2x1" | "hybrid 2x4" | "hybrid 4x2" | "hybrid 4x4")
-}
-
 pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
     let script = evidence.ratio(ARTICLE, "thread 1x2", "process 2x1");
     let [threads, processes] =

@@ -67,11 +67,6 @@ pub async fn groups(with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     Ok(groups)
 }
 
-/// Whether the claims need this group.
-pub fn is_needed(group: &str) -> bool {
-    group == ARTICLE || group == name(10_000)
-}
-
 pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
     let one = evidence.ratio(ARTICLE, "thread 1x1", "thread 1x5");
     let processes = evidence.ratio(ARTICLE, "process 5x1", "thread 1x5");

@@ -51,12 +51,6 @@ async fn group(
     Ok(Group::of(name, cases, tasks.into()))
 }
 
-/// Whether the claims need this group.
-pub fn is_needed(group: &str) -> bool {
-    let (racy, increments) = FORMS[0];
-    group == name(racy, increments) || group == ARTICLE
-}
-
 fn name(mode: &str, increments: u64) -> String {
     format!("{mode}, {} additions each", number(increments))
 }

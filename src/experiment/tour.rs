@@ -1,10 +1,10 @@
 //! The tour: the claims of the article behind muster in its order, each held against a short measurement. What compares
 //! times are a few groups of the experiments, all side by side; what does not are the experiments with little time.
 
-use super::claim::{Claim, Evidence};
+use super::claim::{Claim, Evidence, keep_asked};
 use super::name::Name;
 use super::workloads::Workloads;
-use super::{cpu, exchange, gil, hybrid, io, python, shared, stated};
+use super::{gil, python, stated};
 use crate::compare::Group;
 use crate::exit::Outcome;
 use crate::experiment::Findings;
@@ -38,33 +38,20 @@ const TOPICS: [&str; 13] = [
     "async",
 ];
 
-/// What is compared side by side. `python`: whether CPython is asked, too.
+/// What is compared side by side: the rows that the claims ask for, without looking closer. `python`: whether CPython is
+/// asked, too.
 pub async fn groups(slots: u32, python: bool, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     let mut groups = Vec::new();
     for name in OF_TIMES {
-        groups.extend(name.own_groups(slots, with).await?.into_iter().filter_map(|group| brief(name, group)));
+        groups.extend(name.own_groups(slots, with).await?);
     }
+    // There is no time for waits beside computing.
+    groups.retain(|group| group.name != gil::SWITCHING);
     for name in OF_PYTHON.into_iter().filter(|_| python) {
         groups.extend(python::groups(name, slots, with).await?);
     }
-    Ok(groups)
-}
-
-/// What of a group the claims need, without looking closer.
-fn brief(name: Name, group: Group) -> Option<Group> {
-    let is_needed = match name {
-        Name::Shared => shared::is_needed(&group.name),
-        Name::Exchange => exchange::is_needed(&group.name),
-        Name::Gil => gil::is_needed(&group.name),
-        Name::Cpu => cpu::is_needed(&group.name),
-        Name::Io => io::is_needed(&group.name),
-        _ => true,
-    };
-    let mut group = group.with_probes(None);
-    if name == Name::Hybrid && group.cases.len() > 3 {
-        group.cases.retain(|case| hybrid::essential(case.name()));
-    }
-    is_needed.then_some(group)
+    keep_asked(&mut groups, |evidence| claims(slots, python, evidence, &[]));
+    Ok(groups.into_iter().map(|group| group.with_probes(None)).collect())
 }
 
 /// All claims in the article's order.

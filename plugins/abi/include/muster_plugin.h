@@ -147,7 +147,10 @@ typedef struct muster_task_ctx {
   muster_ctx              *ctx;  /* pass back to every host callback         */
   const volatile uint32_t *cancel; /* never NULL. != 0: return
                                     MUSTER_E_CANCELLED soon. Look at it at
-                                    least every 10 ms                        */
+                                    least every 10 ms, or sleep on it with
+                                    FUTEX_WAIT, not private: who sets it
+                                    wakes all; hosts of older versions do
+                                    not, so look every 100 ms                */
   uint64_t                 deadline_ns; /* in host->now_ns() time,
                                     UINT64_MAX = none                        */
   muster_str               scratch_dir; /* private folder, empty = none: ask

@@ -11,8 +11,6 @@ mod sum;
 
 use muster_sdk::{AsyncContext, AsyncWorkload, Context, Error, Job, Task, Workload, tokio};
 use plan::{Piece, Plan};
-use std::thread;
-use std::time::{Duration, Instant};
 
 muster_sdk::params! {
     /// What every task does.
@@ -34,9 +32,6 @@ muster_sdk::params! {
 
 /// Additions without the lock before it is taken back to ask whether to go on: about 16 ms.
 const OUTSIDE: u64 = 1 << 24;
-/// The longest sleep without asking whether to go on.
-const SLEEP_MAX: Duration = Duration::from_millis(10);
-
 struct Mixed(Plan);
 
 impl Workload for Mixed {
@@ -60,22 +55,10 @@ impl Workload for Mixed {
                         ctx.check()?;
                     }
                 }
-                Piece::Wait(time) => wait(time, ctx)?,
+                Piece::Wait(time) => ctx.sleep(time)?,
             }
         }
         Ok(total)
-    }
-}
-
-fn wait(time: Duration, ctx: &mut Context<'_>) -> Result<(), Error> {
-    let end = Instant::now() + time;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return ctx.check();
-        }
-        ctx.check()?;
-        ctx.blocking(|| thread::sleep(left.min(SLEEP_MAX)));
     }
 }
 

@@ -3,6 +3,10 @@
 use muster_plugin_abi as abi;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest sleep without looking: hosts of older versions do not wake who waits for the flag.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Whether the running task should stop, see [`Context::cancel_flag`](crate::Context::cancel_flag).
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,31 @@ impl<'a> CancelFlag<'a> {
     pub fn is_set(self) -> bool {
         // SAFETY: the host promises that the flag is readable during the call, and 'a does not outlive that.
         unsafe { self.flag.read_volatile() != 0 }
+    }
+
+    /// Sleeps for a time, or until the flag is set.
+    pub fn wait(self, time: Duration) {
+        let end = Instant::now().checked_add(time);
+        while !self.is_set() {
+            let left = end.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return;
+            }
+            self.sleep_while_clear(left.min(LOOK));
+        }
+    }
+
+    /// Once, at most for that time.
+    fn sleep_while_clear(self, time: Duration) {
+        let time = libc::timespec {
+            tv_sec: time.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
+        };
+        // Without FUTEX_PRIVATE_FLAG: whoever sets the flag may be another process.
+        // SAFETY: the address is a readable, aligned u32 during the call, and the timeout lives until the system call returns.
+        unsafe {
+            libc::syscall(libc::SYS_futex, self.flag, libc::FUTEX_WAIT, 0, &raw const time);
+        }
     }
 
     /// Lends the flag to other threads while `call` runs: a thread that watches may keep what it is lent for longer, and
@@ -64,6 +93,22 @@ impl LentFlag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_ends_with_its_time_or_with_the_flag() {
+        use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+        let value = AtomicU32::new(0);
+        let flag = CancelFlag { flag: value.as_ptr(), call: PhantomData };
+        let began = Instant::now();
+        flag.wait(Duration::from_millis(120));
+        assert!(began.elapsed() >= Duration::from_millis(120));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(move || flag.wait(Duration::MAX));
+            value.store(1, SeqCst);
+            waiter.join().unwrap();
+        });
+        assert!(flag.is_set());
+    }
 
     #[test]
     fn a_lent_flag_is_never_read_when_its_call_has_ended() {

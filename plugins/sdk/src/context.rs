@@ -90,6 +90,16 @@ impl<'a> Context<'a> {
         wait()
     }
 
+    /// Sleeps without computing: where tasks take turns, others compute meanwhile. A task that should stop is woken at once.
+    ///
+    /// # Errors
+    /// [`Error::cancelled`]
+    pub fn sleep(&mut self, time: Duration) -> Result<(), Error> {
+        let flag = self.cancel_flag();
+        self.blocking(|| flag.wait(time));
+        self.check()
+    }
+
     /// Waits for another task of the job that runs at the same time on this worker and asks for the same channel; none:
     /// nobody came in time.
     ///

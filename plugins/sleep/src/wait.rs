@@ -1,11 +1,8 @@
-//! Lets time pass, in pieces short enough to stop soon after being asked to.
+//! Lets time pass, and stops soon after being asked to.
 
 use muster_sdk::{Context, Error, tokio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest sleep without asking whether to go on.
-const SLEEP_MS_MAX: u64 = 10;
 /// The longest time of spinning without letting others go first.
 const SPIN_MS_MAX: u64 = 1;
 
@@ -15,8 +12,8 @@ pub trait Host {
     fn check(&self) -> Result<(), Error>;
     /// The same, and lets other tasks compute.
     fn checkpoint(&mut self) -> Result<(), Error>;
-    /// Sleeps.
-    fn sleep(&mut self, time: Duration);
+    /// Sleeps; an error when the task should stop, at once.
+    fn sleep(&mut self, time: Duration) -> Result<(), Error>;
 }
 
 impl Host for Context<'_> {
@@ -28,8 +25,8 @@ impl Host for Context<'_> {
         Context::checkpoint(self)
     }
 
-    fn sleep(&mut self, time: Duration) {
-        self.blocking(|| thread::sleep(time));
+    fn sleep(&mut self, time: Duration) -> Result<(), Error> {
+        Context::sleep(self, time)
     }
 }
 
@@ -51,13 +48,10 @@ pub fn wait(time: Duration, spin: f64, host: &mut impl Host) -> Result<(), Error
         std::hint::spin_loop();
     }
     let end = if spin < 1.0 { begin + time } else { spun };
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        host.check()?;
-        host.sleep(left.min(Duration::from_millis(SLEEP_MS_MAX)));
+    host.check()?;
+    match end.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Ok(()),
+        left => host.sleep(left),
     }
 }
 
@@ -79,6 +73,7 @@ pub async fn wait_async(time: Duration, spin: f64) {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::thread;
 
     /// Counts what it is asked for, and stops after `checks` checks.
     struct Fake {
@@ -105,9 +100,10 @@ mod tests {
             Ok(())
         }
 
-        fn sleep(&mut self, time: Duration) {
+        fn sleep(&mut self, time: Duration) -> Result<(), Error> {
             self.slept.push(time);
             thread::sleep(time);
+            self.check()
         }
     }
 
@@ -119,11 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn sleeps_in_slices() {
+    fn sleeps_once() {
         let (host, took) = timed(35, 0.0);
         assert!(took >= Duration::from_millis(35));
-        assert!((1..=4).contains(&host.slept.len()) && host.turns == 0);
-        assert!(host.slept.iter().all(|slice| *slice <= Duration::from_millis(10)));
+        assert!(host.slept.len() == 1 && host.turns == 0);
     }
 
     #[test]
@@ -144,10 +139,10 @@ mod tests {
 
     #[test]
     fn stops_when_asked() {
-        for spin in [0.0, 1.0] {
-            let mut host = Fake::new(2);
+        for (spin, checks) in [(0.0, 0), (1.0, 2)] {
+            let mut host = Fake::new(checks);
             let error = wait(Duration::from_secs(3600), spin, &mut host).unwrap_err();
-            assert!(error.is_cancelled() && host.slept.len() <= 2);
+            assert!(error.is_cancelled() && host.slept.is_empty());
         }
     }
 }

@@ -58,7 +58,7 @@ async fn times(args: &CompareArgs, name: Name, interrupt: &mut Interrupt) -> Out
     let slots = args.slots();
     asked
         .measure(&groups, interrupt, |comparison, measured| {
-            let evidence = Evidence { groups: &groups, measured, rows: &comparison.rows };
+            let evidence = Evidence::of(&groups, measured, &comparison.rows);
             comparison.claims = name.claims(slots, args.with_python, evidence);
         })
         .await

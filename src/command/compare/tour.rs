@@ -34,7 +34,7 @@ pub async fn tour(args: &TourArgs) -> Outcome {
     if failure.is_none() {
         (found, failure) = tables(args, end, &mut interrupt).await;
     }
-    let evidence = Evidence { groups: &groups, measured: &measured, rows: &comparison.rows };
+    let evidence = Evidence::of(&groups, &measured, &comparison.rows);
     comparison.claims = tour::claims(args.slots, python, evidence, &found);
     for (_, findings) in found {
         comparison.tables.extend(findings.tables);

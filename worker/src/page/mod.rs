@@ -304,6 +304,7 @@ impl JobPage {
     pub fn cancel(&self) {
         self.fixed().header.cancelled.store(1, SeqCst);
         self.slot_records().iter().for_each(|slot| slot.cancel.store(1, SeqCst));
+        self.slot_records().iter().for_each(wake_task);
     }
 
     /// Whether the job was cancelled.
@@ -429,6 +430,11 @@ impl JobPage {
         // every bit pattern is a valid Fixed, which consists of atomics only.
         unsafe { self.mapping.start().cast::<Fixed>().as_ref() }
     }
+}
+
+/// Wakes a task that sleeps until it should stop.
+pub fn wake_task(record: &SlotRecord) {
+    futex::wake(&record.cancel, u32::MAX);
 }
 
 fn wake_slot(record: &SlotRecord) -> bool {
