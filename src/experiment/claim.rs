@@ -53,6 +53,15 @@ impl Holds {
             Some(_) | None => Self::Unknown,
         }
     }
+
+    /// Whether a ratio is about a number, a quarter more or less.
+    pub fn about(ratio: Option<Ratio>, number: f64) -> Self {
+        match (Self::above(ratio, 0.75 * number), Self::above(ratio, 1.25 * number)) {
+            (Self::Yes, Self::No) => Self::Yes,
+            (Self::No, _) | (_, Self::Yes) => Self::No,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// How many times as much one is as another.
@@ -197,6 +206,10 @@ mod tests {
         assert_eq!(Holds::above(ratio(false, Some(0.1)), 2.3), Holds::Unknown);
         assert_eq!(Holds::above(ratio(false, None), 1.0), Holds::Unknown, "it is invalid for another reason");
         assert_eq!(Holds::above(None, 1.0), Holds::Unknown);
+        for (number, holds) in [(2.0, Holds::Yes), (1.5, Holds::Unknown), (1.0, Holds::No), (4.0, Holds::No)]
+        {
+            assert_eq!(Holds::about(ratio(true, Some(0.0)), number), holds, "{number}");
+        }
         assert_eq!(times(ratio(false, None)), "2.00 (1.80-2.20) [invalid]");
     }
 }

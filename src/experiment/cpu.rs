@@ -1,7 +1,7 @@
 //! `cpu`: work that only computes. The article adds `i * n` for ten million numbers i and n from 0 to 3, in four threads and
 //! in four processes of CPython, and finds processes faster by about the number of cores.
 
-use super::claim::{Claim, Evidence, Holds, Ratio, times};
+use super::claim::{Claim, Evidence, Holds, times};
 use super::workloads::Workloads;
 use crate::cli::Model;
 use crate::compare::{CANCELS, Case, Configuration, Group};
@@ -36,7 +36,6 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     let cpus = f64::from(muster_worker::usable_cpus().min(slots));
     let locked = evidence.ratio(LONG, &gil, &process);
     let free = evidence.ratio(LONG, &thread, &process);
-    let is_about = |ratio: Ratio| ratio.is_above(0.75 * cpus) && ratio.is_below(1.25 * cpus);
     vec![Claim {
         topic: "CPU-bound work",
         claim: "for work that only computes, processes beat threads by about the number of cores".to_owned(),
@@ -45,12 +44,12 @@ pub fn claims(slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
             times(locked),
             times(free)
         ),
-        verdict: match (locked, free) {
-            (Some(locked), Some(free)) if is_about(locked) && is_about(free) => Holds::Yes,
+        verdict: match (Holds::about(locked, cpus), Holds::about(free, cpus)) {
             // It is the lock that makes the difference.
-            (Some(locked), Some(_)) if is_about(locked) => Holds::Depends,
-            (Some(locked), _) if locked.is_below(0.75 * cpus) || locked.is_above(1.25 * cpus) => Holds::No,
-            (Some(_) | None, _) => Holds::Unknown,
+            (Holds::Yes, Holds::No) => Holds::Depends,
+            (locked, Holds::Yes) => locked,
+            (Holds::No, _) => Holds::No,
+            _ => Holds::Unknown,
         },
         command: "muster compare cpu".to_owned(),
     }]

@@ -26,7 +26,7 @@ pub const SWITCHING: &str = "short waits beside computing, by the switch interva
 const WAITER_EVERY: u64 = 2;
 const WAITER_US: u64 = 4_000;
 /// What others compute at a time, 6 to 10 ms: longer than CPython's switch interval, so that this is what decides.
-const BESIDE_ADDITIONS: u64 = 15_000_000;
+const BESIDE_ADDITIONS: u64 = 10_000_000;
 /// So many that ten of those that wait are above their 90th percentile.
 const WAITING_TASKS: u64 = 100 * WAITER_EVERY;
 /// Service times of the tasks that only wait.

@@ -10,7 +10,7 @@ use crate::summary::number;
 use serde_json::json;
 use std::rc::Rc;
 
-const SUMS: &str = "CPython: 4 sums of 2,000,000 products";
+const SUMS: &str = "CPython: 4 sums of 5,000,000 products";
 const PURE: &str = "CPython: everything under its lock";
 const OUTSIDE: &str = "CPython: hashes, which release its lock";
 const WAITS: &str = "CPython: 10 waits of 0.1 s";
@@ -20,6 +20,8 @@ const GRID: &str = "CPython: half computing, half waiting";
 /// Additions of each task that counts.
 const INCREMENTS: u32 = 500_000;
 
+/// Half of what the article adds up: so long that the start of an interpreter is little beside it.
+const LONG_SUM: &str = "sum(i * index for i in range(5_000_000))";
 const SUM: &str = "sum(i * index for i in range(2_000_000))";
 const HASH: &str = "import hashlib\ndata = bytes(1 << 20)\nhash = hashlib.sha256()\nfor _ in range(48):\n    hash.update(data)\nhash.hexdigest()";
 const WAIT: &str = "import time\ntime.sleep(0.1)";
@@ -28,7 +30,7 @@ const HALF: &str = "import time\ntime.sleep(0.01)\nsum(i * i for i in range(150_
 /// What is compared beside the groups of an experiment.
 pub async fn groups(name: Name, slots: u32, with: &mut Workloads<'_>) -> Outcome<Vec<Group>> {
     match name {
-        Name::Cpu => Ok(vec![two(SUMS, SUM, slots, with).await?]),
+        Name::Cpu => Ok(vec![two(SUMS, LONG_SUM, slots, with).await?]),
         Name::Gil => Ok(vec![two(PURE, SUM, slots, with).await?, two(OUTSIDE, HASH, slots, with).await?]),
         Name::Io => Ok(vec![waits(with).await?]),
         Name::Shared => counters(slots, with).await,
@@ -49,7 +51,8 @@ async fn subject(code: &str, with: &mut Workloads<'_>) -> Outcome<Rc<Subject>> {
 /// Threads of one interpreter against as many interpreters.
 async fn two(name: &str, code: &str, slots: u32, with: &mut Workloads<'_>) -> Outcome<Group> {
     let subject = subject(code, with).await?;
-    let shapes = [Configuration::on(Model::Thread, slots)?, Configuration::on(Model::Process, slots)?];
+    // The first runs twice in each block: the faster one.
+    let shapes = [Configuration::on(Model::Process, slots)?, Configuration::on(Model::Thread, slots)?];
     Ok(Group::of(name, shapes.map(|shape| Case::new(shape, &subject)).into(), 4))
 }
 
@@ -118,11 +121,12 @@ pub fn claims(name: Name, slots: u32, evidence: Evidence<'_>) -> Vec<Claim> {
     match name {
         Name::Cpu => {
             let ratio = evidence.ratio(SUMS, &thread, &process);
+            let cpus = f64::from(muster_worker::usable_cpus().min(slots));
             claim(
                 "CPU-bound work",
                 "in CPython, processes beat threads at computing by about the number of cores",
-                format!("threads take {} times as long as processes", times(ratio)),
-                Holds::above(ratio, 1.2),
+                format!("threads take {} times as long as processes on {cpus} CPUs", times(ratio)),
+                Holds::about(ratio, cpus),
             )
         }
         Name::Gil => {
