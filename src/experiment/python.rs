@@ -70,10 +70,10 @@ async fn waits(with: &mut Workloads<'_>) -> Outcome<Group> {
 async fn grid(with: &mut Workloads<'_>) -> Outcome<Group> {
     let subject = subject(HALF, with).await?;
     let mut cases = Vec::new();
-    for (processes, threads) in [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (2, 4)] {
+    for (processes, threads) in [(1, 4), (1, 1), (2, 1), (2, 2), (4, 1), (2, 4)] {
         cases.push(Case::new(Configuration::shaped(processes, threads)?, &subject));
     }
-    Ok(Group::of(GRID, cases, 24))
+    Ok(Group::of(GRID, cases, 16))
 }
 
 /// Threads add to a global of their interpreter, processes to memory that they share.

@@ -105,8 +105,8 @@ fn text(comparison: &Comparison) -> String {
     if invalid > 0 {
         let all = comparison.rows.len();
         parts.push(paragraph(&format!(
-            "note: {invalid} of {all} rows are invalid, because something else used the machine: believe none of it, and take the \
-             tour again when it is quiet (muster doctor)"
+            "note: {invalid} of {all} rows are invalid, because something else used the machine; claims allow for the share that it \
+             used, and what is not known may be when it is quiet (muster doctor)"
         )));
     }
     parts.push(comparison.verdict.join("\n"));
