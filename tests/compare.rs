@@ -333,7 +333,7 @@ fn kept_runs_are_listed_compared_and_deleted() {
     }
     muster.run(&["runs", "rm", "3", "9"]).fails(3, &["no run 9"]);
     muster.write(".muster/runs/8", "not a folder");
-    muster.run(&["diff", "1", "8"]).fails(3, &["run 8: ", "is no folder"]);
+    muster.run(&["diff", "2", "8"]).fails(3, &["run 8: ", "is no folder"]);
     muster.run(&["runs", "rm", "3", "8"]).fails(3, &["runs/8 is no folder", "nothing was deleted"]);
     std::fs::remove_file(muster.path(".muster/runs/8")).unwrap();
     muster.run(&["runs", "rm", "3", "4", "4"]).ok();

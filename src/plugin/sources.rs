@@ -20,13 +20,13 @@ publish = false
 muster-plugin-abi = { path = "../abi" }
 serde = { version = "1", features = ["derive"] }
 serde_json = "1"
-libc = { version = "0.2", optional = true }
+libc = "0.2"
 futures-util = { version = "0.3", default-features = false, features = ["std"], optional = true }
 tokio = { version = "1", default-features = false, features = ["rt", "net", "time"], optional = true }
 
 [features]
 async = ["dep:futures-util", "dep:tokio"]
-shared = ["dep:libc"]
+shared = []
 "#;
 
 const ABI_MANIFEST: &str = r#"[package]
