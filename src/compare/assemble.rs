@@ -5,7 +5,7 @@ use super::course::{End, GroupMeasured, Measured};
 use super::environment::Machine;
 use super::front::front;
 use super::group::{Case, Group};
-use super::invalid::{OTHERS_MAX, STOLEN_MAX, disturbances, is_overloaded, reasons};
+use super::invalid::{OTHERS_MAX, STOLEN_MAX, disturbances, faults, is_overloaded};
 use super::latency::latency;
 use super::machine::{Interference, processors_online};
 use super::measure::Measure;
@@ -147,7 +147,9 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
     let probed = measured.probed.get(place).cloned().flatten().unwrap_or_default();
     let cancels: Vec<f64> = probed.cancels.iter().map(Duration::as_secs_f64).collect();
     let interference = mean(samples);
-    let invalid_because = reasons(samples, &interference, is_wrong);
+    let (disturbances, faults) = (disturbances(&interference), faults(samples, is_wrong));
+    let is_disturbed = !disturbances.is_empty() && faults.is_empty();
+    let invalid_because = [disturbances, faults].concat();
     let is_overloaded = is_overloaded(samples);
     let (latency_s, curve) = latency(samples);
     let times: Vec<f64> = samples.iter().map(|sample| sample.time.as_secs_f64()).collect();
@@ -165,7 +167,7 @@ fn row(group: &Group, measured: &GroupMeasured, place: usize, analysis: &Analysi
         gil: configuration.has_lock(),
         is_baseline: place == 0,
         valid: invalid_because.is_empty(),
-        is_disturbed: !invalid_because.is_empty() && invalid_because == disturbances(&interference),
+        is_disturbed,
         is_wrong,
         invalid_because,
         median_s: median(measured.blocks.values(place)),

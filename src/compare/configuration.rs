@@ -3,7 +3,6 @@
 use crate::cli::{Axis, CompareArgs, Model, Models, ShapeArgs};
 use crate::exit::Failure;
 use crate::job::ShapePlan;
-use crate::terminal::note;
 use muster_core::shape::{Flow, Shape};
 use muster_plugin_host::{F_ASYNC, Manifest};
 
@@ -86,8 +85,17 @@ impl Configuration {
     }
 }
 
-/// What the flags ask for, each once; the first is the baseline.
-pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Configuration>, Failure> {
+/// What is compared.
+#[derive(Clone, Debug)]
+pub struct Configurations {
+    /// Each once; the first is the baseline.
+    pub rows: Vec<Configuration>,
+    /// What was asked for and is the same as one of those, in words.
+    pub left_out: Vec<String>,
+}
+
+/// What the flags ask for.
+pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Configurations, Failure> {
     let usual = |&model: &Model| match model {
         Model::Thread | Model::Process | Model::Hybrid | Model::Gil => true,
         Model::Async => manifest.has(F_ASYNC),
@@ -111,12 +119,12 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
     for (processes, threads) in grid(&args.grid)? {
         rows.push(Configuration::shaped(processes, threads)?);
     }
-    let mut once: Vec<Configuration> = Vec::new();
+    let (mut once, mut left_out): (Vec<Configuration>, Vec<String>) = Default::default();
     for row in rows {
         match once.iter().find(|other| other.plan.is_same(&row.plan, args.slots())) {
             // On few slots a hybrid is what another model is.
             Some(same) if same.model != row.model => {
-                note(format_args!("{} is left out: on so few slots it is {}", row.name, same.name));
+                left_out.push(format!("{} is left out: on so few slots it is {}", row.name, same.name));
             }
             Some(_) => {}
             None => once.push(row),
@@ -131,7 +139,7 @@ pub fn configurations(args: &CompareArgs, manifest: &Manifest) -> Result<Vec<Con
         return Err(Failure::usage(format_args!("{rows} configurations are too many: at most {ROWS_MAX}"))
             .hint("give a smaller --grid"));
     }
-    Ok(once)
+    Ok(Configurations { rows: once, left_out })
 }
 
 /// Every P x T.
@@ -169,7 +177,7 @@ mod tests {
     fn names(line: &str) -> Result<Vec<String>, Failure> {
         let args = Line::parse_from(["compare"].into_iter().chain(line.split(' '))).args;
         let manifest = Manifest::parse(r#"{"muster":1,"name":"x","version":"1.0.0"}"#).unwrap();
-        configurations(&args, &manifest).map(|rows| rows.into_iter().map(|row| row.name).collect())
+        configurations(&args, &manifest).map(|found| found.rows.into_iter().map(|row| row.name).collect())
     }
 
     #[test]

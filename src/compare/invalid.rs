@@ -13,9 +13,9 @@ pub const OTHERS_MAX: f64 = 0.05;
 /// Processors that the coordinator may keep busy: it has more threads than one, but one of them does most.
 const COORDINATOR_MAX: f64 = 0.8;
 
-/// The reasons, none for a row that counts.
-pub fn reasons(samples: &[Sample], interference: &Interference, is_wrong: bool) -> Vec<String> {
-    let mut reasons = disturbances(interference);
+/// The reasons beside [`disturbances`].
+pub fn faults(samples: &[Sample], is_wrong: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
     let coordinator: Vec<f64> = samples.iter().map(|sample| sample.coordinator).collect();
     let coordinator = median(&coordinator).unwrap_or(0.0);
     if coordinator > COORDINATOR_MAX {
@@ -31,7 +31,7 @@ pub fn reasons(samples: &[Sample], interference: &Interference, is_wrong: bool) 
     reasons
 }
 
-/// What else used the machine.
+/// What else used the machine, where that was too much.
 pub fn disturbances(interference: &Interference) -> Vec<String> {
     let shares = [
         (interference.stolen, STOLEN_MAX, "the machine's host took"),

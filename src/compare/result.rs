@@ -10,7 +10,7 @@ use crate::experiment::{Claim, Findings, Table};
 use crate::statistics::Interval;
 use crate::summary::pattern;
 use muster_proto::v1;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The whole.
 #[derive(Clone, Debug, Serialize)]
@@ -246,7 +246,7 @@ pub struct ValueOf {
 }
 
 /// A median with its interval of 95 %.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub median: f64,
     pub lo: f64,
@@ -280,7 +280,8 @@ pub struct Outlier {
 }
 
 /// What else happened on the machine, as shares of what its processors could do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Shares {
     pub stolen: f64,
     pub throttled: f64,

@@ -2,7 +2,7 @@
 
 use super::measure::Measure;
 use super::result::{Cluster, Comparison, Plugin, Row, ValueOf};
-use super::verdict::{time_with_interval, with_interval};
+use super::verdict::{time_text, with_interval};
 use crate::experiment::{Claim, tables_text};
 use crate::summary::{Column, bytes, counted, list, number, paragraph, percent, quantity, seconds};
 
@@ -46,10 +46,9 @@ fn times(rows: &[&Row], enough: bool, measure: Measure) -> String {
     ];
     let row = |row: &&Row| {
         let dash = || "-".to_owned();
-        let interval = row.compared(measure).as_ref().map(time_with_interval);
         vec![
             row.name.clone(),
-            interval.or_else(|| row.median_s.map(seconds)).unwrap_or_else(dash),
+            time_text(row.compared(measure).as_ref(), row.median_s).unwrap_or_else(dash),
             row.ratio_to_best.as_ref().map_or_else(dash, with_interval),
             if enough || !row.valid || row.overload { words(row, measure).to_owned() } else { String::new() },
         ]
@@ -126,7 +125,7 @@ fn fairness(comparison: &Comparison) -> String {
         |floor| format!("noise floor {}: less is not claimed", percent(floor)),
     );
     let own = comparison.overhead.as_ref().map(|own| {
-        let time = own.time_s.as_ref().map_or_else(|| seconds(own.median_s), time_with_interval);
+        let time = time_text(own.time_s.as_ref(), Some(own.median_s)).unwrap_or_default();
         let (name, tasks) = (&own.name, tasks_text(own.tasks));
         format!("muster itself: {tasks} that do nothing take {time} under {name}")
     });

@@ -265,6 +265,11 @@ pub fn with_interval(ratio: &Spread) -> String {
     format!("{:.2} ({:.2}-{:.2})", ratio.median, ratio.lo, ratio.hi)
 }
 
+/// A median with its interval, or without one where there are too few values.
+pub fn time_text(time: Option<&Spread>, median_s: Option<f64>) -> Option<String> {
+    time.map(time_with_interval).or_else(|| median_s.map(seconds))
+}
+
 /// `312 ms (308 ms-318 ms)`.
 pub fn time_with_interval(time: &Spread) -> String {
     let (lo, hi) = (seconds(time.lo), seconds(time.hi));

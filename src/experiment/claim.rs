@@ -54,6 +54,16 @@ impl Holds {
         }
     }
 
+    /// Of two ways that a claim is about.
+    pub const fn of_both(one: Self, other: Self) -> Self {
+        match (one, other) {
+            (Self::Yes, Self::Yes) => Self::Yes,
+            (Self::No, Self::No) => Self::No,
+            (Self::Yes, Self::No) | (Self::No, Self::Yes) => Self::Depends,
+            _ => Self::Unknown,
+        }
+    }
+
     /// Whether a ratio is about a number, a quarter more or less.
     pub fn about(ratio: Option<Ratio>, number: f64) -> Self {
         match (Self::above(ratio, 0.75 * number), Self::above(ratio, 1.25 * number)) {
@@ -68,10 +78,8 @@ impl Holds {
 #[derive(Clone, Copy, Debug)]
 pub struct Ratio {
     ratio: Spread,
-    /// Both rows are valid.
-    is_valid: bool,
-    /// The share of the processors that something else used, by which either may have been slower; `None`: a row is invalid
-    /// for another reason, and nothing is claimed of it.
+    /// The share of the processors that something else used, by which either may have been slower, 0 where both rows are
+    /// valid; `None`: a row is invalid for another reason, and nothing is claimed of it.
     disturbed: Option<f64>,
 }
 
@@ -90,10 +98,10 @@ impl Ratio {
 /// What was measured, to be asked by names.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    pub groups: &'a [Group],
-    pub measured: &'a Measured,
+    groups: &'a [Group],
+    measured: &'a Measured,
     /// What came of them.
-    pub rows: &'a [Row],
+    rows: &'a [Row],
     /// Where it is noted which rows are asked for.
     asked: Option<&'a Asked>,
 }
@@ -153,15 +161,13 @@ impl<'a> Evidence<'a> {
     fn times(&self, group: &str, over: &str, under: &str, a: &[f64], b: &[f64]) -> Option<Ratio> {
         let is_theirs =
             |row: &&Row| row.group.as_deref() == Some(group) && (row.name == over || row.name == under);
-        let rows = || self.rows.iter().filter(is_theirs);
+        let rows = self.rows.iter().filter(is_theirs);
         let share = |row: &Row| match row.valid {
             true => Some(0.0),
             false => row.is_disturbed.then(|| row.interference.all().min(1.0)),
         };
-        let disturbed =
-            rows().map(share).try_fold(0.0, |most: f64, share| share.map(|share| most.max(share)));
-        let is_valid = rows().all(|row| row.valid);
-        ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), is_valid, disturbed })
+        let disturbed = rows.map(share).try_fold(0.0, |most: f64, share| share.map(|share| most.max(share)));
+        ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), disturbed })
     }
 
     /// The median of what the outputs of a case told, and the most that any run told.
@@ -184,7 +190,7 @@ impl<'a> Evidence<'a> {
 /// A ratio in words; it may not be known.
 pub fn times(times: Option<Ratio>) -> String {
     match times {
-        Some(Ratio { ratio, is_valid: true, .. }) => with_interval(&ratio),
+        Some(Ratio { ratio, disturbed: Some(0.0) }) => with_interval(&ratio),
         Some(Ratio { ratio, .. }) => format!("{} [invalid]", with_interval(&ratio)),
         None => "an unknown number of".to_owned(),
     }
@@ -196,20 +202,20 @@ mod tests {
 
     #[test]
     fn what_else_used_the_machine_must_not_decide() {
-        let ratio = |is_valid, disturbed| {
-            Some(Ratio { ratio: Spread { median: 2.0, lo: 1.8, hi: 2.2 }, is_valid, disturbed })
-        };
-        assert_eq!(Holds::above(ratio(true, Some(0.0)), 1.7), Holds::Yes);
-        assert_eq!(Holds::above(ratio(false, Some(0.03)), 1.7), Holds::Yes, "1.746 is above");
-        assert_eq!(Holds::above(ratio(false, Some(0.1)), 1.7), Holds::Unknown, "1.62 is not");
-        assert_eq!(Holds::above(ratio(false, Some(0.03)), 2.3), Holds::No);
-        assert_eq!(Holds::above(ratio(false, Some(0.1)), 2.3), Holds::Unknown);
-        assert_eq!(Holds::above(ratio(false, None), 1.0), Holds::Unknown, "it is invalid for another reason");
+        let ratio = |disturbed| Some(Ratio { ratio: Spread { median: 2.0, lo: 1.8, hi: 2.2 }, disturbed });
+        assert_eq!(Holds::above(ratio(Some(0.0)), 1.7), Holds::Yes);
+        assert_eq!(Holds::above(ratio(Some(0.03)), 1.7), Holds::Yes, "1.746 is above");
+        assert_eq!(Holds::above(ratio(Some(0.1)), 1.7), Holds::Unknown, "1.62 is not");
+        assert_eq!(Holds::above(ratio(Some(0.03)), 2.3), Holds::No);
+        assert_eq!(Holds::above(ratio(Some(0.1)), 2.3), Holds::Unknown);
+        assert_eq!(Holds::above(ratio(None), 1.0), Holds::Unknown, "it is invalid for another reason");
         assert_eq!(Holds::above(None, 1.0), Holds::Unknown);
         for (number, holds) in [(2.0, Holds::Yes), (1.5, Holds::Unknown), (1.0, Holds::No), (4.0, Holds::No)]
         {
-            assert_eq!(Holds::about(ratio(true, Some(0.0)), number), holds, "{number}");
+            assert_eq!(Holds::about(ratio(Some(0.0)), number), holds, "{number}");
         }
-        assert_eq!(times(ratio(false, None)), "2.00 (1.80-2.20) [invalid]");
+        assert_eq!(times(ratio(None)), "2.00 (1.80-2.20) [invalid]");
+        assert_eq!(times(ratio(Some(0.03))), "2.00 (1.80-2.20) [invalid]");
+        assert_eq!(times(ratio(Some(0.0))), "2.00 (1.80-2.20)");
     }
 }

@@ -71,12 +71,7 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
             times(small),
             times(large)
         ),
-        verdict: match [shared, pipe].map(|case| Holds::above(dearer(case), 1.0)) {
-            [Holds::Yes, Holds::Yes] => Holds::Yes,
-            [Holds::No, Holds::No] => Holds::No,
-            [Holds::Yes, Holds::No] | [Holds::No, Holds::Yes] => Holds::Depends,
-            _ => Holds::Unknown,
-        },
+        verdict: Holds::of_both(Holds::above(dearer(shared), 1.0), Holds::above(dearer(pipe), 1.0)),
         command: "muster compare exchange".to_owned(),
     }]
 }

@@ -43,12 +43,7 @@ pub fn claims(evidence: Evidence<'_>) -> Vec<Claim> {
             times(processes),
             times(script)
         ),
-        verdict: match (Holds::above(threads, 1.1), Holds::above(processes, 1.1)) {
-            (Holds::Yes, Holds::Yes) => Holds::Yes,
-            (Holds::No, Holds::No) => Holds::No,
-            (Holds::Yes, Holds::No) | (Holds::No, Holds::Yes) => Holds::Depends,
-            _ => Holds::Unknown,
-        },
+        verdict: Holds::of_both(Holds::above(threads, 1.1), Holds::above(processes, 1.1)),
         command: "muster compare hybrid".to_owned(),
     }]
 }

@@ -1,6 +1,6 @@
 //! `comparison.json` as it is read: what may be missing in the files of other versions is optional here.
 
-use crate::compare::{Measure, Spread};
+use crate::compare::{Measure, Shares, Spread};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -98,15 +98,6 @@ pub struct Row {
     pub latency_s: Option<Latency>,
     /// Quantile from 0 to 1, seconds.
     pub latency: Vec<(f64, f64)>,
-}
-
-/// What else happened on the machine, as shares of what its processors could do.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Shares {
-    pub stolen: f64,
-    pub throttled: f64,
-    pub others: f64,
 }
 
 /// A further quantity of a row.

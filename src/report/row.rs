@@ -2,9 +2,8 @@
 
 use super::chart::can_show;
 use super::words::or_dash;
-use crate::compare::{Spread, time_with_interval};
+use crate::compare::{Spread, time_text};
 use crate::kept::Row;
-use crate::summary::seconds;
 
 /// What is compared of rows, in titles and in sentences.
 pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'static str, &'static str) {
@@ -15,8 +14,7 @@ pub fn what_is_compared<'a>(rows: impl IntoIterator<Item = &'a Row>) -> (&'stati
 impl Row {
     /// What is compared of it: a median with its interval, or without one where there are too few blocks.
     pub fn told(&self) -> String {
-        let interval = self.compared().as_ref().map(time_with_interval);
-        interval.unwrap_or_else(|| or_dash(self.median_s, seconds))
+        or_dash(time_text(self.compared().as_ref(), self.median_s), |text| text)
     }
 
     /// What is compared of it, when it is one that a chart can show.

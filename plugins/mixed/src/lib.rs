@@ -32,6 +32,7 @@ muster_sdk::params! {
 
 /// Additions without the lock before it is taken back to ask whether to go on: about 16 ms.
 const OUTSIDE: u64 = 1 << 24;
+
 struct Mixed(Plan);
 
 impl Workload for Mixed {

@@ -5,14 +5,15 @@ use crate::cli::{ClusterArg, CompareArgs};
 use crate::cluster::{Choice, Session, choose};
 use crate::command::up_workers;
 use crate::compare::{
-    self, CANCELS, Case, Cluster, Configuration, Factors, Group, Inputs, P95_TASKS_MIN, Subject, Written,
-    matrix, open_tasks,
+    self, CANCELS, Case, Cluster, Configuration, Configurations, Factors, Group, Inputs, P95_TASKS_MIN,
+    Subject, Written, matrix, open_tasks,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::Workloads;
 use crate::interrupt::Interrupt;
 use crate::job::check_inputs;
 use crate::plugin::{Located, PluginFailure, Searched, locate};
+use crate::terminal::note;
 use muster_plugin_host::{check, from_pairs};
 use muster_proto::link::connect;
 use std::rc::Rc;
@@ -35,7 +36,8 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
     let manifest = file.manifest();
     let inputs = Inputs::of(args)?;
     check_inputs(manifest, inputs.is_some())?;
-    let rows = compare::configurations(args, manifest)?;
+    let Configurations { rows, left_out } = compare::configurations(args, manifest)?;
+    left_out.iter().for_each(note);
     if rows.len() < 2 {
         let only = rows.first().map_or_else(|| "no configuration".to_owned(), |row| row.name.clone());
         return Err(Failure::usage(format_args!("{only} alone: there is nothing to compare with"))

@@ -1,6 +1,6 @@
 //! What makes a comparison fair, how sure it is, and what disturbed it.
 
-use crate::compare::{tasks_text, time_with_interval};
+use crate::compare::{tasks_text, time_text};
 use crate::kept::{Bundle, Plugin, Row};
 use crate::report::html::{Table, bullets, paragraph};
 use crate::report::part::Part;
@@ -52,9 +52,8 @@ fn facts(bundle: &Bundle, parts: &[Part<'_>]) -> String {
         ),
     );
     if let Some(found) = &comparison.overhead {
-        let time = found.time_s.as_ref().map(time_with_interval);
-        let (tasks, time) =
-            (tasks_text(found.tasks), time.unwrap_or_else(|| or_dash(found.median_s, seconds)));
+        let time = or_dash(time_text(found.time_s.as_ref(), found.median_s), |text| text);
+        let tasks = tasks_text(found.tasks);
         fact("What muster itself takes", format!("{tasks} that do nothing, {}: {time}", found.name));
     }
     fact("Seed", or_dash(comparison.seed, |seed| seed.to_string()));

@@ -6,7 +6,7 @@ use super::driver::Driver;
 use super::executor::Seat;
 use super::job::JobState;
 use crate::os::monotonic_ns;
-use crate::page::{JobPage, wake_task};
+use crate::page::{JobPage, stop_task};
 use muster_core::id::ExecutorId;
 use muster_core::page::SlotRecord;
 use muster_core::time::Span;
@@ -101,8 +101,7 @@ impl Deadlines {
                 next_ns = next_ns.min(due_ns);
                 continue;
             }
-            record.cancel.store(1, SeqCst);
-            wake_task(record);
+            stop_task(record);
             self.told.insert(slot, Told { index, started_ns, told_ns: now_ns, terminated_ns: None });
             next_ns = next_ns.min(now_ns.saturating_add(self.grace_ns / 2));
         }

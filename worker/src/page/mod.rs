@@ -303,8 +303,7 @@ impl JobPage {
     /// Tells every running task to stop.
     pub fn cancel(&self) {
         self.fixed().header.cancelled.store(1, SeqCst);
-        self.slot_records().iter().for_each(|slot| slot.cancel.store(1, SeqCst));
-        self.slot_records().iter().for_each(wake_task);
+        self.slot_records().iter().for_each(stop_task);
     }
 
     /// Whether the job was cancelled.
@@ -432,8 +431,9 @@ impl JobPage {
     }
 }
 
-/// Wakes a task that sleeps until it should stop.
-pub fn wake_task(record: &SlotRecord) {
+/// Tells a running task to stop, also one that sleeps until then.
+pub fn stop_task(record: &SlotRecord) {
+    record.cancel.store(1, SeqCst);
     futex::wake(&record.cancel, u32::MAX);
 }
 
