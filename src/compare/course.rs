@@ -325,5 +325,5 @@ fn too_small(name: &str, block: Option<Duration>) -> Failure {
         block.map(|block| format!(", which takes about {}", crate::summary::seconds(block.as_secs_f64())));
     let (needs, running) = (needs.unwrap_or_default(), format_args!("{name} was still running"));
     Failure::new(Exit::Limit, format_args!("the budget is too small for one block{needs}: {running}"))
-        .hint("give a larger --budget, a smaller -n, or fewer models")
+        .hint("give a larger --budget; for a plugin also a smaller -n, or fewer models")
 }

@@ -72,7 +72,9 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
         let advice = match end {
             End::Blocks => format!("Give --blocks {blocks_needed}, or fewer models."),
             End::Interrupted(_) => "Let it go on for longer.".to_owned(),
-            End::Target | End::Budget => "Give a larger --budget, a smaller -n, or fewer models.".to_owned(),
+            End::Target | End::Budget => {
+                "Give a larger --budget; for a plugin also a smaller -n, or fewer models.".to_owned()
+            }
         };
         let blocks = if blocks == 1 { "1 block says".to_owned() } else { format!("{blocks} blocks say") };
         let sentence = format!(
