@@ -132,6 +132,12 @@ impl Failure {
         Self { message: one_line(&format!("{before}{}", self.message)), ..self }
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub fn ends_with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// A failed file operation: what was tried, on which path.
     pub fn io(exit: Exit, what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         let exit = exit.unless_system(Some(error.kind()));

@@ -58,6 +58,7 @@ pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     match number {
         Some(number) if number > 0.0 && number <= 100.0 => Ok(number / 100.0),
+        None if text.trim().parse::<f64>().is_ok() => Err(format!("% is missing: write it as {text}%")),
         _ => Err("not a share from above 0% to 100%, as in 3%".to_owned()),
     }
 }
@@ -110,7 +111,8 @@ mod tests {
     #[test]
     fn shares_are_above_zero_and_no_more_than_all() {
         assert_eq!(percent("2.5%"), Ok(0.025));
-        assert!(percent("3").is_err() && percent("0%").is_err() && percent("NaN%").is_err());
+        assert_eq!(percent("3"), Err("% is missing: write it as 3%".to_owned()));
+        assert!(percent("0%").is_err() && percent("NaN%").is_err() && percent("three").is_err());
         assert!(percent("101%").is_err());
     }
 

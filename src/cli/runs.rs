@@ -62,5 +62,5 @@ impl FromStr for RunRef {
 
 fn slower(text: &str) -> Result<f64, String> {
     let percent = text.strip_prefix("slower:").ok_or("written slower:PERCENT, as in slower:5%")?;
-    quantity::percent(percent).map_err(|_| "not a share from above 0% to 100%, as in slower:5%".to_owned())
+    quantity::percent(percent).map_err(|wrong| format!("{wrong} (slower:5%)"))
 }

@@ -290,6 +290,17 @@ fn too_short(rows: &[Row], own: Option<&Overhead>) -> Option<String> {
     ))
 }
 
+/// Rows that a probe did not meet at work, so that a column is empty.
+fn not_met(rows: &[&Row], when: &str, column: &str, is_empty: impl Fn(&Row) -> bool) -> Option<String> {
+    let names: Vec<String> = rows.iter().filter(|row| is_empty(row)).map(|row| row.full_name()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: no task was running when {when}, so there is no {column}: give a larger -n, or longer tasks",
+            names.join(", ")
+        )
+    })
+}
+
 fn notes(rows: &[Row], groups: &[Group], measured: &Measured, own: Option<&Overhead>) -> Vec<String> {
     let mut notes = invalid(rows);
     // Experiments have groups that are about just that.
@@ -335,15 +346,11 @@ fn notes(rows: &[Row], groups: &[Group], measured: &Measured, own: Option<&Overh
         }
     }
     let probed = measured.groups.iter().flat_map(|group| &group.probed);
-    let is_unknown = |row: &Row| row.lost_by_one_crash.is_none() || row.cancel_max_s.is_none();
-    let unknown = rows.iter().zip(probed).filter(|(row, probed)| probed.is_some() && is_unknown(row));
-    let unknown: Vec<String> = unknown.map(|(row, _)| row.full_name()).collect();
-    if !unknown.is_empty() {
-        notes.push(format!(
-            "{}: no task was running when an executor was killed, or the job cancelled: give a larger -n, or longer tasks",
-            unknown.join(", ")
-        ));
-    }
+    let looked_at: Vec<&Row> =
+        rows.iter().zip(probed).filter_map(|(row, probed)| probed.as_ref().map(|_| row)).collect();
+    notes
+        .extend(not_met(&looked_at, "an executor was killed", "LOST", |row| row.lost_by_one_crash.is_none()));
+    notes.extend(not_met(&looked_at, "the job was cancelled", "CANCEL", |row| row.cancel_max_s.is_none()));
     let is_missing = |(group, found): (&Group, &GroupMeasured)| {
         group.cancels.is_some() && found.probed.iter().any(Option::is_none)
     };

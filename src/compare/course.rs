@@ -131,8 +131,10 @@ impl End {
 pub trait Tell {
     /// It is known how many tasks each run has.
     fn calibrated(&mut self, measured: &Measured);
-    /// A block is complete: the last one. At least so many come.
-    fn block(&mut self, measured: &Measured, least: usize);
+    /// A run begins, in this block of at least so many; and which of the block's runs it is, counted from 1.
+    fn run(&mut self, name: &str, block_of: (usize, usize), run_of: (usize, usize));
+    /// A block is complete: the last one.
+    fn block(&mut self, measured: &Measured);
     /// The blocks are done, and a case is looked at in other ways.
     fn probes(&mut self, name: &str);
 }
@@ -174,14 +176,14 @@ pub async fn measure(
     let probes = if groups.iter().any(|group| group.cancels.is_some()) { PROBES_SHARE } else { 0.0 };
     let for_blocks = limits.budget.mul_f64(1.0 - probes);
     let mut longest = Duration::ZERO;
-    let mut course = Course { groups, null, seed, end, interrupt };
+    let mut course = Course { groups, null, seed, end, least, interrupt };
     measured.end = loop {
         let block_began = Instant::now();
-        if let Some(ended) = course.block(&mut measured).await? {
+        if let Some(ended) = course.block(&mut measured, tell).await? {
             break ended;
         }
         longest = longest.max(block_began.elapsed());
-        tell.block(&measured, least);
+        tell.block(&measured);
         match next(&rules, &measured.groups) {
             Next::Stop(Reason::Target) => break End::Target,
             Next::Stop(Reason::Blocks) => break End::Blocks,
@@ -228,13 +230,15 @@ struct Course<'a> {
     null: Option<&'a Subject>,
     seed: u64,
     end: Option<Instant>,
+    /// So many blocks at least.
+    least: usize,
     interrupt: &'a mut Interrupt,
 }
 
 impl Course<'_> {
     /// One block, unless something ends it before; then nothing of it counts, and without one before there is nothing at
     /// all.
-    async fn block(&mut self, measured: &mut Measured) -> Outcome<Option<End>> {
+    async fn block(&mut self, measured: &mut Measured, tell: &mut impl Tell) -> Outcome<Option<End>> {
         let began = Instant::now();
         let places: Vec<(usize, usize)> = (0..self.groups.len())
             .flat_map(|group| (0..=self.groups[group].cases.len()).map(move |column| (group, column)))
@@ -245,6 +249,7 @@ impl Course<'_> {
             let (group, column) = places[place];
             let case = self.groups[group].cases.get(column).unwrap_or(self.groups[group].baseline());
             let GroupMeasured { tasks, lines, .. } = measured.groups[group];
+            tell.run(case.name(), (measured.blocks + 1, self.least), (done + 1, places.len()));
             let sample = tokio::select! {
                 sample = case.run(tasks, lines) => sample?,
                 signal = self.interrupt.next() => {
@@ -319,11 +324,21 @@ async fn until(end: Option<Instant>) {
     }
 }
 
-/// The budget was over while a configuration ran. `block`: what a block takes, about, where that is known.
+/// The budget was over while a configuration ran. `block`: what a block takes, about; `None`: no run had ended.
 fn too_small(name: &str, block: Option<Duration>) -> Failure {
-    let needs =
-        block.map(|block| format!(", which takes about {}", crate::summary::seconds(block.as_secs_f64())));
-    let (needs, running) = (needs.unwrap_or_default(), format_args!("{name} was still running"));
-    Failure::new(Exit::Limit, format_args!("the budget is too small for one block{needs}: {running}"))
-        .hint("give a larger --budget; for a plugin also a smaller -n, or fewer models")
+    let Some(block) = block else {
+        return Failure::new(
+            Exit::Limit,
+            format_args!("the budget is too small for one block: {name} had not ended its first run"),
+        )
+        .hint("give a larger --budget; whether a task ends at all, muster run shows with -n 1");
+    };
+    let needs = crate::summary::seconds(block.as_secs_f64());
+    Failure::new(
+        Exit::Limit,
+        format_args!(
+            "the budget is too small for one block, which takes about {needs}: {name} was still running"
+        ),
+    )
+    .hint("give a larger --budget; for a plugin also a smaller -n, or fewer models")
 }

@@ -15,6 +15,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What a file says beside what flags can say.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
+    /// The file; `None`: there is none.
+    path: Option<PathBuf>,
     pub params: Map<String, Value>,
     /// A group for each combination of values.
     pub matrix: BTreeMap<String, Vec<Value>>,
@@ -23,6 +25,18 @@ pub struct Written {
     /// The row that is first in each group.
     pub baseline: Option<String>,
     pub fail: Vec<Condition>,
+}
+
+impl Written {
+    /// A mistake that shows only beside the plugin: whose it is, and no longer the command line's.
+    pub fn failure(&self, found: Failure) -> Failure {
+        match &self.path {
+            Some(path) if matches!(found.exit, Exit::Usage | Exit::Job) => {
+                found.after(format_args!("{}: ", path.display())).ends_with(Exit::Job)
+            }
+            Some(_) | None => found,
+        }
+    }
 }
 
 /// As it is written.
@@ -184,6 +198,7 @@ impl Text {
             ..defaults
         };
         let written = Written {
+            path: Some(path.to_owned()),
             params: self.params,
             matrix: self.matrix,
             excludes: self.exclude,

@@ -7,9 +7,11 @@ use super::verdict::listed;
 /// With fewer rows everybody sees it.
 const ROWS_MIN: usize = 6;
 
-/// The front in a sentence, where there are rows enough and all of them were looked at.
+/// The front in a sentence, where there are rows enough and all of them were looked at. Rows of which nothing can be said are
+/// not on it.
 pub fn front(rows: &[Row]) -> Option<String> {
-    let costs: Vec<[f64; 3]> = rows.iter().map(costs).collect::<Option<_>>()?;
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.disturbed().is_some()).collect();
+    let costs: Vec<[f64; 3]> = rows.iter().copied().map(costs).collect::<Option<_>>()?;
     if rows.len() < ROWS_MIN {
         return None;
     }
@@ -38,6 +40,7 @@ mod tests {
     fn row(name: &str, time: f64, peak: u64, lost: u64) -> Row {
         Row {
             name: name.to_owned(),
+            valid: true,
             time_s: Some(Spread { median: time, lo: time, hi: time }),
             pss_peak_bytes: Some(peak),
             lost_by_one_crash: Some(lost),
@@ -57,6 +60,8 @@ mod tests {
         ];
         let text = front(&rows).unwrap();
         assert!(text.contains("at once: fast, small, safe and twin of fast ("), "{text}");
+        rows.push(Row { valid: false, ..row("not known", 0.1, 1, 0) });
+        assert_eq!(front(&rows), Some(text), "nothing can be said of it");
         rows[1].lost_by_one_crash = None;
         assert_eq!(front(&rows), None, "not all of them are known");
         assert_eq!(front(&rows[..1]), None);

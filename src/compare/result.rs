@@ -227,6 +227,12 @@ impl Row {
         self.group.as_ref().map_or_else(|| self.name.clone(), |group| format!("{}, {group}", self.name))
     }
 
+    /// The share of the processors that something else used while it was measured, by which it may look slower than it is: 0
+    /// for a valid row; `None`: it is invalid for another reason, and nothing can be said of it.
+    pub fn disturbed(&self) -> Option<f64> {
+        if self.valid { Some(0.0) } else { self.is_disturbed.then(|| self.interference.all().min(1.0)) }
+    }
+
     /// What is compared of it.
     pub const fn compared(&self, measure: Measure) -> Option<Spread> {
         match measure {

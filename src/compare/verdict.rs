@@ -82,14 +82,10 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
         );
         return Verdict::none(NoAnswer::Few { needed: blocks_needed }, sentence);
     }
-    if let Some(row) = rows.iter().find(|row| !row.valid) {
-        let why = row.invalid_because.first().map_or("", String::as_str);
-        let invalid = rows.iter().filter(|row| !row.valid).count();
-        let invalid = Invalid { invalid, rows: rows.len(), first: format!("{}: {why}", row.name) };
-        let sentence = invalid.sentence();
-        return Verdict::none(NoAnswer::Invalid(invalid), sentence);
-    }
     let judged = Judged { rows, analysis, measure, floor: analysis.noise_floor.unwrap_or(0.0) };
+    if judged.known().count() < 2 {
+        return no_answer(rows);
+    }
     let ratio = |place: usize| analysis.standings[place].ratio_to_best.map_or(1.0, |ratio| ratio.estimate);
     let Some(first) = judged.choices().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))) else {
         return Verdict::none(
@@ -101,6 +97,10 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
     let others = |wanted: Claim| {
         judged.choices().filter(move |&place| place != first && judged.claim(place, first) == wanted)
     };
+    let is_sure = others(Claim::NoDifference).chain(others(Claim::Slower)).next().is_some();
+    if !is_sure && judged.choices().count() > 1 && judged.choices().any(|place| !rows[place].valid) {
+        return no_answer(rows);
+    }
     let mut alike: Vec<usize> = std::iter::once(first).chain(others(Claim::NoDifference)).collect();
     alike.sort_unstable();
     let memory = |place: usize| rows[place].pss_peak_bytes.unwrap_or(u64::MAX);
@@ -112,6 +112,8 @@ pub fn verdict(rows: &[Row], analysis: &Analysis, measure: Measure, blocks: usiz
         sentences.push(format!("Unclear, beside {it}: {names}; more blocks may tell."));
     }
     sentences.extend(judged.changes(chosen, &alike));
+    sentences.extend(left_out(rows));
+    sentences.extend(allowed_for(rows));
     if judged.floor > FLOOR_MAX {
         let floor = percent(judged.floor);
         sentences.push(format!(
@@ -131,11 +133,16 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
+    /// Rows of which something can be said.
+    fn known(self) -> impl Iterator<Item = usize> {
+        (0..self.rows.len()).filter(move |&place| self.rows[place].disturbed().is_some())
+    }
+
     /// What can be recommended. A lock is a question about other languages, not a way to run this plugin; and what cannot
     /// keep up with arrivals has no latency.
     fn choices(self) -> impl Iterator<Item = usize> {
         let only_locks = self.rows.iter().all(|row| row.gil);
-        (0..self.rows.len()).filter(move |&place| {
+        self.known().filter(move |&place| {
             let row = &self.rows[place];
             (only_locks || !row.gil) && !row.overload
         })
@@ -150,17 +157,28 @@ impl Judged<'_> {
         Some((if of > to { ratio } else { ratio.inverse() }, pair.adjusted_p))
     }
 
-    /// What may be said of one beside another that looks faster.
+    /// What may be said of one beside another that looks faster, whatever else used the machine: without that, either may
+    /// have been faster by its share.
     fn claim(self, of: usize, to: usize) -> Claim {
+        let standing = self.analysis.standings[of];
         // Beside the best, it is what the rows say.
-        if Some(to) == self.analysis.best && of != to {
-            return self.analysis.standings[of].claim;
-        }
+        let found = if Some(to) == self.analysis.best && of != to {
+            standing.ratio_to_best.map(|ratio| (Spread::from(ratio), standing.adjusted_p))
+        } else {
+            self.ratio(of, to)
+        };
+        let share = |place: usize| self.rows[place].disturbed();
+        let Some(((ratio, p), (ours, theirs))) = found.zip(share(of).zip(share(to))) else {
+            return Claim::Unclear;
+        };
         let limit = 1.0 + self.floor;
-        match self.ratio(of, to) {
-            Some((ratio, p)) if p < SIGNIFICANCE && ratio.median > limit => Claim::Slower,
-            Some((ratio, _)) if ratio.hi <= limit && 1.0 / ratio.lo <= limit => Claim::NoDifference,
-            Some(_) | None => Claim::Unclear,
+        let least = ratio.lo * (1.0 - ours);
+        if p < SIGNIFICANCE && ratio.median * (1.0 - ours) > limit && (ours == 0.0 || least > 1.0) {
+            Claim::Slower
+        } else if ratio.hi <= limit * (1.0 - theirs) && 1.0 / least <= limit {
+            Claim::NoDifference
+        } else {
+            Claim::Unclear
         }
     }
 
@@ -239,6 +257,43 @@ impl Judged<'_> {
         };
         (self.claim(held, chosen) == Claim::Slower).then_some((name, what))
     }
+}
+
+/// Too little can be said of the rows, because too many are invalid.
+fn no_answer(rows: &[Row]) -> Verdict {
+    let is_invalid = |row: &&Row| !row.valid;
+    let because = |row: &Row| row.invalid_because.first().cloned().unwrap_or_default();
+    let first = rows.iter().find(is_invalid).map(|row| format!("{}: {}", row.name, because(row)));
+    let invalid = Invalid {
+        invalid: rows.iter().filter(is_invalid).count(),
+        rows: rows.len(),
+        first: first.unwrap_or_default(),
+    };
+    let sentence = invalid.sentence();
+    Verdict::none(NoAnswer::Invalid(invalid), sentence)
+}
+
+/// The rows of which nothing is said.
+fn left_out(rows: &[Row]) -> Option<String> {
+    let of = |row: &Row| format!("{} ({})", row.name, row.invalid_because.join("; "));
+    let names: Vec<String> = rows.iter().filter(|row| row.disturbed().is_none()).map(of).collect();
+    (!names.is_empty()).then(|| format!("Left out, because invalid: {}.", names.join(", ")))
+}
+
+/// The rows of which less is said because something else used the machine.
+fn allowed_for(rows: &[Row]) -> Option<String> {
+    let disturbed: Vec<(&str, f64)> = rows
+        .iter()
+        .filter_map(|row| Some((row.name.as_str(), row.disturbed().filter(|share| *share > 0.0)?)))
+        .collect();
+    let most = disturbed.iter().map(|(_, share)| *share).max_by(f64::total_cmp)?;
+    let names: Vec<&str> = disturbed.iter().map(|(name, _)| *name).collect();
+    let (up_to, them) = if names.len() == 1 { ("", "it") } else { ("up to ", "them") };
+    Some(format!(
+        "Something else used {up_to}{} of the processors beside {}: what is said of {them} allows for that.",
+        percent(most),
+        listed(&names)
+    ))
 }
 
 /// What the chosen one costs, to be told behind the answer.
@@ -374,7 +429,8 @@ mod tests {
                 ratio.hi = 1.3;
             }
         }
-        analysis.standings[1].claim = Claim::Unclear;
+        let standing = analysis.standings[1].ratio_to_best.as_mut().unwrap();
+        standing.hi = 1.3;
         let text =
             verdict(&rows(&of, &analysis), &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(
@@ -395,6 +451,10 @@ mod tests {
             text.starts_with("No answer: 1 of 2 rows are invalid (process 4x1: other processes"),
             "{text}"
         );
+        two[1].is_disturbed = true;
+        two[1].interference.others = 0.6;
+        let text = verdict(&two, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
+        assert!(text.starts_with("No answer: 1 of 2 rows are invalid"), "so much may have decided: {text}");
         two[1].is_wrong = true;
         let text = verdict(&two, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
         assert!(text.starts_with("No answer: the outputs of process 4x1 are not those"), "{text}");
@@ -404,6 +464,53 @@ mod tests {
             text.starts_with("Not enough: 5 blocks say nothing for sure in 1 comparison; 6 are needed."),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_else_used_the_machine_must_not_decide() {
+        let analysis = analysis(&[1.0, 1.0, 1.05, 2.0]);
+        let said = |shares: [f64; 4]| {
+            let mut four = rows(&FOUR, &analysis);
+            for (row, share) in four.iter_mut().zip(shares).filter(|(_, share)| *share > 0.0) {
+                row.valid = false;
+                row.is_disturbed = true;
+                row.interference.stolen = share;
+            }
+            verdict(&four, &analysis, Measure::Time, 12, End::Target).sentences.join(" ")
+        };
+        let same = "Use thread 1x4: thread 1x4 and process 4x1 take the same time within 3.0 %";
+        let lock = "with which threads take ";
+        let all = said([0.0; 4]);
+        assert!(all.starts_with(same) && all.contains(lock) && !all.contains("Something"), "{all}");
+        let little = said([0.0, 0.005, 0.0, 0.1]);
+        assert!(little.starts_with(same) && little.contains(lock), "{little}");
+        let words = "Something else used up to 10.0 % of the processors beside process 4x1 and gil 1x4: \
+                     what is said of them allows for that.";
+        assert!(little.ends_with(words), "{little}");
+        let slower = said([0.0, 0.0, 0.04, 0.0]);
+        assert!(slower.contains("Unclear, beside thread 1x4: hybrid 2x2, 1.05 "), "{slower}");
+        let lock_too = said([0.0, 0.0, 0.0, 0.5]);
+        assert!(lock_too.starts_with(same) && !lock_too.contains(lock), "{lock_too}");
+        let all = said([0.3; 4]);
+        assert!(all.starts_with("No answer: 4 of 4 rows are invalid (thread 1x4: "), "{all}");
+    }
+
+    #[test]
+    fn of_what_is_invalid_for_another_reason_nothing_is_said() {
+        let analysis = analysis(&[1.0, 1.2, 1.2, 2.0]);
+        let mut four = rows(&FOUR, &analysis);
+        for place in [0, 3] {
+            four[place].valid = false;
+            four[place].invalid_because.push("other jobs were on the cluster".to_owned());
+        }
+        let text = verdict(&four, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
+        assert!(text.starts_with("Use hybrid 2x2: process 4x1 and hybrid 2x2 take the same time"), "{text}");
+        let out =
+            "Left out, because invalid: thread 1x4 (other jobs were on the cluster), gil 1x4 (other jobs";
+        assert!(text.contains(out), "{text}");
+        four[1].valid = false;
+        let text = verdict(&four, &analysis, Measure::Time, 12, End::Target).sentences.join(" ");
+        assert!(text.starts_with("No answer: 3 of 4 rows are invalid (thread 1x4: other jobs"), "{text}");
     }
 
     #[test]

@@ -161,12 +161,8 @@ impl<'a> Evidence<'a> {
     fn times(&self, group: &str, over: &str, under: &str, a: &[f64], b: &[f64]) -> Option<Ratio> {
         let is_theirs =
             |row: &&Row| row.group.as_deref() == Some(group) && (row.name == over || row.name == under);
-        let rows = self.rows.iter().filter(is_theirs);
-        let share = |row: &Row| match row.valid {
-            true => Some(0.0),
-            false => row.is_disturbed.then(|| row.interference.all().min(1.0)),
-        };
-        let disturbed = rows.map(share).try_fold(0.0, |most: f64, share| share.map(|share| most.max(share)));
+        let shares = self.rows.iter().filter(is_theirs).map(Row::disturbed);
+        let disturbed = shares.reduce(|most, share| Some(most?.max(share?))).unwrap_or(Some(0.0));
         ratio(a, b).map(|ratio| Ratio { ratio: ratio.into(), disturbed })
     }
 

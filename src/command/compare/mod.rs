@@ -7,7 +7,7 @@ mod tour;
 
 use crate::cli::CompareArgs;
 use crate::compare::{
-    self, Comparison, End, Failed, Group, Limits, Machine, Measured, Run, Subject, Written, measure,
+    self, Comparison, End, Failed, Group, Limits, Machine, Measured, Row, Run, Subject, Written, measure,
 };
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::Name;
@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::statistics::TARGET;
 use crate::terminal::{self, note};
 use clap::ValueEnum as _;
-use of_plugin::of_plugin;
+use of_plugin::{compared, of_plugin};
 use std::rc::Rc;
 use std::time::Duration;
 use teller::Teller;
@@ -47,7 +47,9 @@ pub async fn compare(args: &CompareArgs) -> Outcome {
     } else {
         (args.clone(), Written::default())
     };
-    let kept = of_plugin(&args, &written, &mut interrupt).await?;
+    let work = compared(&args, &written, &mut interrupt).await;
+    let work = work.map_err(|failure| written.failure(failure))?;
+    let kept = of_plugin(&args, work, &mut interrupt).await?;
     show(&args, &kept.comparison)?;
     let failed = compare::failed(&written.fail, &kept.comparison);
     kept.end(args.strict)?;
@@ -156,7 +158,8 @@ impl Kept {
             return Err(failure);
         }
         let rows = &self.comparison.rows;
-        let invalid: Vec<&str> = rows.iter().filter(|row| !row.valid).map(|row| row.name.as_str()).collect();
+        let why = |row: &Row| format!("{} ({})", row.full_name(), row.invalid_because.join("; "));
+        let invalid: Vec<String> = rows.iter().filter(|row| !row.valid).map(why).collect();
         if strict && !invalid.is_empty() {
             return Err(Failure::new(Exit::Invalid, format_args!("invalid: {}", invalid.join(", "))));
         }

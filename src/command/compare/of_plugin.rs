@@ -12,14 +12,25 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::Workloads;
 use crate::interrupt::Interrupt;
 use crate::job::check_inputs;
-use crate::plugin::{Located, PluginFailure, Searched, locate};
+use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::terminal::note;
+use muster_core::spelling::nearest;
 use muster_plugin_host::{check, from_pairs};
 use muster_proto::link::connect;
+use muster_proto::v1::Arrivals;
 use std::rc::Rc;
 
-/// One workload under several configurations, for each combination of a file's matrix.
-pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut Interrupt) -> Outcome<Kept> {
+/// What is to be compared.
+pub struct Work {
+    file: Box<PluginFile>,
+    inputs: Option<Inputs>,
+    arrivals: Option<Arrivals>,
+    /// Groups: what distinguishes them, their parameters and rows.
+    groups: Vec<(Factors, Vec<u8>, Vec<Configuration>)>,
+}
+
+/// What is to be compared, or what is wrong with it.
+pub async fn compared(args: &CompareArgs, written: &Written, interrupt: &mut Interrupt) -> Outcome<Work> {
     if args.with_python {
         return Err(Failure::usage("--with-python is for experiments")
             .hint("compare the plugin python: muster compare plugins/python file=PATH function=NAME"));
@@ -28,9 +39,11 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
         Located::Here(file) => file,
         Located::Registered(query) => {
             let failure = Failure::from(PluginFailure::not_found(query, Searched::Files));
-            return Err(
-                failure.hint(format_args!("or name an experiment: {}", experiment::names().join(", ")))
-            );
+            let names = experiment::names();
+            return Err(match nearest(&args.what, names.iter().copied()) {
+                Some(near) => failure.hint(format_args!("did you mean the experiment {near}?")),
+                None => failure.hint(format_args!("or name an experiment: {}", names.join(", "))),
+            });
         }
     };
     let manifest = file.manifest();
@@ -64,7 +77,7 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
         ))
         .hint(format_args!("it needs {P95_TASKS_MIN} tasks: ten of them are above it then")));
     }
-    let mut works = Vec::new();
+    let mut groups = Vec::new();
     let combinations = matrix::combinations(written)?;
     matrix::check_excludes(written, &combinations, &rows)?;
     for factors in combinations {
@@ -74,8 +87,14 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
             from_pairs(manifest, &args.params)?
         };
         let rows = matrix::rows(written, &factors, &rows)?;
-        works.push((factors, serde_json::to_vec(&params).map_err(Failure::usage)?, rows));
+        groups.push((factors, serde_json::to_vec(&params).map_err(Failure::usage)?, rows));
     }
+    Ok(Work { file, inputs, arrivals, groups })
+}
+
+/// One workload under several configurations, for each combination of a file's matrix.
+pub async fn of_plugin(args: &CompareArgs, work: Work, interrupt: &mut Interrupt) -> Outcome<Kept> {
+    let Work { file, inputs, arrivals, groups } = work;
     interrupt.or(async { Ok(file.try_out().await?) }).await?;
     let cluster = cluster(args, interrupt).await?;
     let on = match &cluster {
@@ -100,7 +119,7 @@ pub async fn of_plugin(args: &CompareArgs, written: &Written, interrupt: &mut In
         let cases = rows.into_iter().map(|row| Case::new(row, &subject)).collect();
         matrix::group(factors, cases, tasks).with_probes(cancels)
     };
-    let groups: Vec<Group> = works.into_iter().map(group).collect();
+    let groups: Vec<Group> = groups.into_iter().map(group).collect();
     let budget = if arrivals.is_some() { RATE_BUDGET } else { BUDGET };
     let null = null(args, interrupt).await?;
     let asked = Asked { experiment: COMPARE, null, seed: args.seed(), limits: limits(args, budget) };

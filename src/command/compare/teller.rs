@@ -47,10 +47,17 @@ impl Tell for Teller {
         }
     }
 
-    fn block(&mut self, measured: &Measured, least: usize) {
+    fn run(&mut self, name: &str, (block, least): (usize, usize), (run, runs): (usize, usize)) {
+        let of = match self.limits.blocks {
+            Some(blocks) => format!(" of {blocks}"),
+            None if block <= least => format!(" of at least {least}"),
+            None => String::new(),
+        };
+        self.say(format!("block {block}{of}: run {run} of {runs}, {name}"));
+    }
+
+    fn block(&mut self, measured: &Measured) {
         self.run.add(measured);
-        let of = if self.limits.blocks.is_some() { "" } else { "at least " };
-        self.say(format!("block {} of {of}{least}", measured.blocks));
     }
 
     fn probes(&mut self, name: &str) {
