@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Written {
     /// The file; `None`: there is none.
-    path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
     pub params: Map<String, Value>,
     /// A group for each combination of values.
     pub matrix: BTreeMap<String, Vec<Value>>,

@@ -488,7 +488,7 @@ mod tests {
                      what is said of them allows for that.";
         assert!(little.ends_with(words), "{little}");
         let slower = said([0.0, 0.0, 0.04, 0.0]);
-        assert!(slower.contains("Unclear, beside thread 1x4: hybrid 2x2, 1.05 "), "{slower}");
+        assert!(slower.contains("Unclear, beside process 4x1: hybrid 2x2, 1.05 "), "{slower}");
         let lock_too = said([0.0, 0.0, 0.0, 0.5]);
         assert!(lock_too.starts_with(same) && !lock_too.contains(lock), "{lock_too}");
         let all = said([0.3; 4]);
