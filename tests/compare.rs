@@ -128,12 +128,14 @@ fn what_cannot_be_compared_is_refused_before_anything_is_measured() {
         (vec![&spin, "--grid", "p=0"], 2, vec!["p=0", "at least 1"]),
         (vec![&spin, "--grid", "p=1,2", "p=3"], 2, vec!["p= twice"]),
         (vec![&spin, "--grid", "p=1,2,3,4,5,6,7", "t=1,2,3,4,5,6,7"], 2, vec!["at most 40"]),
-        (vec![&spin, "--target", "3"], 2, vec!["as in 3%"]),
+        (vec![&spin, "--target", "3"], 2, vec!["% is missing", "3%"]),
+        (vec![&spin, "--target", "three"], 2, vec!["as in 3%"]),
         (vec![&spin, "--in-flight", "8", "--models", "thread,process"], 2, vec!["--in-flight", "async"]),
         (vec![&spin, "itres=5"], 2, vec!["itres", "iters"]),
         (vec![&spin, "iters=-1"], 2, vec!["iters"]),
         (vec![&words], 2, vec!["needs an input"]),
         (vec!["no-such-plugin"], 4, vec!["no-such-plugin"]),
+        (vec!["gill"], 4, vec!["gill", "did you mean the experiment gil?"]),
         (vec![&spin, "iters=2000000000", "-n", "8", "--budget", "300ms"], 7, vec!["budget", "one block"]),
     ] {
         muster.run(&[&["compare"][..], &arguments].concat()).fails(code, &words);
@@ -227,7 +229,7 @@ fn workloads_that_never_end_are_given_up() {
         .fails(3, &["thread 1x2: the job did not come to its end", "muster run"]);
     for hangs in [&["mode=hang", "-n", "4"][..], &["mode=hang"]] {
         let line = [&line[..], hangs, &["--budget", "1s"]].concat();
-        muster.run(&line).fails(7, &["the budget is too small", "was still running"]);
+        muster.run(&line).fails(7, &["the budget is too small", "had not ended its first run", "muster run"]);
     }
     muster.assert_no_process_left();
     muster.assert_no_temporary_left();

@@ -109,7 +109,8 @@ fn a_file_that_is_wrong_is_refused_in_a_line() {
         ("plugin = \"@\"\nbudget = \"soon\"", 3, vec!["budget \"soon\""]),
         ("plugin = \"@\"\nmodels = [\"threads\"]", 3, vec!["model \"threads\"", "there are all"]),
         ("plugin = \"@\"\n[matrix]\niters = []", 3, vec!["matrix.iters is empty"]),
-        ("plugin = \"@\"\n[matrix]\nitres = [1]", 2, vec!["itres"]),
+        ("plugin = \"@\"\n[matrix]\nitres = [1]", 3, vec!["c.toml: ", "itres", "did you mean iters?"]),
+        ("plugin = \"@\"\nmodels = [\"gil\"]", 3, vec!["c.toml: gil 1x4 alone"]),
         (
             "plugin = \"@\"\nbaseline = \"async\"",
             3,

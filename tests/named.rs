@@ -177,7 +177,8 @@ fn an_experiment_chooses_what_it_compares() {
         (vec!["cpu", "-n", "4"], 2, vec!["experiment cpu chooses that itself: -n"]),
         (vec!["gil", "--models", "thread"], 2, vec!["--models", "muster compare PLUGIN"]),
         (vec!["io", "ms=3"], 2, vec!["KEY=VALUE"]),
-        (vec!["cpus"], 4, vec!["\"cpus\"", "cpu, gil"]),
+        (vec!["cpus"], 4, vec!["\"cpus\"", "did you mean the experiment cpu?"]),
+        (vec!["everything-else"], 4, vec!["cpu, gil"]),
         (vec!["mixed", "--plugins", "nowhere"], 4, vec!["nowhere", "--plugins DIR"]),
         (vec!["cpu", "--budget", "1ms", "--plugins", plugins], 7, vec!["the budget is too small"]),
     ] {
