@@ -89,7 +89,7 @@ impl Site {
     fn assert_well(&mut self, mode: &str) -> String {
         self.daemons.iter_mut().for_each(Daemon::assert_runs);
         let page = get(&self.worker_http, "/metrics");
-        assert!(page.contains("muster_workload_rude_seen"), "{mode}: {page}");
+        assert!(page.contains("muster_plugin_rude_seen"), "{mode}: {page}");
         if !skip_without(Command::new("promtool").arg("--version").output().is_ok(), "promtool") {
             assert_clean(mode, &page);
         }
@@ -143,7 +143,7 @@ fn what_breaks_no_task_has_no_effect_on_anything_else() {
         let page = site.assert_well(mode);
         assert!(page.len() < 200_000, "{mode}: {} bytes of metrics", page.len());
         assert!(!page.contains("unheard_of") && !page.contains("metric_1"), "{mode}: {page}");
-        let seen = page.lines().find(|line| line.starts_with("muster_workload_rude_seen")).unwrap();
+        let seen = page.lines().find(|line| line.starts_with("muster_plugin_rude_seen")).unwrap();
         let value: f64 = seen.rsplit_once(' ').unwrap().1.parse().unwrap();
         assert!(value.is_finite() && value >= 0.0, "{mode}: {seen}");
     }

@@ -581,6 +581,10 @@ fn addresses_and_hosts_are_looked_at_first() {
             &["--listen", "none", "--advertise", "foo:99"],
             &["'foo:99'", "--advertise", "without a port", "--listen"],
         ),
+        (
+            &["--listen", "none", "--http-host", "foo:99"],
+            &["'foo:99'", "--http-host", "without a port", "name"],
+        ),
     ] {
         refused(&muster, &[&start[..], flags].concat(), 2, words);
     }

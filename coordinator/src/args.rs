@@ -31,9 +31,13 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Address of /metrics and /healthz, or "none"
+    /// Address of /metrics, /sd and /healthz, or "none"
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078", value_parser = parse_address)]
     pub http: String,
+
+    /// Further name by which the pages of --http may be asked for; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = parse_page_host)]
+    pub http_host: Vec<String>,
 
     /// Folder of built plugins to register; may be given several times
     #[arg(long, value_name = "DIR")]
@@ -86,6 +90,7 @@ impl CoordinatorArgs {
             state: self.state,
             keys: Some(keys),
             http: given(self.http),
+            http_hosts: self.http_host,
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),
             feed_wait: FEED_WAIT,
@@ -122,6 +127,11 @@ fn parse_host(text: &str) -> Result<String, String> {
     }
     Err("not a host: give a name or an address (IPv6 in brackets) without a port; the port is that of --listen"
         .to_owned())
+}
+
+fn parse_page_host(text: &str) -> Result<String, String> {
+    let error = || "not a host: give a name or an address (IPv6 in brackets) without a port".to_owned();
+    is_host(text).then(|| text.to_owned()).ok_or_else(error)
 }
 
 /// How long a lease may be.

@@ -28,8 +28,10 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Where the keys of the TLS listener are kept; by default in the state folder.
     pub keys: Option<PathBuf>,
-    /// `HOST:PORT` of `/metrics` and `/healthz`.
+    /// `HOST:PORT` of `/metrics`, `/sd` and `/healthz`.
     pub http: Option<String>,
+    /// Further hosts that requests there may name.
+    pub http_hosts: Vec<String>,
     /// Folders of built plugins to register.
     pub plugins: Vec<PathBuf>,
     /// How long a lease holds without a sign of life from its worker.
@@ -62,6 +64,7 @@ impl Default for Config {
             state: None,
             keys: None,
             http: None,
+            http_hosts: Vec::new(),
             plugins: Vec::new(),
             lease: LEASE,
             feed_wait: FEED_WAIT,

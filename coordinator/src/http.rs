@@ -1,50 +1,122 @@
-//! The coordinator's page for machines: `/metrics` and `/healthz`.
+//! The coordinator's page for machines: `/metrics`, `/sd` and `/healthz`.
 
-use crate::driver::{Command, Handle};
-use crate::metrics::{Page, Rejected};
-use axum::Router;
-use axum::extract::State;
+use crate::driver::{Command, Handle, Target};
+use crate::metrics::{Disk, Page, Rejected, Shown};
+use crate::service::calls::Calls;
+use crate::store::writer::Commits;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use muster_proto::link::serve_pages;
+use axum::{Router, middleware};
+use muster_proto::link::{Hosts, serve_pages};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
+/// Where the pages take what they show.
+#[derive(Debug)]
+pub struct Sources {
+    /// The driver.
+    pub driver: Handle,
+    /// Messages that were refused.
+    pub rejected: Arc<Rejected>,
+    /// How gRPC requests ended.
+    pub calls: Arc<Calls>,
+    /// What writing to the store cost.
+    pub commits: Arc<Commits>,
+    /// The state folder.
+    pub state: Option<PathBuf>,
+}
+
 #[derive(Debug)]
 struct Shared {
-    driver: Handle,
-    rejected: Arc<Rejected>,
+    sources: Sources,
     page: Page,
 }
 
-/// Serves until `stop`.
+/// Serves until `stop` who asks for one of these hosts.
 pub async fn serve(
     listener: TcpListener,
-    driver: Handle,
-    rejected: Arc<Rejected>,
+    hosts: Hosts,
+    sources: Sources,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let shared = Arc::new(Shared { driver, rejected, page: Page::new() });
-    let router =
-        Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(shared);
+    let shared = Arc::new(Shared { sources, page: Page::new() });
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/sd", get(targets))
+        .route("/healthz", get(healthz))
+        .layer(middleware::from_fn(move |request: Request, next: Next| hosts.clone().check(request, next)))
+        .with_state(shared);
     serve_pages(listener, router, stop).await;
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.driver.ask(Command::Numbers).await {
+    let Sources { driver, rejected, calls, commits, state } = &shared.sources;
+    match driver.ask(Command::Numbers).await {
         Ok(numbers) => {
-            let text = shared.page.render(&numbers, &shared.rejected);
+            let shown = Shown {
+                numbers,
+                rejected: rejected.counts(),
+                calls: calls.counts(),
+                commits: commits.counts(),
+                waiting_commands: driver.waiting_commands(),
+                backlog_bytes: driver.backlog_bytes(),
+                disk: disk(state.clone()).await,
+            };
+            let text = shared.page.render(&shown);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()).into_response(),
     }
 }
 
+/// A file system over a network may take its time.
+async fn disk(folder: Option<PathBuf>) -> Option<Disk> {
+    let folder = folder?;
+    tokio::task::spawn_blocking(move || Disk::of(&folder)).await.ok().flatten()
+}
+
+/// Targets that have the same labels, as Prometheus reads them.
+#[derive(Serialize)]
+struct Group {
+    targets: [String; 1],
+    labels: BTreeMap<&'static str, String>,
+}
+
+impl From<Target> for Group {
+    fn from(target: Target) -> Self {
+        Self { targets: [target.address], labels: BTreeMap::from([("worker", target.worker)]) }
+    }
+}
+
+/// Who asks too early gets an error, and keeps what it found before.
+async fn targets(State(shared): State<Arc<Shared>>) -> Response {
+    let unavailable = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    match shared.sources.driver.ask(Command::Targets).await {
+        Ok(Some(targets)) => {
+            let groups: Vec<Group> = targets.into_iter().map(Group::from).collect();
+            match serde_json::to_string(&groups) {
+                Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+                Err(error) => unavailable(format!("{error}\n")),
+            }
+        }
+        Ok(None) => unavailable(
+            "this coordinator has just started: workers that were there before may not be back yet; ask again\n"
+                .to_owned(),
+        ),
+        Err(refusal) => unavailable(format!("{refusal}\n")),
+    }
+}
+
 /// Healthy is a driver that answers.
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.driver.ask(Command::Numbers).await {
+    match shared.sources.driver.ask(Command::Numbers).await {
         Ok(_) => "ok\n".into_response(),
         Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response(),
     }

@@ -2,10 +2,11 @@
 
 use crate::Config;
 use crate::driver::{Command, Driver, Handle, Settings};
-use crate::http;
+use crate::http::{self, Sources};
 use crate::joining::join_string;
 use crate::metrics::Rejected;
 use crate::plugin::{FolderError, read_folder};
+use crate::service::calls::Calls;
 use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
 use crate::serving::{Services, serve};
 use crate::store::blobs::Blobs;
@@ -16,7 +17,8 @@ use muster_core::scheduler;
 use muster_core::time::Span;
 use muster_proto::PARTIAL_MAX_BYTES;
 use muster_proto::link::{
-    Authority, FileError, Guard, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig, listen,
+    Authority, FileError, Guard, Hosts, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig,
+    listen,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -173,6 +175,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let Opened { store, blobs, readers, epoch, durable } = opened;
     let rejected = Arc::new(Rejected::default());
     let log = Log::start(store, epoch).map_err(StartError::Writer)?;
+    let (calls, commits) = (Arc::new(Calls::default()), log.commits());
     let mut driver = Driver::new(settings(&config), epoch, log, Arc::clone(&rejected));
     driver.recover(records)?;
     let (handle, commands) = Handle::new();
@@ -203,9 +206,18 @@ async fn start(config: Config) -> Result<Running, StartError> {
     };
     let (unix, tls_addr) = (listener.socket_path().map(Path::to_owned), listener.local_addr());
     let (ending, ended) = watch::channel(false);
-    let served = tokio::spawn(serve(listener, guard, services, Arc::clone(&rejected), until(ended.clone())));
+    let served = tokio::spawn(serve(
+        listener,
+        guard,
+        services,
+        Arc::clone(&rejected),
+        Arc::clone(&calls),
+        until(ended.clone()),
+    ));
     if let Some(listener) = http_listener {
-        tokio::spawn(http::serve(listener, handle.clone(), rejected, until(ended)));
+        let state = config.state.clone();
+        let sources = Sources { driver: handle.clone(), rejected, calls, commits, state };
+        tokio::spawn(http::serve(listener, hosts(&config), sources, until(ended)));
     }
     let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
     tracing::info!(epoch = epoch.0, durable, "coordinator is up");
@@ -290,6 +302,12 @@ async fn open_http(address: Option<&str>) -> Result<Option<TcpListener>, StartEr
     let Some(address) = address else { return Ok(None) };
     let bound = TcpListener::bind(address).await;
     bound.map(Some).map_err(|source| StartError::Http { address: address.to_owned(), source })
+}
+
+/// The hosts that requests for pages may name.
+fn hosts(config: &Config) -> Hosts {
+    let listens = config.http.as_deref().and_then(|address| address.rsplit_once(':'));
+    Hosts::with(config.http_hosts.iter().cloned().chain(listens.map(|(host, _)| host.to_owned())))
 }
 
 /// Registers the plugins of all folders; says what was left out and why.

@@ -1,6 +1,7 @@
 //! The gRPC server: all services on one listener, behind one guard.
 
 use crate::metrics::Rejected;
+use crate::service::calls::{Calls, CountCalls};
 use crate::service::{ClusterService, JobsService, PluginsService, WorkerLinkService, look_at};
 use muster_proto::link::{Guard, Listener, server};
 use muster_proto::v1::cluster_server::ClusterServer;
@@ -30,6 +31,7 @@ pub async fn serve(
     guard: Guard,
     services: Services,
     rejected: Arc<Rejected>,
+    calls: Arc<Calls>,
     stop: impl Future<Output = ()>,
 ) {
     macro_rules! limited {
@@ -46,6 +48,7 @@ pub async fn serve(
     reporter.set_serving::<PluginsServer<PluginsService>>().await;
     reporter.set_serving::<ClusterServer<ClusterService>>().await;
     let mut router = server()
+        .layer(CountCalls(calls))
         .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
         .layer(InterceptorLayer::new(guard))
         .add_service(limited!(WorkerLinkServer, services.worker_link))

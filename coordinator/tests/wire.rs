@@ -375,7 +375,7 @@ async fn pages_for_machines() {
         "muster_tasks_total{plugin=\"fake\",outcome=\"ok\"} 3",
         "muster_workers{state=\"up\"} 1",
         "muster_slots{state=\"idle\"} 2",
-        "muster_queue_tasks 0",
+        "muster_queue_tasks{plugin=\"fake\",priority=\"normal\"} 0",
         "muster_task_phase_seconds_count{plugin=\"fake\",phase=\"queue\"} 3",
         "muster_build_info{version=",
         "process_cpu_seconds_total",

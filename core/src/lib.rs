@@ -23,6 +23,7 @@ pub mod time;
 pub mod arrivals;
 pub mod claim;
 pub mod exposition;
+pub mod metric;
 pub mod page;
 pub mod reduce;
 pub mod sampling;

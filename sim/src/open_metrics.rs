@@ -44,7 +44,7 @@ impl OpenMetrics {
 
     /// A family of histograms as they are at one time.
     pub fn histograms(&mut self, family: &Histogram, at: Time, series: &[(String, &Sketch)]) {
-        self.head(family.name, "histogram", family.help);
+        self.head(family.metric.name, "histogram", family.metric.help);
         let mut lines = String::new();
         for (labels, sketch) in series {
             family.series(&mut lines, labels, sketch);
@@ -97,7 +97,7 @@ pub fn apart<T: Copy>(values: impl IntoIterator<Item = (Time, T)>) -> Vec<(Time,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_core::exposition::TASKS_BOUNDS;
+    use muster_core::metric::coordinator::LEASE_TASKS;
     use muster_core::time::Span;
 
     #[test]
@@ -108,19 +108,19 @@ mod tests {
         text.family(Kind::Gauge, "queue", "Queue.", [(String::new(), vec![(Time(1), 0.25)])]);
         let mut sketch = Sketch::new();
         sketch.record(Span(4));
-        let lengths = Histogram { name: "lengths", help: "Lengths.", bounds: &TASKS_BOUNDS, per_unit: 1.0 };
+        let lengths = Histogram::of_tasks(LEASE_TASKS);
         text.histograms(&lengths, Time(2_000_000_000), &[("a=\"b\"".to_owned(), &sketch)]);
         let text = text.finish();
         assert!(
             text.starts_with(
                 "# TYPE tasks counter\n# HELP tasks Tasks.\ntasks_total{outcome=\"ok\"} 0 0.000\n\
                  tasks_total{outcome=\"ok\"} 7 1.500\n# TYPE queue gauge\n# HELP queue Queue.\nqueue 0.25 0.001\n\
-                 # TYPE lengths histogram\n"
+                 # TYPE muster_lease_tasks histogram\n"
             ),
             "{text}"
         );
-        assert!(text.contains("lengths_bucket{a=\"b\",le=\"+Inf\"} 1 2.000\n"), "{text}");
-        assert!(text.ends_with("lengths_count{a=\"b\"} 1 2.000\n# EOF\n"), "{text}");
+        assert!(text.contains("muster_lease_tasks_bucket{a=\"b\",le=\"+Inf\"} 1 2.000\n"), "{text}");
+        assert!(text.ends_with("muster_lease_tasks_count{a=\"b\"} 1 2.000\n# EOF\n"), "{text}");
     }
 
     #[test]

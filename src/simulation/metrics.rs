@@ -2,14 +2,15 @@
 //! names of the real ones.
 
 use super::timeline::end_of;
-use muster_coordinator::metrics::{JOBS, QUEUE_TASKS, SLOTS, TASK_PHASE_SECONDS, TASKS_TOTAL, WORKERS};
-use muster_core::exposition::{Family, escape};
+use muster_core::exposition::{Histogram, escape};
+use muster_core::metric::Metric;
+use muster_core::metric::coordinator::{JOBS, QUEUE_TASKS, SLOTS, TASK_PHASE, TASKS, WORKERS};
+use muster_core::metric::worker::ATTEMPTS;
 use muster_core::time::{Span, Time};
 use muster_sim::measure::Point;
 use muster_sim::open_metrics::{Kind, OpenMetrics, apart};
 use muster_sim::outcome::Report;
 use muster_sim::scenario::Scenario;
-use muster_worker::ATTEMPTS_TOTAL;
 
 /// What stands for the plugin where a model gives the times.
 const MODEL: &str = "simulated";
@@ -31,18 +32,18 @@ pub fn metrics(scenario: &Scenario, report: &Report) -> String {
     let counted = |number: &dyn Fn(&Point) -> u64| over_time(Some(0.0), &|_, point| number(point) as f64);
     let gauge = |number: &dyn Fn(&Point) -> u64| over_time(None, &|_, point| number(point) as f64);
     let busy = |step: Span, point: &Point| point.busy_ns as f64 / step.0 as f64;
-    let mut family = |kind, Family { name, help }: Family, series: Vec<(String, Vec<(Time, f64)>)>| {
+    let mut family = |kind, Metric { name, help, .. }: Metric, series: Vec<(String, Vec<(Time, f64)>)>| {
         text.family(kind, name, help, series);
     };
     family(
         Kind::Counter,
-        TASKS_TOTAL,
+        TASKS,
         vec![
             (labels("outcome=\"ok\""), counted(&|point| point.committed)),
             (labels("outcome=\"failed\""), counted(&|point| point.failed)),
         ],
     );
-    family(Kind::Counter, ATTEMPTS_TOTAL, vec![(labels("outcome=\"ok\""), counted(&|point| point.attempts))]);
+    family(Kind::Counter, ATTEMPTS, vec![(labels("outcome=\"ok\""), counted(&|point| point.attempts))]);
     family(Kind::Gauge, QUEUE_TASKS, vec![(String::new(), gauge(&|point| point.queued))]);
     family(
         Kind::Gauge,
@@ -66,7 +67,7 @@ pub fn metrics(scenario: &Scenario, report: &Report) -> String {
     family(Kind::Gauge, JOBS, vec![(String::new(), gauge(&|point| point.jobs))]);
     let measures = &report.measures;
     text.histograms(
-        &TASK_PHASE_SECONDS,
+        &Histogram::of_times(TASK_PHASE),
         end,
         &[(labels("phase=\"queue\""), &measures.queue_wait), (labels("phase=\"run\""), &measures.run)],
     );

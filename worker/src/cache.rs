@@ -31,6 +31,24 @@ pub struct PluginFile {
     pub metrics: Vec<MetricSpec>,
 }
 
+/// Where a plugin's file was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In the folder.
+    Cache,
+    /// It was fetched.
+    Coordinator,
+}
+
+/// What the folder holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Plugins.
+    pub files: u64,
+    /// What they take.
+    pub bytes: u64,
+}
+
 /// Why a plugin cannot be had, or no plugin at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
@@ -105,20 +123,31 @@ impl PluginCache {
         Ok(cache)
     }
 
+    /// What is in the folder now; nothing when it cannot be read.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Usage::default() };
+        let plugins =
+            entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "so"));
+        let sizes = plugins.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+        sizes.fold(Usage::default(), |sum, bytes| Usage { files: sum.files + 1, bytes: sum.bytes + bytes })
+    }
+
     /// The plugin's file, from the folder or else from the coordinator.
     ///
     /// # Errors
     /// What is wrong with the file or the way to it.
-    pub async fn get(&self, link: Link, plugin: &PluginRef) -> Result<PluginFile, CacheError> {
+    pub async fn get(&self, link: Link, plugin: &PluginRef) -> Result<(PluginFile, Origin), CacheError> {
         let path = self.folder.join(format!("{}.so", hex(&plugin.digest)));
         if let Some(file) = known(path.clone(), plugin.digest).await? {
-            return Ok(file);
+            return Ok((file, Origin::Cache));
         }
         self.pull(link, plugin, &path).await?;
-        known(path.clone(), plugin.digest).await?.ok_or_else(|| CacheError::File {
+        let file = known(path.clone(), plugin.digest).await?.ok_or_else(|| CacheError::File {
             path,
             source: io::Error::new(io::ErrorKind::NotFound, "it vanished right after it was written"),
-        })
+        })?;
+        Ok((file, Origin::Coordinator))
     }
 
     async fn pull(&self, link: Link, plugin: &PluginRef, path: &Path) -> Result<(), CacheError> {

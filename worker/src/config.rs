@@ -1,7 +1,7 @@
 //! What a worker is told when it starts.
 
 use crate::emulation::Emulation;
-use muster_proto::link::Target;
+use muster_proto::link::{Target, host_name};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -20,6 +20,8 @@ pub struct Config {
     pub scratch: Option<PathBuf>,
     /// Where metrics and health are served.
     pub http: Option<SocketAddr>,
+    /// Further hosts that requests there may name.
+    pub http_hosts: Vec<String>,
     /// The worker belongs to a private cluster: it ends when its coordinator is gone.
     pub private: bool,
     /// The process has no children but this worker's: processes that its tasks leave behind become its children, and
@@ -49,15 +51,5 @@ impl Config {
     #[must_use]
     pub fn default_name() -> String {
         format!("{}-{}", host_name(), std::process::id())
-    }
-}
-
-/// The name of this machine.
-#[must_use]
-pub fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
     }
 }

@@ -1,12 +1,14 @@
 //! /metrics and /healthz.
 
+use crate::cache::PluginCache;
 use crate::error::WorkerError;
 use crate::metrics::Metrics;
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
 use axum::routing::get;
-use muster_proto::link::serve_pages;
+use axum::{Router, middleware};
+use muster_proto::link::{Hosts, serve_pages};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -24,14 +26,23 @@ pub(crate) struct HttpServer {
 
 impl HttpServer {
     /// Listens and serves.
-    pub async fn start(address: SocketAddr, metrics: Arc<Metrics>) -> Result<Self, WorkerError> {
+    pub async fn start(
+        address: SocketAddr,
+        hosts: &[String],
+        metrics: Arc<Metrics>,
+        cache: PluginCache,
+    ) -> Result<Self, WorkerError> {
         let failed = |source| WorkerError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let hosts = Hosts::with(hosts.iter().cloned());
         let pages = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/metrics", get(render))
-            .with_state(metrics);
+            .layer(middleware::from_fn(move |request: Request, next: Next| {
+                hosts.clone().check(request, next)
+            }))
+            .with_state((metrics, cache));
         // It ends with the process or with the handle, never by itself.
         let task = tokio::spawn(serve_pages(listener, pages, std::future::pending()));
         Ok(Self { address, task })
@@ -45,7 +56,9 @@ impl Drop for HttpServer {
 }
 
 async fn render(
-    State(metrics): State<Arc<Metrics>>,
+    State((metrics, cache)): State<(Arc<Metrics>, PluginCache)>,
 ) -> ([(axum::http::HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, TEXT_FORMAT)], metrics.render())
+    // Nothing in the agent's thread may wait for a disk.
+    let usage = tokio::task::spawn_blocking(move || cache.usage()).await.unwrap_or_default();
+    ([(CONTENT_TYPE, TEXT_FORMAT)], metrics.render(usage))
 }

@@ -1,10 +1,11 @@
 //! The metrics that plugins declare, added up over executors, also those that are gone. A plugin's metric
-//! appears as `muster_workload_<plugin>_<metric>`.
+//! appears as `muster_plugin_<plugin>_<metric>`.
 
 use crate::frame::Reading;
 use muster_core::id::ExecutorId;
+use muster_core::metric::worker as table;
 use muster_plugin_host::{MetricKind, MetricSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Plugins whose metrics are kept; those of further ones are dropped.
@@ -54,10 +55,16 @@ impl WorkloadMetrics {
 
     /// Appends the text for Prometheus.
     pub fn render(&self, text: &mut String) {
+        // A name that the worker has itself, or that another plugin came to first, would make the page one that cannot
+        // be read.
+        let mut taken: BTreeSet<String> = table::ALL.iter().map(|metric| metric.name.to_owned()).collect();
         for (plugin, metrics) in &self.plugins {
             let parts = metrics.live.values().map(Vec::as_slice).chain([metrics.gone.as_slice()]);
             for (spec, reading) in metrics.specs.iter().zip(sum(parts)) {
-                render(text, plugin, spec, &reading);
+                let name = name(plugin, spec);
+                if taken.insert(name.clone()) {
+                    render(text, &name, spec, &reading);
+                }
             }
         }
     }
@@ -107,11 +114,16 @@ fn add(total: &mut Reading, more: &Reading) {
     }
 }
 
-fn render(text: &mut String, plugin: &str, spec: &MetricSpec, reading: &Reading) {
-    let mut name = format!("muster_workload_{}_{}", plugin.replace('-', "_"), spec.name);
+/// The name of the series.
+fn name(plugin: &str, spec: &MetricSpec) -> String {
+    let mut name = format!("muster_plugin_{}_{}", plugin.replace('-', "_"), spec.name);
     if spec.kind == MetricKind::Counter && !name.ends_with("_total") {
         name.push_str("_total");
     }
+    name
+}
+
+fn render(text: &mut String, name: &str, spec: &MetricSpec, reading: &Reading) {
     let help = spec.help.replace('\\', "\\\\").replace('\n', "\\n");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", spec.kind.name());
@@ -160,15 +172,30 @@ mod tests {
         let mut text = String::new();
         metrics.render(&mut text);
         for line in [
-            "# TYPE muster_workload_word_count_words_total counter",
-            "muster_workload_word_count_words_total 8",
-            "muster_workload_word_count_depth 3",
-            "muster_workload_word_count_bytes_bucket{le=\"2\"} 2",
-            "muster_workload_word_count_bytes_bucket{le=\"4\"} 4",
-            "muster_workload_word_count_bytes_bucket{le=\"+Inf\"} 6",
-            "muster_workload_word_count_bytes_sum 20",
+            "# TYPE muster_plugin_word_count_words_total counter",
+            "muster_plugin_word_count_words_total 8",
+            "muster_plugin_word_count_depth 3",
+            "muster_plugin_word_count_bytes_bucket{le=\"2\"} 2",
+            "muster_plugin_word_count_bytes_bucket{le=\"4\"} 4",
+            "muster_plugin_word_count_bytes_bucket{le=\"+Inf\"} 6",
+            "muster_plugin_word_count_bytes_sum 20",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+    #[test]
+    fn a_name_is_there_once() {
+        let mut metrics = WorkloadMetrics::default();
+        let mut read = |plugin: &str, metric: &str| {
+            let specs = [spec(metric, MetricKind::Counter)];
+            metrics.read(plugin, &specs, ExecutorId(1), vec![Reading::Counter(1.0)]);
+        };
+        read("cache", "requests");
+        read("a-b", "c");
+        read("a", "b_c");
+        let mut text = String::new();
+        metrics.render(&mut text);
+        let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        assert_eq!(heads, ["# TYPE muster_plugin_a_b_c_total counter"]);
     }
 }

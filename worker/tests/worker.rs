@@ -223,7 +223,7 @@ fn metrics_count_what_happened() {
         "muster_attempts_total{plugin=\"null\",outcome=\"ok\"} 1234",
         "muster_task_phase_seconds_count{plugin=\"null\",phase=\"dispatch\"} 1234",
         "muster_plugin_loads_total{result=\"ok\"} 1",
-        "muster_executors 1",
+        "muster_executors{state=\"busy\"} 1",
         "muster_lease_tasks_sum 1234",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
@@ -243,7 +243,7 @@ fn metrics_of_plugins_are_added_up() {
         coordinator.reports_until(&mut session, |report| settled(report) == 700);
         coordinator.work(&session, close(job, false));
     }
-    let line = "muster_workload_wild_runs_total 1400";
+    let line = "muster_plugin_wild_runs_total 1400";
     until("all runs are counted", || get(&address, "/metrics").contains(line));
     check_with_promtool(&get(&address, "/metrics"));
 }

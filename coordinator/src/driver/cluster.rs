@@ -1,12 +1,13 @@
 //! Workers that come and go, plugins, and the cluster in numbers.
 
-use super::command::{Attached, Numbers, PluginNumbers, Reply};
+use super::command::{Attached, Numbers, PluginNumbers, Priority, Queue, Reply};
 use super::effect::Effect;
 use super::report::Subject;
 use super::worker::Worker;
 use super::{Driver, Refusal};
 use crate::store::{PluginRecord, Record};
 use muster_core::id::WorkerId;
+use muster_core::metric::{OTHER, PLUGINS_MAX};
 use muster_core::scheduler::{Input, Loss};
 use muster_proto::convert::Hello;
 use muster_proto::v1::{self, WorkerState, to_worker};
@@ -42,6 +43,7 @@ impl Driver {
         self.next_worker = WorkerId(id.0 + 1);
         let slots = hello.slots;
         tracing::info!(worker = id.0, name = hello.name, host = hello.host, slots, "worker attached");
+        self.totals.registrations += 1;
         self.incarnations.insert(incarnation, id);
         let (mut worker, outbound) = Worker::new(hello, self.clock.now());
         let welcome = v1::Welcome {
@@ -83,6 +85,10 @@ impl Driver {
         self.forget_queries(id);
         self.pss_bytes -= worker.heartbeat.pss_bytes;
         let lost = why != Loss::Left;
+        *self.totals.losses.entry(why.name()).or_default() += 1;
+        if lost {
+            self.lost.add(&worker.hello, self.clock.now());
+        }
         if lost && worker.draining {
             self.leaving.push_back(worker.hello.incarnation);
             if self.leaving.len() > GONE_MAX {
@@ -203,19 +209,35 @@ impl Driver {
     /// The cluster in numbers.
     pub(super) fn numbers(&self) -> Numbers {
         let mut numbers = self.totals.clone();
-        numbers.queued_tasks = self.scheduler.queued_tasks();
         numbers.jobs_live = self.jobs.len() as u64;
         numbers.jobs_paused = self.jobs.values().filter(|job| job.paused.is_some()).count() as u64;
+        (numbers.leases, numbers.leases_expired) =
+            (self.scheduler.sizes().leases as u64, self.scheduler.expired_leases());
         for worker in self.workers.values() {
             let state = if worker.draining { &mut numbers.workers_draining } else { &mut numbers.workers_up };
             *state += 1;
             numbers.slots += u64::from(worker.hello.slots);
             numbers.slots_busy += u64::from(worker.heartbeat.busy_slots.min(worker.hello.slots));
             numbers.executors += u64::from(worker.heartbeat.executors);
+            numbers.stream_messages += worker.waiting_messages() as u64;
         }
         // Jobs that have not ended are not in the totals yet.
         for job in self.jobs.values() {
             numbers.plugin(&job.plugin_name).queue.merge(&job.numbers.queue);
+        }
+        // A queue that is empty is there, too: it has been 0 before it grows.
+        let plugins: Vec<Arc<str>> = numbers.plugins.keys().cloned().collect();
+        numbers.queues =
+            plugins.into_iter().map(|name| ((name, Priority::Normal), Queue::default())).collect();
+        let now = self.clock.now();
+        for (id, job) in &self.jobs {
+            let tasks = self.scheduler.queued_tasks_of(*id);
+            let name = numbers.plugin_label(&job.plugin_name);
+            let queue = numbers.queues.entry((name, Priority::of(job.submission.spec.priority))).or_default();
+            queue.tasks += tasks;
+            if let Some(since) = job.oldest_wait().filter(|_| tasks > 0) {
+                queue.oldest = queue.oldest.max(now.since(since));
+            }
         }
         numbers
     }
@@ -224,6 +246,13 @@ impl Driver {
 impl Numbers {
     /// The numbers of one plugin.
     pub(super) fn plugin(&mut self, name: &Arc<str>) -> &mut PluginNumbers {
-        self.plugins.entry(Arc::clone(name)).or_default()
+        let label = self.plugin_label(name);
+        self.plugins.entry(label).or_default()
+    }
+
+    /// What a plugin is counted under: there is a limit to names.
+    fn plugin_label(&self, name: &Arc<str>) -> Arc<str> {
+        let is_counted = self.plugins.contains_key(name) || self.plugins.len() < PLUGINS_MAX;
+        if is_counted { Arc::clone(name) } else { OTHER.into() }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::case::Case;
+use super::discovery::Target;
 use super::feeding::Feeder;
 use super::logs::LogSources;
 use super::report::PLACES_MAX;
@@ -9,6 +10,7 @@ use crate::store::PluginRecord;
 use muster_core::id::{Epoch, JobId, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::sketch::Sketch;
+use muster_core::time::Span;
 use muster_proto::convert::{
     CaseAsk, Feed, Heartbeat, Hello, LogChunk, LogQuery, Report, RetryAsk, Submission,
 };
@@ -74,6 +76,8 @@ pub enum Command {
     Drain(String, Reply<v1::WorkerInfo>),
     /// The cluster in numbers.
     Numbers(Reply<Numbers>),
+    /// The workers to scrape; `None` while those of an earlier life may not be back.
+    Targets(Reply<Option<Vec<Target>>>),
     /// Write what is queued and stop.
     Stop,
 }
@@ -144,8 +148,8 @@ pub struct Page {
 pub struct Numbers {
     /// This life of the coordinator.
     pub epoch: Epoch,
-    /// Tasks that nobody has.
-    pub queued_tasks: u64,
+    /// Tasks that nobody has, by plugin and priority; all plugins that ran something are there.
+    pub queues: BTreeMap<(Arc<str>, Priority), Queue>,
     /// Workers by state.
     pub workers_up: u64,
     /// Workers that finish what they have.
@@ -160,10 +164,28 @@ pub struct Numbers {
     pub slots_busy: u64,
     /// Executors.
     pub executors: u64,
+    /// Streams of workers that began.
+    pub registrations: u64,
+    /// Workers that went, by reason.
+    pub losses: BTreeMap<&'static str, u64>,
+    /// Messages that wait for workers to read them.
+    pub stream_messages: u64,
+    /// Workers that did not read what was sent to them.
+    pub stream_overruns: u64,
+    /// Leases in force.
+    pub leases: u64,
+    /// Leases of which tasks were called back.
+    pub leases_recalled: u64,
+    /// Leases that ended with their worker.
+    pub leases_expired: u64,
+    /// Tasks whose result came a second time or too late.
+    pub duplicates: u64,
     /// Jobs that have not ended.
     pub jobs_live: u64,
     /// Those of them that are paused.
     pub jobs_paused: u64,
+    /// Jobs that ended, by how.
+    pub jobs_ended: BTreeMap<&'static str, u64>,
     /// Executors that ended, by cause.
     pub exits: BTreeMap<&'static str, u64>,
     /// What workers sent and was dropped, by reason.
@@ -174,6 +196,48 @@ pub struct Numbers {
     pub lease_tasks: Sketch,
     /// By plugin.
     pub plugins: BTreeMap<Arc<str>, PluginNumbers>,
+}
+
+/// Which jobs go first, in few classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Below 0.
+    Low,
+    /// 0, as jobs have that say nothing.
+    Normal,
+    /// Above 0.
+    High,
+}
+
+impl Priority {
+    /// The class of a job's priority.
+    #[must_use]
+    pub const fn of(priority: i32) -> Self {
+        match priority {
+            i32::MIN..=-1 => Self::Low,
+            0 => Self::Normal,
+            1.. => Self::High,
+        }
+    }
+
+    /// As a label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+/// Tasks that nobody has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// How many.
+    pub tasks: u64,
+    /// How long the oldest has waited for its first lease.
+    pub oldest: Span,
 }
 
 /// What one plugin's tasks did.
@@ -222,6 +286,18 @@ impl Handle {
     /// When the driver is gone.
     pub async fn tell(&self, command: Command) -> Result<(), Refusal> {
         self.commands.send(command).await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Commands that wait for the driver.
+    #[must_use]
+    pub fn waiting_commands(&self) -> usize {
+        self.commands.max_capacity() - self.commands.capacity()
+    }
+
+    /// Bytes of reports that wait for the driver or the store.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> u64 {
+        (PLACES_MAX as usize).saturating_sub(self.places.available_permits()) as u64 * 1024
     }
 
     /// Waits until a report of so many bytes may be handed in.

@@ -251,6 +251,15 @@ impl Job {
         }
     }
 
+    /// Since when the task that came first of those that were never leased has waited.
+    pub fn oldest_wait(&self) -> Option<Time> {
+        let first = match self.leased_once.first() {
+            Some(range) if range.start == 0 => range.end,
+            _ => 0,
+        };
+        self.arrivals.iter().find(|&&(end, _)| end > first).map(|&(_, arrived)| arrived)
+    }
+
     /// Remembers that a task failed for good.
     pub fn count_failed(&mut self, failure: v1::TaskFailure) {
         let task = IndexRange::from_count(failure.index, 1);

@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod cluster;
 mod command;
+mod discovery;
 mod effect;
 mod ended;
 mod feeding;
@@ -31,8 +32,10 @@ mod worker;
 
 pub use case::Case;
 pub use command::{
-    Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Reply, ResultsAsk, Snapshot,
+    Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Priority, Queue, Reply, ResultsAsk,
+    Snapshot,
 };
+pub use discovery::Target;
 pub use feeding::Feeder;
 pub use logs::LogSources;
 pub use refusal::{Refusal, reason};
@@ -103,6 +106,8 @@ pub struct Driver {
     incarnations: HashMap<Incarnation, WorkerId>,
     /// Workers that were lost while they drained: they go when they come back.
     leaving: VecDeque<Incarnation>,
+    /// Workers that were lost, for who scrapes them.
+    lost: discovery::Lost,
     /// Memory of all workers and executors.
     pss_bytes: u64,
     totals: Numbers,
@@ -145,6 +150,7 @@ impl Driver {
             next_worker: WorkerId(1),
             incarnations: HashMap::new(),
             leaving: VecDeque::new(),
+            lost: discovery::Lost::default(),
             pss_bytes: 0,
             totals: Numbers { epoch, ..Numbers::default() },
             rejected,
@@ -245,6 +251,7 @@ impl Driver {
             }
             for id in std::mem::take(&mut self.not_reading) {
                 tracing::warn!(worker = id.0, "worker does not read what is sent to it");
+                self.totals.stream_overruns += 1;
                 let status = Status::resource_exhausted("this worker does not read what is sent to it");
                 self.lose(id, Loss::Misbehaved, Some(status));
             }
@@ -293,6 +300,7 @@ impl Driver {
                 self.answer(reply, answer);
             }
             Command::Numbers(reply) => self.answer(reply, Ok(self.numbers())),
+            Command::Targets(reply) => self.answer(reply, Ok(self.targets())),
             // The loop ends after this batch.
             Command::Stop => {}
         }

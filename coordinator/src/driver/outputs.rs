@@ -45,6 +45,7 @@ impl Driver {
             Output::Open { worker, job, shape, leaf } => self.open(worker, job, shape, leaf),
             Output::Grant { worker, grant } => self.grant(worker, &grant),
             Output::Recall { worker, lease, count } => {
+                self.totals.leases_recalled += 1;
                 if let Some(worker) = self.changed_worker(worker) {
                     worker.recall(v1::Recall { lease: lease.0, count });
                 }
@@ -259,6 +260,7 @@ impl Driver {
 
     fn dropped(&mut self, job: Option<JobId>, range: IndexRange, reason: DropReason) {
         *self.totals.dropped.entry(reason.name()).or_default() += 1;
+        self.totals.duplicates += range.len();
         tracing::debug!(job = job.map(|job| job.0), %range, reason = reason.name(), "dropped what a worker sent");
         if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
             job.numbers.duplicates += range.len();
@@ -283,6 +285,7 @@ impl Driver {
         };
         job.over = true;
         self.held_jobs.remove(&id);
+        *self.totals.jobs_ended.entry(how.name()).or_default() += 1;
         match how {
             EndedAs::Done => job.numbers.last_commit.get_or_insert(now),
             // Its workers were busy until now, whatever came of it.

@@ -115,6 +115,11 @@ impl Worker {
         }
     }
 
+    /// Messages that wait for it to read them.
+    pub fn waiting_messages(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Ends its stream.
     pub fn dismiss(self, status: Option<Status>) {
         if let Some(status) = status {

@@ -1,6 +1,7 @@
 //! The gRPC services. They check and convert what comes in, ask the driver, and send what it answers; they
 //! decide nothing.
 
+pub mod calls;
 mod cluster;
 mod jobs;
 mod logs;

@@ -209,6 +209,19 @@ pub enum EndedAs {
 }
 
 impl EndedAs {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Cancelled, Self::Failed];
+
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+
     /// The number in the database.
     #[must_use]
     pub const fn number(self) -> i64 {

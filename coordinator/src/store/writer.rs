@@ -6,8 +6,11 @@
 
 use super::{Record, Store, StoreError};
 use muster_core::id::{Epoch, LogPos};
-use std::sync::Arc;
+use muster_core::sketch::Sketch;
+use muster_core::time::Span;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Batches that wait for the writer; more are put together into one.
@@ -26,11 +29,45 @@ pub struct Durable {
     pub failed: Option<Arc<StoreError>>,
 }
 
+/// What writing cost.
+#[derive(Debug, Default)]
+pub struct Commits {
+    counts: Mutex<CommitCounts>,
+}
+
+/// The numbers at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct CommitCounts {
+    /// How long each batch took.
+    pub times: Sketch,
+    /// Records in all of them.
+    pub records: u64,
+}
+
+impl Commits {
+    /// The numbers so far.
+    #[must_use]
+    pub fn counts(&self) -> CommitCounts {
+        self.lock().clone()
+    }
+
+    fn count(&self, took: Duration, records: usize) {
+        let mut counts = self.lock();
+        counts.times.record(Span(took.as_nanos() as u64));
+        counts.records += records as u64;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CommitCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The end of the log that is written to.
 #[derive(Debug)]
 pub struct Log {
     backend: Backend,
     durable: watch::Receiver<Durable>,
+    commits: Arc<Commits>,
     /// Records for which the queue had no room.
     waiting: Batch,
 }
@@ -56,21 +93,29 @@ impl Log {
     /// When the writer's thread cannot be started.
     pub fn start(store: Box<dyn Store>, epoch: Epoch) -> std::io::Result<Self> {
         let (publish, durable) = watch::channel(Durable::default());
+        let commits = Arc::new(Commits::default());
         if !store.durable() {
             let backend = Backend::Here { store, epoch, durable: publish };
-            return Ok(Self { backend, durable, waiting: Vec::new() });
+            return Ok(Self { backend, durable, commits, waiting: Vec::new() });
         }
         let (queue, batches) = mpsc::channel(QUEUE_BATCHES);
+        let counted = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_all(store, epoch, batches, &publish))?;
-        Ok(Self { backend: Backend::Thread { queue, thread }, durable, waiting: Vec::new() })
+            .spawn(move || write_all(store, epoch, batches, &publish, &counted))?;
+        Ok(Self { backend: Backend::Thread { queue, thread }, durable, commits, waiting: Vec::new() })
     }
 
     /// Tells how far the log lasts, and wakes when that changes.
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<Durable> {
         self.durable.clone()
+    }
+
+    /// What writing costs.
+    #[must_use]
+    pub fn commits(&self) -> Arc<Commits> {
+        Arc::clone(&self.commits)
     }
 
     /// Adds records. They are durable when [`Log::durable`] says so. Never waits.
@@ -91,7 +136,7 @@ impl Log {
         match &mut self.backend {
             Backend::Here { store, epoch, durable } => {
                 let batch = std::mem::take(&mut self.waiting);
-                commit(&mut **store, *epoch, &batch, durable);
+                commit(&mut **store, *epoch, &batch, durable, &self.commits);
             }
             Backend::Thread { queue, .. } => match queue.try_reserve() {
                 Ok(place) => place.send(std::mem::take(&mut self.waiting)),
@@ -118,6 +163,7 @@ fn write_all(
     epoch: Epoch,
     mut batches: mpsc::Receiver<Batch>,
     durable: &watch::Sender<Durable>,
+    commits: &Commits,
 ) {
     while let Some(mut batch) = batches.blocking_recv() {
         let mut bytes: usize = batch.iter().map(|(_, record)| record.weight()).sum();
@@ -127,7 +173,7 @@ fn write_all(
             bytes += more.iter().map(|(_, record)| record.weight()).sum::<usize>();
             batch.extend(more);
         }
-        if !commit(&mut *store, epoch, &batch, durable) {
+        if !commit(&mut *store, epoch, &batch, durable, commits) {
             return;
         }
     }
@@ -139,12 +185,15 @@ fn commit(
     epoch: Epoch,
     batch: &[(LogPos, Record)],
     durable: &watch::Sender<Durable>,
+    commits: &Commits,
 ) -> bool {
     if durable.borrow().failed.is_some() {
         return false;
     }
+    let begun = Instant::now();
     match store.append(epoch, batch) {
         Ok(()) => {
+            commits.count(begun.elapsed(), batch.len());
             if let Some((pos, _)) = batch.last() {
                 durable.send_modify(|durable| durable.pos = durable.pos.max(*pos));
             }

@@ -67,6 +67,9 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Disconnected, Self::Silent, Self::Left, Self::Misbehaved];
+
     /// The name in metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -101,6 +104,18 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Failed,
+        Self::Transient,
+        Self::Crashed,
+        Self::Cancelled,
+        Self::Panicked,
+        Self::Limit,
+        Self::Timeout,
+        Self::Memory,
+    ];
+
     /// The name in metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -304,6 +319,10 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::StaleLease, Self::NotOutstanding, Self::UnknownWorker, Self::NotABlock, Self::OtherLease];
+
     /// The name in metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -71,6 +71,8 @@ pub struct Scheduler {
     served_ns: u64,
     /// Leases given so far.
     turn: u64,
+    /// Leases that ended because their worker was gone.
+    expired: u64,
     stragglers: Stragglers,
     waiting: Waiting,
     /// The time of the last input.
@@ -148,6 +150,7 @@ impl Scheduler {
             balanced: true,
             served_ns: 0,
             turn: 0,
+            expired: 0,
             waiting: Waiting::default(),
             now: Time::ZERO,
             broken: Broken::default(),
@@ -290,6 +293,18 @@ impl Scheduler {
     #[must_use]
     pub fn queued_tasks(&self) -> u64 {
         self.jobs.values().map(Job::unleased).sum()
+    }
+
+    /// Tasks of a job that nobody has.
+    #[must_use]
+    pub fn queued_tasks_of(&self, id: JobId) -> u64 {
+        self.jobs.get(&id).map_or(0, Job::unleased)
+    }
+
+    /// Leases that ended because their worker was gone.
+    #[must_use]
+    pub const fn expired_leases(&self) -> u64 {
+        self.expired
     }
 
     /// How much it keeps, for whoever watches that nothing is kept for ever.

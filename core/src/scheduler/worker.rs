@@ -22,6 +22,7 @@ impl Scheduler {
         self.fleet.update(worker, &self.config, |worker| worker.draining = false);
         let Some(view) = self.fleet.get(worker) else { return };
         let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) = (view.leases.to_vec(), view.jobs.to_vec());
+        self.expired += leases.len() as u64;
         for lease in leases {
             self.put_back_lease(lease);
         }

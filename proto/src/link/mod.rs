@@ -10,6 +10,7 @@ mod connection;
 mod crowd;
 mod error;
 mod guard;
+mod hosts;
 mod listen;
 mod pages;
 mod private_file;
@@ -22,6 +23,7 @@ pub use connect::{Bearer, Link, connect, connect_worker, connect_worker_through}
 pub use connection::{Connection, Peer};
 pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
 pub use guard::Guard;
+pub use hosts::{Hosts, host_name};
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use pages::serve_pages;
 pub use private_file::random_bytes;

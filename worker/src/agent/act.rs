@@ -6,6 +6,7 @@ use super::inquest::Charge;
 use super::job::{JobState, Memory};
 use super::report::Results;
 use crate::frame::{OpenJob, ToExecutor};
+use crate::metrics::Executors;
 use muster_core::agent::{ExitCause, Input, Output};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
@@ -154,8 +155,10 @@ impl Driver {
         let load = ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some() };
         handle.send(load.encode(), record.into_iter().chain(shelf).collect());
         self.executors.insert(id, handle);
-        self.metrics.set_executors(self.executors.len());
+        let again = self.jobs.get_mut(&seat.job).is_some_and(JobState::replaces_crashed);
+        self.metrics.executor_started(again);
         self.open_job(id, seat);
+        self.count_executors();
     }
 
     fn open_job(&mut self, id: ExecutorId, seat: Seat) {
@@ -193,6 +196,19 @@ impl Driver {
             task_samples: job.open.task_samples,
         });
         executor.send(open.encode(), descriptors);
+    }
+
+    /// Says what executors do, for who looks at the metrics.
+    pub fn count_executors(&self) {
+        let mut counts = Executors::default();
+        for executor in self.executors.values() {
+            match (executor.has_opened, executor.seat) {
+                (false, _) => counts.starting += 1,
+                (true, Some(_)) => counts.busy += 1,
+                (true, None) => counts.idle += 1,
+            }
+        }
+        self.metrics.set_executors(counts);
     }
 
     fn tell(&self, executor: ExecutorId, message: &ToExecutor) {
@@ -256,6 +272,7 @@ impl Driver {
     pub fn forget_lease(&mut self, id: LeaseId) {
         let now = self.now();
         let Some(lease) = self.leases.remove(&id) else { return };
+        self.metrics.set_leases(self.leases.len());
         let Some(job) = self.jobs.get_mut(&lease.job) else { return };
         job.count_slot_time(now);
         job.leases = job.leases.saturating_sub(1);
@@ -270,6 +287,9 @@ impl Driver {
             job.crashes.tell_rest(id);
             super::arrive::report_phases(&mut job, &mut self.report, &self.metrics);
             if let Some(stop) = job.stop {
+                if let Some(took) = stop.took() {
+                    self.metrics.cancelled(took);
+                }
                 self.report.stopped(stop.to_proto(id));
             }
         }

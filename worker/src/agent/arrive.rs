@@ -12,7 +12,7 @@ use super::stop::StopHow;
 use crate::crash::{CrashFile, Role};
 use crate::frame::{Batch, Block, Failure, FromExecutor, LogTask};
 use crate::log::{TaskRef, Who};
-use crate::metrics::{Metrics, Phase};
+use crate::metrics::Metrics;
 use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::scheduler::FailureClass;
@@ -62,6 +62,7 @@ impl Driver {
                 }
                 job.and_then(|id| self.jobs.get_mut(&id)).into_iter().for_each(JobState::begin_times);
                 self.tell_memory_soon();
+                self.count_executors();
                 self.feed(Input::ExecutorReady { executor: id });
             }
             // It was looked at before this came.
@@ -72,6 +73,7 @@ impl Driver {
                 if let Some(stop) = seat.and_then(|seat| self.jobs.get_mut(&seat.job)?.stop.as_mut()) {
                     stop.ended(StopHow::Asked, 0);
                 }
+                self.count_executors();
                 self.feed(Input::ExecutorIdle { executor: id });
             }
             // It runs nothing that counts any more; what it had runs again.
@@ -226,9 +228,12 @@ impl Driver {
         let (cause, lived_ns) = (*cause, self.lived_ns(executor.started));
         let (evidence, places) = evidence_of(id, status, &ending, circumstances, lived_ns);
         self.metrics.executor_ended(&executor.plugin.name, id, cause);
-        self.metrics.set_executors(self.executors.len());
+        self.count_executors();
         let plugin = &executor.plugin.name;
-        let job = executor.seat.and_then(|seat| self.jobs.get_mut(&seat.job));
+        let mut job = executor.seat.and_then(|seat| self.jobs.get_mut(&seat.job));
+        if let Some(job) = job.as_mut().filter(|_| cause.is_crash()) {
+            job.lost_executor();
+        }
         if let Some(memory) = job.as_ref().and_then(|job| job.memory.as_ref()).filter(|_| cause.is_crash()) {
             memory.page.be_careful(CAREFUL_NS);
         }
@@ -321,9 +326,7 @@ pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metr
     {
         return;
     }
-    metrics.phase(&job.plugin.name, Phase::Dispatch, &phases.dispatch);
-    metrics.phase(&job.plugin.name, Phase::Run, &phases.run);
-    metrics.phase(&job.plugin.name, Phase::Report, &phases.report);
+    metrics.phases(&job.plugin.name, phases);
     report.phases(phases);
     *phases = Phases { job: phases.job, stand_ins: phases.stand_ins, ..Phases::default() };
 }

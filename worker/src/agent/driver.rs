@@ -6,13 +6,13 @@ use super::job::{JobState, LeaseState};
 use super::logs::Asked;
 use super::memory;
 use super::report::ReportBuilder;
-use super::session::{Session, keep_connecting};
+use super::session::{Session, Way, keep_connecting};
 use super::work::Waiting;
 use crate::cache::{PluginCache, PluginFile};
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::log::Log;
-use crate::metrics::Metrics;
+use crate::metrics::{Direction, Metrics};
 use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
@@ -23,6 +23,7 @@ use muster_core::time::{Span, Time};
 use muster_proto::v1::{
     FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
 };
+use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -254,8 +255,9 @@ impl Driver {
 
     fn connect(&self) {
         let (target, hello) = (self.config.target.clone(), self.hello.clone());
-        let emulation = self.config.emulation.clone();
-        tokio::spawn(keep_connecting(target, emulation, hello, self.config.private, self.events.clone()));
+        let way =
+            Way { target, emulation: self.config.emulation.clone(), metrics: Arc::clone(&self.metrics) };
+        tokio::spawn(keep_connecting(way, hello, self.config.private, self.events.clone()));
     }
 
     fn on_connected(&mut self, new: Session, session: &mut Option<Session>) {
@@ -291,6 +293,7 @@ impl Driver {
     }
 
     fn on_message(&mut self, message: ToWorker, session: Option<&Session>) -> Next {
+        self.metrics.message(Direction::In, message.encoded_len());
         match message.kind {
             Some(to_worker::Kind::Work(work)) => match (work.try_into(), session) {
                 (Ok(work), Some(session)) => self.on_work(work, &session.link),
@@ -352,7 +355,7 @@ impl Driver {
         let pids = self.executors.values().filter_map(ExecutorHandle::pid);
         let pss_bytes = self.memory.bytes(now, pids);
         self.metrics.set_slots(busy, self.config.slots);
-        self.metrics.set_executors(self.executors.len());
+        self.count_executors();
         self.metrics.set_memory(pss_bytes);
         let heartbeat = Heartbeat {
             busy_slots: busy,

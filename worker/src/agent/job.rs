@@ -49,6 +49,8 @@ pub(super) struct JobState {
     pub leases: usize,
     /// Executors that crashed.
     pub crashes: Crashes,
+    /// Executors that crashed and were not replaced yet.
+    to_replace: u64,
     slots: SlotTime,
     quiet: Quiet,
 }
@@ -164,9 +166,22 @@ impl JobState {
             trouble: String::new(),
             leases: 0,
             crashes: Crashes::default(),
+            to_replace: 0,
             slots: SlotTime::default(),
             quiet: Quiet::default(),
         }
+    }
+
+    /// An executor of it crashed.
+    pub const fn lost_executor(&mut self) {
+        self.to_replace += 1;
+    }
+
+    /// An executor of it is started: whether it stands in for one that crashed.
+    pub fn replaces_crashed(&mut self) -> bool {
+        let left = self.to_replace.checked_sub(1);
+        self.to_replace = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Whether its results are partial results of blocks.

@@ -27,6 +27,9 @@ impl Driver {
             return Ok((Confinement { bounds, cgroups: None }, None));
         }
         let cgroups = self.cgroups.get_or_insert_with(|| Arc::new(Cgroups::find()));
+        if cgroups.memory().is_ok() || cgroups.pids().is_ok() {
+            self.metrics.set_cgroups();
+        }
         if let Some(processes) = bounds.processes {
             let threads = open.shape.threads;
             if processes <= threads {

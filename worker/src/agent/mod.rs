@@ -22,7 +22,7 @@ mod stop;
 mod work;
 
 use crate::cache::PluginCache;
-use crate::config::{Config, host_name};
+use crate::config::Config;
 use crate::error::WorkerError;
 use crate::http::HttpServer;
 use crate::log::{Log, LogSettings};
@@ -32,6 +32,7 @@ use crate::scratch::ScratchPlace;
 use crate::spawner::Spawner;
 use driver::Driver;
 use event::Events;
+use muster_proto::link::host_name;
 use muster_proto::v1::WorkerHello;
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
 use std::net::SocketAddr;
@@ -57,7 +58,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
     let metrics = Arc::new(Metrics::new());
     let http = match config.http {
-        Some(address) => Some(HttpServer::start(address, Arc::clone(&metrics)).await?),
+        Some(address) => {
+            Some(HttpServer::start(address, &config.http_hosts, Arc::clone(&metrics), cache.clone()).await?)
+        }
         None => None,
     };
     let hello = hello(&config, http.as_ref().map(|http| http.address))?;

@@ -3,12 +3,16 @@
 use super::event::{Event, Events};
 use crate::emulation::{Emulation, relay};
 use crate::error::WorkerError;
+use crate::metrics::{Direction, Metrics};
+use futures_util::StreamExt as _;
 use muster_core::id::{Epoch, WorkerId};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::{ConvertError, Welcome};
 use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{FromWorker, ToWorker, WorkerHello, from_worker, to_worker};
+use prost::Message as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -78,19 +82,21 @@ impl From<SessionError> for WorkerError {
     }
 }
 
+/// The way to the coordinator, and who counts what goes over it.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub target: Target,
+    pub emulation: Emulation,
+    pub metrics: Arc<Metrics>,
+}
+
 /// Connects, again and again with growing pauses, and hands the session or the final refusal to the driver.
 /// `once`: the first failure is final.
-pub(super) async fn keep_connecting(
-    target: Target,
-    emulation: Emulation,
-    hello: WorkerHello,
-    once: bool,
-    events: Events,
-) {
+pub(super) async fn keep_connecting(way: Way, hello: WorkerHello, once: bool, events: Events) {
     let mut pause = BACKOFF_MIN;
     let mut told = false;
     loop {
-        let error = match open(&target, &emulation, hello.clone()).await {
+        let error = match open(&way, hello.clone()).await {
             Ok(session) => return events.send(Event::Connected(Box::new(session))).await,
             Err(error) if once || error.is_final() => {
                 return events.send(Event::Refused(error.into())).await;
@@ -98,7 +104,7 @@ pub(super) async fn keep_connecting(
             Err(error) => error,
         };
         if !told {
-            tracing::warn!(coordinator = %target, %error, "not connected; trying again until it works");
+            tracing::warn!(coordinator = %way.target, %error, "not connected; trying again until it works");
             told = true;
         }
         sleep(jittered(pause)).await;
@@ -106,7 +112,8 @@ pub(super) async fn keep_connecting(
     }
 }
 
-async fn open(target: &Target, emulation: &Emulation, hello: WorkerHello) -> Result<Session, SessionError> {
+async fn open(way: &Way, hello: WorkerHello) -> Result<Session, SessionError> {
+    let Way { target, emulation, metrics } = way;
     let link = if emulation.has_link() {
         connect_worker_through(target, |connection| relay(connection, emulation)).await?
     } else {
@@ -119,12 +126,16 @@ async fn open(target: &Target, emulation: &Emulation, hello: WorkerHello) -> Res
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
     let attach = async {
-        let mut incoming = client.attach(ReceiverStream::new(messages)).await?.into_inner();
+        let metrics = Arc::clone(metrics);
+        let counted = ReceiverStream::new(messages)
+            .inspect(move |message: &FromWorker| metrics.message(Direction::Out, message.encoded_len()));
+        let mut incoming = client.attach(counted).await?.into_inner();
         let first = incoming.message().await?;
         Ok::<_, Status>((incoming, first))
     };
     let (incoming, first) =
         tokio::time::timeout(WELCOME_WAIT, attach).await.map_err(|_| SessionError::Silent)??;
+    metrics.message(Direction::In, first.as_ref().map_or(0, ToWorker::encoded_len));
     let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(welcome)) }) = first else {
         return Err(SessionError::Silent);
     };

@@ -2,6 +2,7 @@
 
 use crate::os::monotonic_ns;
 use muster_core::id::JobId;
+use muster_core::time::Span;
 use muster_proto::v1;
 
 /// Counts for one job.
@@ -45,6 +46,11 @@ impl StopCount {
             StopHow::Killed => self.killed += running,
         }
         self.longest_ns = monotonic_ns().saturating_sub(self.asked_ns);
+    }
+
+    /// How long it took until all that ran had stopped; `None`: nothing ran.
+    pub fn took(&self) -> Option<Span> {
+        (self.running > 0).then_some(Span(self.longest_ns))
     }
 
     /// The message.

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::job::{JobState, LeaseState};
 use super::limits::bounds;
 use super::stop::StopCount;
-use crate::cache::{CacheError, PluginFile};
+use crate::cache::{CacheError, Origin, PluginFile};
 use muster_core::agent::{self, Input, PluginKey};
 use muster_core::id::{JobId, LeaseId};
 use muster_proto::convert::{GrantIn, JobOpen, Work};
@@ -60,6 +60,9 @@ impl Driver {
             // An earlier session left it; what runs of it is of no use to anybody.
             self.kill_executors_of(id);
         }
+        if known.is_some() {
+            self.metrics.plugin_wanted(Some(Origin::Cache));
+        }
         match known {
             Some(file) if !reopened => self.open(open, file),
             Some(_) => drop(self.waiting.insert(id, Waiting::new(open))),
@@ -74,9 +77,11 @@ impl Driver {
 
     fn fetch(&self, open: &JobOpen, link: &Link) {
         let (cache, events) = (self.cache.clone(), self.events.clone());
-        let (link, plugin) = (link.clone(), open.plugin.clone());
+        let (link, plugin, metrics) = (link.clone(), open.plugin.clone(), Arc::clone(&self.metrics));
         tokio::spawn(async move {
-            let result = cache.get(link, &plugin).await.map(Arc::new);
+            let result = cache.get(link, &plugin).await;
+            metrics.plugin_wanted(result.as_ref().ok().map(|&(_, origin)| origin));
+            let result = result.map(|(file, _)| Arc::new(file));
             events.send(Event::Plugin { digest: plugin.digest, result }).await;
         });
     }
@@ -126,6 +131,7 @@ impl Driver {
         let key = (open.plugin.digest, bounds(&open));
         let plugin = PluginKey(*self.plugin_keys.entry(key).or_insert(numbers));
         let (reusable, grace) = (file.reusable, open.limits.grace);
+        self.metrics.know(&file.name);
         let confinement = match self.confinement(&open) {
             Ok((confinement, notice)) => {
                 if let Some(text) = notice {
@@ -165,6 +171,7 @@ impl Driver {
         job.count_slot_time(now);
         job.leases += 1;
         self.leases.insert(lease, state);
+        self.metrics.set_leases(self.leases.len());
         if !whole {
             self.metrics.lease(range.len());
         }
