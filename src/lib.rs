@@ -31,6 +31,7 @@ mod service;
 mod simulation;
 pub mod statistics;
 mod summary;
+mod timeline;
 pub mod trace;
 mod trial;
 

@@ -7,8 +7,8 @@ use crate::terminal::{self, note};
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
 use muster_proto::link::{Access, AccessFolder, Process, Target};
+use muster_proto::logging::{self, Reader};
 use muster_worker::{WorkerArgs, WorkerError};
-use std::io::IsTerminal as _;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,13 +33,8 @@ impl From<StartError> for Failure {
 }
 
 /// Logs to stderr: what MUSTER_LOG says, else `level` and worse.
-fn log(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let to_terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second call changes nothing.
-    let _ = log.with_ansi(to_terminal).try_init();
+fn log(level: &str, reader: Reader) -> Result<(), Failure> {
+    logging::init(level, reader).map_err(Failure::usage)
 }
 
 fn coordinator_runtime() -> Result<Runtime, Failure> {
@@ -50,7 +45,7 @@ fn coordinator_runtime() -> Result<Runtime, Failure> {
 
 /// Runs a coordinator in the foreground until it is told to end.
 pub fn coordinator(args: CoordinatorArgs) -> Outcome {
-    log("info");
+    log("info", Reader::Operator)?;
     coordinator_runtime()?.block_on(Box::pin(coordinate(args)))
 }
 
@@ -125,7 +120,12 @@ impl From<WorkerError> for Failure {
 
 /// Runs a worker until it is told to end.
 pub fn worker(args: WorkerArgs) -> Outcome {
-    log(if args.private { "warn" } else { "info" });
+    if args.private {
+        // What it says stands among what `muster run` says.
+        log("warn", Reader::User)?;
+    } else {
+        log("info", Reader::Operator)?;
+    }
     let told_to_end = async {
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(mut terminate), Ok(mut interrupt)) => {
@@ -151,7 +151,7 @@ pub struct InProcess {
 impl InProcess {
     /// Starts it.
     pub async fn start(config: Config) -> Result<Self, Failure> {
-        log("error");
+        log("error", Reader::User)?;
         let runtime = Background::new(coordinator_runtime()?);
         let started = runtime.handle.spawn(Coordinator::start(config));
         let ended =

@@ -25,7 +25,10 @@ fn tasks(muster: &Muster, found: &Value) -> Vec<Task> {
     let path = format!("{}/tasks.csv", found["run"].as_str().unwrap());
     let text = String::from_utf8(muster.read(&path)).unwrap();
     let mut lines = text.lines();
-    assert_eq!(lines.next().unwrap(), "block,configuration,task,start_s,run_s,latency_s,group");
+    assert_eq!(
+        lines.next().unwrap(),
+        "block,configuration,task,start_s,run_s,latency_s,group,worker,executor,thread,attempt,queued_s,lock_wait_s"
+    );
     let task = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
         Task {

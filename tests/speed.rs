@@ -113,6 +113,28 @@ fn empty_tasks() {
     at_least("empty tasks per second", rate, 80e6);
 }
 
+/// Looking at a thousand of them must leave the others as they are. Runs with and without it take turns.
+#[test]
+fn empty_tasks_with_a_trace() {
+    let Some(bench) = Bench::new() else { return };
+    let plain = ["run", "plugins/null", "-n", "200000000", "-w", "2", "-t", "1", "--json"];
+    let traced = [&plain[..], &["--trace"]].concat();
+    let rate = |arguments: &[&str]| bench.json(arguments)["tasks_per_s"].as_f64().unwrap();
+    // The first run builds the plugin.
+    rate(&plain);
+    let mut ratios: Vec<f64> = (0..9)
+        .map(|round| {
+            // Neither is always the first.
+            let traced_first = (round % 2 == 1).then(|| rate(&traced));
+            let without = rate(&plain);
+            traced_first.unwrap_or_else(|| rate(&traced)) / without
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    println!("empty tasks with a trace, as a share of those without: {ratios:.3?} (promised 0.8)");
+    assert!(ratios[4] >= 0.8, "{ratios:?}");
+}
+
 #[test]
 fn tasks_with_eight_bytes_of_output() {
     let Some(bench) = Bench::new() else { return };

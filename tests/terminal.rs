@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use fixture::{Muster, repository};
+use fixture::{Muster, repository, wait_until};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -76,4 +76,23 @@ fn what_is_to_be_pasted_is_not_broken() {
     let text = on_terminal(muster.command(&["simulate", scenario.as_str(), "--set", "seed=7"]), 50);
     let command = text.lines().find(|line| line.starts_with("muster simulate ")).unwrap();
     assert!(command.chars().count() > 50 && command.contains(&scenario), "{text}");
+}
+
+#[test]
+fn logs_are_text_on_a_terminal() {
+    let muster = Muster::new();
+    let socket = muster.path("socket");
+    let arguments = ["coordinator", "start", "--listen", "none", "--http", "none", "--socket"];
+    let command = muster.command(&[&arguments[..], &[socket.to_str().unwrap()]].concat());
+    let text = std::thread::scope(|scope| {
+        let end = scope.spawn(|| {
+            assert!(wait_until(|| socket.exists()));
+            muster.processes().into_iter().for_each(|(pid, _)| muster.signal(pid, libc::SIGTERM));
+        });
+        let text = on_terminal(command, 80);
+        end.join().unwrap();
+        text
+    });
+    let line = text.lines().find(|line| line.contains("coordinator is up")).unwrap();
+    assert!(line.contains("INFO") && !line.starts_with('{'), "{text}");
 }

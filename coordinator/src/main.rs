@@ -4,6 +4,7 @@ use clap::Parser;
 use muster_coordinator::args::CoordinatorArgs;
 use muster_coordinator::{Coordinator, StartError};
 use muster_proto::link::system_error;
+use muster_proto::logging::{self, Reader};
 use std::io::Write;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,21 +19,19 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli)),
-        Err(error) => Err((9, format!("cannot start: {error}"))),
-    };
-    match outcome {
+    match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(code)
         }
     }
+}
+
+fn start(cli: Cli) -> Result<(), (u8, String)> {
+    logging::init("info", Reader::Operator).map_err(|error| (2, error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| (9, format!("cannot start: {error}")))?.block_on(run(cli))
 }
 
 async fn run(cli: Cli) -> Result<(), (u8, String)> {

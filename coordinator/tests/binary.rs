@@ -93,6 +93,14 @@ fn says_in_one_line_what_is_wrong() {
         assert!(text.starts_with("error: ") && text.contains(words), "{flags:?}: {text}");
         assert_eq!(text.lines().count(), 1, "{flags:?}: {text}");
     }
+    let program = Command::new(env!("CARGO_BIN_EXE_muster-coordinator"))
+        .args(["--socket", folder.path().join("socket").to_str().unwrap()])
+        .env("MUSTER_LOG", "loud")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(program.stderr).unwrap();
+    assert_eq!(program.status.code(), Some(2), "{text}");
+    assert!(text.starts_with("error: MUSTER_LOG is `loud`: ") && text.lines().count() == 1, "{text}");
     for (flag, value, words) in [
         ("--lease", "10", "has no unit"),
         ("--listen", "nonsense", "not HOST:PORT"),

@@ -45,7 +45,13 @@ async fn a_job_gets_as_many_samples_as_it_wanted_and_keeps_them_after_its_end() 
     let found = samples(&world, 0).await;
     assert_eq!((found.job, found.samples.len()), (job, 10));
     assert!(found.samples.is_sorted_by_key(|sample| sample.index), "{found:?}");
-    assert!(found.samples.iter().all(|it| *it == v1::TaskSample { worker: id, ..sample(it.index) }));
+    let told = |it: &v1::TaskSample| v1::TaskSample { worker: id, at_ns: it.at_ns, ..sample(it.index) };
+    assert!(found.samples.iter().all(|it| *it == told(it)));
+    let ends = |it: &v1::TaskSample| it.at_ns + it.run_ns;
+    let wall_ns = (status.wall_s * 1e9) as u64 + 1_000_000_000;
+    assert!(found.samples.iter().all(|it| ends(it) < wall_ns), "{found:?}");
+    assert_eq!(found.workers.iter().map(|it| it.worker).collect::<Vec<_>>(), [id]);
+    assert!(!found.workers[0].name.is_empty() && found.wanted == 10, "{found:?}");
     // A job that wants none has none, though the worker tells of some.
     let other = world.submit(v1::JobSpec { task_samples: 0, ..spec }).await;
     world.ended(other).await;

@@ -240,7 +240,7 @@ pub struct PendingClaim {
 pub struct SlotRecord {
     /// The index being run, [`SlotRecord::IDLE`] when none; also moved inside a range call.
     pub current: AtomicU64,
-    /// When the running claim began, in nanoseconds of the machine's monotonic clock.
+    /// When the running claim began, or the running task where that is known, in nanoseconds of the machine's monotonic clock.
     pub started_ns: AtomicU64,
     /// Thread time spent in the plugin.
     pub busy_ns: AtomicU64,

@@ -13,6 +13,11 @@ const LOTS: u64 = 0x7361_6d70_6c65_7300;
 /// enough of them. Whoever gathers them keeps those with the lowest lots.
 const SPARE_FACTOR: u64 = 2;
 const SPARE: u64 = 32;
+/// Asking an index for its lot takes longer than running an empty task. Where few are drawn, neighbours share a lot, which
+/// belongs to one of them, and only the groups have to be asked: 2 to the power of this many tasks are the largest.
+const GROUP_BITS_MAX: u32 = 12;
+/// In each group of neighbours this stream says whose the lot is.
+const PLACES: u64 = 0x706c_6163_6573_0000;
 
 /// The tasks of one job that are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +26,25 @@ pub struct Sampling {
     wanted: u32,
     /// Tasks of the job; 0: not known yet.
     tasks: u64,
+    /// Neighbours that share a lot are 2 to this power.
+    group_bits: u32,
 }
 
 impl Sampling {
     /// A sample of so many tasks, of a job of `tasks` (0: not known yet); `None`: nobody wants one.
     #[must_use]
     pub fn new(wanted: u32, tasks: u64, seed: u64) -> Option<Self> {
-        (wanted > 0).then_some(Self { lots: Stream::new(seed).split(LOTS), wanted, tasks })
+        let lots = Stream::new(seed).split(LOTS);
+        // At most every second group is drawn, so that the sample is spread as a random one is.
+        let group_bits = (tasks / (2 * drawn(wanted))).checked_ilog2().unwrap_or(0).min(GROUP_BITS_MAX);
+        (wanted > 0).then_some(Self { lots, wanted, tasks, group_bits })
     }
 
-    /// The task's lot: no two tasks of a job have the same.
+    /// The task's lot: no two tasks of a job have the same, but those that are never in the sample.
     #[must_use]
     pub const fn lot(&self, index: u64) -> u64 {
-        self.lots.bits(index)
+        let group = index >> self.group_bits;
+        if self.chosen(group) == index { self.lots.bits(group) } else { u64::MAX }
     }
 
     /// Whether a task may be in the sample.
@@ -41,15 +52,42 @@ impl Sampling {
     pub const fn has(&self, index: u64) -> bool {
         // Of a job that still grows a task must be among the lowest of those up to it.
         let among = if self.tasks == 0 { index.saturating_add(1) } else { self.tasks };
-        let drawn = SPARE_FACTOR * self.wanted as u64 + SPARE;
-        among <= drawn || self.lot(index) < (u64::MAX / among).saturating_mul(drawn)
+        let drawn = drawn(self.wanted);
+        if among <= drawn {
+            return true;
+        }
+        let group = index >> self.group_bits;
+        let share = (u64::MAX / among).saturating_mul(drawn << self.group_bits);
+        self.lots.bits(group) < share && self.chosen(group) == index
     }
 
     /// The first task from `start` and before `end` that may be in the sample.
     #[must_use]
     pub fn first_in(&self, start: u64, end: u64) -> Option<u64> {
-        (start..end).find(|&index| self.has(index))
+        if self.group_bits == 0 {
+            return (start..end).find(|&index| self.has(index));
+        }
+        let groups = start >> self.group_bits..(end + ((1 << self.group_bits) - 1)) >> self.group_bits;
+        let share = (u64::MAX / self.tasks).saturating_mul(drawn(self.wanted) << self.group_bits);
+        groups
+            .filter(|&group| self.lots.bits(group) < share)
+            .map(|group| self.chosen(group))
+            .find(|index| (start..end).contains(index))
     }
+
+    /// The one task of a group that its lot belongs to.
+    const fn chosen(&self, group: u64) -> u64 {
+        let first = group << self.group_bits;
+        if self.group_bits == 0 {
+            return first;
+        }
+        first | self.lots.split(PLACES).bits(group) >> (u64::BITS - self.group_bits)
+    }
+}
+
+/// How many tasks are drawn for a sample of so many.
+const fn drawn(wanted: u32) -> u64 {
+    SPARE_FACTOR * wanted as u64 + SPARE
 }
 
 #[cfg(test)]
@@ -99,6 +137,25 @@ mod tests {
         assert!((mean - 50_000.0).abs() < 4.0 * 28_868.0 / libm::sqrt(1_000.0), "{mean}");
         assert_eq!(sampling.first_in(0, 100_000), drawn.first().copied());
         assert_eq!(sampling.first_in(3, 3), None);
+    }
+
+    #[test]
+    fn whoever_looks_for_the_next_one_finds_all_of_them() {
+        for (wanted, tasks) in [(1, 1_000_000), (10, 2_000), (100, 65_536), (300, 300_001)] {
+            let sampling = Sampling::new(wanted, tasks, 9).unwrap();
+            let drawn: Vec<u64> = (0..tasks).filter(|&index| sampling.has(index)).collect();
+            assert!(drawn.len() >= wanted as usize, "{} of {wanted}", drawn.len());
+            let (mut at, mut found) = (0, Vec::new());
+            while let Some(index) = sampling.first_in(at, tasks) {
+                found.push(index);
+                at = index + 1;
+            }
+            assert_eq!(found, drawn, "{wanted} of {tasks}");
+            for (start, end) in [(0, 100), (17, 4_000), (tasks - 5, tasks)] {
+                let first = drawn.iter().copied().find(|index| (start..end).contains(index));
+                assert_eq!(sampling.first_in(start, end), first, "{start}..{end}");
+            }
+        }
     }
 
     #[test]

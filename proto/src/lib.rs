@@ -1,4 +1,4 @@
-//! The messages between muster's processes, and how the links that carry them are opened and joined.
+//! The messages between muster's processes, how the links that carry them are opened and joined, and how the processes log.
 //!
 //! The generated code is committed; `proto/tests/generated.rs` compares it with the `.proto` file. This crate
 //! checks what comes in and turns it into core types; it never decides what to do about it.
@@ -6,6 +6,7 @@
 
 pub mod convert;
 pub mod link;
+pub mod logging;
 pub mod packed;
 
 /// The generated messages, clients and servers.

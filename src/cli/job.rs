@@ -65,6 +65,10 @@ pub struct JobArgs {
     pub weight: u32,
     #[command(flatten, next_help_heading = CLUSTER)]
     pub cluster: ClusterArg,
+    /// Look at so many tasks one by one, drawn at random, for `muster trace` (1,000 where N is left out)
+    #[arg(long, value_name = "N", value_parser = quantity::traced, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "1000", help_heading = OUTPUT)]
+    pub trace: Option<u32>,
 }
 
 /// When tasks start, unless that is as soon as a slot is free.

@@ -15,6 +15,7 @@ mod retry;
 mod runs;
 mod simulate;
 mod tour;
+mod trace;
 mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
@@ -31,6 +32,7 @@ pub use report::{ExportArgs, Format, ReportArgs};
 pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
 pub use tour::TourArgs;
+pub use trace::{TraceArgs, TraceOf};
 pub use usage::parse;
 
 use crate::exit::EXIT_CODES;
@@ -75,6 +77,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Write what was measured in kept comparisons as one table for other programs
     Export(ExportArgs),
+    /// Write single tasks of a traced job over time as a file for Perfetto (docs/trace.md)
+    Trace(TraceArgs),
     /// Start a cluster on this machine in the background; jobs that were not finished go on
     Up(UpArgs),
     /// Stop the cluster that `up` started; jobs and results are kept for the next `up`

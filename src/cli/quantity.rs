@@ -1,6 +1,7 @@
 //! Counts and `key=value` pairs as people write them; durations and sizes are the coordinator's flags too.
 
 use muster_core::arrivals::RATE_MAX_PER_S;
+use muster_core::sampling::SAMPLES_MAX;
 use muster_core::shape::IN_FLIGHT_MAX;
 
 pub use muster_coordinator::quantity::{duration, size};
@@ -38,6 +39,11 @@ pub fn small(text: &str) -> Result<u32, String> {
 /// Tasks that one thread may keep going at the same time.
 pub fn in_flight(text: &str) -> Result<u32, String> {
     count(text, IN_FLIGHT_MAX.into()).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Tasks of a job that are looked at one by one.
+pub fn traced(text: &str) -> Result<u32, String> {
+    count(text, SAMPLES_MAX.into()).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// A whole number from 1 to `max`.

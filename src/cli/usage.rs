@@ -156,7 +156,7 @@ mod tests {
             (&["coordinator"], "start"),
             (&["plugin"], "new, build, check, test, info, push, ls, rm"),
             (&["bench"], "overhead"),
-            (&[], "run, compare, tour, doctor, runs, diff, report, export, up, down"),
+            (&[], "run, compare, tour, doctor, runs, diff, report, export, trace, up, down"),
         ] {
             let text = wrong(group);
             assert!(text.contains("requires a subcommand") && text.contains(commands), "{group:?}: {text}");
@@ -202,7 +202,7 @@ mod tests {
             (&["job", "info", "abc"], "muster job info --help"),
             (&["worker", "drain"], "muster worker drain --help"),
             (&["job"], "muster job --help"),
-            (&["run", "x", "--detach"], "muster run --help"),
+            (&["run", "x", "--nothing"], "muster run --help"),
             (&[], "muster --help"),
         ] {
             let text = wrong(words);

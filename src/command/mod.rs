@@ -19,6 +19,7 @@ mod run;
 mod runs;
 mod simulate;
 mod submit;
+mod trace;
 mod up;
 mod why;
 mod worker;
@@ -41,6 +42,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Diff(args) => diff::diff(&args),
         Command::Report(args) => report::report(&args),
         Command::Export(args) => export::export(&args),
+        Command::Trace(args) => block_on(trace::trace(&args)),
         Command::Up(args) => block_on(up::up(&args)),
         Command::Down(args) => block_on(up::down(&args)),
         Command::Submit(args) => block_on(submit::submit(&args)),

@@ -4,15 +4,11 @@ use super::export::find_all;
 use crate::cli::ReportArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::kept::Bundle;
-use crate::output::{Target, save};
+use crate::output::{Target, is_free_for, save};
 use crate::report::{self, MARK};
 use crate::summary::bytes;
 use crate::terminal::note;
-use std::io::{Read as _, Write as _};
-use std::path::Path;
-
-/// A report is known by what stands this near to its beginning.
-const HEAD_BYTES: u64 = 512;
+use std::io::Write as _;
 
 /// Reads, draws and writes.
 pub fn report(args: &ReportArgs) -> Outcome {
@@ -23,7 +19,7 @@ pub fn report(args: &ReportArgs) -> Outcome {
             .hint(format_args!("name the file, as in -o {}", file.display())));
     }
     if let Target::File(path) = &target {
-        refuse_what_is_no_report(path)?;
+        is_free_for(path, MARK, "report")?;
     }
     let bundles: Vec<Bundle> = find_all(&args.runs)?.iter().map(Bundle::read).collect::<Outcome<_>>()?;
     let page = report::page(&bundles)?;
@@ -37,29 +33,5 @@ pub fn report(args: &ReportArgs) -> Outcome {
             let mut out = std::io::stdout().lock();
             super::printed(out.write_all(page.as_bytes()).and_then(|()| out.flush()))
         }
-    }
-}
-
-/// `report.html` is a name that other programs use, too.
-fn refuse_what_is_no_report(path: &Path) -> Outcome<()> {
-    let is_ours_to_replace = || -> std::io::Result<bool> {
-        let metadata = std::fs::metadata(path)?;
-        if !metadata.is_file() || metadata.len() == 0 {
-            return Ok(true);
-        }
-        let mut head = Vec::new();
-        std::fs::File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
-        Ok(String::from_utf8_lossy(&head).contains(MARK))
-    };
-    match is_ours_to_replace() {
-        Ok(false) => {
-            let path = path.display();
-            Err(Failure::usage(format_args!(
-                "{path} is there and is no report of muster: it is left as it is"
-            ))
-            .hint("give another name with -o, or delete it first"))
-        }
-        // What cannot be read is said when it cannot be written.
-        Ok(true) | Err(_) => Ok(()),
     }
 }

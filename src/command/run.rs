@@ -66,6 +66,13 @@ pub async fn run(args: &RunArgs) -> Outcome {
     };
     let mut ended = ended.inspect_err(|_| cluster.abandon())?;
     let total_s = began.elapsed().as_secs_f64();
+    let is_traced = match (&cluster, args.job.trace) {
+        (_, None) => false,
+        (Cluster::Private(private), Some(_)) => {
+            super::trace::keep(&private.session().link, &ended.status).await
+        }
+        (Cluster::Existing(_), Some(_)) => true,
+    };
     let is_told = match &cluster {
         Cluster::Private(private) => {
             let cluster = args.job.cluster.cluster.clone();
@@ -87,7 +94,8 @@ pub async fn run(args: &RunArgs) -> Outcome {
     });
     let facts =
         Facts { cluster: name, total_s: Some(total_s), output, interrupted: ended.interrupted.is_some() };
-    report(args, &ended, facts, lasts, is_told)
+    let said = Said { is_told, is_traced };
+    report(args, &ended, facts, lasts, said)
 }
 
 /// A job that was checked as far as it can be without a cluster.
@@ -320,7 +328,16 @@ async fn explain_before(
     Ok(())
 }
 
-fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told: bool) -> Outcome {
+/// What can be asked about a run after its end.
+#[derive(Clone, Copy)]
+struct Said {
+    /// Why tasks failed.
+    is_told: bool,
+    /// When single tasks ran.
+    is_traced: bool,
+}
+
+fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, said: Said) -> Outcome {
     let status = &ended.status;
     let report = Report::new(status, facts);
     if ended.unread {
@@ -330,12 +347,15 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, is_told:
     for text in &status.notices {
         note(format_args!("note: {text}"));
     }
-    if is_told {
-        let job = if is_shared { format!(" {}", status.job) } else { String::new() };
-        // Where a private cluster was asked for, another one may be up, and would be asked.
-        let cluster = args.job.cluster.cluster.as_deref().filter(|_| !is_shared);
-        let cluster = cluster.map_or_else(String::new, |name| format!(" --cluster {name}"));
+    let job = if is_shared { format!(" {}", status.job) } else { String::new() };
+    // Where a private cluster was asked for, another one may be up, and would be asked.
+    let cluster = args.job.cluster.cluster.as_deref().filter(|_| !is_shared);
+    let cluster = cluster.map_or_else(String::new, |name| format!(" --cluster {name}"));
+    if said.is_told {
         note(format_args!("why: muster job why{job}{cluster}"));
+    }
+    if said.is_traced {
+        note(format_args!("trace: muster trace{job}{cluster}"));
     }
     if let Some(signal) = ended.interrupted {
         let kept = if keeps_results(args, ended) { "; the results so far were kept" } else { "" };

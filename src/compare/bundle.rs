@@ -28,7 +28,21 @@ const HEADER: [&str; 10] = [
     "latency_p95_s",
 ];
 /// Of single tasks, times in seconds.
-const TASKS_HEADER: [&str; 7] = ["block", "configuration", "task", "start_s", "run_s", "latency_s", "group"];
+const TASKS_HEADER: [&str; 13] = [
+    "block",
+    "configuration",
+    "task",
+    "start_s",
+    "run_s",
+    "latency_s",
+    "group",
+    "worker",
+    "executor",
+    "thread",
+    "attempt",
+    "queued_s",
+    "lock_wait_s",
+];
 pub const SAMPLES: &str = "samples.csv";
 pub const TASKS: &str = "tasks.csv";
 pub const COMPARISON: &str = "comparison.json";
@@ -219,5 +233,11 @@ fn task_line(block: usize, name: &str, group: &str, task: &TaskRun) -> [String; 
         task.run_s.to_string(),
         task.latency_s.map(|latency| latency.to_string()).unwrap_or_default(),
         group.to_owned(),
+        task.worker.to_string(),
+        task.executor.to_string(),
+        task.thread.to_string(),
+        task.attempt.to_string(),
+        task.queued_s.to_string(),
+        task.lock_wait_s.to_string(),
     ]
 }

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_every_so_manieth_task() {
-        let task = |index| TaskRun { index, start_s: 0.0, run_s: index as f64, latency_s: None };
+        let task = |index| TaskRun { index, run_s: index as f64, ..TaskRun::default() };
         let tasks: Vec<TaskRun> = (0..40).map(task).collect();
         let times =
             |every| Reading { from: From::RunTimes { every, quantile: 0.5 }, name: "WAITER P50", unit: "s" };

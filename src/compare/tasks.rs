@@ -25,7 +25,7 @@ const COST_RUN_S: f64 = 200e-6;
 const COST_TASK_S: f64 = 10e-9;
 
 /// One task of a run, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TaskRun {
     pub index: u64,
     /// From when the first executor was ready.
@@ -33,6 +33,15 @@ pub struct TaskRun {
     pub run_s: f64,
     /// From its intended start to its end, where it had one.
     pub latency_s: Option<f64>,
+    /// Where it ran: the numbers of its worker, of the executor there, and of the thread in that.
+    pub worker: u64,
+    pub executor: u64,
+    pub thread: u32,
+    pub attempt: u32,
+    /// How long it lay on the worker before.
+    pub queued_s: f64,
+    /// For the lock of its executor.
+    pub lock_wait_s: f64,
 }
 
 impl From<v1::TaskSample> for TaskRun {
@@ -42,6 +51,12 @@ impl From<v1::TaskSample> for TaskRun {
             start_s: secs(Span(sample.start_ns)),
             run_s: secs(Span(sample.run_ns)),
             latency_s: sample.latency_ns.map(Span).map(secs),
+            worker: sample.worker,
+            executor: sample.executor,
+            thread: sample.thread,
+            attempt: sample.attempt,
+            queued_s: secs(Span(sample.queued_ns)),
+            lock_wait_s: secs(Span(sample.lock_wait_ns)),
         }
     }
 }
@@ -64,9 +79,13 @@ pub async fn fetch(link: &Link, job: u64) -> Outcome<Vec<TaskRun>> {
     let request = v1::TaskSamplesRequest { job };
     let reply = clients::jobs(link).task_samples(request).await;
     let failed = |status: tonic::Status| Failure::about_job("asking for single tasks", &status);
-    let reply = reply.map_err(failed)?.into_inner();
+    let mut samples = reply.map_err(failed)?.into_inner().samples;
+    // Of a task that ran more than once the last run counts: the runs of a task follow one another.
+    samples.reverse();
+    samples.dedup_by_key(|sample| sample.index);
+    samples.reverse();
     // What failed is not compared.
-    Ok(reply.samples.into_iter().filter(|sample| !sample.failed).map(TaskRun::from).collect())
+    Ok(samples.into_iter().filter(|sample| !sample.failed).map(TaskRun::from).collect())
 }
 
 /// So many of them, as far apart as can be.
@@ -90,7 +109,7 @@ mod tests {
 
     #[test]
     fn lines_are_few_and_spread_over_the_run() {
-        let task = |index| TaskRun { index, start_s: 0.0, run_s: 0.0, latency_s: None };
+        let task = |index| TaskRun { index, ..TaskRun::default() };
         let all: Vec<TaskRun> = (0..10).map(task).collect();
         let of = |wanted| thinned(&all, wanted).iter().map(|task| task.index).collect::<Vec<u64>>();
         assert_eq!((of(3), of(0), of(20)), (vec![0, 3, 6], vec![], (0..10).collect()));

@@ -90,7 +90,7 @@ impl Plan {
             retry: Some(self.retry),
             only: None,
             arrivals: args.arrivals.to_proto(),
-            task_samples: 0,
+            task_samples: args.trace.unwrap_or(0),
         }
     }
 }

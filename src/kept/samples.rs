@@ -49,6 +49,13 @@ pub struct TaskSample {
     pub start_s: Option<f64>,
     pub run_s: Option<f64>,
     pub latency_s: Option<f64>,
+    /// Where it ran: not known of what older versions kept.
+    pub worker: Option<u64>,
+    pub executor: Option<u64>,
+    pub thread: Option<u32>,
+    pub attempt: Option<u32>,
+    pub queued_s: Option<f64>,
+    pub lock_wait_s: Option<f64>,
 }
 
 /// All runs, in the order of the file; `None`: there is no such file. `measure`: what was compared, which each of them has.
@@ -87,10 +94,15 @@ pub fn tasks(run: &RunFolder) -> Outcome<Option<Vec<TaskSample>>> {
     let Some(lines) = Lines::open(run, TASKS)? else { return Ok(None) };
     let (block, name, task) = (lines.column("block")?, lines.column("configuration")?, lines.column("task")?);
     let group = lines.find("group");
-    let times = ["start_s", "run_s", "latency_s"].map(|column| lines.find(column));
+    let times = ["start_s", "run_s", "latency_s", "queued_s", "lock_wait_s"].map(|column| lines.find(column));
+    let places = ["worker", "executor", "thread", "attempt"].map(|column| lines.find(column));
     let of = |line: Line<'_>| {
         let (configuration, again) = plain(line.text(name));
         let time = |at: usize| times[at].map_or(Ok(None), |column| line.number(column));
+        let place = |at: usize| places[at].map(|column| line.whole(column)).transpose();
+        let small = |at: usize| -> Outcome<Option<u32>> {
+            Ok(place(at)?.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
+        };
         Ok(TaskSample {
             block: line.whole(block)?,
             configuration,
@@ -100,6 +112,12 @@ pub fn tasks(run: &RunFolder) -> Outcome<Option<Vec<TaskSample>>> {
             start_s: time(0)?,
             run_s: time(1)?,
             latency_s: time(2)?,
+            worker: place(0)?,
+            executor: place(1)?,
+            thread: small(2)?,
+            attempt: small(3)?,
+            queued_s: time(3)?,
+            lock_wait_s: time(4)?,
         })
     };
     lines.each(of).map(Some)

@@ -10,4 +10,4 @@ mod whole;
 pub use render::{output_line, reduced_text};
 pub use sink::{Sink, SinkError};
 pub use target::Target;
-pub use whole::save;
+pub use whole::{is_free_for, save};

@@ -2,8 +2,36 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+/// A file of muster is known by what stands this near to its beginning.
+const HEAD_BYTES: u64 = 512;
+
+/// Refuses to replace a file that is none of ours: names like `report.html` are used by other programs, too. `mark`: what
+/// those that muster wrote have near their beginning; `what`: what they are called.
+pub fn is_free_for(path: &Path, mark: &str, what: &str) -> Outcome<()> {
+    let is_ours_to_replace = || -> io::Result<bool> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(true);
+        }
+        let mut head = Vec::new();
+        File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+        Ok(String::from_utf8_lossy(&head).contains(mark))
+    };
+    match is_ours_to_replace() {
+        Ok(false) => {
+            let path = path.display();
+            Err(Failure::usage(format_args!(
+                "{path} is there and is no {what} of muster: it is left as it is"
+            ))
+            .hint("give another name with -o, or delete it first"))
+        }
+        // What cannot be read is said when it cannot be written.
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
 
 /// Writes a file. What was there stays until all of it is written; a disk that is full leaves nothing behind. What is no
 /// file, as a pipe or a device, is written to.

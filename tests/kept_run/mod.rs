@@ -1,5 +1,7 @@
 //! Folders of runs as comparisons write them, with all that they may have, and numbers that are known.
 
+#![allow(dead_code, reason = "every test file uses its own part")]
+
 use crate::fixture::Muster;
 use serde_json::{Value, json};
 use std::fmt::Write as _;

@@ -43,6 +43,6 @@ pub use config::Config;
 pub use cpus::usable_cpus;
 pub use error::WorkerError;
 pub use executor::run_if_executor;
-pub use process::{init_logging, run_blocking};
+pub use process::run_blocking;
 pub use spawner::{Confinement, Spawned, Spawner};
 pub use stand_in::stand_in;

@@ -1,9 +1,13 @@
 //! `muster-worker`: a worker alone, the same as `muster worker start`.
 
 use clap::Parser;
+use muster_proto::logging::{self, Reader};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// As `muster --help` lists it.
+const EXIT_USAGE: u8 = 2;
 
 /// Runs tasks for a muster coordinator.
 #[derive(Parser)]
@@ -16,7 +20,10 @@ struct Cli {
 fn main() -> ExitCode {
     muster_worker::run_if_executor();
     let cli = Cli::parse();
-    muster_worker::init_logging();
+    if let Err(error) = logging::init("info", Reader::Operator) {
+        eprintln!("error: {error}");
+        return ExitCode::from(EXIT_USAGE);
+    }
     match start(cli.args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

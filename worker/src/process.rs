@@ -1,11 +1,9 @@
-//! A worker as a process of its own: runtime, logging, exit code.
+//! A worker as a process of its own: runtime, exit code.
 
 use crate::agent::run;
 use crate::config::Config;
 use crate::error::WorkerError;
 use muster_proto::link::system_error;
-use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
 
 /// Runs a worker on a runtime of its own, on the calling thread.
 ///
@@ -21,18 +19,6 @@ pub fn run_blocking(config: Config, shutdown: impl Future<Output = ()>) -> Resul
     // A plugin may still be hashed on a thread: nobody waits for it.
     runtime.shutdown_background();
     result
-}
-
-/// Sends the log to standard error; MUSTER_LOG says what (as in `info,muster_worker=debug`).
-pub fn init_logging() {
-    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let to_terminal = std::io::stderr().is_terminal();
-    // A second call, for example by tests, changes nothing.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(to_terminal)
-        .try_init();
 }
 
 impl WorkerError {

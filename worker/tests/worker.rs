@@ -200,6 +200,19 @@ fn a_refused_worker_says_why() {
 }
 
 #[test]
+fn a_log_filter_that_is_none_is_an_error_at_once() {
+    let worker = Command::new(env!("CARGO_BIN_EXE_muster-worker"))
+        .args(["--connect", "unix:/nonexistent.sock"])
+        .env("MUSTER_LOG", "info,loud")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(worker.stderr).unwrap();
+    assert_eq!(worker.status.code(), Some(2), "{text}");
+    assert!(text.starts_with("error: MUSTER_LOG is `info,loud`: `loud` is no level"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_an_error_at_once() {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_muster-worker"))
         .args(["--connect", "unix:/nonexistent.sock", "--cache", "/proc/nothing"])

@@ -153,7 +153,7 @@ impl Job {
         let (tasks, sealed) = (submission.spec.tasks, !submission.spec.open);
         Self {
             plugin_name: submission.plugin.name.as_str().into(),
-            samples: Samples::new(&submission),
+            samples: Samples::new(&submission, submitted_unix_ns),
             submission,
             submitted_unix_ns,
             accepted,

@@ -2,6 +2,7 @@
 
 use super::command::FromWorker;
 use super::job::Job;
+use super::samples::WorkerClock;
 use super::{Driver, Refusal};
 use muster_core::id::{LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
@@ -93,12 +94,14 @@ impl Driver {
         if report.epoch != self.epoch {
             return Err(Refusal::StaleEpoch { found: report.epoch.0, current: self.epoch.0 });
         }
-        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices } =
+        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices, sent } =
             report;
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
-        phases.into_iter().for_each(|phases| self.count_phases(id, phases));
+        let now_ns = self.clock.unix_ns(self.clock.now());
+        let clock = WorkerClock { now_ns, sent };
+        phases.into_iter().for_each(|phases| self.count_phases(id, clock, phases));
         for exit in exits {
             *self.totals.exits.entry(exit.cause.name()).or_default() += 1;
             if let Some(job) = self.jobs.get_mut(&exit.job) {
@@ -161,7 +164,8 @@ impl Driver {
         Ok(Checked { lease, range, busy, items })
     }
 
-    fn count_phases(&mut self, worker: WorkerId, phases: Phases) {
+    fn count_phases(&mut self, worker: WorkerId, clock: WorkerClock, phases: Phases) {
+        let hello = self.workers.get(&worker).map(|worker| &worker.hello);
         let Some(job) = self.jobs.get_mut(&phases.job) else { return };
         let numbers = &mut job.numbers;
         numbers.dispatch.merge(&phases.dispatch);
@@ -175,7 +179,7 @@ impl Driver {
         numbers.start.merge(&phases.start);
         numbers.latency.merge(&phases.latency);
         numbers.start_lag.merge(&phases.start_lag);
-        phases.samples.into_iter().for_each(|sample| job.samples.add(worker, sample));
+        job.samples.add(worker, hello, clock, phases.zero, phases.samples);
         numbers.stand_ins = numbers.stand_ins.max(phases.stand_ins);
         numbers.retried_there = numbers.retried_there.saturating_add(phases.retried);
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);

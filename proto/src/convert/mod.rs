@@ -12,7 +12,7 @@ mod report;
 mod scalar;
 mod work;
 
-pub use arrivals::{TaskSample, arrivals_to_wire};
+pub use arrivals::{LOCK_WAITS_MAX, LockWait, TaskSample, arrivals_to_wire};
 pub use case::{CaseAsk, OnlyTask};
 pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,

@@ -7,7 +7,7 @@ use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
-use muster_core::time::Span;
+use muster_core::time::{Span, Time};
 
 use super::arrivals::TaskSample;
 use super::evidence::Evidence;
@@ -76,6 +76,8 @@ pub struct Report {
     pub stopped: Vec<Stopped>,
     /// What users of jobs should know.
     pub notices: Vec<(JobId, String)>,
+    /// When it was sent, by the worker's monotonic clock.
+    pub sent: Time,
 }
 
 /// Results of tasks of one lease, or one partial result for all of them.
@@ -179,6 +181,8 @@ pub struct Phases {
     pub start_lag: Sketch,
     /// Tasks that were looked at.
     pub samples: Vec<TaskSample>,
+    /// What their starts are counted from, by the worker's clock.
+    pub zero: Time,
 }
 
 impl TryFrom<v1::WorkerHello> for Hello {
@@ -250,6 +254,7 @@ impl TryFrom<v1::Report> for Report {
             exits: all(wire.exits)?,
             stopped: all(wire.stopped)?,
             notices: wire.notices.into_iter().map(|it| (JobId(it.job), words(it.text))).collect(),
+            sent: Time(wire.sent_ns),
         })
     }
 }
@@ -325,6 +330,7 @@ impl TryFrom<v1::PhaseStats> for Phases {
             latency: sketch(wire.latency)?,
             start_lag: sketch(wire.start_lag)?,
             samples: all(wire.samples)?,
+            zero: Time(wire.zero_ns),
         })
     }
 }
@@ -347,6 +353,7 @@ pub fn phases_to_wire(phases: &Phases) -> v1::PhaseStats {
         latency: sketch_to_wire(&phases.latency),
         start_lag: sketch_to_wire(&phases.start_lag),
         samples: phases.samples.iter().map(|sample| sample.to_wire(0)).collect(),
+        zero_ns: phases.zero.0,
     }
 }
 

@@ -407,6 +407,9 @@ pub struct Report {
     pub stopped: ::prost::alloc::vec::Vec<JobStopped>,
     #[prost(message, repeated, tag = "60")]
     pub notices: ::prost::alloc::vec::Vec<JobNotice>,
+    /// the worker's monotonic clock when this was sent: the coordinator lines its own up with it
+    #[prost(uint64, tag = "61")]
+    pub sent_ns: u64,
 }
 /// Something that the user of a job should know, once for each worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -494,9 +497,12 @@ pub struct PhaseStats {
     pub start_lag: ::core::option::Option<Sketch>,
     #[prost(message, repeated, tag = "14")]
     pub samples: ::prost::alloc::vec::Vec<TaskSample>,
+    /// what their start is counted from, by the clock of Report.sent_ns; 0: none
+    #[prost(uint64, tag = "15")]
+    pub zero_ns: u64,
 }
 /// One run of a task.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TaskSample {
     #[prost(uint64, tag = "1")]
     pub index: u64,
@@ -513,6 +519,48 @@ pub struct TaskSample {
     /// to clients: its number, as in WorkerInfo
     #[prost(uint64, tag = "6")]
     pub worker: u64,
+    /// its number on that worker
+    #[prost(uint64, tag = "7")]
+    pub executor: u64,
+    /// of that executor, from 0
+    #[prost(uint32, tag = "8")]
+    pub thread: u32,
+    #[prost(uint32, tag = "9")]
+    pub attempt: u32,
+    /// its lease came to the worker, or it was due -> it began
+    #[prost(uint64, tag = "10")]
+    pub queued_ns: u64,
+    /// for the lock of its executor
+    #[prost(uint64, tag = "11")]
+    pub lock_wait_ns: u64,
+    /// the first of these waits, at most 16
+    #[prost(message, repeated, tag = "12")]
+    pub lock_waits: ::prost::alloc::vec::Vec<LockWait>,
+    /// its executor ended while it ran
+    #[prost(bool, tag = "13")]
+    pub crashed: bool,
+    /// to clients: when it began, since the job was submitted, by the coordinator's clock
+    #[prost(uint64, tag = "14")]
+    pub at_ns: u64,
+}
+/// A task waited for the lock of its executor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockWait {
+    /// since the task began
+    #[prost(uint64, tag = "1")]
+    pub start_ns: u64,
+    #[prost(uint64, tag = "2")]
+    pub wait_ns: u64,
+}
+/// A worker that ran tasks which were looked at.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SampledWorker {
+    #[prost(uint64, tag = "1")]
+    pub worker: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorExit {
@@ -861,9 +909,14 @@ pub struct TaskSamplesRequest {
 pub struct TaskSamplesReply {
     #[prost(uint64, tag = "1")]
     pub job: u64,
-    /// by index; a task that ran more than once has its last run here
+    /// by index, and the runs of a task as they began: the first seven and the last
     #[prost(message, repeated, tag = "2")]
     pub samples: ::prost::alloc::vec::Vec<TaskSample>,
+    #[prost(message, repeated, tag = "3")]
+    pub workers: ::prost::alloc::vec::Vec<SampledWorker>,
+    /// tasks that the job wanted to have looked at; 0: none
+    #[prost(uint32, tag = "4")]
+    pub wanted: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CauseCount {

@@ -17,7 +17,7 @@ use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::scheduler::FailureClass;
 use muster_core::time::Span;
-use muster_proto::convert::{Evidence, Phases};
+use muster_proto::convert::{Evidence, Phases, TaskSample};
 use muster_proto::packed::Items;
 use std::sync::Arc;
 
@@ -122,7 +122,8 @@ impl Driver {
         job.phases.gil_handovers = job.phases.gil_handovers.saturating_add(batch.gil_handovers);
         job.phases.latency.merge(&batch.timings.latency);
         job.phases.start_lag.merge(&batch.timings.start_lag);
-        job.phases.samples.extend(batch.timings.samples);
+        let of_executor = |sample| TaskSample { executor: executor.0, ..sample };
+        job.add_samples(batch.timings.samples.into_iter().map(of_executor));
         for failure in &batch.failures {
             job.phases.busy += Span(failure.busy_ns);
         }
@@ -247,7 +248,7 @@ impl Driver {
         let mut culprits = Vec::from_iter(culprit);
         let how = circumstances.stop_how(status);
         let Held { claims, mut running, .. } =
-            executor.seat.map(|seat| self.clear_seat(seat, cause, how, detail)).unwrap_or_default();
+            executor.seat.map(|seat| self.clear_seat(id, seat, cause, how, detail)).unwrap_or_default();
         if circumstances.may_be_late(status) {
             // What runs now is not what did it.
             running.clear();
@@ -293,8 +294,16 @@ impl Driver {
     }
 
     /// Reads from the page what an executor that is gone had, and clears it.
-    fn clear_seat(&mut self, seat: Seat, cause: ExitCause, how: StopHow, detail: &str) -> Held {
+    fn clear_seat(
+        &mut self,
+        id: ExecutorId,
+        seat: Seat,
+        cause: ExitCause,
+        how: StopHow,
+        detail: &str,
+    ) -> Held {
         let Some(job) = self.jobs.get_mut(&seat.job) else { return Held::default() };
+        job.sample_cut_short(id, seat.first_slot, seat.threads);
         if cause.is_crash() || cause == ExitCause::LoadFailed {
             detail.clone_into(&mut job.trouble);
         }
@@ -323,6 +332,7 @@ pub(super) fn report_phases(job: &mut JobState, report: &mut ReportBuilder, metr
         && phases.dispatch.count() == 0
         && phases.report.count() == 0
         && phases.start.count() == 0
+        && phases.samples.is_empty()
     {
         return;
     }

@@ -13,13 +13,14 @@ use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError
 use crate::region::RegionFile;
 use crate::spawner::Confinement;
 use muster_core::arrivals::Timetable;
-use muster_core::id::{JobId, LeaseId};
+use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::page::{ENTRIES, LeaseFacts, SlotRecord};
 use muster_core::range::IndexRange;
+use muster_core::sampling::Sampling;
 use muster_core::scheduler::{Grant, GrantKind};
 use muster_core::shape::Shape;
 use muster_core::time::{Span, Time};
-use muster_proto::convert::{JobOpen, Phases};
+use muster_proto::convert::{JobOpen, Phases, TaskSample};
 use muster_proto::packed::Items;
 use std::collections::BTreeMap;
 use std::io;
@@ -234,6 +235,44 @@ impl JobState {
         };
         memory.zero_ns = monotonic_ns().saturating_sub(passed).max(1);
         memory.page.set_zero(memory.zero_ns);
+    }
+
+    /// Tells of the tasks that an executor was running when it ended, of those that are looked at. `first_slot` and `threads`
+    /// say where it ran them.
+    pub fn sample_cut_short(&mut self, executor: ExecutorId, first_slot: u32, threads: u32) {
+        let JobOpen { task_samples, tasks, seed, .. } = self.open;
+        let Some((sampling, memory)) = Sampling::new(task_samples, tasks, seed).zip(self.memory.as_ref())
+        else {
+            return;
+        };
+        let ended_ns = monotonic_ns();
+        let cut_short = |slot: u32| {
+            let (_, index) = memory.running_in(slot).filter(|(_, index)| sampling.has(*index))?;
+            let attempt = memory.page.running(slot)?.1;
+            let begun_ns = memory.page.slot(slot)?.started_ns.load(SeqCst);
+            Some(TaskSample {
+                index,
+                start: Span(begun_ns.saturating_sub(memory.zero_ns)),
+                run: Span(ended_ns.saturating_sub(begun_ns)),
+                failed: true,
+                crashed: true,
+                executor: executor.0,
+                thread: slot - first_slot,
+                attempt,
+                ..TaskSample::default()
+            })
+        };
+        let slots = first_slot..first_slot.saturating_add(threads);
+        let samples: Vec<TaskSample> = slots.filter_map(cut_short).collect();
+        self.add_samples(samples);
+    }
+
+    /// Tells of tasks that were looked at.
+    pub fn add_samples(&mut self, samples: impl IntoIterator<Item = TaskSample>) {
+        if let Some(memory) = &self.memory {
+            self.phases.zero = Time(memory.zero_ns);
+            self.phases.samples.extend(samples);
+        }
     }
 
     /// Lets this many threads claim.

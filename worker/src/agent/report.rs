@@ -1,6 +1,7 @@
 //! What the next message to the coordinator holds. Everything that arrives between two turns of the driver
 //! goes into one.
 
+use crate::os::monotonic_ns;
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, JobId, LeaseId};
 use muster_core::range::IndexRange;
@@ -143,8 +144,18 @@ impl ReportBuilder {
 
     /// Whether there is something to send.
     pub fn is_empty(&self) -> bool {
-        let v1::Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices } =
-            &self.report;
+        let v1::Report {
+            epoch: _,
+            blocks,
+            failures,
+            returned,
+            troubles,
+            phases,
+            exits,
+            stopped,
+            notices,
+            sent_ns: _,
+        } = &self.report;
         blocks.is_empty()
             && failures.is_empty()
             && returned.is_empty()
@@ -163,7 +174,7 @@ impl ReportBuilder {
     /// The report; the next one is empty.
     pub fn take(&mut self, epoch: Epoch) -> v1::Report {
         self.bytes = 0;
-        v1::Report { epoch: epoch.0, ..std::mem::take(&mut self.report) }
+        v1::Report { epoch: epoch.0, sent_ns: monotonic_ns(), ..std::mem::take(&mut self.report) }
     }
 }
 

@@ -131,7 +131,7 @@ impl Held {
     }
 
     /// Notes the times of one run of a task, where somebody wants them.
-    pub fn note_run(&mut self, shared: &Shared, index: u64, run: Run) {
+    pub fn note_run(&mut self, shared: &Shared, index: u64, run: &Run) {
         if let Some(due_ns) = run.due_ns.filter(|_| !run.failed) {
             self.gather.timings.latency.record(Span(run.ended_ns.saturating_sub(due_ns)));
         }

@@ -3,7 +3,10 @@
 //! switch interval without seeing the lock change hands asks for it; the holder gives it up at its next
 //! checkpoint, and goes on only after somebody else had it.
 
+use crate::os::monotonic_ns;
 use muster_core::shape::Gil as Asked;
+use muster_core::time::Span;
+use muster_proto::convert::{LOCK_WAITS_MAX, LockWait};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +17,8 @@ pub(super) struct Gil {
     domains: Vec<Domain>,
     threads: Vec<ThreadState>,
     switch: Duration,
+    /// Waits are kept one by one.
+    is_watched: bool,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +48,39 @@ struct ThreadState {
     holds: AtomicBool,
     waited_ns: AtomicU64,
     handovers: AtomicU64,
+    /// Its waits one by one, where somebody wants them.
+    waits: Mutex<Waits>,
+}
+
+/// The waits of a task for its lock, by the machine's monotonic clock.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// When each of the first ones ended, and how long it took.
+    first: Vec<(u64, u64)>,
+    total_ns: u64,
+}
+
+impl Waits {
+    fn add(&mut self, ended_ns: u64, waited_ns: u64) {
+        self.total_ns += waited_ns;
+        if self.first.len() < LOCK_WAITS_MAX {
+            self.first.push((ended_ns, waited_ns));
+        }
+    }
+
+    /// How long they took in all.
+    pub const fn total(&self) -> Span {
+        Span(self.total_ns)
+    }
+
+    /// The first of them, for a task that began at `begun_ns`.
+    pub fn since(&self, begun_ns: u64) -> Vec<LockWait> {
+        let since = |&(ended_ns, waited_ns): &(u64, u64)| LockWait {
+            start: Span(ended_ns.saturating_sub(waited_ns).saturating_sub(begun_ns)),
+            wait: Span(waited_ns),
+        };
+        self.first.iter().map(since).collect()
+    }
 }
 
 impl Gil {
@@ -53,7 +91,13 @@ impl Gil {
             domains: (0..domains).map(|_| Domain::default()).collect(),
             threads: (0..threads).map(|_| ThreadState::default()).collect(),
             switch: Duration::from_nanos(asked.switch.0),
+            is_watched: false,
         }
+    }
+
+    /// Keeps the waits of tasks one by one if `is_watched`.
+    pub fn watched(self, is_watched: bool) -> Self {
+        Self { is_watched, ..self }
     }
 
     /// Waits for the thread's lock and holds it until the guard is dropped.
@@ -68,7 +112,11 @@ impl Gil {
         if own.holds.swap(true, Relaxed) {
             return;
         }
-        own.waited_ns.fetch_add(domain.take(thread, self.switch), Relaxed);
+        let waited_ns = domain.take(thread, self.switch);
+        own.waited_ns.fetch_add(waited_ns, Relaxed);
+        if self.is_watched && waited_ns > 0 {
+            own.waits.lock().unwrap_or_else(PoisonError::into_inner).add(monotonic_ns(), waited_ns);
+        }
     }
 
     /// The thread does not compute from here.
@@ -91,6 +139,14 @@ impl Gil {
     /// What the thread has waited for its lock, in nanoseconds, since the last call.
     pub fn take_waited_ns(&self, thread: u32) -> u64 {
         self.place(thread).map_or(0, |(_, own)| own.waited_ns.swap(0, Relaxed))
+    }
+
+    /// The thread's waits since the last call; none where nobody wants them.
+    pub fn take_waits(&self, thread: u32) -> Waits {
+        let own = self.place(thread).filter(|_| self.is_watched).map(|(_, own)| own);
+        own.map_or_else(Waits::default, |own| {
+            std::mem::take(&mut *own.waits.lock().unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// How often the thread gave its lock to another that had asked, since the last call.
@@ -164,7 +220,6 @@ impl Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_core::time::Span;
 
     fn gil(domains: u32, switch_ms: u64, threads: u32) -> Gil {
         Gil::new(Asked { domains, switch: Span::from_millis(switch_ms) }, threads)
@@ -236,7 +291,8 @@ mod tests {
 
     #[test]
     fn the_wait_is_measured() {
-        let gil = gil(1, 1, 2);
+        let gil = gil(1, 1, 2).watched(true);
+        let begun_ns = monotonic_ns();
         let turn = gil.hold(0);
         std::thread::scope(|scope| {
             scope.spawn(|| drop(gil.hold(1)));
@@ -252,6 +308,14 @@ mod tests {
         });
         assert!(gil.take_waited_ns(1) >= 10_000_000);
         assert_eq!(gil.take_waited_ns(1), 0, "taken");
+        let (waits, ended_ns) = (gil.take_waits(1), monotonic_ns());
+        let one = waits.since(begun_ns);
+        assert_eq!((one.len(), waits.total()), (1, one[0].wait));
+        assert!(
+            one[0].wait.0 >= 10_000_000 && one[0].start.0 + one[0].wait.0 <= ended_ns - begun_ns,
+            "{one:?}"
+        );
+        assert_eq!((gil.take_waits(1).total(), gil.take_waits(0).total()), (Span::ZERO, Span::ZERO));
         assert_eq!(gil.take_handovers(0), 1);
     }
 }

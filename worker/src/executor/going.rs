@@ -17,6 +17,7 @@ pub(super) struct GoingTasks {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Going {
     pub index: u64,
+    pub attempt: u32,
     pub place: EntryUse,
     /// The place of its claim among the open ones.
     pub at: usize,

@@ -3,6 +3,7 @@
 
 use super::crash;
 use super::flush::Held;
+use super::gil::Waits;
 use super::going::{Going, GoingTasks};
 use super::job::{Run, Shared};
 use super::open_claims::OpenClaims;
@@ -188,8 +189,18 @@ impl TaskSource for Interleaved<'_> {
         let mut held = self.shared.holdings.lock(self.ordinal as usize);
         held.gather.run.record(Span(busy_ns));
         let failed = outcome.is_err();
-        let run = Run { begun_ns: going.begun_ns, ended_ns: now, due_ns: going.due_ns, failed };
-        held.note_run(self.shared, index, run);
+        let run = Run {
+            begun_ns: going.begun_ns,
+            ended_ns: now,
+            due_ns: going.due_ns,
+            failed,
+            entry: going.place.entry,
+            thread: self.ordinal,
+            attempt: going.attempt,
+            // The lock is the thread's, and many tasks go on it at a time.
+            waits: Waits::default(),
+        };
+        held.note_run(self.shared, index, &run);
         match outcome {
             Ok(result) => {
                 let (range, length) = (IndexRange::from_count(index, 1), result.len() as u32);
@@ -255,9 +266,11 @@ impl Interleaved<'_> {
                         let lag = Span(begun_ns.saturating_sub(due_ns.max(self.free_ns)));
                         self.shared.holdings.lock(self.ordinal as usize).gather.timings.start_lag.record(lag);
                     }
-                    let going = Going { index, place, at, begun_ns, due_ns, ticket: None, is_told: false };
+                    let attempt = claim.facts.attempt;
+                    let going =
+                        Going { index, attempt, place, at, begun_ns, due_ns, ticket: None, is_told: false };
                     let token = self.going.begin(going);
-                    return Some(NewTask { index, attempt: claim.facts.attempt, input, token });
+                    return Some(NewTask { index, attempt, input, token });
                 }
                 Err(error) => {
                     self.claims.end_one(at);

@@ -1,7 +1,7 @@
 //! A job in this executor: its threads and what they share.
 
 use super::flush::{Bell, Holdings};
-use super::gil::{Gil, Turn};
+use super::gil::{Gil, Turn, Waits};
 use super::interleaved;
 use super::marks::Marks;
 use super::outbox::Outbox;
@@ -82,16 +82,30 @@ impl Shared {
     }
 
     /// What is told of one run of a task, when it is one that is looked at.
-    pub fn sample(&self, index: u64, run: Run) -> Option<TaskSample> {
+    pub fn sample(&self, index: u64, run: &Run) -> Option<TaskSample> {
         let zero_ns = self.sampling.filter(|sampling| sampling.has(index)).and(self.page.zero_ns())?;
         let since = |from: u64| Span(run.ended_ns.saturating_sub(from));
+        let came_ns = run.due_ns.unwrap_or_else(|| self.page.published_ns(usize::from(run.entry)));
         Some(TaskSample {
             index,
             start: Span(run.begun_ns.saturating_sub(zero_ns)),
             run: since(run.begun_ns),
             latency: run.due_ns.map(since),
             failed: run.failed,
+            crashed: false,
+            // The agent knows which one this is.
+            executor: 0,
+            thread: run.thread,
+            attempt: run.attempt,
+            queued: Span(run.begun_ns.saturating_sub(came_ns)),
+            lock_wait: run.waits.total(),
+            lock_waits: run.waits.since(run.begun_ns),
         })
+    }
+
+    /// What a thread has waited for its lock since the last call, one by one, where somebody wants to know.
+    pub fn take_waits(&self, thread: usize) -> Waits {
+        self.gil.as_ref().map_or_else(Waits::default, |gil| gil.take_waits(thread as u32))
     }
 
     /// Waits for a thread's turn to compute, where threads take turns.
@@ -114,13 +128,19 @@ impl Shared {
 }
 
 /// The times of one run of a task, by the machine's monotonic clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Run {
     pub begun_ns: u64,
     pub ended_ns: u64,
     /// When it was due, where tasks arrive.
     pub due_ns: Option<u64>,
     pub failed: bool,
+    /// Where it was claimed.
+    pub entry: u16,
+    pub thread: u32,
+    pub attempt: u32,
+    /// For its lock.
+    pub waits: Waits,
 }
 
 /// A job whose threads run.
@@ -168,7 +188,7 @@ impl RunningJob {
             holdings: Holdings::new(open.job, threads, open.reduce_leaf == 0, bell.clone()),
             outbox: Arc::clone(outbox),
             sampling: Sampling::new(open.task_samples, open.tasks, open.seed),
-            gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads))),
+            gil: open.gil.map(|gil| Arc::new(Gil::new(gil, threads).watched(open.task_samples > 0))),
             marks: marks.filter(|_| threads == 1).map(Arc::clone),
             bell: bell.clone(),
             closing: AtomicBool::new(false),

@@ -117,8 +117,8 @@ impl<'a> Runner<'a> {
             self.repeats = 0;
             let failed = matches!(step, Step::Failed(..));
             if done + u64::from(failed) == 1 {
-                let run = Run { begun_ns: from_ns, ended_ns: now, due_ns: self.due_ns, failed };
-                held.note_run(self.shared, range.start, run);
+                let run = self.ran(place, claim, 0, (from_ns, now), failed);
+                held.note_run(self.shared, range.start, &run);
             }
             if let Step::Failed(_, error) = step {
                 let busy_ns = if done > 0 { 0 } else { busy };
@@ -135,6 +135,21 @@ impl<'a> Runner<'a> {
             from_ns = now;
         }
         monotonic_ns().saturating_sub(begun_ns)
+    }
+
+    /// One run of a task of a claim, which was tried `before` times here.
+    fn ran(&self, place: EntryUse, claim: &Claim, before: u32, times: (u64, u64), failed: bool) -> Run {
+        let (begun_ns, ended_ns) = times;
+        Run {
+            begun_ns,
+            ended_ns,
+            due_ns: self.due_ns,
+            failed,
+            entry: place.entry,
+            thread: self.ordinal as u32,
+            attempt: claim.facts.attempt.saturating_add(before),
+            waits: self.shared.take_waits(self.ordinal),
+        }
     }
 
     /// Where a call that begins with task `at` ends: tasks that are looked at run alone.
@@ -154,8 +169,16 @@ impl<'a> Runner<'a> {
     /// Results are in `out`.
     fn step(&mut self, claim: &Claim, range: IndexRange, before: u32, begun_ns: u64) -> Step {
         self.out.clear();
+        // What combining waited for is not this task's.
+        drop(self.shared.take_waits(self.ordinal));
         if self.timeout_ns != 0 {
             self.begin_time(begun_ns);
+        } else if range.len() == 1
+            && self.shared.sampling.is_some()
+            && let Some(record) = self.record()
+        {
+            // Should it end its executor, this is when it began.
+            record.started_ns.store(begun_ns, Relaxed);
         }
         match self.call(claim, range, before) {
             RangeOutcome { done, failure: None } if done > 0 => Step::Done(done),
@@ -302,8 +325,8 @@ impl<'a> Runner<'a> {
                 held.gather.run.record(Span(now - from_ns));
             }
             if done + u64::from(failed) == 1 {
-                let run = Run { begun_ns: from_ns, ended_ns: now, due_ns: self.due_ns, failed };
-                held.note_run(self.shared, begun, run);
+                let run = self.ran(place, claim, before, (from_ns, now), failed);
+                held.note_run(self.shared, begun, &run);
             }
             drop(held);
             (from_ns, first) = (now, false);

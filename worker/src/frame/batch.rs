@@ -7,7 +7,7 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
-use muster_proto::convert::{FRAMES_MAX, TaskSample};
+use muster_proto::convert::{FRAMES_MAX, LOCK_WAITS_MAX, LockWait, TaskSample};
 use muster_proto::v1::Packed;
 
 /// Which lease entry of the page, and which use of it.
@@ -96,7 +96,9 @@ pub(super) const FAILURE_BYTES_MIN: usize = 29;
 const PLACE_BYTES_MIN: usize = 12;
 const BUCKET_BYTES: usize = 10;
 /// Bytes of a sample.
-const SAMPLE_BYTES: usize = 33;
+const SAMPLE_BYTES: usize = 61;
+/// Bytes of a wait for a lock.
+const LOCK_WAIT_BYTES: usize = 16;
 
 impl Batch {
     /// Reads the fields behind the kind.
@@ -175,7 +177,32 @@ fn sample(fields: &mut Reader) -> Result<TaskSample, FrameError> {
     let (start, run) = (Span(fields.u64("sample's start")?), Span(fields.u64("sample's run")?));
     // All ones: none.
     let latency = Some(fields.u64("sample's latency")?).filter(|&ns| ns != u64::MAX).map(Span);
-    Ok(TaskSample { index, start, run, latency, failed: fields.u8("sample's end")? != 0 })
+    let failed = fields.u8("sample's end")? != 0;
+    let (thread, attempt) = (fields.u32("sample's thread")?, fields.u32("sample's attempt")?);
+    let (queued, lock_wait) = (Span(fields.u64("sample's queue")?), Span(fields.u64("sample's lock")?));
+    let waits = fields.count("waits for a lock", LOCK_WAIT_BYTES)?;
+    if waits > LOCK_WAITS_MAX {
+        let (value, max) = (waits as u64, LOCK_WAITS_MAX as u64);
+        return Err(FrameError::TooLarge { field: "waits for a lock", value, max });
+    }
+    let wait = |_| -> Result<LockWait, FrameError> {
+        Ok(LockWait { start: Span(fields.u64("wait's start")?), wait: Span(fields.u64("wait")?) })
+    };
+    let lock_waits = (0..waits).map(wait).collect::<Result<_, _>>()?;
+    Ok(TaskSample {
+        index,
+        start,
+        run,
+        latency,
+        failed,
+        crashed: false,
+        executor: 0,
+        thread,
+        attempt,
+        queued,
+        lock_wait,
+        lock_waits,
+    })
 }
 
 fn sketch(fields: &mut Reader) -> Result<Sketch, FrameError> {

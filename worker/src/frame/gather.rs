@@ -237,6 +237,15 @@ fn write_sample(frame: &mut Writer, sample: &TaskSample) {
     frame.u64(sample.run.0);
     frame.u64(sample.latency.map_or(u64::MAX, |latency| latency.0));
     frame.u8(u8::from(sample.failed));
+    frame.u32(sample.thread);
+    frame.u32(sample.attempt);
+    frame.u64(sample.queued.0);
+    frame.u64(sample.lock_wait.0);
+    frame.u32(sample.lock_waits.len() as u32);
+    for wait in &sample.lock_waits {
+        frame.u64(wait.start.0);
+        frame.u64(wait.wait.0);
+    }
 }
 
 fn write_sketch(frame: &mut Writer, sketch: &Sketch) {

@@ -8,7 +8,7 @@ use muster_core::scheduler::FailureClass;
 use muster_core::shape::{Flow, Gil};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
-use muster_proto::convert::TaskSample;
+use muster_proto::convert::{LockWait, TaskSample};
 use muster_proto::packed::Items;
 use proptest::prelude::*;
 
@@ -65,8 +65,22 @@ fn combined_results_and_failures_keep_their_facts() {
     gather.gil_handovers = 4;
     gather.timings.latency.record(Span(90));
     gather.timings.start_lag.record(Span(8));
-    let sample =
-        TaskSample { index: 5, start: Span(1), run: Span(70), latency: Some(Span(90)), failed: true };
+    let sample = TaskSample {
+        index: 5,
+        start: Span(1),
+        run: Span(70),
+        latency: Some(Span(90)),
+        failed: true,
+        thread: 3,
+        attempt: 2,
+        queued: Span(8),
+        lock_wait: Span(40),
+        lock_waits: vec![
+            LockWait { start: Span(0), wait: Span(9) },
+            LockWait { start: Span(20), wait: Span(31) },
+        ],
+        ..TaskSample::default()
+    };
     gather.timings.samples = vec![sample, TaskSample { index: 6, ..TaskSample::default() }];
     let batch = sent(&gather);
     assert_eq!((batch.blocks[0].items, batch.blocks[0].skipped.as_slice()), (1, &[2, 5][..]));
