@@ -17,6 +17,7 @@ mod compare;
 mod conformance;
 pub mod emulation;
 mod experiment;
+mod grafana;
 mod http_server;
 mod input;
 pub mod interrupt;

@@ -58,7 +58,8 @@ fn every_panel_says_what_it_shows_and_in_which_unit() {
         let path = entry.unwrap().path();
         let dashboard: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(dashboard["schemaVersion"], 39, "{}", path.display());
-        for panel in dashboard["panels"].as_array().unwrap() {
+        let panels_of = dashboard["panels"].as_array().unwrap();
+        for panel in panels_of.iter().filter(|panel| panel["type"] != "row") {
             let title = panel["title"].as_str().unwrap();
             let has_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
             assert!(has_text(&panel["description"]), "{title} has no description");

@@ -51,6 +51,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/sd", get(targets))
         .route("/healthz", get(healthz))
+        .route("/runbook", get(runbook))
         .layer(middleware::from_fn(move |request: Request, next: Next| hosts.clone().check(request, next)))
         .with_state(shared);
     serve_pages(listener, router, stop).await;
@@ -112,6 +113,12 @@ async fn targets(State(shared): State<Arc<Shared>>) -> Response {
         ),
         Err(refusal) => unavailable(format!("{refusal}\n")),
     }
+}
+
+/// What to do about each alert, where dashboards link to.
+async fn runbook() -> Response {
+    let text = include_str!("../../docs/runbook.md");
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
 /// Healthy is a driver that answers.

@@ -5,6 +5,8 @@ mod bench;
 mod cluster;
 mod compare;
 mod emulate;
+mod grafana;
+mod health;
 mod http_server;
 mod job;
 mod limits;
@@ -22,6 +24,8 @@ pub use bench::{BenchCommand, OverheadArgs};
 pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
 pub use compare::{Axis, CompareArgs, Models, model as compare_model};
 pub use emulate::EmulateArgs;
+pub use grafana::{GrafanaCommand, GrafanaInitArgs};
+pub use health::HealthArgs;
 pub use http_server::HttpServerArgs;
 pub use job::{
     ArrivalArgs, JobArgs, JobCommand, JobRef, LogsArgs, Model, RunArgs, ShapeArgs, Spread, SubmitArgs,
@@ -101,6 +105,11 @@ pub enum Command {
     Plugin(PluginCommand),
     /// Run a scenario in virtual time: what a cluster that is not there would do with a job
     Simulate(Box<SimulateArgs>),
+    /// Ask a coordinator or a worker whether it is well, for containers and supervisors
+    Health(HealthArgs),
+    /// Write what Prometheus and Grafana need to show a cluster
+    #[command(subcommand, arg_required_else_help = false)]
+    Grafana(GrafanaCommand),
     /// Measure muster itself
     #[command(subcommand, arg_required_else_help = false)]
     Bench(BenchCommand),

@@ -8,6 +8,8 @@ mod diff;
 mod doctor;
 mod emulate;
 mod export;
+mod grafana;
+mod health;
 mod http_server;
 mod job;
 mod logs;
@@ -52,6 +54,8 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Emulate(args) => block_on(emulate::emulate(&args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::Simulate(args) => block_on(simulate::simulate(*args)),
+        Command::Health(args) => block_on(health::health(&args)),
+        Command::Grafana(command) => grafana::grafana(command),
         Command::Bench(BenchCommand::Overhead(args)) => block_on(bench::overhead(&args)),
         Command::HttpServer(args) => block_on(http_server::http_server(&args)),
         Command::Completions { shell } => completions(shell),
