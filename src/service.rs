@@ -25,7 +25,7 @@ impl From<StartError> for Failure {
                 Exit::Storage
             }
             StartError::Listen(_) | StartError::Http { .. } => Exit::Connection,
-            StartError::NoKeys { .. } | StartError::Advertise(_) => Exit::Usage,
+            StartError::NoKeys { .. } | StartError::Advertise(_) | StartError::PageToken(_) => Exit::Usage,
             StartError::Plugins(_) => Exit::Plugin,
         };
         Self::caused(exit, &error)

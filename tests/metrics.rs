@@ -29,6 +29,12 @@ fn run_job(cluster: &Cluster) {
     assert_eq!(report["ok"], 2_000, "{report}");
 }
 
+/// Two tasks of a plugin with metrics of its own.
+fn write_some(cluster: &Cluster) {
+    let report = cluster.run(&[&plugin("disk"), "size=65536", "-n", "2"]).ok().json();
+    assert_eq!(report["ok"], 2, "{report}");
+}
+
 /// `kill -9` of the executor of the first worker.
 fn kill_an_executor(cluster: &Cluster) {
     let worker = cluster.daemons[1].id();
@@ -110,6 +116,8 @@ fn prometheus_scrapes_the_cluster_and_the_dashboards_show_it() {
     prometheus.until("sum(muster_executor_exits_total{job=\"muster-worker\", cause=\"signal\"})", |exits| {
         exits == 1.0
     });
+    write_some(&cluster);
+    prometheus.until("sum(muster_plugin_disk_bytes_total)", |bytes| bytes == 2.0 * 65_536.0);
     prometheus.until("count(up == 1)", |targets| targets == 3.0);
     check_dashboards(&prometheus);
 }

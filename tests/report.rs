@@ -9,7 +9,7 @@ mod fixture;
 mod kept_run;
 
 use base64::Engine as _;
-use browser::Browser;
+use browser::{Browser, CONTRAST, no_browser};
 use daemons::skip_without;
 use fixture::{Muster, Started, plugin};
 use kept_run::{Kept, hostile};
@@ -29,19 +29,6 @@ fn compare(muster: &Muster) -> Value {
     let sleep = plugin("sleep");
     let line = ["compare", &sleep, "ms=2", "--models", "thread,process", "--slots", "2"];
     muster.run(&[&line[..], &["-n", "8", "--blocks", "6", "--json"]].concat()).ok().json()
-}
-
-/// Without a browser there is nothing to see; `true`: skip.
-#[track_caller]
-fn no_browser() -> bool {
-    let on_path = |name: &str| {
-        std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|it| it.join(name).is_file()))
-    };
-    skip_without(
-        on_path("chromedriver") && on_path("chromium"),
-        "Chromium and its driver (Debian packages chromium and chromium-driver)",
-    )
 }
 
 /// What a page must fulfil at every width: gives what is wrong.
@@ -67,38 +54,6 @@ for (const figure of document.querySelectorAll('figure')) {
 }
 if (document.scripts.length > 0) faults.push('a script');
 return faults;
-"#;
-
-/// Words whose contrast to what is behind them is below that of WCAG 2.1 AA, and how many were looked at.
-const CONTRAST: &str = r#"
-const numbers = text => text.match(/[\d.]+/g).map(Number);
-const light = ([r, g, b]) => {
-  const part = it => (it /= 255) <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4;
-  return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-};
-const behind = it => {
-  for (; it; it = it.parentElement) {
-    const colour = numbers(getComputedStyle(it).backgroundColor);
-    if (colour.length < 4 || colour[3] === 1) return colour;
-  }
-  return [255, 255, 255];
-};
-const low = [];
-let seen = 0;
-const check = (words, ink, ground) => {
-  const [a, b] = [light(ink), light(ground)].sort((a, b) => b - a);
-  seen += 1;
-  if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${words.slice(0, 40)}: ${ink} on ${ground}`);
-};
-for (const it of document.querySelectorAll('h1,h2,h3,p,li,a,th,td,caption,figcaption,footer')) {
-  if (it.textContent.trim()) check(it.textContent, numbers(getComputedStyle(it).color), behind(it));
-}
-for (const text of document.querySelectorAll('svg[role=img] text')) {
-  const ink = numbers(getComputedStyle(text).fill), shade = [...text.classList].find(it => /^h\d$/.test(it));
-  const tile = shade && text.ownerSVGElement.querySelector(`rect.heat.${shade}`);
-  check(text.textContent, ink, tile ? numbers(getComputedStyle(tile).fill) : behind(text.ownerSVGElement.parentElement));
-}
-return [seen, low];
 "#;
 
 #[track_caller]

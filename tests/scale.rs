@@ -8,7 +8,7 @@
 mod daemons;
 mod fixture;
 
-use daemons::{Daemon, SOON, until};
+use daemons::{Daemon, SOON, allow_descriptors, until};
 use fixture::Muster;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use muster_proto::link::{Link, Target, connect};
@@ -226,20 +226,6 @@ async fn measure(coordinator: &mut Coordinator, clients: Runtime, target: Target
     }
     coordinator.daemon.assert_runs();
     println!("{name}: {:.1} MiB after all of them left", coordinator.pss_kib() / 1024.0);
-}
-
-/// Raises the limit of open files of this process and of those it starts.
-fn allow_descriptors(count: u64) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the struct is ours and lives through the call.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    if limit.rlim_cur >= count {
-        return;
-    }
-    limit = libc::rlimit { rlim_cur: count, rlim_max: limit.rlim_max.max(count) };
-    // SAFETY: as above.
-    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0;
-    assert!(raised, "{count} open files are needed: raise `ulimit -n`, or run as root");
 }
 
 fn run(name: &str, target: impl Fn(&Coordinator) -> Target) {

@@ -19,6 +19,7 @@ mod fixture;
 use fixture::{Finished, Muster, Started, plugin};
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
@@ -293,6 +294,21 @@ fn durations_and_sizes_need_a_unit() {
         [("10", ["no unit", "10s"]), ("-1s", ["is negative", "-1s"]), ("2ms", ["1s to 60min", "2ms"])]
     {
         refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
+    }
+    let start = ["coordinator", "start", "--listen", "none", "--http", "127.0.0.1:0"];
+    let (short, open) = (muster.write("short", "0123"), muster.write("open", "0123456789abcdef"));
+    std::fs::set_permissions(&short, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for (flags, words) in [
+        (
+            &["--page-token", "/nowhere/token"][..],
+            &["--page-token", "no file /nowhere/token", "openssl rand"][..],
+        ),
+        (&["--page-token", &short], &["--page-token", &short, "16 to 256 letters"]),
+        (&["--page-token", &open], &["--page-token", &open, "chmod 600"]),
+        (&["--no-page", "--page-token", &short], &["--no-page", "--page-token"]),
+    ] {
+        muster.run(&[&start[..], flags].concat()).fails(2, words);
     }
     for command in [&["run", &null][..], &["up"], &["coordinator", "start"]] {
         for (value, words) in [

@@ -1,7 +1,7 @@
 //! The coordinator's flags, shared by `muster-coordinator` and `muster coordinator start`.
 
 use crate::Config;
-use crate::config::{FEED_WAIT, LEASE, RESULTS_MEMORY_BYTES};
+use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{AccessFolder, FileError, is_host};
@@ -31,13 +31,21 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Address of /metrics, /sd and /healthz, or "none"
+    /// Address of the page, /metrics, /sd and /healthz, or "none"
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078", value_parser = parse_address)]
     pub http: String,
 
-    /// Further name by which the pages of --http may be asked for; may be given several times
+    /// Further name by which what is at --http may be asked for; may be given several times
     #[arg(long, value_name = "NAME", value_parser = parse_page_host)]
     pub http_host: Vec<String>,
+
+    /// File with the token that whoever opens the page needs (mode 600); off loopback there is no page without it
+    #[arg(long, value_name = "FILE")]
+    pub page_token: Option<PathBuf>,
+
+    /// No page, only /metrics, /sd and /healthz
+    #[arg(long, conflicts_with = "page_token")]
+    pub no_page: bool,
 
     /// Folder of built plugins to register; may be given several times
     #[arg(long, value_name = "DIR")]
@@ -90,6 +98,8 @@ impl CoordinatorArgs {
             state: self.state,
             keys: Some(keys),
             http: given(self.http),
+            page: (!self.no_page)
+                .then_some(PageConfig { hosts: self.http_host.clone(), token: self.page_token }),
             http_hosts: self.http_host,
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),

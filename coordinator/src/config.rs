@@ -28,10 +28,12 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Where the keys of the TLS listener are kept; by default in the state folder.
     pub keys: Option<PathBuf>,
-    /// `HOST:PORT` of `/metrics`, `/sd` and `/healthz`.
+    /// `HOST:PORT` of `/metrics`, `/sd`, `/healthz` and the page.
     pub http: Option<String>,
     /// Further hosts that requests there may name.
     pub http_hosts: Vec<String>,
+    /// Who may see the page; `None`: there is none.
+    pub page: Option<PageConfig>,
     /// Folders of built plugins to register.
     pub plugins: Vec<PathBuf>,
     /// How long a lease holds without a sign of life from its worker.
@@ -54,6 +56,15 @@ pub struct Config {
     pub credit: Duration,
 }
 
+/// Who may see the page, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct PageConfig {
+    /// Names under which it may be asked for, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
+    /// The file with the token that is needed; off loopback there is no page without it.
+    pub token: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -65,6 +76,7 @@ impl Default for Config {
             keys: None,
             http: None,
             http_hosts: Vec::new(),
+            page: Some(PageConfig::default()),
             plugins: Vec::new(),
             lease: LEASE,
             feed_wait: FEED_WAIT,
@@ -84,6 +96,12 @@ impl Config {
     #[must_use]
     pub fn private(unix: PathBuf) -> Self {
         Self { name: "private".to_owned(), unix: Some(unix), allow_chaos: true, ..Self::default() }
+    }
+
+    /// Whether there is a page on which somebody may look.
+    #[must_use]
+    pub const fn has_page(&self) -> bool {
+        self.http.is_some() && self.page.is_some()
     }
 
     /// How often workers are to say that they are alive.

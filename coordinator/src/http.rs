@@ -1,4 +1,4 @@
-//! The coordinator's page for machines: `/metrics`, `/sd` and `/healthz`.
+//! The coordinator's HTTP server: `/metrics`, `/sd` and `/healthz` for machines, and the page for people.
 
 use crate::driver::{Command, Handle, Target};
 use crate::metrics::{Disk, Page, Rejected, Shown};
@@ -39,11 +39,12 @@ struct Shared {
     page: Page,
 }
 
-/// Serves until `stop` who asks for one of these hosts.
+/// Serves until `stop` who asks for one of these hosts; `page` is what there is beside, and looks at hosts by itself.
 pub async fn serve(
     listener: TcpListener,
     hosts: Hosts,
     sources: Sources,
+    page: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let shared = Arc::new(Shared { sources, page: Page::new() });
@@ -53,7 +54,8 @@ pub async fn serve(
         .route("/healthz", get(healthz))
         .route("/runbook", get(runbook))
         .layer(middleware::from_fn(move |request: Request, next: Next| hosts.clone().check(request, next)))
-        .with_state(shared);
+        .with_state(shared)
+        .merge(page);
     serve_pages(listener, router, stop).await;
 }
 

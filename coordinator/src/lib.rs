@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod plugin;
 
 pub mod http;
+pub mod page;
 pub mod service;
 
 pub use config::Config;

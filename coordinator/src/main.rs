@@ -59,7 +59,7 @@ fn code(error: &StartError) -> u8 {
         _ if system_error(error) == Some(std::io::ErrorKind::PermissionDenied) => 6,
         StartError::Store(_) | StartError::Keys(_) | StartError::Writer(_) | StartError::Ended(_) => 9,
         StartError::Listen(_) | StartError::Http { .. } => 5,
-        StartError::NoKeys { .. } | StartError::Advertise(_) => 2,
+        StartError::NoKeys { .. } | StartError::Advertise(_) | StartError::PageToken(_) => 2,
         StartError::Plugins(_) => 4,
     }
 }

@@ -5,6 +5,7 @@ use crate::driver::{Command, Driver, Handle, Settings};
 use crate::http::{self, Sources};
 use crate::joining::join_string;
 use crate::metrics::Rejected;
+use crate::page::{self, Secret, SecretError, Source};
 use crate::plugin::{FolderError, read_folder};
 use crate::service::calls::Calls;
 use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
@@ -60,6 +61,9 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The token of the page cannot be used.
+    #[error(transparent)]
+    PageToken(#[from] SecretError),
     /// A folder of plugins cannot be read, or holds none.
     #[error("plugins: {0}")]
     Plugins(#[from] FolderError),
@@ -159,6 +163,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     if config.listen.is_some() {
         raise_file_limit();
     }
+    let page = page_settings(&config)?;
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking(move || open_store(state.as_deref()));
     let mut opened = opened.await.map_err(|error| StartError::Ended(error.to_string()))??;
@@ -197,10 +202,13 @@ async fn start(config: Config) -> Result<Running, StartError> {
         durable,
         http_address: http_addr.map(|address| address.to_string()).unwrap_or_default(),
         policy: config.policy.to_string(),
+        heartbeat: config.heartbeat(),
     };
+    let jobs = JobsService::new(shared.clone(), readers, durable);
+    let source = Source { driver: handle.clone(), jobs: jobs.clone(), about: about.clone() };
     let services = Services {
         worker_link: WorkerLinkService::new(shared.clone()),
-        jobs: JobsService::new(shared.clone(), readers, durable),
+        jobs,
         plugins: PluginsService::new(shared.clone(), blobs),
         cluster: ClusterService::new(shared, about, Arc::clone(&stop)),
     };
@@ -215,9 +223,13 @@ async fn start(config: Config) -> Result<Running, StartError> {
         until(ended.clone()),
     ));
     if let Some(listener) = http_listener {
+        let page = match (page, http_addr) {
+            (Some(settings), Some(address)) => page::router(source, settings, address),
+            (Some(_) | None, _) => axum::Router::new(),
+        };
         let state = config.state.clone();
         let sources = Sources { driver: handle.clone(), rejected, calls, commits, state };
-        tokio::spawn(http::serve(listener, hosts(&config), sources, until(ended)));
+        tokio::spawn(http::serve(listener, hosts(&config), sources, page, until(ended)));
     }
     let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
     tracing::info!(epoch = epoch.0, durable, "coordinator is up");
@@ -255,8 +267,16 @@ fn settings(config: &Config) -> Settings {
         heartbeat: config.heartbeat(),
         feed_wait: config.feed_wait,
         allow_chaos: config.allow_chaos,
+        watched: config.has_page(),
         kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
     }
+}
+
+/// Who may see the page; `None`: nobody.
+fn page_settings(config: &Config) -> Result<Option<page::Settings>, SecretError> {
+    let Some(page) = config.page.as_ref().filter(|_| config.has_page()) else { return Ok(None) };
+    let secret = page.token.as_deref().map(Secret::read).transpose()?;
+    Ok(Some(page::Settings { hosts: page.hosts.clone(), secret }))
 }
 
 fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {

@@ -262,6 +262,7 @@ async fn what_cannot_be_stored_is_never_acknowledged() {
         feed_wait: Duration::from_secs(600),
         kept_max_bytes: None,
         allow_chaos: false,
+        watched: false,
     };
     let driver = Driver::new(settings, Epoch(1), log, Arc::new(Rejected::default()));
     let (handle, commands) = Handle::new();

@@ -274,7 +274,6 @@ fn choice(choice: &Choice) -> Value {
         "label": choice.label,
         "type": "query",
         "datasource": datasource(),
-        "definition": query,
         "query": {"query": query, "refId": "choice"},
         "refresh": 2,
         "regex": "",

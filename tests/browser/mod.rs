@@ -1,7 +1,9 @@
 //! A headless Chromium that is driven through chromedriver (W3C WebDriver, <https://www.w3.org/TR/webdriver2/>): a few
 //! requests of JSON over HTTP, for which a client library would be more to build than to write.
 
-use super::daemons::{Daemon, SOON, until};
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use super::daemons::{Daemon, SOON, skip_without, until};
 use super::fixture::Muster;
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -14,6 +16,51 @@ use std::time::Duration;
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const FLAGS: [&str; 5] =
     ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"];
+
+/// Words whose contrast to what is behind them is below that of WCAG 2.1 AA, and how many were looked at.
+pub const CONTRAST: &str = r#"
+const numbers = text => text.match(/[\d.]+/g).map(Number);
+const light = ([r, g, b]) => {
+  const part = it => (it /= 255) <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4;
+  return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+};
+const behind = it => {
+  for (; it; it = it.parentElement) {
+    const colour = numbers(getComputedStyle(it).backgroundColor);
+    if (colour.length < 4 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+const low = [];
+let seen = 0;
+const check = (words, ink, ground) => {
+  const [a, b] = [light(ink), light(ground)].sort((a, b) => b - a);
+  seen += 1;
+  if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${words.slice(0, 40)}: ${ink} on ${ground}`);
+};
+for (const it of document.querySelectorAll('h1,h2,h3,p,li,a,th,td,dt,dd,caption,figcaption,footer,label,summary,pre')) {
+  if (it.textContent.trim()) check(it.textContent, numbers(getComputedStyle(it).color), behind(it));
+}
+for (const text of document.querySelectorAll('svg[role=img] text')) {
+  const ink = numbers(getComputedStyle(text).fill), shade = [...text.classList].find(it => /^h\d$/.test(it));
+  const tile = shade && text.ownerSVGElement.querySelector(`rect.heat.${shade}`);
+  check(text.textContent, ink, tile ? numbers(getComputedStyle(tile).fill) : behind(text.ownerSVGElement.parentElement));
+}
+return [seen, low];
+"#;
+
+/// Without a browser there is nothing to see; `true`: skip.
+#[track_caller]
+pub fn no_browser() -> bool {
+    let on_path = |name: &str| {
+        std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|it| it.join(name).is_file()))
+    };
+    skip_without(
+        on_path("chromedriver") && on_path("chromium"),
+        "Chromium and its driver (Debian packages chromium and chromium-driver)",
+    )
+}
 
 /// One window.
 pub struct Browser {
@@ -55,8 +102,30 @@ impl Browser {
 
     /// Opens a file and waits until it is loaded.
     pub fn open(&self, path: &Path) {
-        let url = format!("file://{}", path.display());
+        self.visit(&format!("file://{}", path.display()));
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub fn visit(&self, url: &str) {
         self.request("POST", &format!("{}/url", self.session), &json!({"url": url}));
+    }
+
+    /// The whole page as it is seen, a PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let taken = self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
+        base64::prelude::BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// Presses keys, one after the other.
+    pub fn press(&self, keys: &[&str]) {
+        for key in keys {
+            for kind in ["keyDown", "keyUp"] {
+                let code = if *key == "Enter" { 13 } else { 9 };
+                let text = if *key == "Enter" { "\r" } else { "" };
+                let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+                self.devtools("Input.dispatchKeyEvent", &event);
+            }
+        }
     }
 
     /// What a function body gives back.

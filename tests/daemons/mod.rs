@@ -140,3 +140,17 @@ pub fn workers_up(count: usize, mut list: impl FnMut() -> Command) -> Vec<Value>
         (workers.len() == count).then_some(workers)
     })
 }
+
+/// Raises the limit of open files of this process and of those it starts.
+pub fn allow_descriptors(count: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is ours and lives through the call.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    if limit.rlim_cur >= count {
+        return;
+    }
+    limit = libc::rlimit { rlim_cur: count, rlim_max: limit.rlim_max.max(count) };
+    // SAFETY: as above.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0;
+    assert!(raised, "{count} open files are needed: raise `ulimit -n`, or run as root");
+}

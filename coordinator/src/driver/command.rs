@@ -1,6 +1,8 @@
 //! What the services ask the driver, and how they get the answer.
 
 use super::Refusal;
+use super::blocks::{BlocksAsk, LastBlocks};
+use super::browse::{BrowseAsk, JobRows};
 use super::case::Case;
 use super::discovery::Target;
 use super::feeding::Feeder;
@@ -46,6 +48,10 @@ pub enum Command {
     Status(JobId, Reply<Snapshot>),
     /// The newest jobs, newest first.
     List(usize, Reply<Vec<v1::JobStatus>>),
+    /// Jobs to look through.
+    Browse(BrowseAsk, Reply<JobRows>),
+    /// The blocks of results of a job that came last.
+    Blocks(BlocksAsk, Reply<LastBlocks>),
     /// Stop a job.
     Cancel(JobId, Reply<Snapshot>),
     /// Let a paused job go on, and try failed tasks again; the answer says which job that was, and how many tasks.
@@ -238,6 +244,13 @@ pub struct Queue {
     pub tasks: u64,
     /// How long the oldest has waited for its first lease.
     pub oldest: Span,
+}
+
+impl Numbers {
+    /// Tasks that nobody has.
+    pub fn queued_tasks(&self) -> u64 {
+        self.queues.values().map(|queue| queue.tasks).sum()
+    }
 }
 
 /// What one plugin's tasks did.

@@ -2,6 +2,8 @@
 //! it through a bounded queue. It never waits for anybody: a worker that does not read is disconnected, and
 //! what must be durable first is done when it is.
 
+mod blocks;
+mod browse;
 mod case;
 mod client;
 mod clock;
@@ -30,6 +32,8 @@ mod samples;
 mod stopping;
 mod worker;
 
+pub use blocks::{Block, BlocksAsk, LastBlocks};
+pub use browse::{BrowseAsk, JobRow, JobRows};
 pub use case::Case;
 pub use command::{
     Attached, Command, FromWorker, Handle, Numbers, Page, PluginNumbers, Priority, Queue, Reply, ResultsAsk,
@@ -77,6 +81,8 @@ pub struct Settings {
     pub kept_max_bytes: Option<u64>,
     /// Whether jobs may run plugins that are made to harm their process.
     pub allow_chaos: bool,
+    /// Whether somebody may want to see the blocks of results that came last.
+    pub watched: bool,
 }
 
 /// Owns the state of a coordinator.
@@ -111,6 +117,7 @@ pub struct Driver {
     /// Memory of all workers and executors.
     pss_bytes: u64,
     totals: Numbers,
+    blocks: blocks::Blocks,
     rejected: Arc<crate::metrics::Rejected>,
     changed_workers: BTreeSet<WorkerId>,
     changed_jobs: BTreeSet<JobId>,
@@ -129,6 +136,7 @@ impl Driver {
     pub fn new(settings: Settings, epoch: Epoch, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
         Self {
             kept: Kept::new(settings.kept_max_bytes),
+            blocks: blocks::Blocks::new(settings.watched),
             scheduler: Scheduler::new(settings.scheduler.clone(), LogPos(1)),
             settings,
             clock: Clock::start(),
@@ -276,6 +284,8 @@ impl Driver {
             Command::Feed(job, feed, reply) => self.feed(job, feed, reply),
             Command::Status(job, reply) => self.answer(reply, self.snapshot(job)),
             Command::List(limit, reply) => self.answer(reply, Ok(self.list(limit))),
+            Command::Browse(ask, reply) => self.answer(reply, self.browse(&ask)),
+            Command::Blocks(ask, reply) => self.answer(reply, self.last_blocks(ask)),
             Command::Cancel(job, reply) => {
                 let answer = self.cancel(job);
                 self.answer(reply, answer);

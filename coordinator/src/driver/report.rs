@@ -4,7 +4,7 @@ use super::command::FromWorker;
 use super::job::Job;
 use super::samples::WorkerClock;
 use super::{Driver, Refusal};
-use muster_core::id::{LeaseId, LogPos, WorkerId};
+use muster_core::id::{JobId, LeaseId, LogPos, WorkerId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::{Input, Loss};
 use muster_core::time::Span;
@@ -37,6 +37,7 @@ pub enum Subject {
 
 /// A block of results that was checked.
 struct Checked {
+    job: Option<JobId>,
     lease: LeaseId,
     range: IndexRange,
     busy: Span,
@@ -96,6 +97,7 @@ impl Driver {
         }
         let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices, sent } =
             report;
+        let now = self.clock.now();
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
@@ -125,13 +127,19 @@ impl Driver {
         for failure in failures {
             let TaskFailure { lease, index, class, message, busy, evidence } = failure;
             let job = self.scheduler.lease_job(id, lease);
+            if let Some(job) = job {
+                self.blocks.add((job, id), now, busy, IndexRange::from_count(index, 1), true);
+            }
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
                 job.progress.ended(id, 1);
             }
             let input = Input::Failed { worker: id, lease, index, class, busy };
             self.tell(input, Subject::Failure { worker: id, message, evidence });
         }
-        for Checked { lease, range, busy, items } in blocks {
+        for Checked { job, lease, range, busy, items } in blocks {
+            if let Some(job) = job {
+                self.blocks.add((job, id), now, busy, range, false);
+            }
             let bytes = items.as_ref().map_or(0, |items| items.data().len() as u64);
             let subject = items.map_or(Subject::Nothing, |items| Subject::Results(id, range, items));
             self.tell(Input::Done { worker: id, lease, range, bytes, busy }, subject);
@@ -151,7 +159,8 @@ impl Driver {
 
     fn check(&self, worker: WorkerId, block: ResultBlock) -> Result<Checked, ConvertError> {
         let (lease, range, busy) = (block.lease, block.range, block.busy);
-        let items = match self.scheduler.lease_job(worker, lease) {
+        let job = self.scheduler.lease_job(worker, lease);
+        let items = match job {
             None => None,
             Some(job) => {
                 let reduces = self.jobs.get(&job).is_some_and(Job::reduces);
@@ -161,7 +170,7 @@ impl Driver {
                 Some(block.into_items(reduces)?)
             }
         };
-        Ok(Checked { lease, range, busy, items })
+        Ok(Checked { job, lease, range, busy, items })
     }
 
     fn count_phases(&mut self, worker: WorkerId, clock: WorkerClock, phases: Phases) {

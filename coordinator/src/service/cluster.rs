@@ -6,6 +6,7 @@ use muster_proto::link::Peer;
 use muster_proto::v1::cluster_server::Cluster;
 use muster_proto::{FEATURES, PROTOCOL_VERSION, v1};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
@@ -20,6 +21,8 @@ pub struct About {
     pub http_address: String,
     /// How its scheduler chooses, in words.
     pub policy: String,
+    /// How often workers are to say that they are alive.
+    pub heartbeat: Duration,
 }
 
 /// Serves what concerns the cluster as a whole.

@@ -15,18 +15,20 @@ mod listen;
 mod pages;
 mod private_file;
 mod process;
+mod stall;
 mod target;
 
 pub use access::{Access, AccessFolder};
 pub use ca::Authority;
 pub use connect::{Bearer, Link, connect, connect_worker, connect_worker_through};
 pub use connection::{Connection, Peer};
+pub use crowd::{Client, Served};
 pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
 pub use guard::Guard;
 pub use hosts::{Hosts, host_name};
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use pages::serve_pages;
-pub use private_file::random_bytes;
+pub use private_file::{random_bytes, read as read_private_file};
 pub use process::Process;
 pub use target::{Pin, Target, Token, is_host};
 
@@ -42,6 +44,8 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HANDSHAKES_MAX: usize = 512;
 /// How long a client of the pages may take for its next request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client of the pages may leave what it asked for unread.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Clients of the pages at the same time; then the oldest makes room for the next.
 pub const PAGE_CLIENTS_MAX: usize = 128;
 

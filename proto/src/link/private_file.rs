@@ -44,7 +44,10 @@ pub(super) fn create_folder(path: &Path) -> Result<(), FileError> {
 }
 
 /// Reads a file that only its owner may read; `None` when there is none.
-pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
+///
+/// # Errors
+/// When it cannot be read, is no file, or others may read it.
+pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     let failed = |source| FileError::Io { action: "read", path: path.to_path_buf(), source };
     // Without blocking: somebody may have put a pipe there.
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
