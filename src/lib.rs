@@ -23,6 +23,7 @@ mod input;
 pub mod interrupt;
 mod job;
 mod kept;
+mod leftover;
 mod output;
 mod plugin;
 mod postmortem;

@@ -4,7 +4,7 @@ use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
 use muster_core::scheduler::PolicySpec;
-use muster_proto::link::{AccessFolder, FileError, is_host};
+use muster_proto::link::{AccessFolder, FileError, is_address, is_host};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,9 +122,7 @@ fn parse_name(text: &str) -> Result<String, String> {
 /// # Errors
 /// Says what the form is.
 pub fn parse_address(text: &str) -> Result<String, String> {
-    let is_address =
-        text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
-    if is_address || text == "none" {
+    if is_address(text) || text == "none" {
         return Ok(text.to_owned());
     }
     Err("not HOST:PORT with a port up to 65535 (IPv6 in brackets), for example 127.0.0.1:7077, nor none"

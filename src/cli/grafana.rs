@@ -1,6 +1,7 @@
 //! `muster grafana`.
 
 use clap::{Args, Subcommand};
+use muster_proto::link::host_and_port;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -16,7 +17,7 @@ pub struct GrafanaInitArgs {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// The coordinator's HTTP port, as Prometheus and browsers reach it
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078", value_parser = host_and_port)]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7078", value_parser = address)]
     pub coordinator: String,
     /// Prometheus, as Grafana reaches it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090", value_parser = url)]
@@ -26,13 +27,9 @@ pub struct GrafanaInitArgs {
     pub force: bool,
 }
 
-fn host_and_port(text: &str) -> Result<String, String> {
-    let is_right = text.parse::<tonic::transport::Uri>().is_ok_and(|uri| {
-        uri.scheme().is_none()
-            && uri.path_and_query().is_none()
-            && uri.port_u16().is_some_and(|port| port > 0)
-    });
-    if is_right { Ok(text.to_owned()) } else { Err("not HOST:PORT, as in 127.0.0.1:7078".to_owned()) }
+fn address(text: &str) -> Result<String, String> {
+    let error = || "not HOST:PORT, as in 127.0.0.1:7078".to_owned();
+    host_and_port(text).map(|_| text.to_owned()).ok_or_else(error)
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -52,9 +49,9 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        assert_eq!(host_and_port("c.lan:80"), Ok("c.lan:80".to_owned()));
+        assert_eq!(address("c.lan:80"), Ok("c.lan:80".to_owned()));
         for wrong in ["c.lan", "http://c.lan:80", "c.lan:0", "c.lan:80/x", ":", "", "c.lan:99999"] {
-            assert!(host_and_port(wrong).is_err(), "{wrong}");
+            assert!(address(wrong).is_err(), "{wrong}");
         }
         assert_eq!(url("https://p.lan/prom/"), Ok("https://p.lan/prom".to_owned()));
         for wrong in ["p.lan:9090", "ftp://p.lan", "http://", ""] {

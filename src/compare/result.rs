@@ -267,6 +267,12 @@ impl Spread {
     }
 }
 
+impl From<Spread> for Interval {
+    fn from(spread: Spread) -> Self {
+        Self { estimate: spread.median, lo: spread.lo, hi: spread.hi }
+    }
+}
+
 impl From<Interval> for Spread {
     fn from(interval: Interval) -> Self {
         Self { median: interval.estimate, lo: interval.lo, hi: interval.hi }

@@ -3,7 +3,7 @@
 use super::course::End;
 use super::measure::Measure;
 use super::result::{Row, Spread};
-use crate::statistics::{Analysis, Claim, Enough, Pair, SIGNIFICANCE};
+use crate::statistics::{Analysis, Claim, Enough, Interval, Pair, claim};
 use crate::summary::{bytes, number, percent, seconds};
 
 /// With a larger noise floor the reader is warned.
@@ -163,23 +163,15 @@ impl Judged<'_> {
         let standing = self.analysis.standings[of];
         // Beside the best, it is what the rows say.
         let found = if Some(to) == self.analysis.best && of != to {
-            standing.ratio_to_best.map(|ratio| (Spread::from(ratio), standing.adjusted_p))
+            standing.ratio_to_best.map(|ratio| (ratio, standing.adjusted_p))
         } else {
-            self.ratio(of, to)
+            self.ratio(of, to).map(|(ratio, p)| (Interval::from(ratio), p))
         };
         let share = |place: usize| self.rows[place].disturbed();
-        let Some(((ratio, p), (ours, theirs))) = found.zip(share(of).zip(share(to))) else {
-            return Claim::Unclear;
-        };
-        let limit = 1.0 + self.floor;
-        let least = ratio.lo * (1.0 - ours);
-        if p < SIGNIFICANCE && ratio.median * (1.0 - ours) > limit && (ours == 0.0 || least > 1.0) {
-            Claim::Slower
-        } else if ratio.hi <= limit * (1.0 - theirs) && 1.0 / least <= limit {
-            Claim::NoDifference
-        } else {
-            Claim::Unclear
-        }
+        let known = found.zip(share(of).zip(share(to)));
+        known.map_or(Claim::Unclear, |((ratio, p), (ours, theirs))| {
+            claim(ratio, p, self.floor, [ours, theirs])
+        })
     }
 
     /// `process 4x1, 1.14 (1.01-1.32) times`.

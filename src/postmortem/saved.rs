@@ -3,9 +3,9 @@
 use super::{Object, Replay};
 use crate::cluster::private_folder;
 use crate::exit::{Exit, Failure};
+use crate::leftover::{Leftover, folder, read};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use muster_proto::link::AccessFolder;
 use muster_proto::v1;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The format of the files.
-const VERSION: u32 = 1;
 /// Runs that are kept.
 const RUNS_MAX: usize = 20;
 const SUFFIX: &str = ".json";
@@ -92,8 +90,12 @@ impl KeptCases {
     }
 }
 
-fn folder() -> Result<PathBuf, Failure> {
-    Ok(AccessFolder::state_home()?.join("runs"))
+impl Leftover for Saved {
+    const VERSION: u32 = 1;
+
+    fn version(&self) -> u32 {
+        self.version
+    }
 }
 
 /// Keeps what is known of a failed run.
@@ -119,16 +121,7 @@ pub fn save(saved: &Saved) -> Result<(), Failure> {
 pub fn newest() -> Result<Option<Saved>, Failure> {
     let folder = folder()?;
     let Some(path) = files(&folder).pop() else { return Ok(None) };
-    let text = std::fs::read(&path).map_err(|error| Failure::io(Exit::Storage, "read", &path, &error))?;
-    let damaged = |why: String| {
-        Failure::new(Exit::Storage, format_args!("{} cannot be read: {why}", path.display()))
-            .hint("remove it")
-    };
-    let saved: Saved = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    if saved.version != VERSION {
-        return Err(damaged(format!("it has format {}, this muster reads {VERSION}", saved.version)));
-    }
-    Ok(Some(saved))
+    read(&path)
 }
 
 impl Saved {
@@ -136,7 +129,7 @@ impl Saved {
     pub fn new(plugin: &str, status: &v1::JobStatus, objects: Vec<Object>, cases: KeptCases) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            version: VERSION,
+            version: Self::VERSION,
             ended_s: now.as_secs_f64(),
             plugin: plugin.to_owned(),
             job: status.job,

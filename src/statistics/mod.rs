@@ -27,5 +27,5 @@ pub use quantile::quantile;
 pub use rank_sum::unpaired_ratio;
 pub use signed_rank::{hodges_lehmann, least_p, p_value, ratio};
 pub use stopping::{BLOCKS_LEAST, Next, Reason, Stopping, TARGET};
-pub use verdict::{Analysis, Claim, Enough, Pair, SIGNIFICANCE, Standing};
+pub use verdict::{Analysis, Claim, Enough, Pair, SIGNIFICANCE, Standing, claim};
 pub use warmup::{outliers, warm_up};

@@ -163,19 +163,23 @@ fn standing(
     };
     let adjusted_p = pairs.iter().find(is_theirs).map_or(1.0, |pair| pair.adjusted_p);
     let claim = match (ratio_to_best, noise_floor) {
-        (Some(ratio), Some(floor)) => claim(ratio, adjusted_p, floor),
+        (Some(ratio), Some(floor)) => claim(ratio, adjusted_p, floor, [0.0; 2]),
         (None, _) | (_, None) => Claim::Unclear,
     };
     Standing { configuration, median, ratio_to_best, adjusted_p, claim }
 }
 
-/// What may be said of a configuration that is not the best. A ratio is inside of the floor when neither it nor its
-/// inverse is above.
-fn claim(ratio: Interval, adjusted_p: f64, floor: f64) -> Claim {
-    let limit = 1.0 + floor;
-    if adjusted_p < SIGNIFICANCE && ratio.estimate > limit {
+/// What may be said of a configuration beside one that looks faster. A ratio is inside of the floor when neither it nor its
+/// inverse is above. `slack`: the shares by which the one and the other may be faster than they look, 0 for what was not
+/// disturbed; it must not decide.
+#[must_use]
+pub fn claim(ratio: Interval, adjusted_p: f64, floor: f64, slack: [f64; 2]) -> Claim {
+    let (limit, [ours, theirs]) = (1.0 + floor, slack);
+    let least = ratio.lo * (1.0 - ours);
+    let is_slower = ratio.estimate * (1.0 - ours) > limit && (ours == 0.0 || least > 1.0);
+    if adjusted_p < SIGNIFICANCE && is_slower {
         Claim::Slower
-    } else if ratio.hi <= limit && 1.0 / ratio.lo <= limit {
+    } else if ratio.hi <= limit * (1.0 - theirs) && 1.0 / least <= limit {
         Claim::NoDifference
     } else {
         Claim::Unclear

@@ -3,15 +3,11 @@
 use super::recording::Recording;
 use crate::cluster::private_folder;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::leftover::{Leftover, folder, read};
 use crate::output::save;
-use muster_proto::link::AccessFolder;
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The format of the file.
-const VERSION: u32 = 1;
 const FILE: &str = "trace.json";
 
 /// What was kept.
@@ -25,14 +21,18 @@ pub struct Last {
     pub recording: Recording,
 }
 
-fn folder() -> Result<PathBuf, Failure> {
-    Ok(AccessFolder::state_home()?.join("runs"))
+impl Leftover for Last {
+    const VERSION: u32 = 1;
+
+    fn version(&self) -> u32 {
+        self.version
+    }
 }
 
 /// Keeps what is known of a run, in place of the one before.
 pub fn keep(job: u64, recording: Recording) -> Outcome<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let last = Last { version: VERSION, job, ended_s: now.as_secs_f64(), recording };
+    let last = Last { version: Last::VERSION, job, ended_s: now.as_secs_f64(), recording };
     let folder = folder()?;
     let failed = |error: std::io::Error| Failure::io(Exit::Storage, "write", &folder, &error);
     private_folder(&folder).map_err(failed)?;
@@ -42,19 +42,5 @@ pub fn keep(job: u64, recording: Recording) -> Outcome<()> {
 
 /// What was kept last; `None`: nothing.
 pub fn newest() -> Outcome<Option<Last>> {
-    let path = folder()?.join(format!(".{FILE}"));
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::io(Exit::Storage, "read", &path, &error)),
-    };
-    let damaged = |why: String| {
-        Failure::new(Exit::Storage, format_args!("{} cannot be read: {why}", path.display()))
-            .hint("remove it")
-    };
-    let last: Last = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    if last.version != VERSION {
-        return Err(damaged(format!("it has format {}, this muster reads {VERSION}", last.version)));
-    }
-    Ok(Some(last))
+    read(&folder()?.join(format!(".{FILE}")))
 }

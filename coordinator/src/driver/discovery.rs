@@ -3,7 +3,7 @@
 use super::Driver;
 use muster_core::time::{Span, Time};
 use muster_proto::convert::Hello;
-use muster_proto::link::{host_name, is_host};
+use muster_proto::link::{host_name, is_address};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ pub(super) struct Lost {
 
 impl Lost {
     pub fn add(&mut self, hello: &Hello, now: Time) {
-        self.lost.extend(target(hello).map(|target| (now, target)));
+        self.lost.extend(target(hello, &host_name()).map(|target| (now, target)));
         while self.lost.len() > LOST_MAX || self.lost.front().is_some_and(|(at, _)| is_over(*at, now)) {
             self.lost.pop_front();
         }
@@ -44,7 +44,8 @@ impl Driver {
         if now < Time::ZERO + self.settings.scheduler.lease {
             return None;
         }
-        let there = self.workers.values().filter_map(|worker| target(&worker.hello));
+        let here = host_name();
+        let there = self.workers.values().filter_map(|worker| target(&worker.hello, &here));
         let lost = self.lost.lost.iter().rev().filter(|(at, _)| !is_over(*at, now));
         let mut seen = BTreeSet::new();
         // Whoever came back is there, and not lost as well.
@@ -58,15 +59,12 @@ fn is_over(lost: Time, now: Time) -> bool {
 }
 
 /// A worker's target, when others can reach it. One on loopback can be scraped on its own machine alone, and there
-/// the coordinator's targets are looked for: elsewhere the same address is somebody else.
-fn target(hello: &Hello) -> Option<Target> {
+/// the coordinator's targets are looked for: elsewhere the same address is somebody else. `here`: the name of this machine.
+fn target(hello: &Hello, here: &str) -> Option<Target> {
     let address = &hello.metrics_address;
-    let is_here = || hello.host == host_name();
     let is_loopback = address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
     // What is no address would make Prometheus refuse the whole list.
-    let is_address =
-        address.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
-    let reaches = is_address && (!is_loopback || is_here());
+    let reaches = is_address(address) && (!is_loopback || hello.host == here);
     reaches.then(|| Target { address: address.clone(), worker: hello.name.clone() })
 }
 
@@ -104,8 +102,8 @@ mod tests {
     fn loopback_of_another_machine_is_somebody_else() {
         let on_loopback =
             |host: &str| Hello { host: host.into(), metrics_address: "127.0.0.1:9".into(), ..hello(1) };
-        assert_eq!(target(&on_loopback("elsewhere")), None);
-        assert!(target(&on_loopback(&host_name())).is_some());
-        assert!(target(&hello(4)).is_some());
+        assert_eq!(target(&on_loopback("elsewhere"), "here"), None);
+        assert!(target(&on_loopback("here"), "here").is_some());
+        assert!(target(&hello(4), "here").is_some());
     }
 }

@@ -8,6 +8,7 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use muster_proto::link::without_port;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,19 +38,11 @@ impl Guard {
 
     /// Whether this machine may be called that. Addresses cannot be rebound, and names must be known.
     fn is_known(&self, host: &str) -> bool {
-        let name = name_of(host);
+        let name = without_port(host);
         let address = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name);
         name.eq_ignore_ascii_case("localhost")
             || address.parse::<IpAddr>().is_ok()
             || self.settings.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
-    }
-}
-
-/// A host without its port.
-fn name_of(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
-        Some(_) | None => host,
     }
 }
 

@@ -63,7 +63,9 @@ fn is_v6(text: &str) -> bool {
     text.parse::<Ipv6Addr>().is_ok()
 }
 
-fn without_port(header: &str) -> &str {
+/// A Host header without its port.
+#[must_use]
+pub fn without_port(header: &str) -> &str {
     match header.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
         _ => header,

@@ -57,7 +57,7 @@ impl Target {
         match path.metadata() {
             Ok(file) if file.file_type().is_socket() => Ok(Self::Unix(path.to_path_buf())),
             Ok(_) => read_join_file(path),
-            Err(_) if parse_address(text).is_some() => {
+            Err(_) if host_and_port(text).is_some() => {
                 Err(JoinError::BareAddress { address: shortened(text) })
             }
             Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -72,7 +72,7 @@ impl Target {
     /// # Errors
     /// [`JoinError::Address`] when `address` is not `HOST:PORT`.
     pub fn tls(address: &str, pin: Pin, token: Token) -> Result<Self, JoinError> {
-        if parse_address(address).is_none() {
+        if host_and_port(address).is_none() {
             return Err(JoinError::Address { address: shortened(address) });
         }
         Ok(Self::Tls { address: address.to_owned(), pin, token })
@@ -142,11 +142,18 @@ impl Token {
     }
 }
 
-/// Host and port of `HOST:PORT` or `[IPV6]:PORT`.
-fn parse_address(text: &str) -> Option<(&str, u16)> {
+/// Host and port of `HOST:PORT` or `[IPV6]:PORT`; not port 0.
+#[must_use]
+pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|&port| port != 0)?;
     is_host(host).then_some((host, port))
+}
+
+/// Whether a text is an address: `HOST:PORT`.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
 }
 
 /// Whether a text is what an address may have before its port: a name, an IPv4 address, or an IPv6 one in brackets.
