@@ -13,7 +13,7 @@ pub enum GrafanaCommand {
 /// Where it goes, and where things are.
 #[derive(Debug, Args)]
 pub struct GrafanaInitArgs {
-    /// The folder; files of these names that are there already are not replaced
+    /// The folder; where one of the files is there already, nothing is written
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// The coordinator's HTTP port, as Prometheus and browsers reach it

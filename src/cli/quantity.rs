@@ -61,10 +61,11 @@ pub fn count(text: &str, max: u64) -> Result<u64, String> {
 
 /// A share, written as `3%`.
 pub fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-    match number {
-        Some(number) if number > 0.0 && number <= 100.0 => Ok(number / 100.0),
-        None if text.trim().parse::<f64>().is_ok() => Err(format!("% is missing: write it as {text}%")),
+    let is_share = |number: &f64| *number > 0.0 && *number <= 100.0;
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(is_share);
+    match (text.strip_suffix('%').and_then(number), number(text)) {
+        (Some(percent), _) => Ok(percent / 100.0),
+        (None, Some(_)) => Err(format!("% is missing: write it as {text}%")),
         _ => Err("not a share from above 0% to 100%, as in 3%".to_owned()),
     }
 }
@@ -118,6 +119,7 @@ mod tests {
     fn shares_are_above_zero_and_no_more_than_all() {
         assert_eq!(percent("2.5%"), Ok(0.025));
         assert_eq!(percent("3"), Err("% is missing: write it as 3%".to_owned()));
+        assert_eq!(percent("0"), percent("0%"), "what is no share is not told to be one");
         assert!(percent("0%").is_err() && percent("NaN%").is_err() && percent("three").is_err());
         assert!(percent("101%").is_err());
     }

@@ -59,5 +59,5 @@ async fn ask(address: &str) -> Outcome<(StatusCode, String)> {
 
 fn not_well(address: &str, why: impl Display) -> Failure {
     Failure::new(Exit::Connection, format_args!("{address}: {why}"))
-        .hint("see its log; the address is that of its --http")
+        .hint("see the log of the coordinator or worker, and whether that is the address of its --http")
 }

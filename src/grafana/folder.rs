@@ -22,7 +22,9 @@ pub struct Monitoring {
 /// Paths below `folder`, an absolute path, and what they say.
 pub fn files(folder: &Path, of: &Monitoring) -> Vec<(PathBuf, String)> {
     let host = COORDINATOR.trim_start_matches("http://");
+    let config = folder.join("prometheus.yml").to_string_lossy().into_owned();
     let prometheus = include_str!("../../deploy/prometheus.yml").replace(host, &of.coordinator);
+    let prometheus = prometheus.replace("deploy/prometheus.yml", &config);
     let source = include_str!("../../deploy/grafana/provisioning/datasources/prometheus.yml");
     let provider = include_str!("../../deploy/grafana/provisioning/dashboards/muster.yml");
     let boards = folder.join("grafana/dashboards");
@@ -65,6 +67,7 @@ mod tests {
         let provider = text("grafana/provisioning/dashboards/muster.yml");
         assert!(provider.contains(r#"path: "/srv/a \"b\"/grafana/dashboards""#), "{provider}");
         assert!(text("grafana/dashboards/worker.json").contains("\"http://c.lan:80\""));
+        assert!(prometheus.contains("--config.file=/srv/a \"b\"/prometheus.yml\n"), "{prometheus}");
         assert_eq!(files.len(), 8);
     }
 }
