@@ -28,9 +28,31 @@ fn assert_silent(output: &Output) {
 
 #[test]
 fn prometheus_takes_its_configuration() {
-    let config = deploy("prometheus.yml");
-    let Some(output) = tool("promtool", &["check", "config", config.to_str().unwrap()]) else { return };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for config in ["prometheus.yml", "compose/prometheus.yml"] {
+        let config = deploy(config);
+        let Some(output) = tool("promtool", &["check", "config", config.to_str().unwrap()]) else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// What is written for containers differs from what is written for machines in addresses alone, and in what is only here or there.
+#[test]
+fn the_compose_file_has_the_same_data_source_and_scrape_jobs() {
+    let lines = |path: &str, drop: &str| {
+        let text = std::fs::read_to_string(deploy(path)).unwrap();
+        let text = text.replace("http://prometheus:9090", "http://127.0.0.1:9090");
+        let text = text.replace("coordinator:7078", "127.0.0.1:7078");
+        let (before, after) = text.split_once(drop).unwrap_or((&text, ""));
+        // A block ends with its first empty line.
+        let after = after.split_once("\n\n").map_or(after, |(_, after)| after);
+        let lines = before.lines().chain(after.lines()).map(str::to_owned);
+        lines.filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).collect::<Vec<_>>()
+    };
+    let (here, there) =
+        (lines("prometheus.yml", "alerting:\n"), lines("compose/prometheus.yml", "alerting:\n"));
+    assert_eq!(here, there);
+    let source = "grafana/provisioning/datasources/prometheus.yml";
+    assert_eq!(lines(source, "alerting:\n"), lines("compose/datasource.yml", "alerting:\n"));
 }
 
 #[test]

@@ -8,6 +8,9 @@
 #[allow(dead_code)]
 #[path = "../plugins/primes/src/base.rs"]
 mod base;
+#[allow(dead_code)]
+#[path = "fixture/page.rs"]
+mod page;
 #[path = "../plugins/primes/src/share.rs"]
 mod share;
 #[path = "../plugins/primes/src/sieve.rs"]
@@ -18,11 +21,13 @@ mod threads;
 
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Two cores are measured: one test at a time.
@@ -133,6 +138,95 @@ fn empty_tasks_with_a_trace() {
     ratios.sort_by(f64::total_cmp);
     println!("empty tasks with a trace, as a share of those without: {ratios:.3?} (promised 0.8)");
     assert!(ratios[4] >= 0.8, "{ratios:?}");
+}
+
+/// A cluster whose coordinator and workers are scraped once a second, and whose page somebody has open, is as fast as one that
+/// nobody looks at. Runs of both kinds take turns.
+#[test]
+fn empty_tasks_while_watched() {
+    const ROUNDS: usize = 9;
+    let Some(bench) = Bench::new() else { return };
+    bench.run(&["up", "-w", "2", "-t", "1"]);
+    let coordinator = access(bench.home.path())["http"].as_str().unwrap().to_owned();
+    let listed = bench.json(&["worker", "ls", "--json"]);
+    let workers = listed["workers"].as_array().unwrap();
+    let mut addresses: Vec<String> =
+        workers.iter().map(|worker| worker["metrics_address"].as_str().unwrap().to_owned()).collect();
+    addresses.push(coordinator.clone());
+    assert_eq!(addresses.len(), 3);
+    let mut jobs = 0;
+    let mut rate = |watched: bool| {
+        jobs += 1;
+        let watcher = watched.then(|| Watcher::start(&addresses, &coordinator, jobs));
+        let run = bench.json(&["run", "plugins/null", "-n", "600000000", "--json"]);
+        assert_eq!(run["job"], jobs);
+        if let Some(watcher) = watcher {
+            let (scrapes, events) = watcher.stop();
+            assert!(scrapes >= 1 && events >= 2, "{scrapes} scrapes and {events} events");
+        }
+        run["tasks_per_s"].as_f64().unwrap()
+    };
+    // The first run builds the plugin.
+    rate(false);
+    let ratios = (0..ROUNDS).map(|round| {
+        // Neither is always the first.
+        let watched_first = (round % 2 == 1).then(|| rate(true));
+        let alone = rate(false);
+        watched_first.unwrap_or_else(|| rate(true)) / alone
+    });
+    let (ratio, error) = median(ratios.collect());
+    bench.run(&["down"]);
+    println!(
+        "empty tasks while watched, as a share of those alone: {ratio:.3} +- {error:.3} (promised 0.95)"
+    );
+    assert!(1.0 - ratio <= SLACK * 0.05, "{ratio}");
+}
+
+/// Scrapes once a second, and reads what a tab with a job's view is sent.
+struct Watcher {
+    scraper: JoinHandle<u64>,
+    ends: mpsc::Sender<()>,
+    reader: JoinHandle<u64>,
+    stream: TcpStream,
+}
+
+impl Watcher {
+    fn start(addresses: &[String], coordinator: &str, job: u64) -> Self {
+        let (ends, end) = mpsc::channel();
+        let addresses = addresses.to_vec();
+        let scraper = std::thread::spawn(move || {
+            let mut scrapes = 0;
+            loop {
+                for address in &addresses {
+                    assert!(page::get(address, "/metrics").contains("# HELP muster_"));
+                }
+                scrapes += 1;
+                if end.recv_timeout(Duration::from_secs(1)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return scrapes;
+                }
+            }
+        });
+        let mut stream = TcpStream::connect(coordinator).unwrap();
+        let address = format!("/page/events?view=job&job={job}");
+        write!(stream, "GET {address} HTTP/1.1\r\nHost: {coordinator}\r\n\r\n").unwrap();
+        let mut events = BufReader::new(stream.try_clone().unwrap());
+        let reader = std::thread::spawn(move || {
+            let (mut line, mut count) = (Vec::new(), 0);
+            while events.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                count += u64::from(line.starts_with(b"event: "));
+                line.clear();
+            }
+            count
+        });
+        Self { scraper, ends, reader, stream }
+    }
+
+    /// How often it scraped, and how many events came.
+    fn stop(self) -> (u64, u64) {
+        drop(self.ends);
+        self.stream.shutdown(Shutdown::Both).unwrap();
+        (self.scraper.join().unwrap(), self.reader.join().unwrap())
+    }
 }
 
 #[test]
@@ -258,10 +352,14 @@ fn memory_of_a_billion_tasks() {
 }
 
 fn coordinator_pid(home: &Path) -> u64 {
+    access(home)["pid"].as_u64().unwrap()
+}
+
+/// What is written down about the one cluster that is up.
+fn access(home: &Path) -> Value {
     let folder = home.join("state/muster/clusters");
     let access = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
-    let access: Value = serde_json::from_slice(&std::fs::read(access).unwrap()).unwrap();
-    access["pid"].as_u64().unwrap()
+    serde_json::from_slice(&std::fs::read(access).unwrap()).unwrap()
 }
 
 fn status_kib(pid: u64, field: &str) -> u64 {
@@ -270,7 +368,6 @@ fn status_kib(pid: u64, field: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Tasks of about a millisecond against the same sieve in a plain loop of two threads, in turns.
 /// Ten million simulated tasks, through the real scheduler and agents: on ten thousand workers one by one and in leases
 /// of a hundred, and on a hundred thousand workers.
 #[test]
@@ -297,29 +394,46 @@ fn simulated_tasks() {
     assert!(per_worker < 2048.0, "a simulated worker takes {per_worker} bytes");
 }
 
+/// Tasks of about a millisecond against the same sieve in a plain loop of two threads, in turns. A run is held against the mean
+/// of the loops before and after it, so that a machine that becomes slower or faster is in neither's favour.
 #[test]
 fn long_tasks_against_a_plain_loop() {
     const LIMIT: u64 = 10_000_000_000;
     const TASKS: u64 = 4_000;
     let Some(bench) = Bench::new() else { return };
     let (mut ratios, mut busy) = (Vec::new(), Vec::new());
+    let mut before = plain_loop(LIMIT, TASKS);
     for _ in 0..pairs() {
         let (limit, tasks) = (format!("limit={LIMIT}"), TASKS.to_string());
         let found =
             bench.json(&["run", "plugins/primes", &limit, "-n", &tasks, "-w", "2", "-t", "1", "--json"]);
         let run = &found["run_s"];
-        println!("muster {} s, task {} s, busy {}", found["wall_s"], run["p50"], found["busy_share"]);
+        let after = plain_loop(LIMIT, TASKS);
+        println!("muster {} s, task {} s, loop {after} s", found["wall_s"], run["p50"]);
         busy.push(found["busy_share"].as_f64().unwrap());
-        ratios.push(plain_loop(LIMIT, TASKS) / found["wall_s"].as_f64().unwrap());
+        ratios.push(f64::midpoint(before, after) / found["wall_s"].as_f64().unwrap());
+        before = after;
     }
-    ratios.sort_by(f64::total_cmp);
-    busy.sort_by(f64::total_cmp);
-    let middle = ratios.len() / 2;
-    println!("busy {busy:.4?}, ratio to a plain loop {ratios:.4?}");
-    let (busy, ratio) = (busy[middle], ratios[middle]);
-    println!("slots busy, median: {busy:.4} (promised 0.99); ratio, median: {ratio:.4} (promised 0.97)");
+    let (busy, _) = median(busy);
+    let (ratio, error) = median(ratios);
+    println!(
+        "slots busy, median: {busy:.4} (promised 0.99); ratio, median: {ratio:.4} +- {error:.4} (promised 0.97)"
+    );
     assert!(1.0 - busy <= SLACK * 0.01, "slots were busy {busy} of the time");
-    assert!(1.0 - ratio <= SLACK * 0.03, "a plain loop takes {ratio} of muster's time");
+    // What the scatter of the runs leaves open is no slowness.
+    assert!(1.0 - ratio <= SLACK * 0.03 + 2.0 * error, "a plain loop takes {ratio} of muster's time");
+}
+
+/// The median, and its standard error from the median absolute deviation, both as of a normal distribution
+/// (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, 1993).
+fn median(mut values: Vec<f64>) -> (f64, f64) {
+    println!("{values:.4?}");
+    values.sort_by(f64::total_cmp);
+    let middle = values[values.len() / 2];
+    let mut distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    distances.sort_by(f64::total_cmp);
+    let deviation = 1.4826 * distances[distances.len() / 2];
+    (middle, (std::f64::consts::FRAC_PI_2 / values.len() as f64).sqrt() * deviation)
 }
 
 /// What all threads that run no tasks cost beside tasks of about a millisecond.

@@ -4,7 +4,7 @@ use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
 use muster_core::scheduler::PolicySpec;
-use muster_proto::link::{AccessFolder, FileError, is_address, is_host};
+use muster_proto::link::{AccessFolder, FileError, is_address, parse_bare_host};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct CoordinatorArgs {
     pub http: String,
 
     /// Further name by which what is at --http may be asked for; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = parse_page_host)]
+    #[arg(long, value_name = "NAME", value_parser = parse_bare_host)]
     pub http_host: Vec<String>,
 
     /// File with the token that whoever opens the page needs (mode 600); off loopback there is no page without it
@@ -98,8 +98,7 @@ impl CoordinatorArgs {
             state: self.state,
             keys: Some(keys),
             http: given(self.http),
-            page: (!self.no_page)
-                .then_some(PageConfig { hosts: self.http_host.clone(), token: self.page_token }),
+            page: (!self.no_page).then_some(PageConfig { token: self.page_token }),
             http_hosts: self.http_host,
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),
@@ -130,16 +129,7 @@ pub fn parse_address(text: &str) -> Result<String, String> {
 }
 
 fn parse_host(text: &str) -> Result<String, String> {
-    if is_host(text) {
-        return Ok(text.to_owned());
-    }
-    Err("not a host: give a name or an address (IPv6 in brackets) without a port; the port is that of --listen"
-        .to_owned())
-}
-
-fn parse_page_host(text: &str) -> Result<String, String> {
-    let error = || "not a host: give a name or an address (IPv6 in brackets) without a port".to_owned();
-    is_host(text).then(|| text.to_owned()).ok_or_else(error)
+    parse_bare_host(text).map_err(|error| format!("{error}; the port is that of --listen"))
 }
 
 /// How long a lease may be.

@@ -59,8 +59,6 @@ pub struct Config {
 /// Who may see the page, as it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct PageConfig {
-    /// Names under which it may be asked for, beside `localhost` and addresses.
-    pub hosts: Vec<String>,
     /// The file with the token that is needed; off loopback there is no page without it.
     pub token: Option<PathBuf>,
 }

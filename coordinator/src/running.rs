@@ -276,7 +276,7 @@ fn settings(config: &Config) -> Settings {
 fn page_settings(config: &Config) -> Result<Option<page::Settings>, SecretError> {
     let Some(page) = config.page.as_ref().filter(|_| config.has_page()) else { return Ok(None) };
     let secret = page.token.as_deref().map(Secret::read).transpose()?;
-    Ok(Some(page::Settings { hosts: page.hosts.clone(), secret }))
+    Ok(Some(page::Settings { hosts: hosts(config), secret }))
 }
 
 fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {

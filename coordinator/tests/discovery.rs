@@ -188,7 +188,13 @@ async fn clients_that_never_read_take_nothing_from_others() {
     for number in 0..CLIENTS {
         let mut stream = soon(TcpStream::connect(&address)).await.unwrap();
         // Whoever had to make room may have been cut off already.
-        let path = if number % 10 == 0 { "/metrics" } else { "/sd" };
+        let path = match number % 10 {
+            0 => "/metrics",
+            1 => "/",
+            2 => "/page/main.js",
+            3 => "/page/events?view=cluster",
+            _ => "/sd",
+        };
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").repeat(4);
         let _ = stream.write_all(request.as_bytes()).await;
         deaf.push(stream);

@@ -197,7 +197,7 @@ async fn the_page_is_whole_and_asks_nobody_else() {
 #[tokio::test]
 async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line() {
     let world = world(|_, config| {
-        config.page = Some(PageConfig { hosts: vec!["build.example".into()], token: None });
+        config.http_hosts = vec!["build.example".into()];
     })
     .await;
     for path in ["/", "/page/main.js", "/page/events?view=cluster", "/page/failures", "/page/logs"] {
@@ -230,7 +230,6 @@ async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line()
     get(&world, "/page/failures?job=99").await.refuses(404, "job is 99: there is no such job");
     get(&world, "/page/logs?last=1e3").await.refuses(400, "last is \"1e3\"");
     assert_eq!(get(&world, "/page/other.js").await.code, 404);
-    // Prometheus may come by any name.
     assert!(world.metrics().await.contains("muster_build_info"));
 }
 
@@ -258,7 +257,7 @@ async fn off_loopback_there_is_no_page_without_a_token() {
         std::fs::write(&file, TOKEN).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         config.http = Some("0.0.0.0:0".into());
-        config.page = Some(PageConfig { hosts: Vec::new(), token: Some(file) });
+        config.page = Some(PageConfig { token: Some(file) });
     })
     .await;
     let bearer = format!("Authorization: Bearer {TOKEN}");

@@ -136,21 +136,12 @@ impl Prometheus {
 
     /// The values of an instant query.
     pub fn query(&self, expression: &str) -> Vec<f64> {
-        let mut escaped = String::new();
-        for byte in expression.bytes() {
-            write!(escaped, "%{byte:02x}").unwrap();
-        }
-        let answer = self.ask(&format!("/api/v1/query?query={escaped}"));
-        let series = answer["result"].as_array().unwrap();
-        series.iter().map(|one| one["value"][1].as_str().unwrap().parse().unwrap()).collect()
+        query(&self.address, expression)
     }
 
     /// What its interface says.
     pub fn ask(&self, path: &str) -> Value {
-        let answer = try_get(&self.address, path).expect("Prometheus answers");
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["status"], "success", "{path}: {answer}");
-        answer["data"].clone()
+        ask(&self.address, path)
     }
 
     /// Waits until the values of a query are these.
@@ -187,6 +178,24 @@ impl Prometheus {
             alerts.as_array().unwrap().iter().find(has).cloned()
         })
     }
+}
+
+/// The values of an instant query of the Prometheus at `address`.
+pub fn query(address: &str, expression: &str) -> Vec<f64> {
+    let mut escaped = String::new();
+    for byte in expression.bytes() {
+        write!(escaped, "%{byte:02x}").unwrap();
+    }
+    let answer = ask(address, &format!("/api/v1/query?query={escaped}"));
+    let series = answer["result"].as_array().unwrap();
+    series.iter().map(|one| one["value"][1].as_str().unwrap().parse().unwrap()).collect()
+}
+
+fn ask(address: &str, path: &str) -> Value {
+    let answer = try_get(address, path).expect("Prometheus answers");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["status"], "success", "{path}: {answer}");
+    answer["data"].clone()
 }
 
 /// Whoever takes the port in between makes the start fail, which is noticed.

@@ -5,7 +5,7 @@ use crate::cpus::usable_cpus;
 use crate::emulation::EmulationArgs;
 use crate::error::WorkerError;
 use clap::Args;
-use muster_proto::link::{Target, is_host};
+use muster_proto::link::{Target, parse_bare_host};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "ADDR|none")]
     pub http: Option<String>,
     /// Further name by which the pages of --http may be asked for; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = parse_host)]
+    #[arg(long, value_name = "NAME", value_parser = parse_bare_host)]
     pub http_host: Vec<String>,
     /// Belong to a private cluster: end when its coordinator is gone
     #[arg(long, hide = true)]
@@ -76,11 +76,6 @@ impl WorkerArgs {
             emulation: self.emulation.into_emulation()?,
         })
     }
-}
-
-fn parse_host(text: &str) -> Result<String, String> {
-    let error = || "not a host: give a name or an address (IPv6 in brackets) without a port".to_owned();
-    is_host(text).then(|| text.to_owned()).ok_or_else(error)
 }
 
 #[cfg(test)]

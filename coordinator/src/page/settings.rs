@@ -1,7 +1,7 @@
 //! Who may see the page.
 
 use crate::store::blobs::hex;
-use muster_proto::link::{FileError, read_private_file};
+use muster_proto::link::{FileError, Hosts, read_private_file};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ const SECRET_BYTES_MIN: usize = 16;
 const SECRET_BYTES_MAX: usize = 256;
 
 /// Who may see the page.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// Names under which it may be asked for, beside `localhost` and addresses.
-    pub hosts: Vec<String>,
+    /// Names under which it may be asked for.
+    pub hosts: Hosts,
     /// What whoever looks must know; off loopback there is no page without it.
     pub secret: Option<Secret>,
 }

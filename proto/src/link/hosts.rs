@@ -2,7 +2,7 @@
 //! made to lead here (DNS rebinding) names its own host, and gets nothing.
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,19 +30,28 @@ impl Hosts {
         is_address || self.names.iter().any(|name| host.trim_end_matches('.').eq_ignore_ascii_case(name))
     }
 
-    /// Refuses requests for other hosts, as a layer around pages.
-    pub async fn check(self, request: Request, next: Next) -> Response {
-        let header =
-            request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if self.has(header) {
-            return next.run(request).await;
+    /// The answer to a request that names another host, or more than one; `None`: it is for this machine.
+    #[must_use]
+    pub fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if self.has(host) && hosts.next().is_none() {
+            return None;
         }
-        let shown: String = header.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
+        let shown: String = host.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
         let text = format!(
             "host is {shown:?}: this server is asked by address, as localhost, or by its machine's name; --http-host NAME \
              allows another\n"
         );
-        (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+        Some((StatusCode::MISDIRECTED_REQUEST, text).into_response())
+    }
+
+    /// Refuses such requests, as a layer around pages.
+    pub async fn check(self, request: Request, next: Next) -> Response {
+        match self.refusal(request.headers()) {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        }
     }
 }
 
@@ -64,8 +73,7 @@ fn is_v6(text: &str) -> bool {
 }
 
 /// A Host header without its port.
-#[must_use]
-pub fn without_port(header: &str) -> &str {
+fn without_port(header: &str) -> &str {
     match header.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
         _ => header,

@@ -25,12 +25,12 @@ pub use connection::{Connection, Peer};
 pub use crowd::{Client, Served};
 pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
 pub use guard::Guard;
-pub use hosts::{Hosts, host_name, without_port};
+pub use hosts::{Hosts, host_name};
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use pages::serve_pages;
 pub use private_file::{random_bytes, read as read_private_file};
 pub use process::Process;
-pub use target::{Pin, Target, Token, host_and_port, is_address, is_host};
+pub use target::{Pin, Target, Token, host_and_port, is_address, is_host, parse_bare_host};
 
 use std::time::Duration;
 

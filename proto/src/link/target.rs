@@ -172,6 +172,15 @@ pub fn is_host(host: &str) -> bool {
     }
 }
 
+/// A host as flags take it.
+///
+/// # Errors
+/// Says what the form is.
+pub fn parse_bare_host(text: &str) -> Result<String, String> {
+    let error = || "not a host: give a name or an address (IPv6 in brackets) without a port".to_owned();
+    is_host(text).then(|| text.to_owned()).ok_or_else(error)
+}
+
 fn decode(text: &str) -> Option<[u8; 32]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
