@@ -29,6 +29,7 @@ mod plugin;
 mod postmortem;
 mod replay;
 mod report;
+mod reports;
 mod service;
 mod simulation;
 pub mod statistics;

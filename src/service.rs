@@ -1,14 +1,17 @@
 //! Coordinators and workers that run in this process: `coordinator start`, `worker start`, and the coordinator of
 //! a private cluster.
 
+use crate::cli::CoordinatorStartArgs;
 use crate::cluster::is_alive;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::reports::KeptReports;
 use crate::terminal::{self, note};
-use muster_coordinator::args::CoordinatorArgs;
+use muster_coordinator::page::Reports;
 use muster_coordinator::{Config, Coordinator, Running, StartError};
 use muster_proto::link::{Access, AccessFolder, Process, Target};
 use muster_proto::logging::{self, Reader};
 use muster_worker::{WorkerArgs, WorkerError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,13 +47,13 @@ fn coordinator_runtime() -> Result<Runtime, Failure> {
 }
 
 /// Runs a coordinator in the foreground until it is told to end.
-pub fn coordinator(args: CoordinatorArgs) -> Outcome {
+pub fn coordinator(args: CoordinatorStartArgs) -> Outcome {
     log("info", Reader::Operator)?;
     coordinator_runtime()?.block_on(Box::pin(coordinate(args)))
 }
 
-async fn coordinate(args: CoordinatorArgs) -> Outcome {
-    let (name, folder) = (args.name.clone(), AccessFolder::of_user()?);
+async fn coordinate(args: CoordinatorStartArgs) -> Outcome {
+    let (name, folder) = (args.coordinator.name.clone(), AccessFolder::of_user()?);
     if let Ok(access) = folder.read(&name)
         && is_alive(&access)
         && access.process.pid != std::process::id()
@@ -64,7 +67,9 @@ async fn coordinate(args: CoordinatorArgs) -> Outcome {
     let failed = |error: std::io::Error| Failure::new(Exit::Limit, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut running = Coordinator::start(args.into_config()?).await?;
+    let reports = args.runs.map(|folder| Arc::new(KeptReports::new(folder)) as Arc<dyn Reports>);
+    let config = Config { reports, ..args.coordinator.into_config()? };
+    let mut running = Coordinator::start(config).await?;
     if let Some(target) = access_target(&running)? {
         let http = running.http_addr.map(|address| address.to_string());
         let process = Process::of(std::process::id())

@@ -73,7 +73,8 @@ fn run(muster: &Muster, http: &str) -> (Daemon, String) {
     let mut command =
         muster.command(&["coordinator", "start", "--listen", "none", "--name", "page", "--allow-chaos"]);
     command.args(["--http", http]).arg("--socket").arg(muster.path("c.sock"));
-    command.arg("--state").arg(muster.path("state")).env("MUSTER_LOG", "warn");
+    command.arg("--state").arg(muster.path("state")).arg("--runs").arg(muster.path(".muster/runs"));
+    command.env("MUSTER_LOG", "warn");
     let mut daemon = Daemon::start("coordinator", &muster.path(""), command);
     let access = until("access file of the coordinator", SOON, || {
         daemon.assert_runs();
@@ -253,6 +254,8 @@ fn a_job_starts_progresses_and_fails_in_part_and_the_page_survives_a_restart() {
         assert_looks_right(&browser, name);
     }
 
+    reports_are_listed_and_read(&browser, &coordinator);
+
     browser.visit(&format!("{own}jobs/1"));
     shows_words(&browser, "600 of 600");
     coordinator.kill();
@@ -265,6 +268,47 @@ fn a_job_starts_progresses_and_fails_in_part_and_the_page_survives_a_restart() {
     shows_words(&browser, "life 2 of the coordinator");
     shows_words(&browser, "1 up");
     drop(browser);
+}
+
+/// A comparison appears when it has ended, and its report opens as a page of its own.
+fn reports_are_listed_and_read(browser: &Browser, coordinator: &Coordinator) {
+    browser.visit(&format!("http://{}/reports", coordinator.http));
+    shows_words(browser, "There is no comparison in");
+    let (line, sleep) =
+        (["--models", "thread,async", "--slots", "2", "-n", "8", "--blocks", "6"], plugin("sleep"));
+    coordinator.muster.run(&[&["compare", &sleep, "ms=2"][..], &line].concat()).ok();
+    shows_words(browser, "1 comparison in");
+    // While it ran it was listed as not finished.
+    let row = "return [...document.querySelectorAll('tbody td')].map(it => it.textContent)";
+    until("a verdict", 2 * SOON, || {
+        let row = browser.script(row);
+        (row[1] == "sleep" && row[2] != "–" && row[4] == "8" && row[5] != "–").then_some(())
+    });
+    assert_looks_right(browser, "reports");
+    browser.take_requests();
+    click(browser, "td a", "1");
+    shows_words(browser, "noise floor");
+    let own = format!("http://{}/", coordinator.http);
+    let asked: Vec<String> =
+        browser.take_requests().into_iter().filter(|url| !url.starts_with("data:")).collect();
+    assert_eq!(asked, [format!("{own}page/report?run=1")], "a report loads nothing else");
+    let (applied, elements) = (
+        browser.script("return getComputedStyle(document.querySelector('table')).borderCollapse"),
+        browser.script("return document.querySelectorAll('svg').length"),
+    );
+    assert!(
+        applied == "collapse" && elements.as_u64() > Some(0),
+        "{applied} {elements}: its own style holds"
+    );
+    save(browser, "report");
+    assert_eq!(browser.take_console(), [""; 0]);
+    // What is no run is said in a line.
+    let code =
+        "const answer = await fetch('/page/report?run=9'); return [answer.status, await answer.text()]";
+    browser.visit(&own);
+    let answer = browser.script(&format!("return (async () => {{ {code} }})()"));
+    assert_eq!(answer, json!([404, "run is 9: there is no such run\n"]));
+    browser.take_console();
 }
 
 /// The median of the last frames, once there are enough of them, in milliseconds.

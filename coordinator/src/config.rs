@@ -1,7 +1,9 @@
 //! What a coordinator is started with.
 
+use crate::page::Reports;
 use muster_core::scheduler::{self, PolicySpec};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a lease holds without a sign of life from its worker.
@@ -34,6 +36,8 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// Who may see the page; `None`: there is none.
     pub page: Option<PageConfig>,
+    /// Comparisons that are kept on this machine, for the page.
+    pub reports: Option<Arc<dyn Reports>>,
     /// Folders of built plugins to register.
     pub plugins: Vec<PathBuf>,
     /// How long a lease holds without a sign of life from its worker.
@@ -75,6 +79,7 @@ impl Default for Config {
             http: None,
             http_hosts: Vec::new(),
             page: Some(PageConfig::default()),
+            reports: None,
             plugins: Vec::new(),
             lease: LEASE,
             feed_wait: FEED_WAIT,

@@ -205,7 +205,12 @@ async fn start(config: Config) -> Result<Running, StartError> {
         heartbeat: config.heartbeat(),
     };
     let jobs = JobsService::new(shared.clone(), readers, durable);
-    let source = Source { driver: handle.clone(), jobs: jobs.clone(), about: about.clone() };
+    let source = Source {
+        driver: handle.clone(),
+        jobs: jobs.clone(),
+        about: about.clone(),
+        reports: config.reports.clone(),
+    };
     let services = Services {
         worker_link: WorkerLinkService::new(shared.clone()),
         jobs,

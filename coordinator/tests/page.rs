@@ -155,7 +155,7 @@ fn merged(target: Value, patch: Value) -> Value {
 async fn the_page_is_whole_and_asks_nobody_else() {
     let world = world(|_, _| {}).await;
     let page = get(&world, "/").await;
-    for path in ["/jobs", "/jobs/7", "/plugins"] {
+    for path in ["/jobs", "/jobs/7", "/plugins", "/reports"] {
         assert_eq!(get(&world, path).await.body, page.body, "{path}");
     }
     let mut wanted = vec!["/page/main.js".to_owned()];
@@ -190,7 +190,7 @@ async fn the_page_is_whole_and_asks_nobody_else() {
         }
         seen.push(path);
     }
-    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert_eq!(seen.len(), 13, "{seen:?}");
     assert!(!page.body.contains("style=") && !page.body.contains("onclick"), "the policy forbids both");
 }
 
@@ -200,7 +200,9 @@ async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line()
         config.http_hosts = vec!["build.example".into()];
     })
     .await;
-    for path in ["/", "/page/main.js", "/page/events?view=cluster", "/page/failures", "/page/logs"] {
+    for path in
+        ["/", "/page/main.js", "/page/events?view=cluster", "/page/failures", "/page/logs", "/page/report"]
+    {
         for host in ["evil.example", "localhost.evil.example:7078", ""] {
             let answer = ask(&world, "GET", path, &[&format!("Host: {host}")]).await;
             answer.refuses(421, "--http-host NAME");
@@ -219,7 +221,7 @@ async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line()
     }
     for (query, words) in [
         ("", "view is \"\""),
-        ("?view=nodes", "cluster, jobs, job or plugins"),
+        ("?view=nodes", "cluster, jobs, job, plugins or reports"),
         ("?view=job&job=x", "job is \"x\""),
         ("?view=jobs&state=odd", "state is \"odd\""),
         ("?view=jobs&text=%F0%9F%A6%80%00%ff&page=-1", "page is \"-1\""),
@@ -228,6 +230,8 @@ async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line()
     }
     get(&world, "/page/failures?job=x").await.refuses(400, "job is \"x\"");
     get(&world, "/page/failures?job=99").await.refuses(404, "job is 99: there is no such job");
+    get(&world, "/page/report?run=x").await.refuses(400, "run is \"x\"");
+    get(&world, "/page/report?run=1").await.refuses(404, "shows no reports");
     get(&world, "/page/logs?last=1e3").await.refuses(400, "last is \"1e3\"");
     assert_eq!(get(&world, "/page/other.js").await.code, 404);
     assert!(world.metrics().await.contains("muster_build_info"));

@@ -65,7 +65,16 @@ pub struct DownArgs {
 #[derive(Debug, Subcommand)]
 pub enum CoordinatorCommand {
     /// Run a coordinator in the foreground; prints the join string for workers
-    Start(Box<muster_coordinator::args::CoordinatorArgs>),
+    Start(Box<CoordinatorStartArgs>),
+}
+
+#[derive(Debug, Args)]
+pub struct CoordinatorStartArgs {
+    #[command(flatten)]
+    pub coordinator: muster_coordinator::args::CoordinatorArgs,
+    /// Folder of comparisons that the page shows reports of, such as .muster/runs where muster compare was called
+    #[arg(long, value_name = "DIR", conflicts_with = "no_page")]
+    pub runs: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

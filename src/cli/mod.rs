@@ -21,7 +21,9 @@ mod trace;
 mod usage;
 
 pub use bench::{BenchCommand, OverheadArgs};
-pub use cluster::{ClusterArg, CoordinatorCommand, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs};
+pub use cluster::{
+    ClusterArg, CoordinatorCommand, CoordinatorStartArgs, DownArgs, UpArgs, WorkerCommand, WorkerStartArgs,
+};
 pub use compare::{Axis, CompareArgs, Models, model as compare_model};
 pub use emulate::EmulateArgs;
 pub use grafana::{GrafanaCommand, GrafanaInitArgs};

@@ -3,10 +3,9 @@
 use super::export::find_all;
 use crate::cli::{RunRef, RunsCommand};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kept::{self, Comparison, RunFolder};
+use crate::kept::{self, Line};
 use crate::summary::{Column, list, number, seconds};
 use crate::terminal::{self, note};
-use serde::Serialize;
 
 /// Does what a `runs` command says.
 pub fn runs(command: RunsCommand) -> Outcome {
@@ -33,22 +32,8 @@ fn rm(runs: &[RunRef]) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// A line of the list.
-#[derive(Serialize)]
-struct Line {
-    run: u64,
-    age_s: Option<f64>,
-    experiment: Option<String>,
-    plugin: Option<String>,
-    tasks: Option<u64>,
-    blocks: Option<usize>,
-    verdict: Option<String>,
-    /// Why nothing more is known.
-    problem: Option<String>,
-}
-
 fn ls(json: bool) -> Outcome {
-    let lines: Vec<Line> = kept::all()?.iter().map(line).collect();
+    let lines: Vec<Line> = kept::all()?.iter().map(Line::read).collect();
     if json {
         return super::printed(terminal::print_json(&lines));
     }
@@ -69,40 +54,11 @@ fn ls(json: bool) -> Outcome {
         vec![
             line.run.to_string(),
             line.age_s.map_or_else(dash, seconds),
-            // An experiment has a name that says more than those of its workloads.
-            line.experiment.filter(|name| name != "compare").or(line.plugin).unwrap_or_else(dash),
+            line.what().map_or_else(dash, str::to_owned),
             line.tasks.map_or_else(dash, number),
             line.blocks.map_or_else(dash, |blocks| blocks.to_string()),
             line.problem.or(line.verdict).unwrap_or_else(dash),
         ]
     };
     super::printed(terminal::print(list(&columns, lines.into_iter().map(row).collect())))
-}
-
-fn line(run: &RunFolder) -> Line {
-    let (number, age_s) = (run.number, run.age_s());
-    match Comparison::read(run) {
-        Ok(kept) => Line {
-            run: number,
-            age_s,
-            experiment: kept.experiment,
-            plugin: kept.plugin.map(|plugin| plugin.name),
-            // Experiments that have tables only have neither.
-            tasks: kept.tasks.filter(|&tasks| tasks > 0),
-            blocks: (kept.blocks > 0).then_some(kept.blocks),
-            // Up to what it costs.
-            verdict: kept.verdict.first().map(|text| text.split(';').next().unwrap_or(text).to_owned()),
-            problem: None,
-        },
-        Err(failure) => Line {
-            run: number,
-            age_s,
-            experiment: None,
-            plugin: None,
-            tasks: None,
-            blocks: None,
-            verdict: None,
-            problem: Some(failure.message().to_owned()),
-        },
-    }
 }

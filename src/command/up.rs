@@ -3,6 +3,7 @@
 use super::worker::{policy, up_workers, workers};
 use crate::cli::{DownArgs, UpArgs};
 use crate::cluster::{Child, Record, Start, clients, gone, is_alive, private_folder, signal, socket_path};
+use crate::compare::RUNS;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::job::{subject, unfinished, worker_slots};
 use crate::summary::{counted, workers_of_slots};
@@ -141,6 +142,10 @@ impl Started {
         }
         if args.allow_chaos {
             arguments.push("--allow-chaos".into());
+        }
+        // Below the folder that commands are called in, as `compare` keeps them.
+        if let Ok(here) = std::env::current_dir() {
+            arguments.extend(["--runs".into(), here.join(RUNS).into()]);
         }
         arguments.extend(["--listen".into(), "none".into(), "--http".into(), args.http.clone().into()]);
         let log = logs.join("coordinator.log");

@@ -22,7 +22,11 @@ pub struct RunFolder {
 
 /// All runs here, the newest first.
 pub fn all() -> Outcome<Vec<RunFolder>> {
-    let runs = Path::new(RUNS);
+    all_in(Path::new(RUNS))
+}
+
+/// All runs of a folder, the newest first; none where it is not there.
+pub fn all_in(runs: &Path) -> Outcome<Vec<RunFolder>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

@@ -11,7 +11,7 @@ pub struct Asset {
     text: &'static str,
 }
 
-const HTML: &str = "text/html; charset=utf-8";
+pub const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
@@ -23,11 +23,12 @@ macro_rules! asset {
 }
 
 /// All files. The views have addresses of their own, which can be kept and sent around.
-pub static ASSETS: [Asset; 16] = [
+pub static ASSETS: [Asset; 18] = [
     asset!("/", HTML, "index.html"),
     asset!("/jobs", HTML, "index.html"),
     asset!("/jobs/{job}", HTML, "index.html"),
     asset!("/plugins", HTML, "index.html"),
+    asset!("/reports", HTML, "index.html"),
     asset!("/page/style.css", STYLE, "style.css"),
     asset!("/page/icon.svg", IMAGE, "icon.svg"),
     asset!("/page/main.js", SCRIPT, "main.js"),
@@ -40,6 +41,7 @@ pub static ASSETS: [Asset; 16] = [
     asset!("/page/job.js", SCRIPT, "job.js"),
     asset!("/page/failures.js", SCRIPT, "failures.js"),
     asset!("/page/plugins.js", SCRIPT, "plugins.js"),
+    asset!("/page/reports.js", SCRIPT, "reports.js"),
 ];
 
 impl Asset {

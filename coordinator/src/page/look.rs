@@ -2,6 +2,7 @@
 
 use super::Source;
 use super::history::{History, ended};
+use super::reports;
 use super::view::{PAGE_JOBS, View, state_name};
 use crate::driver::{Block, BlocksAsk, BrowseAsk, Command, JobRow, Refusal};
 use crate::store::PluginRecord;
@@ -50,6 +51,7 @@ impl Eye {
             View::Jobs { state, text, page } => jobs(source, history, state, text, page).await,
             View::Job(id) => self.job(source, history, id).await,
             View::Plugins => plugins(source).await,
+            View::Reports => Ok(reports(source).await),
         }
     }
 
@@ -94,6 +96,13 @@ impl TaskStream {
         });
         Value::Object(shown.collect())
     }
+}
+
+/// Folders are read beside the runtime.
+async fn reports(source: &Source) -> Value {
+    let kept = source.reports.clone();
+    let read = tokio::task::spawn_blocking(move || reports::state(kept.as_deref())).await;
+    read.unwrap_or_else(|error| json!({ "error": format!("the reports cannot be listed: {error}") }))
 }
 
 async fn cluster(source: &Source, history: &History) -> Result<Value, Refusal> {

@@ -2,7 +2,7 @@
 //! most a few times a second for all tabs together, and it looks at nothing that nobody watches, but for a few counts.
 //!
 //! `guard` lets requests in, `view` is what a tab may look at, `look` builds its state, `feed` sends states and
-//! changes to all tabs that look at the same, `history` keeps rates.
+//! changes to all tabs that look at the same, `history` keeps rates, `reports` shows comparisons that are kept.
 
 mod asset;
 mod details;
@@ -11,9 +11,11 @@ mod guard;
 mod history;
 mod look;
 mod patch;
+mod reports;
 mod settings;
 mod view;
 
+pub use reports::{Report, Reports};
 pub use settings::{Secret, SecretError, Settings};
 
 use crate::driver::Handle;
@@ -31,6 +33,7 @@ use history::History;
 use muster_proto::link::Client;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use view::View;
 
 /// Where the page reads.
@@ -42,12 +45,16 @@ pub struct Source {
     pub jobs: JobsService,
     /// What the coordinator says about itself.
     pub about: About,
+    /// Where kept comparisons are, when they are shown.
+    pub reports: Option<Arc<dyn Reports>>,
 }
 
 /// What requests share.
 struct Shared {
     source: Source,
     feeds: Arc<Feeds>,
+    /// Reports are drawn one at a time.
+    drawing: Semaphore,
 }
 
 /// The page, for a server that listens on `address`.
@@ -61,11 +68,12 @@ pub fn router(source: Source, settings: Settings, address: SocketAddr) -> Router
     }
     let history = History::start(source.driver.clone());
     let feeds = Arc::new(Feeds::new(source.clone(), history));
-    let shared = Arc::new(Shared { source, feeds });
+    let shared = Arc::new(Shared { source, feeds, drawing: Semaphore::new(1) });
     let mut router = Router::new()
         .route("/page/events", get(events))
         .route("/page/failures", get(failures))
-        .route("/page/logs", get(logs));
+        .route("/page/logs", get(logs))
+        .route("/page/report", get(report));
     for asset in &ASSETS {
         router = router.route(asset.path, get(move || async move { asset.answer() }));
     }
@@ -91,6 +99,32 @@ async fn failures(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) 
 
 async fn logs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
     answer(details::logs(&shared.source.jobs, query.as_deref().unwrap_or_default()).await)
+}
+
+/// A kept comparison as a page of its own.
+async fn report(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
+    let run = match view::number(query.as_deref().unwrap_or_default(), "run") {
+        Ok(run) => run.unwrap_or(0),
+        Err(error) => return bad(&error),
+    };
+    let Some(kept) = shared.source.reports.clone() else {
+        return (StatusCode::NOT_FOUND, "this coordinator shows no reports\n").into_response();
+    };
+    // The semaphore is never closed.
+    let _turn = shared.drawing.acquire().await;
+    let drawn = tokio::task::spawn_blocking(move || kept.page(run)).await;
+    match drawn {
+        Ok(Ok(Some(page))) => {
+            let headers =
+                [(header::CONTENT_TYPE, asset::HTML), (header::CONTENT_SECURITY_POLICY, reports::POLICY)];
+            (headers, page).into_response()
+        }
+        Ok(Ok(None)) => {
+            (StatusCode::NOT_FOUND, format!("run is {run}: there is no such run\n")).into_response()
+        }
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("run {run}: {error}\n")).into_response(),
+    }
 }
 
 fn answer(found: Result<serde_json::Value, details::Error>) -> Response {

@@ -27,6 +27,8 @@ pub enum View {
     Job(JobId),
     /// The plugins that are registered.
     Plugins,
+    /// Comparisons that are kept.
+    Reports,
 }
 
 /// A query that cannot be taken.
@@ -64,6 +66,7 @@ impl View {
         match &*kind {
             "cluster" => Ok(Self::Cluster),
             "plugins" => Ok(Self::Plugins),
+            "reports" => Ok(Self::Reports),
             "job" => Ok(Self::Job(JobId(number(query, "job")?.unwrap_or(0)))),
             "jobs" => {
                 let state = text("state").filter(|state| !state.is_empty());
@@ -76,7 +79,7 @@ impl View {
                 let page = usize::try_from(page).unwrap_or(usize::MAX).min(usize::MAX / PAGE_JOBS);
                 Ok(Self::Jobs { state, text, page })
             }
-            other => Err(wrong("view", other, "cluster, jobs, job or plugins is wanted")),
+            other => Err(wrong("view", other, "cluster, jobs, job, plugins or reports is wanted")),
         }
     }
 }

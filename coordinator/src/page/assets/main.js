@@ -3,6 +3,7 @@ import { Cluster } from "/page/cluster.js";
 import { Jobs } from "/page/jobs.js";
 import { Job } from "/page/job.js";
 import { Plugins } from "/page/plugins.js";
+import { Reports } from "/page/reports.js";
 import { Stream } from "/page/stream.js";
 import { h, setText } from "/page/dom.js";
 
@@ -53,6 +54,7 @@ const ROUTES = [
   [/^\/jobs$/, () => new Jobs(go)],
   [/^\/jobs\/(\d+|last)$/, match => new Job(match[1] === "last" ? 0 : Number(match[1]))],
   [/^\/plugins$/, () => new Plugins()],
+  [/^\/reports$/, () => new Reports()],
 ];
 
 /** Shows what the address says. `focus`: somebody came here by a link. */
@@ -97,7 +99,8 @@ function go(address, quiet = false) {
 document.addEventListener("click", event => {
   const link = event.target.closest?.("a[href^='/']");
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-  if (!link || !plain) return;
+  // What is below /page/ is no view: a report is a page of its own.
+  if (!link || !plain || link.pathname.startsWith("/page/")) return;
   event.preventDefault();
   go(link.getAttribute("href"));
 });
