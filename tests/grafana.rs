@@ -47,7 +47,7 @@ fn what_is_there_stays_unless_it_is_to_be_replaced() {
     muster.run(&["grafana", "init", "mon", "--force"]).ok();
     assert_ne!(muster.read("mon/rules/muster.yml"), b"mine");
     let plain = muster.write("plain", "");
-    muster.run(&["grafana", "init", &plain]).fails(9, &["cannot create", "plain"]);
+    muster.run(&["grafana", "init", &plain]).fails(2, &["plain is a file", "name a folder"]);
     muster.run(&["grafana", "init", "x", "--coordinator", "http://c:1"]).fails(2, &["not HOST:PORT"]);
     muster.run(&["grafana", "init", "x", "--prometheus", "c:1"]).fails(2, &["not a URL"]);
     muster.run(&["grafana", "init"]).fails(2, &["DIR"]);

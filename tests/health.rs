@@ -50,6 +50,6 @@ fn whoever_answers_something_else_or_nothing_is_not_well() {
     let (_held, _) = listener.accept().unwrap();
     asked.finish().fails(5, &["no answer within 100 ms"]);
 
-    muster.run(&["health", "--http", "nowhere"]).fails(5, &["nowhere"]);
+    muster.run(&["health", "--http", "nowhere"]).fails(2, &["nowhere", "not HOST:PORT"]);
     muster.run(&["health", "--timeout", "soon"]).fails(2, &["soon"]);
 }

@@ -353,6 +353,7 @@ fn parameters_are_checked_against_the_schema() {
         ("limit=99999999999999999999999", &["\"99999999999999999999999\"", INTEGER]),
         ("limit=", &["\"\"", INTEGER]),
         ("limit", &["limit", "key=value"]),
+        ("10", &["10", "--trace=10"]),
         ("=5", &["=5", "key=value"]),
     ] {
         refused(&muster, &["run", &primes, parameter], 2, words);

@@ -237,7 +237,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(http::serve(listener, hosts(&config), sources, page, until(ended)));
     }
     let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
-    tracing::info!(epoch = epoch.0, durable, "coordinator is up");
+    let http = http_addr.map(tracing::field::display);
+    tracing::info!(epoch = epoch.0, durable, http, "coordinator is up");
     Ok(Running { unix, tls_addr, http_addr, epoch, left_out, join_string, stop, outcome })
 }
 

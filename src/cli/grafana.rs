@@ -1,7 +1,7 @@
 //! `muster grafana`.
 
+use super::quantity::address;
 use clap::{Args, Subcommand};
-use muster_proto::link::host_and_port;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -27,11 +27,6 @@ pub struct GrafanaInitArgs {
     pub force: bool,
 }
 
-fn address(text: &str) -> Result<String, String> {
-    let error = || "not HOST:PORT, as in 127.0.0.1:7078".to_owned();
-    host_and_port(text).map(|_| text.to_owned()).ok_or_else(error)
-}
-
 fn url(text: &str) -> Result<String, String> {
     let uri = text.parse::<tonic::transport::Uri>().ok();
     let is_right =
@@ -48,11 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_checked() {
-        assert_eq!(address("c.lan:80"), Ok("c.lan:80".to_owned()));
-        for wrong in ["c.lan", "http://c.lan:80", "c.lan:0", "c.lan:80/x", ":", "", "c.lan:99999"] {
-            assert!(address(wrong).is_err(), "{wrong}");
-        }
+    fn urls_are_checked() {
         assert_eq!(url("https://p.lan/prom/"), Ok("https://p.lan/prom".to_owned()));
         for wrong in ["p.lan:9090", "ftp://p.lan", "http://", ""] {
             assert!(url(wrong).is_err(), "{wrong}");

@@ -3,6 +3,7 @@
 use muster_core::arrivals::RATE_MAX_PER_S;
 use muster_core::sampling::SAMPLES_MAX;
 use muster_core::shape::IN_FLIGHT_MAX;
+use muster_proto::link::host_and_port;
 
 pub use muster_coordinator::quantity::{duration, size};
 
@@ -59,6 +60,12 @@ pub fn count(text: &str, max: u64) -> Result<u64, String> {
     }
 }
 
+/// Where something listens, a port other than 0.
+pub fn address(text: &str) -> Result<String, String> {
+    let error = || "not HOST:PORT, as in 127.0.0.1:7078".to_owned();
+    host_and_port(text).map(|_| text.to_owned()).ok_or_else(error)
+}
+
 /// A share, written as `3%`.
 pub fn percent(text: &str) -> Result<f64, String> {
     let is_share = |number: &f64| *number > 0.0 && *number <= 100.0;
@@ -94,6 +101,10 @@ pub fn rate(text: &str) -> Result<f64, String> {
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        // As in `--trace 10`.
+        _ if text.parse::<u64>().is_ok() => Err(format!(
+            "parameters are written key=value, and numbers of options that need none with =, as in --trace={text}"
+        )),
         _ => Err("parameters are written key=value".to_owned()),
     }
 }
@@ -113,6 +124,14 @@ mod tests {
         assert!(attempts("1001").unwrap_err().contains("at most 1000"));
         assert_eq!(whole("0"), Ok(0));
         assert!(whole("-1").unwrap_err().contains("whole number"));
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        assert_eq!(address("c.lan:80"), Ok("c.lan:80".to_owned()));
+        for wrong in ["c.lan", "http://c.lan:80", "c.lan:0", "c.lan:80/x", ":", "", "c.lan:99999"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

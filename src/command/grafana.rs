@@ -15,6 +15,10 @@ pub fn grafana(command: GrafanaCommand) -> Outcome {
 
 fn init(args: &GrafanaInitArgs) -> Outcome {
     let failed = |what: &str, error: &std::io::Error| Failure::io(Exit::Storage, what, &args.folder, error);
+    if args.folder.is_file() {
+        return Err(Failure::usage(format_args!("{} is a file", args.folder.display()))
+            .hint("name a folder; it is made when it is not there"));
+    }
     std::fs::create_dir_all(&args.folder).map_err(|error| failed("create", &error))?;
     let folder = args.folder.canonicalize().map_err(|error| failed("find", &error))?;
     let of = Monitoring { coordinator: args.coordinator.clone(), prometheus: args.prometheus.clone() };

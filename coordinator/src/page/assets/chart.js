@@ -77,7 +77,7 @@ export class SlotMap {
   constructor() {
     this.canvas = h("canvas", { role: "img" });
     this.caption = h("figcaption", {}, "Slots");
-    const keys = [["busy", "busy"], ["idle", "idle"], ["draining", "draining, idle"], ["lost", "silent for three heartbeats"]];
+    const keys = [["busy", "busy"], ["idle", "idle"], ["draining", "draining, idle"], ["lost", "silent for five heartbeats"]];
     this.node = h("figure", {}, this.canvas, this.caption, legend(keys));
     this.places = [];
     this.width = 0;

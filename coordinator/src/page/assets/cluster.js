@@ -6,7 +6,7 @@ import { age, bytes, count, rate, short } from "/page/format.js";
 /** Rows of the table at a time. */
 const ROWS = 100;
 /** Heartbeats that may be missing before a worker counts as silent. */
-const SILENT = 3;
+const SILENT = 5;
 
 export class Cluster {
   name = "Cluster";
