@@ -229,7 +229,9 @@ fn a_job_starts_progresses_and_fails_in_part_and_the_page_survives_a_restart() {
     let stream = browser.script("return document.querySelector('canvas').getAttribute('aria-label')");
     let stream = stream.as_str().unwrap().to_owned();
     assert!(
-        stream.contains("of 600 tasks that ended, by 1 workers") && stream.contains("failed attempts"),
+        stream.contains("of 600 tasks that ended, in ")
+            && stream.contains(" of 1 worker over ")
+            && stream.contains("failed attempts"),
         "{stream}"
     );
     click(&browser, "button", "Read the log");

@@ -172,7 +172,7 @@ async fn words_of_failures_are_kept_results_too() {
                     class: v1::FailureClass::Failed.into(),
                     message: "x".repeat(8_000),
                     busy_ns: 1_000,
-                    evidence: None,
+                    ..v1::TaskFailure::default()
                 })
                 .collect(),
             ..v1::Report::default()

@@ -307,6 +307,7 @@ async fn a_stream_begins_with_a_state_and_goes_on_with_changes() {
         message: "it cannot be".into(),
         busy_ns: 5_000_000,
         evidence: None,
+        ..v1::TaskFailure::default()
     };
     worker.report(v1::Report { failures: vec![failure], ..v1::Report::default() }).await;
     stream.until(|state| state["job"]["failed"] == 1).await;
@@ -481,7 +482,12 @@ async fn a_task_stream_keeps_the_last_blocks_and_says_of_how_many() {
         let grant = worker.take_grant().await;
         // A block for each task.
         for index in grant.start..grant.start + grant.count {
-            worker.report(indexes(&v1::Grant { start: index, count: 1, ..grant.clone() })).await;
+            let mut report = indexes(&v1::Grant { start: index, count: 1, ..grant.clone() });
+            // By a clock that began five seconds ago, they had ended a second before they came. Every fifth says nothing of that.
+            report.sent_ns = 5_000_000_000;
+            let ran_on = v1::RanOn { executor: 4, thread: index as u32 % 3, ended_ns: 4_000_000_000 };
+            report.blocks[0].ran_on = (index % 5 > 0).then_some(ran_on);
+            worker.report(report).await;
         }
         left -= grant.count;
     }
@@ -491,4 +497,9 @@ async fn a_task_stream_keeps_the_last_blocks_and_says_of_how_many() {
     let mut numbers: Vec<u64> = blocks.keys().map(|key| key.parse().unwrap()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1_501..=2_000).collect::<Vec<_>>());
+    let (last, unknown) = (&blocks["2000"], &blocks["1996"]);
+    assert_eq!((&last[3], &last[6], &last[7]), (&1_999.into(), &4.into(), &(1_999 % 3).into()));
+    assert_eq!((&unknown[3], unknown.as_array().unwrap().len()), (&1_995.into(), 6));
+    let before_s = unknown[1].as_f64().unwrap() - last[1].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&before_s), "what is known to have ended earlier did, by {before_s} s");
 }

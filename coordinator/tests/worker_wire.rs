@@ -92,6 +92,14 @@ async fn reports_that_break_the_protocol() {
             "busy_ns",
         ),
         (
+            &|grant| {
+                let ran_on = Some(v1::RanOn { thread: u32::MAX, ..v1::RanOn::default() });
+                block(v1::ResultBlock { ran_on, ..block_of(grant.lease, 0, 1, bytes(8)) })
+            },
+            Code::ResourceExhausted,
+            "ran_on.thread",
+        ),
+        (
             &|grant| block(v1::ResultBlock { skipped: vec![9], ..block_of(grant.lease, 0, 1, bytes(8)) }),
             Code::InvalidArgument,
             "skipped",
@@ -240,7 +248,7 @@ async fn reports_that_are_dropped() {
             class: v1::FailureClass::Failed.into(),
             message: "no".into(),
             busy_ns: 1,
-            evidence: None,
+            ..v1::TaskFailure::default()
         }],
         ..v1::Report::default()
     };

@@ -122,7 +122,14 @@ fn done(leases: &mut VecDeque<Lease>) -> Vec<v1::ResultBlock> {
         let busy_ns = count * u64::from(SLOTS) * BEAT.as_nanos() as u64 / TASKS_PER_BEAT;
         let results = Some(v1::Packed::default());
         let (lease_id, start) = (lease.lease, lease.next);
-        blocks.push(v1::ResultBlock { lease: lease_id, start, count, results, busy_ns, skipped: Vec::new() });
+        blocks.push(v1::ResultBlock {
+            lease: lease_id,
+            start,
+            count,
+            results,
+            busy_ns,
+            ..Default::default()
+        });
         lease.next += count;
         left -= count;
         if lease.next == lease.end {

@@ -4,7 +4,7 @@
 use super::{Driver, Refusal};
 use muster_core::id::{JobId, WorkerId};
 use muster_core::range::IndexRange;
-use muster_core::time::{Span, Time};
+use muster_core::time::Span;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Blocks that are kept.
@@ -19,8 +19,10 @@ pub struct Block {
     pub job: JobId,
     /// Who ran them.
     pub worker: WorkerId,
-    /// When they came; in answers nanoseconds of Unix time.
-    pub came: Time,
+    /// When the last of them had ended, else when they came: nanoseconds of Unix time.
+    pub ended_ns: u64,
+    /// The executor's number on the worker, and the thread of that executor; `None`: not known.
+    pub thread: Option<(u64, u32)>,
     /// Thread time spent on them.
     pub busy: Span,
     /// The tasks.
@@ -69,7 +71,7 @@ impl Blocks {
     pub fn add(
         &mut self,
         (job, worker): (JobId, WorkerId),
-        came: Time,
+        (ended_ns, thread): (u64, Option<(u64, u32)>),
         busy: Span,
         range: IndexRange,
         failed: bool,
@@ -80,7 +82,16 @@ impl Blocks {
         if self.ring.len() == BLOCKS_MAX {
             self.ring.pop_front();
         }
-        self.ring.push_back(Block { sequence: self.next, job, worker, came, busy, range, failed });
+        self.ring.push_back(Block {
+            sequence: self.next,
+            job,
+            worker,
+            ended_ns,
+            thread,
+            busy,
+            range,
+            failed,
+        });
         self.next += 1;
     }
 
@@ -100,10 +111,9 @@ impl Blocks {
 impl Driver {
     /// The last blocks of a job.
     pub(super) fn last_blocks(&self, ask: BlocksAsk) -> Result<LastBlocks, Refusal> {
-        let mut blocks = self.blocks.last(ask);
+        let blocks = self.blocks.last(ask);
         let mut workers = BTreeMap::new();
-        for block in &mut blocks {
-            block.came = Time(self.clock.unix_ns(block.came));
+        for block in &blocks {
             if let Some(worker) = self.workers.get(&block.worker) {
                 workers.entry(block.worker).or_insert_with(|| worker.hello.name.clone());
             }
@@ -120,7 +130,7 @@ mod tests {
         let mut blocks = Blocks::new(true);
         for number in 0..count {
             let of = (JobId(number % 2), WorkerId(1));
-            blocks.add(of, Time(number), Span(5), IndexRange::from_count(number, 1), false);
+            blocks.add(of, (number, Some((1, 0))), Span(5), IndexRange::from_count(number, 1), false);
         }
         blocks
     }
@@ -145,7 +155,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_where_nobody_looks() {
         let mut blocks = Blocks::new(false);
-        blocks.add((JobId(1), WorkerId(1)), Time(1), Span(1), IndexRange::from_count(0, 1), true);
+        blocks.add((JobId(1), WorkerId(1)), (1, None), Span(1), IndexRange::from_count(0, 1), true);
         assert_eq!((blocks.ring.len(), blocks.next), (0, 1));
     }
 }

@@ -9,7 +9,9 @@ use muster_core::range::IndexRange;
 use muster_core::scheduler::{Input, Loss};
 use muster_core::time::Span;
 use muster_proto::PARTIAL_MAX_BYTES;
-use muster_proto::convert::{ConvertError, Evidence, Heartbeat, Phases, Report, ResultBlock, TaskFailure};
+use muster_proto::convert::{
+    ConvertError, Evidence, Heartbeat, Phases, RanOn, Report, ResultBlock, TaskFailure,
+};
 use muster_proto::packed::Items;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -41,6 +43,7 @@ struct Checked {
     lease: LeaseId,
     range: IndexRange,
     busy: Span,
+    ran_on: Option<RanOn>,
     /// `None`: the lease is not in force, the scheduler will say so.
     items: Option<Items>,
 }
@@ -97,7 +100,6 @@ impl Driver {
         }
         let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices, sent } =
             report;
-        let now = self.clock.now();
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
@@ -125,10 +127,11 @@ impl Driver {
             }
         }
         for failure in failures {
-            let TaskFailure { lease, index, class, message, busy, evidence } = failure;
+            let TaskFailure { lease, index, class, message, busy, evidence, ran_on } = failure;
             let job = self.scheduler.lease_job(id, lease);
             if let Some(job) = job {
-                self.blocks.add((job, id), now, busy, IndexRange::from_count(index, 1), true);
+                let range = IndexRange::from_count(index, 1);
+                self.blocks.add((job, id), clock.of(ran_on), busy, range, true);
             }
             if let Some(job) = job.and_then(|job| self.jobs.get_mut(&job)) {
                 job.progress.ended(id, 1);
@@ -136,9 +139,9 @@ impl Driver {
             let input = Input::Failed { worker: id, lease, index, class, busy };
             self.tell(input, Subject::Failure { worker: id, message, evidence });
         }
-        for Checked { job, lease, range, busy, items } in blocks {
+        for Checked { job, lease, range, busy, ran_on, items } in blocks {
             if let Some(job) = job {
-                self.blocks.add((job, id), now, busy, range, false);
+                self.blocks.add((job, id), clock.of(ran_on), busy, range, false);
             }
             let bytes = items.as_ref().map_or(0, |items| items.data().len() as u64);
             let subject = items.map_or(Subject::Nothing, |items| Subject::Results(id, range, items));
@@ -158,7 +161,7 @@ impl Driver {
     }
 
     fn check(&self, worker: WorkerId, block: ResultBlock) -> Result<Checked, ConvertError> {
-        let (lease, range, busy) = (block.lease, block.range, block.busy);
+        let (lease, range, busy, ran_on) = (block.lease, block.range, block.busy, block.ran_on);
         let job = self.scheduler.lease_job(worker, lease);
         let items = match job {
             None => None,
@@ -170,7 +173,7 @@ impl Driver {
                 Some(block.into_items(reduces)?)
             }
         };
-        Ok(Checked { job, lease, range, busy, items })
+        Ok(Checked { job, lease, range, busy, ran_on, items })
     }
 
     fn count_phases(&mut self, worker: WorkerId, clock: WorkerClock, phases: Phases) {

@@ -10,7 +10,7 @@ use super::{Driver, Refusal};
 use muster_core::id::{JobId, WorkerId};
 use muster_core::sampling::Sampling;
 use muster_core::time::Time;
-use muster_proto::convert::{Hello, Submission, TaskSample};
+use muster_proto::convert::{Hello, RanOn, Submission, TaskSample};
 use muster_proto::v1;
 use std::collections::BTreeMap;
 
@@ -58,6 +58,13 @@ impl WorkerClock {
     /// What the worker's clock lacks to Unix time, at the most.
     fn behind_ns(self) -> i128 {
         i128::from(self.now_ns) - i128::from(self.sent.0)
+    }
+
+    /// When tasks had ended by Unix time, and on which thread of which executor. What is not known ended now.
+    pub(super) fn of(self, ran_on: Option<RanOn>) -> (u64, Option<(u64, u32)>) {
+        let Some(RanOn { executor, thread, ended }) = ran_on else { return (self.now_ns, None) };
+        let age = self.sent.0.saturating_sub(ended.0);
+        (self.now_ns.saturating_sub(age), Some((executor, thread)))
     }
 }
 

@@ -85,13 +85,19 @@ impl TaskStream {
         Ok(())
     }
 
-    /// By number: worker, when it came (Unix time), thread time, first task, tasks, and whether it failed.
+    /// By number: worker, when it ended (Unix time), thread time, first task, tasks, whether it failed, and, when that is known, the
+    /// executor and its thread.
     fn show(&self) -> Value {
         let shown = self.blocks.iter().map(|block| {
-            let came_s = rounded(block.came.0 as f64 / 1e9, 1e4);
+            let ended_s = rounded(block.ended_ns as f64 / 1e9, 1e4);
             let (start, count) = (block.range.start, block.range.len());
-            let value =
-                json!([block.worker.0, came_s, secs(block.busy), start, count, u8::from(block.failed)]);
+            let (worker, busy_s, failed) = (block.worker.0, secs(block.busy), u8::from(block.failed));
+            let value = match block.thread {
+                Some((executor, thread)) => {
+                    json!([worker, ended_s, busy_s, start, count, failed, executor, thread])
+                }
+                None => json!([worker, ended_s, busy_s, start, count, failed]),
+            };
             (block.sequence.to_string(), value)
         });
         Value::Object(shown.collect())

@@ -29,7 +29,7 @@ pub use log::{
     attempt_report,
 };
 pub use report::{
-    ExecutorExit, Heartbeat, Hello, Phases, Report, ResultBlock, Stopped, TaskFailure, Trouble,
+    ExecutorExit, Heartbeat, Hello, Phases, RanOn, Report, ResultBlock, Stopped, TaskFailure, Trouble,
     phases_to_wire,
 };
 pub use scalar::{

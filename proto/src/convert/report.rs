@@ -91,7 +91,20 @@ pub struct ResultBlock {
     pub busy: Span,
     /// Reduction: failed tasks that are not in the partial result, rising.
     pub skipped: Vec<u64>,
+    /// Where they ran; `None`: not known, or not all on one thread.
+    pub ran_on: Option<RanOn>,
     results: v1::Packed,
+}
+
+/// Where tasks ran, and when they had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanOn {
+    /// The executor's number on its worker.
+    pub executor: u64,
+    /// The thread of that executor, from 0.
+    pub thread: u32,
+    /// When the last of them had ended, by the worker's clock.
+    pub ended: Time,
 }
 
 /// An attempt that failed.
@@ -109,6 +122,8 @@ pub struct TaskFailure {
     pub busy: Span,
     /// How it came to that, as far as it is known.
     pub evidence: Option<Evidence>,
+    /// Where it ran, when that is known.
+    pub ran_on: Option<RanOn>,
 }
 
 /// A job that a worker cannot run.
@@ -291,6 +306,7 @@ impl TryFrom<v1::ResultBlock> for ResultBlock {
             range,
             busy: Span(at_most("busy_ns", wire.busy_ns, BUSY_MAX_NS)?),
             skipped: wire.skipped,
+            ran_on: wire.ran_on.map(TryInto::try_into).transpose()?,
             results: wire.results.unwrap_or_default(),
         })
     }
@@ -307,7 +323,26 @@ impl TryFrom<v1::TaskFailure> for TaskFailure {
             message: words(wire.message),
             busy: Span(at_most("busy_ns", wire.busy_ns, BUSY_MAX_NS)?),
             evidence: wire.evidence.map(Evidence::try_from).transpose()?,
+            ran_on: wire.ran_on.map(TryInto::try_into).transpose()?,
         })
+    }
+}
+
+impl TryFrom<v1::RanOn> for RanOn {
+    type Error = ConvertError;
+
+    fn try_from(wire: v1::RanOn) -> Result<Self, ConvertError> {
+        Ok(Self {
+            executor: wire.executor,
+            thread: at_most("ran_on.thread", wire.thread, SLOTS_MAX)?,
+            ended: Time(wire.ended_ns),
+        })
+    }
+}
+
+impl From<RanOn> for v1::RanOn {
+    fn from(RanOn { executor, thread, ended }: RanOn) -> Self {
+        Self { executor, thread, ended_ns: ended.0 }
     }
 }
 

@@ -173,6 +173,22 @@ pub struct TaskFailure {
     pub busy_ns: u64,
     #[prost(message, optional, tag = "6")]
     pub evidence: ::core::option::Option<Evidence>,
+    /// absent: not known, as after the end of its executor
+    #[prost(message, optional, tag = "7")]
+    pub ran_on: ::core::option::Option<RanOn>,
+}
+/// Where tasks ran, and when they had.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RanOn {
+    /// its number on the worker
+    #[prost(uint64, tag = "1")]
+    pub executor: u64,
+    /// of that executor, from 0
+    #[prost(uint32, tag = "2")]
+    pub thread: u32,
+    /// the last of them, by the clock of Report.sent_ns
+    #[prost(uint64, tag = "3")]
+    pub ended_ns: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
@@ -437,6 +453,9 @@ pub struct ResultBlock {
     /// reduction: failed indexes left out of the block
     #[prost(uint64, repeated, tag = "6")]
     pub skipped: ::prost::alloc::vec::Vec<u64>,
+    /// absent: not known, or not all on one thread
+    #[prost(message, optional, tag = "7")]
+    pub ran_on: ::core::option::Option<RanOn>,
 }
 /// Tasks of a lease that were not started and will not be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

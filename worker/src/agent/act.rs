@@ -12,6 +12,7 @@ use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::shape::Flow;
 use muster_core::time::Span;
+use muster_proto::convert::RanOn;
 use muster_proto::packed::Items;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,11 +22,18 @@ pub(super) enum Arrived<'a> {
     /// Nothing.
     Nothing,
     /// Results that were just handed in.
-    Results { range: IndexRange, items: &'a Items, busy_ns: u64, ended_ns: u64, skipped: &'a [u64] },
+    Results {
+        range: IndexRange,
+        items: &'a Items,
+        busy_ns: u64,
+        ended_ns: u64,
+        ran_on: RanOn,
+        skipped: &'a [u64],
+    },
     /// Why a task failed, and how long it ran.
-    Failure { text: &'a str, busy_ns: u64 },
+    Failure { text: &'a str, busy_ns: u64, ran_on: Option<RanOn> },
     /// Something that is told of later: whoever is charged with it is put down here, and how long the attempt ran.
-    Inquest { charges: &'a mut Vec<Charge>, busy_ns: u64 },
+    Inquest { charges: &'a mut Vec<Charge>, busy_ns: u64, ran_on: Option<RanOn> },
 }
 
 impl Driver {
@@ -120,15 +128,16 @@ impl Driver {
                     if let Some(job) = self.leases.get(&lease).and_then(|lease| self.jobs.get(&lease.job)) {
                         self.metrics.attempt_failed(&job.plugin.name, class);
                     }
-                    let (text, busy_ns) = match &mut arrived {
-                        Arrived::Failure { text, busy_ns } => (*text, *busy_ns),
-                        Arrived::Inquest { charges, busy_ns } => {
-                            charges.push(Charge { lease, index, class, busy_ns: *busy_ns });
+                    let charge = |busy_ns, ran_on| Charge { lease, index, class, busy_ns, ran_on };
+                    let (text, charge) = match &mut arrived {
+                        Arrived::Failure { text, busy_ns, ran_on } => (*text, charge(*busy_ns, *ran_on)),
+                        Arrived::Inquest { charges, busy_ns, ran_on } => {
+                            charges.push(charge(*busy_ns, *ran_on));
                             continue;
                         }
-                        Arrived::Nothing | Arrived::Results { .. } => (class.name(), 0),
+                        Arrived::Nothing | Arrived::Results { .. } => (class.name(), charge(0, None)),
                     };
-                    self.report.failure(lease, index, class, text.to_owned(), busy_ns, None);
+                    self.report.failure(charge, text.to_owned(), None);
                 }
                 Output::Return { lease, range } => self.report.returned(lease, range),
                 Output::ReportTrouble { job } => {
@@ -251,7 +260,9 @@ impl Driver {
     }
 
     fn forward(&mut self, id: LeaseId, range: IndexRange, arrived: &Arrived<'_>) {
-        let Arrived::Results { range: all, items, busy_ns, ended_ns, skipped } = arrived else { return };
+        let Arrived::Results { range: all, items, busy_ns, ended_ns, ran_on, skipped } = arrived else {
+            return;
+        };
         let Some(lease) = self.leases.get(&id) else { return };
         let Some(job) = self.jobs.get(&lease.job) else { return };
         let combined = lease.whole || job.reduces();
@@ -265,8 +276,17 @@ impl Driver {
         if !lease.whole {
             self.metrics.attempts_ok(&job.plugin.name, range.len() - skipped.len() as u64);
         }
-        let (job, ended_ns, skipped) = (lease.job, *ended_ns, skipped.to_vec());
-        self.report.results(Results { job, lease: id, range, packed, busy_ns, ended_ns, skipped, combined });
+        self.report.results(Results {
+            job: lease.job,
+            lease: id,
+            range,
+            packed,
+            busy_ns,
+            ended_ns: *ended_ns,
+            ran_on: *ran_on,
+            skipped: skipped.to_vec(),
+            combined,
+        });
     }
 
     pub fn forget_lease(&mut self, id: LeaseId) {

@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 use muster_core::agent::{ExitCause, Input};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::scheduler::FailureClass;
-use muster_core::time::Span;
-use muster_proto::convert::{Evidence, Phases, TaskSample};
+use muster_core::time::{Span, Time};
+use muster_proto::convert::{Evidence, Phases, RanOn, TaskSample};
 use muster_proto::packed::Items;
 use std::sync::Arc;
 
@@ -131,11 +131,14 @@ impl Driver {
             job.phases.busy += Span(block.busy_ns);
         }
         // Failures first: a block may leave out tasks that failed.
+        let ran_on = |ended_ns| RanOn { executor: executor.0, thread: batch.thread, ended: Time(ended_ns) };
         for failure in batch.failures {
-            self.on_failure(executor, id, failure);
+            let ran_on = ran_on(failure.ended_ns);
+            self.on_failure(executor, id, failure, ran_on);
         }
         for block in batch.blocks {
-            if let Err(text) = self.on_block(id, block) {
+            let ran_on = ran_on(block.last_ns);
+            if let Err(text) = self.on_block(id, block, ran_on) {
                 return self.on_violation(executor, text);
             }
         }
@@ -143,23 +146,24 @@ impl Driver {
         self.feed_backlog();
     }
 
-    fn on_failure(&mut self, id: ExecutorId, job: JobId, failure: Failure) {
-        let Failure { place, index, class, text, busy_ns, places } = failure;
+    fn on_failure(&mut self, id: ExecutorId, job: JobId, failure: Failure, ran_on: RanOn) {
+        let Failure { place, index, class, text, busy_ns, ended_ns: _, places } = failure;
+        let ran_on = Some(ran_on);
         let Some(lease) = self.lease_at(job, place) else { return self.metrics.results_refused(1) };
         let input = Input::Failed { lease, index, class };
         let plugin = self.executors.get(&id).map(|executor| Arc::clone(&executor.plugin));
         let Some(plugin) = plugin.filter(|_| !places.is_empty()) else {
-            return self.feed_with(input, Arrived::Failure { text: &text, busy_ns });
+            return self.feed_with(input, Arrived::Failure { text: &text, busy_ns, ran_on });
         };
         let (evidence, mut charges) = (self.evidence_of_panic(id, class), Vec::new());
         let may_wait = self.may_wait(job);
-        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns });
+        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns, ran_on });
         let session = self.session_number;
         self.hold_inquest(Inquest { charges, exit: None, text, evidence, places, may_wait, plugin, session });
     }
 
-    fn on_block(&mut self, id: JobId, block: Block) -> Result<(), String> {
-        let Block { place, range, items, results, busy_ns, ended_ns, skipped } = block;
+    fn on_block(&mut self, id: JobId, block: Block, ran_on: RanOn) -> Result<(), String> {
+        let Block { place, range, items, results, busy_ns, ended_ns, last_ns: _, skipped } = block;
         let Some(lease) = self.lease_at(id, place) else {
             self.metrics.results_refused(range.len());
             return Ok(());
@@ -177,7 +181,7 @@ impl Driver {
             return Err(format!("it left out tasks that are not in {range}"));
         }
         let items = Items::try_new(results, expected).map_err(|error| format!("its results: {error}"))?;
-        let arrived = Arrived::Results { range, items: &items, busy_ns, ended_ns, skipped: &skipped };
+        let arrived = Arrived::Results { range, items: &items, busy_ns, ended_ns, ran_on, skipped: &skipped };
         self.feed_with(Input::Done { lease, range }, arrived);
         Ok(())
     }
@@ -209,7 +213,10 @@ impl Driver {
             executor.kill();
         }
         let text = violation_text(PAGE_OVERWRITTEN);
-        self.feed_with(Input::PageLost { job: id }, Arrived::Failure { text: &text, busy_ns: 0 });
+        self.feed_with(
+            Input::PageLost { job: id },
+            Arrived::Failure { text: &text, busy_ns: 0, ran_on: None },
+        );
         false
     }
 
@@ -259,7 +266,7 @@ impl Driver {
         let (owed, mut charges) = (self.owed(&claims), Vec::new());
         let may_wait = executor.seat.is_none_or(|seat| self.may_wait(seat.job));
         let input = Input::ExecutorExited { executor: id, cause, held: claims, running, culprits };
-        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns: 0 });
+        self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns: 0, ran_on: None });
         let lost_tasks = owed.saturating_sub(charges.len() as u64);
         self.hold_inquest(Inquest {
             charges,

@@ -14,7 +14,7 @@ use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_core::scheduler::FailureClass;
 use muster_core::time::Time;
-use muster_proto::convert::{Cause, Evidence, Frame, evidence_to_wire};
+use muster_proto::convert::{Cause, Evidence, Frame, RanOn, evidence_to_wire};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(super) struct Charge {
     pub index: u64,
     pub class: FailureClass,
     pub busy_ns: u64,
+    pub ran_on: Option<RanOn>,
 }
 
 /// What will be told.
@@ -149,9 +150,9 @@ impl Driver {
             let _ = write!(text, "; in {place}");
         }
         let wire = evidence_to_wire(&evidence);
-        for Charge { lease, index, class, busy_ns } in charges {
+        for charge in charges {
             let evidence = Some((wire.clone(), evidence.bytes()));
-            self.report.failure(lease, index, class, text.clone(), busy_ns, evidence);
+            self.report.failure(charge, text.clone(), evidence);
         }
         if let Some((job, cause)) = exit {
             self.report.exit(job, cause, text, (wire, evidence.bytes()), evidence.lost_tasks);

@@ -1,12 +1,12 @@
 //! What the next message to the coordinator holds. Everything that arrives between two turns of the driver
 //! goes into one.
 
+use super::inquest::Charge;
 use crate::os::monotonic_ns;
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, JobId, LeaseId};
 use muster_core::range::IndexRange;
-use muster_core::scheduler::FailureClass;
-use muster_proto::convert::{Phases, failure_class_to_wire, phases_to_wire};
+use muster_proto::convert::{Phases, RanOn, failure_class_to_wire, phases_to_wire};
 use muster_proto::v1;
 use muster_proto::v1::Packed;
 
@@ -33,15 +33,16 @@ pub(super) struct Results {
     pub packed: Packed,
     pub busy_ns: u64,
     pub ended_ns: u64,
+    pub ran_on: RanOn,
     pub skipped: Vec<u64>,
     /// One partial result for the whole range.
     pub combined: bool,
 }
 
 impl ReportBuilder {
-    /// Adds results. Results without bytes join those before them.
+    /// Adds results. Results without bytes join those before them of the same thread.
     pub fn results(&mut self, results: Results) {
-        let Results { job, lease, range, packed, busy_ns, ended_ns, skipped, combined } = results;
+        let Results { job, lease, range, packed, busy_ns, ended_ns, ran_on, skipped, combined } = results;
         self.ended.push((job, ended_ns, if combined { 1 } else { range.len() }));
         let is_bare = packed.data.is_empty() && packed.lengths.is_empty() && packed.width == 0;
         if is_bare
@@ -50,9 +51,12 @@ impl ReportBuilder {
             && last.lease == lease.0
             && last.start + last.count == range.start
             && last.results.is_none()
+            && let Some(before) = &mut last.ran_on
+            && (before.executor, before.thread) == (ran_on.executor, ran_on.thread)
         {
             last.count += range.len();
             last.busy_ns += busy_ns;
+            before.ended_ns = before.ended_ns.max(ran_on.ended.0);
             return;
         }
         self.bytes += ENTRY_BYTES + packed.data.len() + packed.lengths.len() * 2;
@@ -63,19 +67,13 @@ impl ReportBuilder {
             results: (!is_bare).then_some(packed),
             busy_ns,
             skipped,
+            ran_on: Some(ran_on.into()),
         });
     }
 
     /// Adds a failed attempt, with what is known of it and the bytes that this takes.
-    pub fn failure(
-        &mut self,
-        lease: LeaseId,
-        index: u64,
-        class: FailureClass,
-        message: String,
-        busy_ns: u64,
-        evidence: Option<(v1::Evidence, usize)>,
-    ) {
+    pub fn failure(&mut self, charge: Charge, message: String, evidence: Option<(v1::Evidence, usize)>) {
+        let Charge { lease, index, class, busy_ns, ran_on } = charge;
         let (evidence, bytes) = evidence.map_or((None, 0), |(evidence, bytes)| (Some(evidence), bytes));
         self.bytes += ENTRY_BYTES + message.len() + bytes;
         let class = failure_class_to_wire(class).into();
@@ -86,6 +84,7 @@ impl ReportBuilder {
             message,
             busy_ns,
             evidence,
+            ran_on: ran_on.map(Into::into),
         });
     }
 
@@ -183,6 +182,7 @@ mod tests {
     use super::*;
 
     fn results(start: u64, end: u64, packed: Packed) -> Results {
+        let ran_on = RanOn { executor: 1, thread: 0, ended: muster_core::time::Time(end) };
         Results {
             job: JobId(1),
             lease: LeaseId(5),
@@ -190,6 +190,7 @@ mod tests {
             packed,
             busy_ns: 10,
             ended_ns: 1,
+            ran_on,
             skipped: vec![],
             combined: false,
         }
@@ -205,11 +206,16 @@ mod tests {
         let bytes = Packed { width: 1, lengths: vec![], data: b"x".as_slice().into() };
         builder.results(results(32, 33, bytes));
         builder.results(results(33, 34, Packed::default()));
-        assert_eq!(builder.take_ended().count(), 5);
+        let mut other = results(34, 35, Packed::default());
+        other.ran_on.thread = 1;
+        builder.results(other);
+        assert_eq!(builder.take_ended().count(), 6);
         let report = builder.take(Epoch(3));
         let blocks: Vec<_> =
             report.blocks.iter().map(|block| (block.start, block.count, block.busy_ns)).collect();
-        assert_eq!(blocks, [(0, 30, 20), (31, 1, 10), (32, 1, 10), (33, 1, 10)]);
+        assert_eq!(blocks, [(0, 30, 20), (31, 1, 10), (32, 1, 10), (33, 1, 10), (34, 1, 10)]);
+        let ended: Vec<_> = report.blocks.iter().map(|block| block.ran_on.unwrap().ended_ns).collect();
+        assert_eq!(ended, [30, 32, 33, 34, 35]);
         assert_eq!(report.epoch, 3);
         assert!(builder.is_empty());
     }

@@ -50,7 +50,7 @@ pub(super) struct Holdings {
 
 impl Holdings {
     pub fn new(job: u64, threads: u32, may_put_aside: bool, bell: Bell) -> Self {
-        let held = |_| Mutex::new(Held::new(Gather::new(job)));
+        let held = |thread| Mutex::new(Held::new(Gather::new(job, thread)));
         let threads = (0..threads).map(held).collect();
         Self { threads, may_put_aside, holders: AtomicU32::new(0), bell }
     }

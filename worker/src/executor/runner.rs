@@ -406,6 +406,7 @@ pub(super) fn failure(place: EntryUse, index: u64, error: &TaskError, busy_ns: u
         class: class_of(error.kind),
         text: error.to_string(),
         busy_ns,
+        ended_ns: monotonic_ns(),
         places: Vec::new(),
     }
 }

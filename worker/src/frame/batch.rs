@@ -24,6 +24,8 @@ pub struct EntryUse {
 pub struct Batch {
     /// The job.
     pub job: u64,
+    /// The thread of the executor, from 0.
+    pub thread: u32,
     /// Results.
     pub blocks: Vec<Block>,
     /// Tasks that failed.
@@ -68,6 +70,8 @@ pub struct Block {
     pub busy_ns: u64,
     /// When they ended, on average, by the machine's monotonic clock.
     pub ended_ns: u64,
+    /// When the last of them ended.
+    pub last_ns: u64,
     /// Reduction: failed tasks that the partial result leaves out.
     pub skipped: Vec<u64>,
 }
@@ -85,13 +89,15 @@ pub struct Failure {
     pub text: String,
     /// Thread time of the attempt that no block counts.
     pub busy_ns: u64,
+    /// When it ended, by the machine's monotonic clock.
+    pub ended_ns: u64,
     /// The stack that was kept with it.
     pub places: Vec<Place>,
 }
 
 /// Bytes that a block, a failure and a sketch's bucket take at least.
-const BLOCK_BYTES_MIN: usize = 56;
-pub(super) const FAILURE_BYTES_MIN: usize = 29;
+const BLOCK_BYTES_MIN: usize = 64;
+pub(super) const FAILURE_BYTES_MIN: usize = 37;
 /// Bytes that one call of a stack takes at least.
 const PLACE_BYTES_MIN: usize = 12;
 const BUCKET_BYTES: usize = 10;
@@ -103,7 +109,7 @@ const LOCK_WAIT_BYTES: usize = 16;
 impl Batch {
     /// Reads the fields behind the kind.
     pub(super) fn decode(fields: &mut Reader) -> Result<Self, FrameError> {
-        let job = fields.u64("job")?;
+        let (job, thread) = (fields.u64("job")?, fields.u32("thread")?);
         let (dispatch, run) = (sketch(fields)?, sketch(fields)?);
         let failures = fields.count("failures", FAILURE_BYTES_MIN)?;
         let failures = (0..failures).map(|_| failure(fields)).collect::<Result<_, _>>()?;
@@ -119,7 +125,7 @@ impl Batch {
             block.results.data = fields.take("results", layout.bytes)?;
         }
         let blocks = heads.into_iter().map(|(block, _)| block).collect();
-        Ok(Self { job, blocks, failures, retried, dispatch, run, gil_wait, gil_handovers, timings })
+        Ok(Self { job, thread, blocks, failures, retried, dispatch, run, gil_wait, gil_handovers, timings })
     }
 }
 
@@ -141,18 +147,18 @@ fn head(fields: &mut Reader) -> Result<(Block, Layout), FrameError> {
     if layout.lengths != 0 && layout.lengths != items as usize {
         return Err(FrameError::Inconsistent { field: "lengths" });
     }
-    let (busy_ns, ended_ns) = (fields.u64("busy")?, fields.u64("ended")?);
+    let (busy_ns, ended_ns, last_ns) = (fields.u64("busy")?, fields.u64("ended")?, fields.u64("last end")?);
     let skipped = fields.count("skipped", 8)?;
     let skipped = (0..skipped).map(|_| fields.u64("skipped")).collect::<Result<_, _>>()?;
     let results = Packed { width, ..Packed::default() };
-    Ok((Block { place, range, items, results, busy_ns, ended_ns, skipped }, layout))
+    Ok((Block { place, range, items, results, busy_ns, ended_ns, last_ns, skipped }, layout))
 }
 
 fn failure(fields: &mut Reader) -> Result<Failure, FrameError> {
     let place = EntryUse { entry: fields.u16("entry")?, generation: fields.u16("generation")? };
     let index = fields.u64("index")?;
     let class = class_from_code(fields.u8("class")?)?;
-    let busy_ns = fields.u64("busy of a failure")?;
+    let (busy_ns, ended_ns) = (fields.u64("busy of a failure")?, fields.u64("end of a failure")?);
     let text = fields.text("text")?;
     let calls = fields.count("calls", PLACE_BYTES_MIN)?;
     if calls > FRAMES_MAX {
@@ -162,7 +168,7 @@ fn failure(fields: &mut Reader) -> Result<Failure, FrameError> {
         Ok(Place { path: fields.text("path")?.into(), offset: fields.u64("offset")? })
     };
     let places = (0..calls).map(place_of).collect::<Result<_, FrameError>>()?;
-    Ok(Failure { place, index, class, text, busy_ns, places })
+    Ok(Failure { place, index, class, text, busy_ns, ended_ns, places })
 }
 
 fn timings(fields: &mut Reader) -> Result<Timings, FrameError> {

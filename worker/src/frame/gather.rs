@@ -12,6 +12,7 @@ use muster_proto::convert::TaskSample;
 #[derive(Debug, Default)]
 pub struct Gather {
     job: u64,
+    thread: u32,
     heads: Vec<Head>,
     failures: Vec<Failure>,
     lengths: Vec<u32>,
@@ -42,14 +43,15 @@ struct Head {
     bytes: usize,
     busy_ns: u64,
     ended_ns: u64,
+    last_ns: u64,
     skipped: Vec<u64>,
 }
 
 impl Gather {
-    /// Nothing of a job yet.
+    /// Nothing of a job yet, from a thread of its executor.
     #[must_use]
-    pub fn new(job: u64) -> Self {
-        Self { job, ..Self::default() }
+    pub fn new(job: u64, thread: u32) -> Self {
+        Self { job, thread, ..Self::default() }
     }
 
     /// Whether there is nothing to send.
@@ -85,6 +87,7 @@ impl Gather {
                 last.range.end = range.end;
                 last.ended_ns = (ended / u128::from(last.range.len())) as u64;
                 last.busy_ns += busy_ns;
+                last.last_ns = last.last_ns.max(ended_ns);
             }
             None => self.heads.push(Head {
                 place,
@@ -95,6 +98,7 @@ impl Gather {
                 bytes: 0,
                 busy_ns,
                 ended_ns,
+                last_ns: ended_ns,
                 skipped: Vec::new(),
             }),
         }
@@ -125,6 +129,7 @@ impl Gather {
             bytes,
             busy_ns,
             ended_ns,
+            last_ns: ended_ns,
             skipped,
         });
         self.data.extend_from_slice(result);
@@ -142,6 +147,7 @@ impl Gather {
         let mut frame = Writer::begin_in(buffer);
         frame.u8(BATCH);
         frame.u64(self.job);
+        frame.u32(self.thread);
         write_sketch(&mut frame, &self.dispatch);
         write_sketch(&mut frame, &self.run);
         frame.u32(self.failures.len() as u32);
@@ -151,6 +157,7 @@ impl Gather {
             frame.u64(failure.index);
             frame.u8(class_code(failure.class));
             frame.u64(failure.busy_ns);
+            frame.u64(failure.ended_ns);
             frame.text(&failure.text);
             frame.u32(failure.places.len() as u32);
             for place in &failure.places {
@@ -226,6 +233,7 @@ impl Head {
         frame.u32(self.bytes as u32);
         frame.u64(self.busy_ns);
         frame.u64(self.ended_ns);
+        frame.u64(self.last_ns);
         frame.u32(self.skipped.len() as u32);
         self.skipped.iter().for_each(|&index| frame.u64(index));
     }
@@ -261,7 +269,7 @@ fn write_sketch(frame: &mut Writer, sketch: &Sketch) {
 impl Batch {
     /// The frame of this batch; executors write theirs through [`Gather`].
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut gather = Gather::new(self.job);
+        let mut gather = Gather::new(self.job, self.thread);
         (gather.dispatch, gather.run) = (self.dispatch.clone(), self.run.clone());
         gather.failures.clone_from(&self.failures);
         (gather.retried, gather.gil_handovers) = (self.retried, self.gil_handovers);
@@ -281,6 +289,7 @@ impl Batch {
                 bytes: block.results.data.len(),
                 busy_ns: block.busy_ns,
                 ended_ns: block.ended_ns,
+                last_ns: block.last_ns,
                 skipped: block.skipped.clone(),
             });
             gather.lengths.extend(lengths);

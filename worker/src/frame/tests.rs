@@ -32,31 +32,32 @@ fn items(block: &Block) -> Vec<Vec<u8>> {
 
 #[test]
 fn neighbouring_claims_become_one_block() {
-    let mut gather = Gather::new(7);
+    let mut gather = Gather::new(7, 2);
     gather.add_results(PLACE, IndexRange::new(10, 12), &[2, 2], b"aabb", 100, 1_000);
     gather.add_results(PLACE, IndexRange::new(12, 13), &[2], b"cc", 50, 4_000);
     gather.add_results(PLACE, IndexRange::new(20, 21), &[1], b"d", 1, 1);
     let other = EntryUse { generation: 10, ..PLACE };
     gather.add_results(other, IndexRange::new(21, 22), &[0], b"", 1, 1);
     let batch = sent(&gather);
-    assert_eq!(batch.job, 7);
+    assert_eq!((batch.job, batch.thread), (7, 2));
     let ranges: Vec<_> = batch.blocks.iter().map(|block| (block.range.start, block.range.end)).collect();
     assert_eq!(ranges, [(10, 13), (20, 21), (21, 22)]);
     assert_eq!(items(&batch.blocks[0]), [b"aa", b"bb", b"cc"]);
     assert!(batch.blocks[0].results.lengths.is_empty(), "equal lengths travel as one width");
-    assert_eq!((batch.blocks[0].busy_ns, batch.blocks[0].ended_ns), (150, 2_000));
+    let first = &batch.blocks[0];
+    assert_eq!((first.busy_ns, first.ended_ns, first.last_ns), (150, 2_000, 4_000));
     gather.clear();
     assert!(gather.is_empty() && gather.bytes() == 0);
 }
 
 #[test]
 fn combined_results_and_failures_keep_their_facts() {
-    let mut gather = Gather::new(1);
+    let mut gather = Gather::new(1, 0);
     gather.add_combined(PLACE, IndexRange::new(0, 8), b"sum", vec![2, 5], 10, 20);
     let text = "it broke".to_owned();
     let places = vec![Place { path: "/x.so".into(), offset: 9 }, Place { path: "".into(), offset: u64::MAX }];
     let class = FailureClass::Panicked;
-    let failure = Failure { place: PLACE, index: 5, class, text, busy_ns: 77, places };
+    let failure = Failure { place: PLACE, index: 5, class, text, busy_ns: 77, ended_ns: 88, places };
     gather.add_failure(failure.clone());
     gather.retried = 9;
     gather.dispatch.record_many(Span(500), 8);
@@ -149,7 +150,7 @@ fn frames_that_lie_are_named() {
     let text = decode(&[OPEN_FAILED, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
     assert_eq!(text, Err(FrameError::Short { field: "text" }));
     let mut many_blocks = vec![BATCH];
-    many_blocks.extend([0; 8 + 5 * 20 + 4 + 8 + 8 + 4]);
+    many_blocks.extend([0; 8 + 4 + 5 * 20 + 4 + 8 + 8 + 4]);
     many_blocks.extend(u32::MAX.to_le_bytes());
     let many_blocks = FromExecutor::decode(many_blocks.into());
     assert!(matches!(many_blocks, Err(FrameError::TooLarge { field: "blocks", .. })), "{many_blocks:?}");
@@ -175,7 +176,7 @@ fn any_items() -> impl Strategy<Value = Vec<Vec<u8>>> {
 proptest! {
     #[test]
     fn gathered_results_arrive_as_they_were(claims in proptest::collection::vec((any_items(), any::<bool>()), 1..10)) {
-        let mut gather = Gather::new(1);
+        let mut gather = Gather::new(1, 0);
         let (mut at, mut expected) = (0u64, Vec::new());
         for (claim, follows) in claims {
             at += u64::from(!follows);
@@ -204,7 +205,7 @@ proptest! {
 
     #[test]
     fn a_flipped_byte_in_a_batch_never_panics(at in 0..400usize, value in any::<u8>()) {
-        let mut gather = Gather::new(1);
+        let mut gather = Gather::new(1, 0);
         gather.add_results(PLACE, IndexRange::new(0, 3), &[1, 2, 3], b"abbccc", 5, 6);
         gather.add_combined(PLACE, IndexRange::new(4, 8), b"sum", vec![5], 5, 6);
         gather.run.record(Span(12_345));
@@ -222,7 +223,7 @@ proptest! {
 
 #[test]
 fn a_sketch_survives_the_way() {
-    let mut gather = Gather::new(1);
+    let mut gather = Gather::new(1, 0);
     let mut sketch = Sketch::new();
     (0..10_000).for_each(|time| sketch.record(Span(time * time)));
     gather.dispatch.merge(&sketch);

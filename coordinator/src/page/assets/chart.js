@@ -1,5 +1,6 @@
 // Pictures. Each says in words what it shows; the tables beside them have the numbers.
 import { h, setAttribute, setText } from "/page/dom.js";
+import { plural } from "/page/format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -125,12 +126,36 @@ export class SlotMap {
   }
 }
 
-const LANE = 12, LANES_MAX = 48, NAME = 110;
+const LANE = 12, LANES_MAX = 48, NAME = 110, NARROW = 70, THREAD = 34;
+
+/** The executor and its thread that a block ran on, as `3.0`. */
+export const thread = block => block.length > 6 ? `${block[6]}.${block[7]}` : "–";
 
 /**
- * Blocks of results by worker, as long as the thread time they took, up to when they reached the coordinator. Blocks of a
- * worker that overlap get lanes of their own: those of other threads, and those that travelled together.
+ * The lanes of a worker. Blocks of one thread share a lane; a thread takes one whose threads had ended before it began, so that new
+ * executors stand where old ones stood. Blocks whose thread is not known stand where there is room.
  */
+function lanesOf(blocks) {
+  const tracks = new Map();
+  blocks.forEach((block, index) => {
+    const key = block.length > 6 ? thread(block) : index;
+    const track = tracks.get(key) ?? tracks.set(key, { from: Infinity, to: 0, blocks: [] }).get(key);
+    track.from = Math.min(track.from, block[1] - block[2]);
+    track.to = Math.max(track.to, block[1]);
+    track.blocks.push(block);
+  });
+  const lanes = [];
+  for (const track of [...tracks.values()].sort((a, b) => a.from - b.from)) {
+    // Clocks of workers are known up to a little.
+    const free = lanes.find(lane => lane.to <= track.from + (track.to - track.from) * 0.01 + 1e-4);
+    const lane = free ?? (lanes.push({ to: 0, blocks: [] }), lanes[lanes.length - 1]);
+    lane.to = track.to;
+    lane.blocks.push(...track.blocks);
+  }
+  return lanes;
+}
+
+/** Blocks of results by worker and thread, as long as the thread time they took, up to when they ended. */
 export class TaskStream {
   constructor() {
     this.canvas = h("canvas", { role: "img" });
@@ -140,27 +165,19 @@ export class TaskStream {
     new ResizeObserver(entries => { this.width = entries[0].contentRect.width; }).observe(this.node);
   }
 
-  /** Blocks are [worker, came_s, busy_s, first, tasks, failed], oldest first. */
+  /** Blocks are [worker, ended_s, busy_s, first, tasks, failed, executor, thread], oldest first; the last two may be missing. */
   set(blocks, names, ended) {
     const width = this.width || this.node.clientWidth;
     if (!width) return;
     const name = worker => names[worker] ?? `worker ${worker}`;
-    const side = width > 500 ? NAME : 70;
+    const side = width > 500 ? NAME : NARROW;
     const begin = Math.min(...blocks.map(block => block[1] - block[2])), end = Math.max(...blocks.map(block => block[1]));
     const scale = (width - side - 4) / Math.max(end - begin, 1e-6);
     const workers = new Map();
-    for (const block of [...blocks].sort((a, b) => a[1] - a[2] - b[1] + b[2])) {
-      const lanes = workers.get(block[0]) ?? workers.set(block[0], []).get(block[0]);
-      const from = block[1] - block[2];
-      // A block comes a little after its end, so what overlaps by less than a hundredth counts as one after the other.
-      const free = lanes.find(lane => lane.end <= from + block[2] * 0.01 + 1e-4);
-      const lane = free ?? (lanes.push({ end: 0, blocks: [] }), lanes[lanes.length - 1]);
-      lane.end = block[1];
-      lane.blocks.push(block);
-    }
+    for (const block of blocks) (workers.get(block[0]) ?? workers.set(block[0], []).get(block[0])).push(block);
     const shown = [];
     for (const worker of [...workers.keys()].sort((a, b) => a - b)) {
-      workers.get(worker).forEach((lane, index) => shown.push({ worker, index, blocks: lane.blocks }));
+      lanesOf(workers.get(worker)).forEach((lane, index) => shown.push({ worker, index, blocks: lane.blocks }));
     }
     const lanes = shown.slice(0, LANES_MAX);
     const context = sized(this.canvas, width, Math.max(lanes.length, 1) * LANE + 20);
@@ -173,11 +190,14 @@ export class TaskStream {
         context.fillStyle = by.line;
         context.fillRect(0, y - 1, width, 1);
         context.fillStyle = by.front;
-        context.fillText(name(lane.worker), 4, y + LANE / 2, side - 8);
+        context.fillText(name(lane.worker), 4, y + LANE / 2, side - THREAD - 8);
       }
-      for (const [, came, busy, , , failed] of lane.blocks) {
+      const threads = new Set(lane.blocks.map(thread));
+      context.fillStyle = by.soft;
+      context.fillText(threads.size === 1 ? [...threads][0] : "…", side - THREAD, y + LANE / 2, THREAD - 4);
+      for (const [, ended, busy, , , failed] of lane.blocks) {
         context.fillStyle = failed ? by.lost : by.ok;
-        const x = side + (came - busy - begin) * scale;
+        const x = side + (ended - busy - begin) * scale;
         context.fillRect(x, y, Math.max(busy * scale, 1.5), LANE - 2);
       }
     });
@@ -194,7 +214,7 @@ export class TaskStream {
     const more = shown.length > lanes.length ? `; ${shown.length - lanes.length} more lanes are not drawn` : "";
     const text = blocks.length
       ? `The last ${blocks.length} blocks, with ${tasks.toLocaleString("en")} of ${ended.toLocaleString("en")} tasks that ended, ` +
-        `by ${workers.size} workers over ${Number(span.toPrecision(3))} s; ${failed} failed attempts${more}`
+        `in ${plural(shown.length, "lane")} of ${plural(workers.size, "worker")} over ${Number(span.toPrecision(3))} s; ${failed} failed attempts${more}`
       : ended > 0 ? "The blocks of this job are no longer kept: those of all jobs that came last are" : "Nothing has come yet";
     setText(this.caption, text);
     setAttribute(this.canvas, "aria-label", text);

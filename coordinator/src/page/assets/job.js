@@ -1,8 +1,8 @@
 // One job: how far it is, its last blocks by worker, times, failures and logs.
 import { Figures, Table, h, setAttribute, setText, show } from "/page/dom.js";
-import { Spark, TaskStream, points } from "/page/chart.js";
+import { Spark, TaskStream, points, thread } from "/page/chart.js";
 import { Failures, Logs } from "/page/failures.js";
-import { bytes, clock, count, rate, seconds, share } from "/page/format.js";
+import { bytes, clock, count, plural, rate, seconds, share } from "/page/format.js";
 import { done } from "/page/jobs.js";
 
 const PHASES = {
@@ -27,7 +27,8 @@ export class Job {
     const name = block => this.names[block[0]] ?? `worker ${block[0]}`;
     this.blocks = new Table(`The last ${BLOCKS} blocks`, [
       { name: "Worker", kind: "text", text: name },
-      { name: "Came", text: it => clock(it[1]) },
+      { name: "Executor, thread", text: thread },
+      { name: "Ended", text: it => clock(it[1]) },
       { name: "Thread time", kind: "number", text: it => seconds(it[2]) },
       { name: "First task", kind: "number", text: it => count(it[3]) },
       { name: "Tasks", kind: "number", text: it => count(it[4]) },
@@ -70,7 +71,10 @@ export class Job {
     setAttribute(this.state, "class", `state state-${it.state}`);
     setAttribute(this.bar, "value", it.tasks > 0 ? Math.min((ended + it.in_progress) / it.tasks, 1) : 0);
     // Said when it changes, so it must not change with every task.
-    setText(this.words, `${it.state}, ${it.tasks > 0 ? share(Math.floor(ended / it.tasks * 10) / 10) : "nothing"} or more done${it.failed ? ", with failures" : ""}`);
+    // Read out when it changes, so it changes ten times at the most.
+    const part = it.tasks > 0 ? Math.floor(ended / it.tasks * 10) / 10 : 0;
+    const far = part >= 1 ? "all tasks have ended" : part > 0 ? `${share(part)} or more done` : "less than a tenth done";
+    setText(this.words, `${it.state}, ${far}${it.failed ? ", with failures" : ""}`);
     setText(this.reason, it.reason);
     show(this.reason, Boolean(it.reason));
     const notices = (state.notices ?? []).join("\n");
@@ -86,7 +90,7 @@ export class Job {
     this.figures.set("Running or leased", count(it.leased));
     this.figures.set("Tried again", count(it.retried));
     this.figures.set("Time so far", seconds(it.wall_s));
-    this.figures.set("Slots", it.slots ? `${count(it.slots)} on ${count(it.workers)} workers, ${it.processes} × ${it.threads}` : "–");
+    this.figures.set("Slots", it.slots ? `${count(it.slots)} on ${plural(it.workers, "worker")}, ${it.processes} × ${it.threads}` : "–");
     this.figures.set("Slots' time used", share(it.busy_share));
     this.figures.set("Executors ended", count(it.executor_exits));
     this.figures.set("Memory at most", bytes(it.memory));
