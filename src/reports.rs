@@ -39,7 +39,9 @@ impl Reports for KeptReports {
         let mut known = std::mem::take(&mut *lines);
         let listed = newest.map(|run| {
             let stamp = stamp(&run);
-            let known = known.remove(&run.number).filter(|(before, _)| *before == stamp);
+            // What could not be read may be readable now.
+            let known = known.remove(&run.number);
+            let known = known.filter(|(before, report)| *before == stamp && report.problem.is_none());
             let report = known.map_or_else(|| read(&run, stamp), |(_, report)| report);
             lines.insert(run.number, (stamp, report.clone()));
             report

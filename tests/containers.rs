@@ -12,24 +12,27 @@ use daemons::until;
 use fixture::page::try_get;
 use monitoring::query;
 use serde_json::Value;
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 /// How long what involves an engine may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Long enough for a worker to be lost in the middle, and for one that is silent to be noticed.
-const JOB: [&str; 5] = ["submit", "sleep", "ms=50", "-n", "1200"];
-const TASKS: u64 = 1200;
+/// What a job gives each slot to do: it takes twice as long as a silent worker keeps its tasks.
+const TASKS_PER_SLOT: u64 = 400;
 const WORKERS: usize = 2;
 
 /// The services of the file, under a name of their own. They end with it.
 struct Compose {
     project: String,
+    /// The coordinator's. Whoever takes it in between makes the start fail, which is noticed.
+    port: String,
 }
 
 impl Compose {
     fn up() -> Self {
-        let compose = Self { project: format!("muster-test-{}", std::process::id()) };
+        let free = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let compose = Self { project: format!("muster-test-{}", std::process::id()), port: free.to_string() };
         println!("not started: grafana (no image of it can be made here)");
         compose.run(&["up", "--detach", "coordinator", "worker", "prometheus"]);
         compose
@@ -39,8 +42,9 @@ impl Compose {
         let mut command = Command::new("docker-compose");
         command.current_dir(fixture::repository()).args(["--project-name", &self.project]);
         command.args(["--file", "deploy/compose.yaml"]).args(arguments);
-        // Ports that are free, of this machine.
-        for port in ["MUSTER_PORT", "MUSTER_HTTP_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"] {
+        // Free ports of this machine.
+        command.env("MUSTER_PORT", &self.port);
+        for port in ["MUSTER_HTTP_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"] {
             command.env(port, "0");
         }
         command
@@ -76,25 +80,34 @@ impl Compose {
     /// Waits until so many workers are up.
     #[track_caller]
     fn until_workers(&self, count: usize) {
-        until(&format!("{count} workers"), LIMIT, || {
-            let listed = self.muster_json(&["worker", "ls"]);
-            let workers = listed["workers"].as_array().unwrap();
-            (workers.iter().filter(|worker| worker["state"] == "up").count() == count).then_some(())
-        });
+        until(&format!("{count} workers"), LIMIT, || (self.workers_up()?.len() == count).then_some(()));
+    }
+
+    /// The workers that are up; `None`: the coordinator does not answer yet.
+    fn workers_up(&self) -> Option<Vec<Value>> {
+        let list = ["exec", "-T", "coordinator", "muster", "worker", "ls", "--json"];
+        let listed = self.command(&list).output().unwrap();
+        let listed: Value = serde_json::from_slice(&listed.stdout).ok()?;
+        let workers = listed["workers"].as_array()?.iter();
+        Some(workers.filter(|worker| worker["state"] == "up").cloned().collect())
     }
 
     /// Submits a job, does something to the cluster while it runs, and finds that every task came out well.
     #[track_caller]
     fn loses_nothing(&self, happens: impl FnOnce()) {
-        let job = self.muster_json(&JOB)["job"].as_u64().unwrap().to_string();
+        let workers = self.workers_up().unwrap();
+        let slots: u64 = workers.iter().map(|worker| worker["slots"].as_u64().unwrap()).sum();
+        let tasks = slots * TASKS_PER_SLOT;
+        let job = self.muster_json(&["submit", "sleep", "ms=50", "-n", &tasks.to_string()]);
+        let job = job["job"].as_u64().unwrap().to_string();
         let job = job.as_str();
         let done = || self.muster_json(&["job", "info", job])["ok"].as_u64().unwrap();
         until("first results", LIMIT, || (done() > 0).then_some(()));
         happens();
-        assert!(done() < TASKS, "the job was over before anything happened");
+        assert!(done() < tasks, "the job was over before anything happened");
         self.muster(&["job", "wait", job]);
         let ended = self.muster_json(&["job", "info", job]);
-        assert_eq!((&ended["state"], &ended["ok"]), (&"done".into(), &TASKS.into()), "{ended}");
+        assert_eq!((&ended["state"], &ended["ok"]), (&"done".into(), &tasks.into()), "{ended}");
     }
 }
 
@@ -175,10 +188,13 @@ fn the_compose_file_brings_up_a_cluster_that_loses_nothing() {
 fn the_page_asks_for_its_token(compose: &Compose) {
     let address = compose.address("coordinator", "7078");
     assert!(try_get(&address, "/healthz").is_some());
-    assert!(try_get(&address, "/page/events?view=cluster").is_none(), "without its token there is no page");
+    let page = |header: &str| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--max-time", "30", "--write-out", "\n%{http_code}", "--header", header]);
+        done("curl", &command.arg(format!("http://{address}/")).output().unwrap())
+    };
+    assert!(page("Authorization: none").ends_with("\n401"), "without its token there is no page");
     let token = compose.run(&["exec", "-T", "coordinator", "cat", "page-token"]);
-    let mut command = Command::new("curl");
-    command.args(["--silent", "--fail", "--header", &format!("Authorization: Bearer {token}")]);
-    let page = done("curl", &command.arg(format!("http://{address}/")).output().unwrap());
-    assert!(page.contains("<title>muster"), "{page}");
+    let page = page(&format!("Authorization: Bearer {token}"));
+    assert!(page.contains("<title>muster") && page.ends_with("\n200"), "{page}");
 }

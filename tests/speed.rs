@@ -401,6 +401,8 @@ fn simulated_tasks() {
 fn long_tasks_against_a_plain_loop() {
     const LIMIT: u64 = 10_000_000_000;
     const TASKS: u64 = 4_000;
+    /// A machine on which the median is worse known than this is no excuse.
+    const ERROR_MAX: f64 = 0.05;
     let Some(bench) = Bench::new() else { return };
     let (mut ratios, mut busy) = (Vec::new(), Vec::new());
     let mut before = plain_loop(LIMIT, TASKS);
@@ -422,7 +424,10 @@ fn long_tasks_against_a_plain_loop() {
     );
     assert!(1.0 - busy <= SLACK * 0.01, "slots were busy {busy} of the time");
     // What the scatter of the runs leaves open is no slowness.
-    assert!(1.0 - ratio <= SLACK * 0.03 + 2.0 * error, "a plain loop takes {ratio} of muster's time");
+    assert!(
+        1.0 - ratio <= SLACK * 0.03 + 2.0 * error.min(ERROR_MAX),
+        "a plain loop takes {ratio} of muster's time"
+    );
 }
 
 /// The median, and its standard error from the median absolute deviation, both as of a normal distribution

@@ -231,6 +231,7 @@ async fn foreign_names_other_methods_and_odd_queries_are_refused_with_one_line()
     get(&world, "/page/failures?job=x").await.refuses(400, "job is \"x\"");
     get(&world, "/page/failures?job=99").await.refuses(404, "job is 99: there is no such job");
     get(&world, "/page/report?run=x").await.refuses(400, "run is \"x\"");
+    get(&world, "/page/report").await.refuses(400, "run is missing");
     get(&world, "/page/report?run=1").await.refuses(404, "shows no reports");
     get(&world, "/page/logs?last=1e3").await.refuses(400, "last is \"1e3\"");
     assert_eq!(get(&world, "/page/other.js").await.code, 404);
@@ -278,6 +279,8 @@ async fn off_loopback_there_is_no_page_without_a_token() {
     let first = get(&closed, &format!("/jobs?token={TOKEN}")).await;
     assert_eq!(first.code, 303);
     assert!(first.head.contains("\r\nlocation: /jobs\r\n"), "{}", first.head);
+    let deep = get(&closed, &format!("/page/report?run=3&token={TOKEN}&x=1")).await;
+    assert!(deep.head.contains("\r\nlocation: /page/report?run=3&x=1\r\n"), "{}", deep.head);
     let cookie = first.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
     assert!(cookie.contains("httponly") && cookie.contains("samesite=strict") && !cookie.contains(TOKEN));
     let cookie = format!("Cookie: other=1; {}", cookie.split(';').next().unwrap());

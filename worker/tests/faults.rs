@@ -38,6 +38,11 @@ fn a_crash_costs_the_task_that_ran_and_no_other() {
         assert!(report.failures[0].message.contains(word), "{}", report.failures[0].message);
         let others: Vec<u64> = results(&report).into_iter().map(|(index, _)| index).collect();
         assert!(others.into_iter().eq((0..333).chain(334..1_000)));
+        // What was not done when its executor ended ran on the one thread of the next.
+        let ran_on = report.blocks.iter().map(|block| (block.start, block.ran_on.unwrap()));
+        assert!(ran_on.clone().all(|(_, it)| it.thread == 0 && it.ended_ns > 0));
+        let (_, last) = ran_on.max_by_key(|(start, _)| *start).unwrap();
+        assert_eq!(last.executor, 2);
         assert_eq!(report.exits.len(), 1);
         assert_eq!(report.exits[0].cause, cause);
         assert_eq!(worker.children().len(), 1, "a fresh executor took its place");

@@ -5,7 +5,7 @@ use super::settings::{Secret, Settings};
 use super::view::pairs;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -64,11 +64,20 @@ fn refusal(guard: &Guard, request: &Request) -> Option<Response> {
     if given.is_some_and(|token| secret.is(&token)) {
         // The token leaves the address line, and is in no history from then on.
         let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", secret.cookie());
-        let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, request.uri().path().to_owned())];
+        let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, without_token(request.uri()))];
         return Some((StatusCode::SEE_OTHER, headers).into_response());
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
     Some((StatusCode::UNAUTHORIZED, challenge, "a token is needed: open /?token=TOKEN\n").into_response())
+}
+
+/// The same address of this server without the token.
+fn without_token(address: &Uri) -> String {
+    let pairs = address.query().unwrap_or_default().split('&');
+    let others: Vec<&str> =
+        pairs.filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("token")).collect();
+    let mark = if others.is_empty() { "" } else { "?" };
+    format!("{}{mark}{}", address.path(), others.join("&"))
 }
 
 /// Whether a request carries the token or its cookie.

@@ -54,7 +54,7 @@ struct Shared {
     source: Source,
     feeds: Arc<Feeds>,
     /// Reports are drawn one at a time.
-    drawing: Semaphore,
+    drawing: Arc<Semaphore>,
 }
 
 /// The page, for a server that listens on `address`.
@@ -68,7 +68,7 @@ pub fn router(source: Source, settings: Settings, address: SocketAddr) -> Router
     }
     let history = History::start(source.driver.clone());
     let feeds = Arc::new(Feeds::new(source.clone(), history));
-    let shared = Arc::new(Shared { source, feeds, drawing: Semaphore::new(1) });
+    let shared = Arc::new(Shared { source, feeds, drawing: Arc::new(Semaphore::new(1)) });
     let mut router = Router::new()
         .route("/page/events", get(events))
         .route("/page/failures", get(failures))
@@ -104,15 +104,20 @@ async fn logs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> R
 /// A kept comparison as a page of its own.
 async fn report(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
     let run = match view::number(query.as_deref().unwrap_or_default(), "run") {
-        Ok(run) => run.unwrap_or(0),
+        Ok(Some(run)) => run,
+        Ok(None) => return (StatusCode::BAD_REQUEST, "run is missing: ?run=7 is wanted\n").into_response(),
         Err(error) => return bad(&error),
     };
     let Some(kept) = shared.source.reports.clone() else {
         return (StatusCode::NOT_FOUND, "this coordinator shows no reports\n").into_response();
     };
-    // The semaphore is never closed.
-    let _turn = shared.drawing.acquire().await;
-    let drawn = tokio::task::spawn_blocking(move || kept.page(run)).await;
+    // The semaphore is never closed. Who goes away while it is drawn frees the place for nobody: drawing cannot be stopped.
+    let turn = Arc::clone(&shared.drawing).acquire_owned().await;
+    let drawn = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        kept.page(run)
+    });
+    let drawn = drawn.await;
     match drawn {
         Ok(Ok(Some(page))) => {
             let headers =

@@ -110,6 +110,11 @@ impl Driver {
         if !self.has_intact_page(id, look) {
             return;
         }
+        let seat = self.executors.get(&executor).and_then(|it| it.seat);
+        if let Some(seat) = seat.filter(|seat| batch.thread >= seat.threads) {
+            let text = format!("it named thread {} of {}, which count from 0", batch.thread, seat.threads);
+            return self.on_violation(executor, text);
+        }
         // Whoever sent this may have claimed the last of an entry since.
         self.note_drained(id);
         self.feed_backlog();

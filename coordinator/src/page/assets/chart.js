@@ -139,15 +139,16 @@ function lanesOf(blocks) {
   const tracks = new Map();
   blocks.forEach((block, index) => {
     const key = block.length > 6 ? thread(block) : index;
-    const track = tracks.get(key) ?? tracks.set(key, { from: Infinity, to: 0, blocks: [] }).get(key);
-    track.from = Math.min(track.from, block[1] - block[2]);
+    const track = tracks.get(key) ?? tracks.set(key, { from: Infinity, slack: 0, to: 0, blocks: [] }).get(key);
+    const from = block[1] - block[2];
+    if (from < track.from) [track.from, track.slack] = [from, block[2] * 0.01 + 1e-4];
     track.to = Math.max(track.to, block[1]);
     track.blocks.push(block);
   });
   const lanes = [];
   for (const track of [...tracks.values()].sort((a, b) => a.from - b.from)) {
-    // Clocks of workers are known up to a little.
-    const free = lanes.find(lane => lane.to <= track.from + (track.to - track.from) * 0.01 + 1e-4);
+    // When blocks began is known up to a little.
+    const free = lanes.find(lane => lane.to <= track.from + track.slack);
     const lane = free ?? (lanes.push({ to: 0, blocks: [] }), lanes[lanes.length - 1]);
     lane.to = track.to;
     lane.blocks.push(...track.blocks);

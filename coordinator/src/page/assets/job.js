@@ -74,7 +74,7 @@ export class Job {
     // Read out when it changes, so it changes ten times at the most.
     const part = it.tasks > 0 ? Math.floor(ended / it.tasks * 10) / 10 : 0;
     const far = part >= 1 ? "all tasks have ended" : part > 0 ? `${share(part)} or more done` : "less than a tenth done";
-    setText(this.words, `${it.state}, ${far}${it.failed ? ", with failures" : ""}`);
+    setText(this.words, `${it.state}${it.tasks > 0 ? `, ${far}` : ""}${it.failed ? ", with failures" : ""}`);
     setText(this.reason, it.reason);
     show(this.reason, Boolean(it.reason));
     const notices = (state.notices ?? []).join("\n");
