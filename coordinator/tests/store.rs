@@ -452,8 +452,13 @@ fn a_database_that_was_emptied_is_no_new_one_and_costs_no_plugin() {
         [|path: &Path| std::fs::write(path, "").unwrap(), |path: &Path| std::fs::remove_file(path).unwrap()]
     {
         lose(&database);
-        let error = SqliteStore::open(folder.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Emptied { .. }), "{error}");
+        let log = folder.path().join("muster.db-wal");
+        for left in [&b""[..], b"what was not folded into the database yet"] {
+            std::fs::write(&log, left).unwrap();
+            let error = SqliteStore::open(folder.path()).unwrap_err();
+            assert!(matches!(error, StoreError::Emptied { .. }), "{error}");
+            assert_eq!(std::fs::read(&log).unwrap(), left, "the log is as it was");
+        }
     }
     assert!(folder.path().join("blobs").join(blake3::Hash::from_bytes(digest).to_hex().as_str()).exists());
 }

@@ -45,8 +45,8 @@ impl SqliteStore {
         let lock = FolderLock::take(folder)?;
         let blobs = Blobs::open(&folder.join("blobs"))?;
         let path = folder.join("muster.db");
-        if !has_bytes(&path) && !has_bytes(&folder.join("muster.db-wal")) && !blobs.list()?.is_empty() {
-            // A new database would name none of them, and they would be swept.
+        if !has_bytes(&path) && !blobs.list()?.is_empty() {
+            // A new database would name none of them, and they would be swept. A log without its database is no help: SQLite deletes it.
             return Err(StoreError::Emptied { path });
         }
         let connection = schema::open(folder, &path)?;
