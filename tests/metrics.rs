@@ -108,9 +108,11 @@ fn prometheus_scrapes_the_cluster_and_the_dashboards_show_it() {
     prometheus.until("count(up == 1)", |targets| targets == 3.0);
     run_job(&cluster);
     prometheus.until("sum(muster_tasks_total{outcome=\"ok\"})", |tasks| tasks == 2_000.0);
-    // Rates need a change that was scraped.
+    prometheus.until("sum(muster_slot_seconds_total)", |seconds| seconds > 0.0);
+    // Rates need a change that was scraped, of workers, too.
     run_job(&cluster);
     prometheus.until("sum(rate(muster_tasks_total{outcome=\"ok\"}[1m]))", |rate| rate > 0.0);
+    prometheus.until("sum(rate(muster_slot_seconds_total[1m]))", |rate| rate > 0.0);
     prometheus.until("sum(muster_attempts_total{outcome=\"ok\"})", |attempts| attempts == 4_000.0);
     kill_an_executor(&cluster);
     prometheus.until("sum(muster_executor_exits_total{job=\"muster-worker\", cause=\"signal\"})", |exits| {
