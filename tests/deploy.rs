@@ -55,6 +55,24 @@ fn the_compose_file_has_the_same_data_source_and_scrape_jobs() {
     assert_eq!(lines(source, "alerting:\n"), lines("compose/datasource.yml", "alerting:\n"));
 }
 
+/// A plugin that is added to the repository is added to the image.
+#[test]
+fn the_image_has_all_plugins_but_the_harmful_one() {
+    let file = std::fs::read_to_string(deploy("Dockerfile")).unwrap();
+    let (_, list) = file.split_once("plugins='").unwrap();
+    let listed: Vec<&str> = list.split_once('\'').unwrap().0.split(' ').collect();
+    let crates = std::fs::read_dir(deploy("../plugins")).unwrap().map(|entry| entry.unwrap().path());
+    let is_plugin = |path: &PathBuf| {
+        let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
+        let (_, library) = manifest.split_once("[lib]").unwrap_or_default();
+        library.split("\n[").next().unwrap_or_default().contains("cdylib")
+    };
+    let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut plugins: Vec<String> = crates.filter(is_plugin).map(name).filter(|it| it != "chaos").collect();
+    plugins.sort_unstable();
+    assert_eq!(listed, plugins);
+}
+
 #[test]
 fn systemd_takes_the_units() {
     let folder = tempfile::tempdir().unwrap();

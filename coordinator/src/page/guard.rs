@@ -73,9 +73,8 @@ fn refusal(guard: &Guard, request: &Request) -> Option<Response> {
 
 /// The same address of this server without the token.
 fn without_token(address: &Uri) -> String {
-    let pairs = address.query().unwrap_or_default().split('&');
-    let others: Vec<&str> =
-        pairs.filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("token")).collect();
+    let all = address.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let others: Vec<&str> = all.filter(|pair| pairs(pair).all(|(key, _)| key != "token")).collect();
     let mark = if others.is_empty() { "" } else { "?" };
     format!("{}{mark}{}", address.path(), others.join("&"))
 }

@@ -108,6 +108,9 @@ mod tests {
             "[::1",
             "localhost:x",
             "127.0.0.1:80:80",
+            "a:b",
+            ":7078",
+            "x:1:2",
         ] {
             assert!(!hosts.has(foreign), "{foreign}");
         }

@@ -13,8 +13,8 @@ export class Reports {
       { name: "What", text: it => it.what ?? "–" },
       { name: "Verdict", kind: "wrap", text: it => it.problem ?? it.verdict ?? "–" },
       { name: "Written", text: it => clock(it.written_s) },
-      { name: "Tasks", kind: "number", text: it => it.tasks === undefined ? "–" : count(it.tasks) },
-      { name: "Blocks", kind: "number", text: it => it.blocks === undefined ? "–" : count(it.blocks) },
+      { name: "Tasks", kind: "number", text: it => count(it.tasks) },
+      { name: "Blocks", kind: "number", text: it => count(it.blocks) },
     ]);
     this.content = h("div", {}, this.words, this.table.node);
   }
