@@ -67,6 +67,10 @@ async fn coordinate(args: CoordinatorStartArgs) -> Outcome {
     let failed = |error: std::io::Error| Failure::new(Exit::Limit, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    if let Some(file) = args.runs.as_ref().filter(|path| path.is_file()) {
+        return Err(Failure::usage(format_args!("--runs {} is a file", file.display()))
+            .hint("name the folder that muster compare keeps its runs in: .muster/runs where it is called"));
+    }
     let reports = args.runs.map(|folder| Arc::new(KeptReports::new(folder)) as Arc<dyn Reports>);
     let config = Config { reports, ..args.coordinator.into_config()? };
     let mut running = Coordinator::start(config).await?;

@@ -217,7 +217,14 @@ fn up_twice_is_fine_and_down_twice_says_so() {
         let done = up();
         assert_eq!(done.json()["started"], started);
         assert!(done.stderr.contains(words), "{}", done.stderr);
+        // Where the page is, is said to people in a line.
+        let page = format!("live page: http://{}/\n", done.json()["http"].as_str().unwrap());
+        let again = muster.run(&["up", "-w", "1", "-t", "1"]).ok();
+        assert!(again.stderr.contains(&page), "{page} is not in {}", again.stderr);
     }
+    muster.run(&["down"]).ok();
+    let silent = muster.run(&["up", "-w", "1", "-t", "1", "--http", "none"]).ok();
+    assert!(!silent.stderr.contains("live page"), "{}", silent.stderr);
     muster.run(&["down"]).ok();
     muster.assert_no_process_left();
     muster.run(&["down"]).fails(5, &["no cluster"]);

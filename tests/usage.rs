@@ -606,6 +606,9 @@ fn addresses_and_hosts_are_looked_at_first() {
         refused(&muster, &[&start[..], flags].concat(), 2, words);
     }
     refused(&muster, &["up", "--http", "foo"], 2, &["--http", "HOST:PORT"]);
+    muster.write("afile", "");
+    let start = ["coordinator", "start", "--listen", "none", "--http", "none", "--runs", "afile"];
+    refused(&muster, &start, 2, &["--runs afile is a file", ".muster/runs"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub struct UpArgs {
     /// Register the plugin files of this folder
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
-    /// Address of the coordinator's /metrics and /healthz, or "none"; port 0 takes a free one
+    /// Address of the coordinator's live page, /metrics and /healthz, or "none"; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     pub http: String,
     /// Let jobs run plugins that are made to harm their process; without it they are refused

@@ -11,6 +11,7 @@ use crate::terminal::{self, note};
 use muster_proto::link::{AccessFolder, FileError, Link, Process, Target, connect};
 use muster_proto::v1;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -92,11 +93,18 @@ async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
 }
 
 fn describe(args: &UpArgs, workers: u32, slots: u32, pid: u32, started: bool) -> Outcome {
+    let http = AccessFolder::of_user()?.read(&args.name)?.http;
     if !args.json {
+        // Elsewhere there is none, for want of a token.
+        let is_on_loopback =
+            |http: &&String| http.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+        if let Some(http) = http.as_ref().filter(is_on_loopback) {
+            note(format_args!("live page: http://{http}/"));
+        }
         return Ok(Exit::Ok);
     }
     let object = serde_json::json!({
-        "name": args.name, "workers": workers, "slots": slots, "coordinator_pid": pid, "started": started,
+        "name": args.name, "workers": workers, "slots": slots, "coordinator_pid": pid, "http": http, "started": started,
     });
     super::printed(terminal::print_json(&object))
 }
