@@ -53,6 +53,10 @@ fn a_cluster_that_is_up_knows_and_remembers() {
     assert!(text.contains("2 of 20 tasks failed") && text.contains("failed: 1 task (9)"), "{text}");
     muster.run(&["job", "why", &format!("{job}.6")]).fails(3, &["task 6"]);
     muster.run(&["job", "why", &format!("{job}.20")]).fails(3, &["no task 20"]);
+    // The way to it leads to the cluster that was named, whatever else is up then.
+    let run = [&["run", plugin.as_str(), "--cluster", "default"], &TASKS[..]].concat();
+    let ran = muster.run(&run).exits(1);
+    assert!(ran.stderr.contains("why: muster job why 2 --cluster default\n"), "{}", ran.stderr);
     let fine = muster.run(&["submit", &plugin, "-n", "3"]).ok().text().trim().to_owned();
     muster.run(&["job", "wait", &fine]).ok();
     assert!(muster.run(&["job", "why", &fine]).ok().text().contains("ran fine"));

@@ -12,6 +12,7 @@ use crate::job::{
 };
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
+use crate::shell::quoted;
 use crate::summary::{Before, Facts, Report, before, where_time_went, why_stand_ins};
 use crate::terminal::{self, note};
 use muster_plugin_host::{F_ASYNC, Manifest};
@@ -348,9 +349,9 @@ fn report(args: &RunArgs, ended: &Ended, facts: Facts, is_shared: bool, said: Sa
         note(format_args!("note: {text}"));
     }
     let job = if is_shared { format!(" {}", status.job) } else { String::new() };
-    // Where a private cluster was asked for, another one may be up, and would be asked.
-    let cluster = args.job.cluster.cluster.as_deref().filter(|_| !is_shared);
-    let cluster = cluster.map_or_else(String::new, |name| format!(" --cluster {name}"));
+    // Another cluster may be up, and would be asked. A join string is a secret, and is not repeated.
+    let cluster = args.job.cluster.cluster.as_deref().filter(|name| !name.starts_with("muster1:"));
+    let cluster = cluster.map_or_else(String::new, |name| format!(" --cluster {}", quoted(name)));
     if said.is_told {
         note(format_args!("why: muster job why{job}{cluster}"));
     }
