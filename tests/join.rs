@@ -17,6 +17,11 @@ fn coordinator(muster: &Muster) -> (Started, String) {
     (started, join)
 }
 
+/// A join string for whoever has these roles.
+fn token(muster: &Muster, roles: &str) -> String {
+    muster.run(&["token", "new", "--role", roles]).ok().text().trim().to_owned()
+}
+
 fn end(started: Started) {
     started.signal(libc::SIGTERM);
     started.finish().ok();
@@ -34,9 +39,19 @@ fn a_job_runs_on_a_worker_that_joined_with_the_string() {
     assert!(detached.stderr.contains(&log), "{log} is not in {}", detached.stderr);
     assert!(there.files().iter().any(|path| path.ends_with(&log)), "{:?}", there.files());
     let worker: u32 = detached.text().trim().parse().unwrap();
-    let report = client
-        .run(&["run", &plugin("primes"), "limit=200000", "--reduce", "--json", "--cluster", &join])
-        .ok();
+    // The printed string is for workers: they run tasks, and give none.
+    let job = |join: &str| {
+        client.run(&["run", &plugin("primes"), "limit=200000", "--reduce", "--json", "--cluster", join])
+    };
+    job(&join).fails(
+        6,
+        &[
+            "Plugins/Find needs the role submitter, publisher, viewer or admin",
+            "muster token new --role submitter",
+        ],
+    );
+    let join = token(&here, "submitter,publisher");
+    let report = job(&join).ok();
     assert!(!report.stderr.contains(&join), "the join string is a secret");
     assert_eq!((&report.json()["output"], &report.json()["workers"]), (&"17984".into(), &1.into()));
     let listed = client.run(&["worker", "ls", "--json", "--cluster", &join]).ok().json();

@@ -11,7 +11,7 @@ mod fixture;
 use daemons::{Daemon, SOON, allow_descriptors, until};
 use fixture::Muster;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use muster_proto::link::{Link, Target, connect};
+use muster_proto::link::{Identities, Link, Target, connect, connect_by};
 use muster_proto::v1::cluster_client::ClusterClient;
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{self, from_worker, to_worker};
@@ -130,7 +130,8 @@ fn messages(number: u64, phase: Duration, totals: Arc<Totals>) -> impl Stream<It
 async fn worker(number: u64, target: Target, opening: Arc<Semaphore>, totals: Arc<Totals>) {
     let place = opening.acquire_owned().await.unwrap();
     let link = loop {
-        match connect(&target).await {
+        // Each joins as a machine of its own.
+        match connect_by(&Identities::in_memory(), &target).await {
             Ok(link) => break link,
             // As a worker does; that it does not go on for ever is the caller's matter.
             Err(error) if error.is_transient() => totals.retries.fetch_add(1, Ordering::Relaxed),

@@ -295,6 +295,19 @@ fn durations_and_sizes_need_a_unit() {
     {
         refused(&muster, &["coordinator", "start", "--lease", value], 2, &words);
     }
+    for (flags, words) in [
+        (&["--role", "viewer", "--ttl", "10"][..], &["no unit", "10s"][..]),
+        (&["--role", "viewer", "--ttl", "1ms"], &["at least 1s, or none"]),
+        (&["--role", "viewer", "--uses", "0"], &["from 1 to", "or any"]),
+        (&["--role", "viewer", "--uses", "-1"], &["from 1 to", "or any"]),
+        (&["--role", "root"], &["no role `root`", "submitter"]),
+        (&["--role", "viewer,"], &["no role ``"]),
+        (&[], &["--role"]),
+    ] {
+        refused(&muster, &[&["token", "new"], flags].concat(), 2, words);
+    }
+    refused(&muster, &["token", "revoke", "xyz"], 2, &["12 hex digits", "muster token ls"]);
+    refused(&muster, &["coordinator", "start", "--certificate-life", "1s"], 2, &["5s to 365d"]);
     let start = ["coordinator", "start", "--listen", "none", "--http", "127.0.0.1:0"];
     let (short, open) = (muster.write("short", "0123"), muster.write("open", "0123456789abcdef"));
     std::fs::set_permissions(&short, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -4,7 +4,7 @@ use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
 use crate::quantity::{duration, size};
 use muster_core::scheduler::PolicySpec;
-use muster_proto::link::{AccessFolder, FileError, is_address, parse_bare_host};
+use muster_proto::link::{AccessFolder, CERTIFICATE_LIFE, FileError, is_address, parse_bare_host};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ pub struct CoordinatorArgs {
     /// Address for other machines (TLS, token in the join string), or "none"
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:7077", value_parser = parse_address)]
     pub listen: String,
+
+    /// No TLS on --listen, which must then be on the loopback interface: whoever may listen there sees the tokens
+    #[arg(long)]
+    pub insecure: bool,
+
+    /// How long certificates of workers and clients are good for; they renew them in time [default: 7d]
+    #[arg(long, value_name = "DURATION", value_parser = parse_certificate_life, allow_hyphen_values = true)]
+    pub certificate_life: Option<Duration>,
 
     /// Host that the join string names, when others reach this machine under another name
     #[arg(long, value_name = "HOST", value_parser = parse_host)]
@@ -94,6 +102,8 @@ impl CoordinatorArgs {
             name: self.name,
             unix: Some(unix),
             listen: given(self.listen),
+            insecure: self.insecure,
+            certificate_life: self.certificate_life.unwrap_or(CERTIFICATE_LIFE),
             advertise: self.advertise,
             state: self.state,
             keys: Some(keys),
@@ -135,6 +145,19 @@ fn parse_host(text: &str) -> Result<String, String> {
 /// How long a lease may be.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(3_600);
+
+/// How long a certificate may be good for. Renewing takes place after two thirds of it.
+const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(5);
+const CERTIFICATE_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn parse_certificate_life(text: &str) -> Result<Duration, String> {
+    let life = duration(text)?;
+    if (CERTIFICATE_LIFE_MIN..=CERTIFICATE_LIFE_MAX).contains(&life) {
+        Ok(life)
+    } else {
+        Err("must be from 5s to 365d".to_owned())
+    }
+}
 
 fn parse_lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;

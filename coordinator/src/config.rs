@@ -2,6 +2,7 @@
 
 use crate::page::Reports;
 use muster_core::scheduler::{self, PolicySpec};
+use muster_proto::link::CERTIFICATE_LIFE;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,12 @@ pub struct Config {
     pub name: String,
     /// The Unix socket for this machine.
     pub unix: Option<PathBuf>,
-    /// `HOST:PORT` for other machines, always TLS; port 0 picks a free one.
+    /// `HOST:PORT` for other machines, always TLS unless `insecure`; port 0 picks a free one.
     pub listen: Option<String>,
+    /// No TLS: `listen` must be on the loopback interface.
+    pub insecure: bool,
+    /// How long the certificates are good for that those get who join.
+    pub certificate_life: Duration,
     /// The host that the join string names; by default what `listen` says, or this machine's address.
     pub advertise: Option<String>,
     /// Where what must last is kept; without it everything ends with the process.
@@ -73,6 +78,8 @@ impl Default for Config {
             name: "default".to_owned(),
             unix: None,
             listen: None,
+            insecure: false,
+            certificate_life: CERTIFICATE_LIFE,
             advertise: None,
             state: None,
             keys: None,

@@ -1,22 +1,47 @@
-//! What others on the network are told to join with.
+//! What others on the network join with.
 
 use crate::Config;
-use muster_proto::link::{Authority, JoinError, Listener};
+use muster_proto::link::{Authority, JoinError, Listener, Target, Token};
 use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
 
-/// The join string; `None` without a TLS listener.
-pub fn join_string(
-    config: &Config,
-    listener: &Listener,
-    authority: Option<&Authority>,
-) -> Result<Option<String>, JoinError> {
-    let (Some(authority), Some(bound)) = (authority, listener.local_addr()) else { return Ok(None) };
-    let host = match &config.advertise {
-        Some(host) => host.clone(),
-        None if bound.ip().is_unspecified() => bracketed(outward_address()),
-        None => bracketed(bound.ip()),
-    };
-    Ok(Some(authority.target(&format!("{host}:{}", bound.port()))?.to_join_string()))
+/// What a join string is made of, beside the token.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// Who signs.
+    pub authority: Arc<Authority>,
+    /// `HOST:PORT`, as others reach it.
+    address: String,
+    /// Without TLS.
+    insecure: bool,
+}
+
+impl Joining {
+    /// Where others reach a listener; `None` when it has no TCP port.
+    pub fn at(config: &Config, listener: &Listener, authority: Option<Arc<Authority>>) -> Option<Self> {
+        let (authority, bound) = (authority?, listener.local_addr()?);
+        let host = match &config.advertise {
+            Some(host) => host.clone(),
+            None if bound.ip().is_unspecified() => bracketed(outward_address()),
+            None => bracketed(bound.ip()),
+        };
+        Some(Self { authority, address: format!("{host}:{}", bound.port()), insecure: config.insecure })
+    }
+
+    /// The join string with a token.
+    pub fn join_string(&self, token: Token) -> Result<String, JoinError> {
+        let target = if self.insecure {
+            Target::plain(&self.address, token)
+        } else {
+            self.authority.target(&self.address, token)
+        };
+        target.map(|target| target.to_join_string())
+    }
+
+    /// The join string that is printed at start: for workers.
+    pub fn standing(&self) -> Result<String, JoinError> {
+        self.join_string(*self.authority.standing_token())
+    }
 }
 
 fn bracketed(address: IpAddr) -> String {

@@ -3,12 +3,14 @@
 use crate::Config;
 use crate::driver::{Command, Driver, Handle, Settings};
 use crate::http::{self, Sources};
-use crate::joining::join_string;
+use crate::joining::Joining;
 use crate::metrics::Rejected;
 use crate::page::{self, Secret, SecretError, Source};
 use crate::plugin::{FolderError, read_folder};
 use crate::service::calls::Calls;
-use crate::service::{About, ClusterService, JobsService, PluginsService, Shared, WorkerLinkService};
+use crate::service::{
+    About, ClusterService, IdentityService, JobsService, PluginsService, Shared, WorkerLinkService,
+};
 use crate::serving::{Services, serve};
 use crate::store::blobs::Blobs;
 use crate::store::writer::Log;
@@ -113,7 +115,7 @@ impl Coordinator {
 }
 
 impl Running {
-    /// What workers and clients on other machines join with; it holds the token. `None` without a TLS listener.
+    /// What workers on other machines join with; it holds a token. `None` without a TCP listener.
     #[must_use]
     pub fn join_string(&self) -> Option<&str> {
         self.join_string.as_deref()
@@ -175,7 +177,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let (listener, guard, authority) = open_listeners(&config).await?;
     let http_listener = open_http(config.http.as_deref()).await?;
     let http_addr = http_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let join_string = join_string(&config, &listener, authority.as_ref())?;
+    let joining = Joining::at(&config, &listener, authority);
+    let join_string = joining.as_ref().map(Joining::standing).transpose()?;
 
     let Opened { store, blobs, readers, epoch, durable } = opened;
     let rejected = Arc::new(Rejected::default());
@@ -215,7 +218,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
         worker_link: WorkerLinkService::new(shared.clone()),
         jobs,
         plugins: PluginsService::new(shared.clone(), blobs),
-        cluster: ClusterService::new(shared, about, Arc::clone(&stop)),
+        cluster: ClusterService::new(shared.clone(), about, Arc::clone(&stop)),
+        identity: IdentityService::new(shared, joining),
     };
     let (unix, tls_addr) = (listener.socket_path().map(Path::to_owned), listener.local_addr());
     let (ending, ended) = watch::channel(false);
@@ -308,19 +312,21 @@ fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {
     Ok(Opened { store: Box::new(store), blobs, readers, epoch, durable: true })
 }
 
-async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Authority>), StartError> {
+async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Arc<Authority>>), StartError> {
     let mut to_open = ListenConfig { unix: config.unix.clone(), tcp: None };
     let mut authority = None;
     if let Some(address) = &config.listen {
         let in_state = || config.state.as_ref().map(|state| state.join("authority"));
         let folder = config.keys.clone().or_else(in_state);
         let folder = folder.ok_or_else(|| StartError::NoKeys { listen: address.clone() })?;
-        let keys = Authority::load_or_create(&folder)?;
-        let security = Security::Tls(keys.server_config());
+        let keys = Authority::load_or_create(&folder)?.with_certificate_life(config.certificate_life);
+        let keys = Arc::new(keys);
+        let security =
+            if config.insecure { Security::PlainLoopback } else { Security::Tls(Arc::clone(&keys)) };
         to_open.tcp = Some(TcpConfig { address: address.clone(), security });
         authority = Some(keys);
     }
-    let guard = authority.as_ref().map_or_else(Guard::local_only, |keys| Guard::with_token(keys.token()));
+    let guard = authority.clone().map_or_else(Guard::local_only, Guard::with_authority);
     Ok((listen(to_open).await?, guard, authority))
 }
 

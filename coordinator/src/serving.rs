@@ -2,15 +2,17 @@
 
 use crate::metrics::Rejected;
 use crate::service::calls::{Calls, CountCalls};
-use crate::service::{ClusterService, JobsService, PluginsService, WorkerLinkService, look_at};
+use crate::service::{
+    ClusterService, IdentityService, JobsService, PluginsService, WorkerLinkService, look_at,
+};
 use muster_proto::link::{Guard, Listener, server};
 use muster_proto::v1::cluster_server::ClusterServer;
+use muster_proto::v1::identity_server::IdentityServer;
 use muster_proto::v1::jobs_server::JobsServer;
 use muster_proto::v1::plugins_server::PluginsServer;
 use muster_proto::v1::worker_link_server::WorkerLinkServer;
 use muster_proto::{FILE_DESCRIPTOR_SET, MESSAGE_MAX_BYTES};
 use std::sync::Arc;
-use tonic::service::InterceptorLayer;
 use tower::util::MapResponseLayer;
 
 /// The services of a coordinator.
@@ -23,7 +25,12 @@ pub struct Services {
     pub plugins: PluginsService,
     /// The cluster as a whole.
     pub cluster: ClusterService,
+    /// Who may connect.
+    pub identity: IdentityService,
 }
+
+/// What somebody who has no identity yet may send.
+const IDENTITY_MESSAGE_MAX_BYTES: usize = 4 << 10;
 
 /// Serves until `stop`, then lets open requests end.
 pub async fn serve(
@@ -47,14 +54,18 @@ pub async fn serve(
     reporter.set_serving::<JobsServer<JobsService>>().await;
     reporter.set_serving::<PluginsServer<PluginsService>>().await;
     reporter.set_serving::<ClusterServer<ClusterService>>().await;
+    reporter.set_serving::<IdentityServer<IdentityService>>().await;
     let mut router = server()
         .layer(CountCalls(calls))
         .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
-        .layer(InterceptorLayer::new(guard))
+        .layer(guard)
         .add_service(limited!(WorkerLinkServer, services.worker_link))
         .add_service(limited!(JobsServer, services.jobs))
         .add_service(limited!(PluginsServer, services.plugins))
         .add_service(limited!(ClusterServer, services.cluster))
+        .add_service(
+            IdentityServer::new(services.identity).max_decoding_message_size(IDENTITY_MESSAGE_MAX_BYTES),
+        )
         .add_service(health);
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -1,7 +1,7 @@
 //! The program itself: starts, prints how to join, ends on a signal, says what is wrong in one line.
 #![allow(clippy::unwrap_used)]
 
-use muster_proto::link::{Target, connect};
+use muster_proto::link::{Identities, Target, connect_by};
 use muster_proto::v1::InfoRequest;
 use muster_proto::v1::cluster_client::ClusterClient;
 use std::io::{BufRead, BufReader, Read};
@@ -65,7 +65,8 @@ async fn starts_tells_how_to_join_and_ends_on_a_signal() {
         let target = Target::parse(&program.line()).unwrap();
         assert!(matches!(target, Target::Tls { .. }));
         for target in [target, Target::Unix(folder.path().join("socket"))] {
-            let mut cluster = ClusterClient::new(connect(&target).await.unwrap());
+            let mut cluster =
+                ClusterClient::new(connect_by(&Identities::in_memory(), &target).await.unwrap());
             let info = cluster.info(InfoRequest { protocol: 1 }).await.unwrap().into_inner();
             assert_eq!((info.epoch, info.durable, info.pid), (epoch, true, program.child.id()));
             assert_eq!(info.policy, policy);

@@ -4,7 +4,7 @@
 mod fixture;
 
 use fixture::{Worker, World, capitals, hello, message, soon};
-use muster_proto::link::{Target, connect};
+use muster_proto::link::{Identities, Target, connect_by};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{self, Outputs, from_worker};
@@ -121,7 +121,7 @@ async fn ten_thousand_workers() {
         let mut held = tokio::task::JoinSet::new();
         for _ in 0..WORKERS {
             // A connection each, as real workers have.
-            let link = connect(&target).await.unwrap();
+            let link = connect_by(&Identities::in_memory(), &target).await.unwrap();
             let (to, messages) = mpsc::channel(1);
             to.send(message(from_worker::Kind::Hello(hello(1)))).await.unwrap();
             let mut client = WorkerLinkClient::new(link);

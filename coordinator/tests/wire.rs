@@ -20,7 +20,7 @@ mod fixture;
 use bytes::Bytes;
 use fixture::{Worker, World, get, indexes, soon};
 use muster_coordinator::Coordinator;
-use muster_proto::link::{Target, connect};
+use muster_proto::link::{Identities, Target, connect_by};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
 use std::io::Write;
@@ -333,14 +333,14 @@ async fn tls_needs_the_token() {
     .await;
     let join = world.running.join_string().unwrap();
     let target = Target::parse(join).unwrap();
-    let link = connect(&target).await.unwrap();
+    let link = connect_by(&Identities::in_memory(), &target).await.unwrap();
     let mut cluster = v1::cluster_client::ClusterClient::new(link);
     assert_eq!(cluster.info(v1::InfoRequest { protocol: 1 }).await.unwrap().into_inner().workers, 0);
     let refused = cluster.shutdown(v1::ShutdownRequest {}).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
     let Target::Tls { address, pin, token: _ } = target else { panic!("{target}") };
     let wrong = Target::Tls { address, pin, token: muster_proto::link::Token([1; 32]) };
-    let error = connect(&wrong).await.unwrap_err();
+    let error = connect_by(&Identities::in_memory(), &wrong).await.unwrap_err();
     assert!(error.to_string().contains("token"), "{error}");
     assert_eq!(world.rejected("unauthenticated").await, 2);
 }

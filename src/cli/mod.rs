@@ -16,6 +16,7 @@ mod report;
 mod retry;
 mod runs;
 mod simulate;
+mod token;
 mod tour;
 mod trace;
 mod usage;
@@ -37,6 +38,7 @@ pub use plugin::{Language, PluginCommand, PluginTestArgs};
 pub use report::{ExportArgs, Format, ReportArgs};
 pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
+pub use token::{TokenCommand, TokenNewArgs};
 pub use tour::TourArgs;
 pub use trace::{TraceArgs, TraceOf};
 pub use usage::parse;
@@ -97,6 +99,9 @@ pub enum Command {
     /// List, drain and start workers
     #[command(subcommand, arg_required_else_help = false)]
     Worker(WorkerCommand),
+    /// Make, list and revoke the tokens by which workers and clients on other machines join
+    #[command(subcommand, arg_required_else_help = false)]
+    Token(TokenCommand),
     /// Start a coordinator
     #[command(subcommand, arg_required_else_help = false)]
     Coordinator(CoordinatorCommand),

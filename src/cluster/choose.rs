@@ -32,7 +32,11 @@ pub struct Session {
 impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
         match &error {
-            LinkError::Permission { .. } | LinkError::Refused { .. } => Self::new(Exit::Permission, &error),
+            LinkError::Permission { .. } | LinkError::Unknown { .. } | LinkError::Refused { .. } => {
+                Self::new(Exit::Permission, &error)
+            }
+            LinkError::Identity { .. } => Self::caused(Exit::Storage, &error),
+            LinkError::PlainOffLoopback { .. } => Self::new(Exit::Usage, &error),
             LinkError::NotRunning { target } => Self::new(Exit::Connection, &error).hint(start_there(target)),
             _ => Self::caused(Exit::Connection, &error),
         }

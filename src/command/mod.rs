@@ -21,6 +21,7 @@ mod run;
 mod runs;
 mod simulate;
 mod submit;
+mod token;
 mod trace;
 mod up;
 mod why;
@@ -50,6 +51,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Submit(args) => block_on(submit::submit(&args)),
         Command::Job(command) => block_on(job::job(command)),
         Command::Worker(command) => worker::worker(command),
+        Command::Token(command) => block_on(token::token(command)),
         Command::Coordinator(command) => coordinator::coordinator(command),
         Command::Emulate(args) => block_on(emulate::emulate(&args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),

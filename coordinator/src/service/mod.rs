@@ -3,6 +3,7 @@
 
 pub mod calls;
 mod cluster;
+mod identity;
 mod jobs;
 mod logs;
 mod plugins;
@@ -11,6 +12,7 @@ mod results;
 mod worker_link;
 
 pub use cluster::{About, ClusterService};
+pub use identity::IdentityService;
 pub use jobs::JobsService;
 pub use plugins::PluginsService;
 pub use refused::look_at;

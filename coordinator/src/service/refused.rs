@@ -17,7 +17,7 @@ pub fn look_at<B>(rejected: &Rejected, mut response: Response<B>) -> Response<B>
             *status = HeaderValue::from(Code::ResourceExhausted as i32);
             rejected.count(reason(Code::ResourceExhausted));
         }
-        Code::Unauthenticated => rejected.count(reason(Code::Unauthenticated)),
+        code @ (Code::Unauthenticated | Code::PermissionDenied) => rejected.count(reason(code)),
         _ => {}
     }
     response

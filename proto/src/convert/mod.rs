@@ -5,6 +5,7 @@
 mod arrivals;
 mod case;
 mod evidence;
+mod identity;
 mod job;
 mod limits;
 mod log;
@@ -17,6 +18,7 @@ pub use case::{CaseAsk, OnlyTask};
 pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,
 };
+pub use identity::{TOKEN_LIFE_MAX_S, roles, token_request};
 pub use job::{
     Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_show, job_spec_to_wire, results,
 };

@@ -1,52 +1,86 @@
 //! The private authority of a cluster: made once, kept in the coordinator's state folder. Clients know it by
-//! its pin, the SHA-256 of its certificate, so no name, clock or public authority takes part.
+//! its pin, the SHA-256 of its certificate, so no name, clock or public authority takes part. It signs the certificates
+//! of those whom a token admits.
 
+use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa};
-use rcgen::{KeyPair, KeyUsagePurpose};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{PemObject, SectionKind};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::version::TLS13;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
-use sha2::{Digest, Sha256};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{PemObject, SectionKind};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::SERVER_NAME;
+use super::certificate::{self, Identity, PublicKey, Reader};
 use super::error::{FileError, JoinError};
+use super::moment::Moment;
 use super::private_file;
+use super::session::Sessions;
 use super::target::{Pin, Target, Token};
+use super::tokens::{NewToken, TokenBook, TokenError, TokenFacts, TokenId};
+use super::verifier::{pin_of, server_config};
+
+pub(super) use super::verifier::provider;
 
 const KEYS_FILE: &str = "authority.pem";
 const TOKEN_FILE: &str = "token";
-const ALPN_HTTP2: &[u8] = b"h2";
+const TOKENS_FILE: &str = "tokens.json";
+const LOCK_FILE: &str = "lock";
 
-/// A cluster's authority, the coordinator's certificate under it, and the token.
-#[derive(Debug)]
+/// How long a certificate is good for, unless a coordinator is told otherwise.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A cluster's authority, the coordinator's certificate under it, and the tokens.
 pub struct Authority {
     pin: Pin,
-    token: Token,
+    standing: Token,
+    tokens: TokenBook,
+    issuer: Issuer<'static, KeyPair>,
+    reader: Reader,
+    sessions: Sessions,
     config: Arc<ServerConfig>,
+    life_s: u64,
+    // Two that change the same tokens would forget each other's.
+    _lock: File,
+}
+
+/// A certificate that was just signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// DER.
+    pub certificate: Vec<u8>,
+    /// Whose it is.
+    pub identity: Identity,
+    /// When it was signed.
+    pub at: Moment,
 }
 
 impl Authority {
-    /// Takes the keys from `folder`, or makes them there. Two processes that start together get the same ones.
+    /// Takes the keys and tokens from `folder`, or makes them there. They are this one's alone as long as it lives.
     ///
     /// # Errors
-    /// A folder that cannot be written, files that others can read, or damaged ones.
+    /// A folder that cannot be written or that another process uses, files that others can read, or damaged ones.
     pub fn load_or_create(folder: &Path) -> Result<Self, FileError> {
         private_file::create_folder(folder)?;
+        let lock = private_file::try_lock(&folder.join(LOCK_FILE))?;
+        let lock = lock.ok_or_else(|| FileError::KeysInUse { folder: folder.to_path_buf() })?;
         let (keys_path, keys) = load_or(folder, KEYS_FILE, make_keys)?;
-        let (token_path, token) = load_or(folder, TOKEN_FILE, make_token)?;
-        let token = Token::from_text(token.trim())
-            .ok_or_else(|| FileError::Damaged { path: token_path, what: "not a token".into() })?;
-        Self::from_pem(&keys, token).map_err(|what| FileError::Damaged { path: keys_path, what })
+        let tokens = TokenBook::load(&folder.join(TOKENS_FILE))?;
+        let standing = standing_token(folder, &tokens)?;
+        Self::from_pem(&keys, standing, tokens, lock)
+            .map_err(|what| FileError::Damaged { path: keys_path, what })
+    }
+
+    /// The same authority, whose certificates are good for so long.
+    #[must_use]
+    pub fn with_certificate_life(self, life: Duration) -> Self {
+        Self { life_s: life.as_secs(), ..self }
     }
 
     /// The pin that clients check.
@@ -55,141 +89,137 @@ impl Authority {
         self.pin
     }
 
-    /// The token that clients show.
+    /// The token in the join string that is printed at start: for workers.
     #[must_use]
-    pub const fn token(&self) -> &Token {
-        &self.token
+    pub const fn standing_token(&self) -> &Token {
+        &self.standing
+    }
+
+    /// All tokens.
+    #[must_use]
+    pub const fn tokens(&self) -> &TokenBook {
+        &self.tokens
+    }
+
+    /// The open connections of those who joined.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// What a listener needs for its handshakes.
-    #[must_use]
-    pub fn server_config(&self) -> Arc<ServerConfig> {
+    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 
-    /// The target for clients of a coordinator with this authority at `address` (`HOST:PORT`).
+    /// What a listener needs to know callers.
+    pub(super) const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The target of a coordinator with this authority at `address` (`HOST:PORT`) for whoever has the token.
     ///
     /// # Errors
     /// An address that is not `HOST:PORT`.
-    pub fn target(&self, address: &str) -> Result<Target, JoinError> {
-        Target::tls(address, self.pin, self.token)
+    pub fn target(&self, address: &str, token: Token) -> Result<Target, JoinError> {
+        Target::tls(address, self.pin, token)
     }
 
-    fn from_pem(text: &str, token: Token) -> Result<Self, String> {
+    /// A certificate for whoever has a token, with a new identity. It takes one use of the token, and writes to the disk
+    /// when these are counted.
+    ///
+    /// # Errors
+    /// Why the token admits nobody.
+    pub fn enroll(&self, token: &Token, key: &PublicKey<'_>, now: Moment) -> Result<Signed, TokenError> {
+        let facts = self.tokens.admit(token, now)?;
+        let identity = Identity::admitted(&facts, now.later(self.life_s))?;
+        self.sign(key, identity, now)
+    }
+
+    /// A later certificate for an identity.
+    ///
+    /// # Errors
+    /// When its token was revoked.
+    pub fn renew(&self, identity: &Identity, key: &PublicKey<'_>, now: Moment) -> Result<Signed, TokenError> {
+        self.tokens.check(identity.token)?;
+        let identity = Identity { until: now.later(self.life_s), ..identity.clone() };
+        self.sign(key, identity, now)
+    }
+
+    /// Revokes a token: what was signed for it is refused from now on, and open connections end. How many did.
+    ///
+    /// # Errors
+    /// As [`TokenBook::revoke`].
+    pub fn revoke(&self, token: TokenId, now: Moment) -> Result<(TokenFacts, usize), TokenError> {
+        let facts = self.tokens.revoke(token, now, self.life_s)?;
+        Ok((facts, self.sessions.end_of_token(token)))
+    }
+
+    fn sign(&self, key: &PublicKey<'_>, identity: Identity, now: Moment) -> Result<Signed, TokenError> {
+        let certificate = certificate::sign(&self.issuer, key, &identity, now)
+            .map_err(|error| FileError::Keys { what: error.to_string() })?;
+        Ok(Signed { certificate, identity, at: now })
+    }
+
+    fn from_pem(text: &str, standing: Token, tokens: TokenBook, lock: File) -> Result<Self, String> {
         let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes());
         let mut next = |kind: SectionKind, name: &str| match sections.next() {
             Some(Ok((found, der))) if found == kind => Ok(der),
             _ => Err(format!("the {name} is missing")),
         };
         let authority = next(SectionKind::Certificate, "authority's certificate")?;
-        next(SectionKind::PrivateKey, "authority's key")?;
+        let authority_key = next(SectionKind::PrivateKey, "authority's key")?;
         let server = next(SectionKind::Certificate, "server's certificate")?;
         let key = next(SectionKind::PrivateKey, "server's key")?;
 
-        let pin = pin_of(&authority);
+        let authority_key =
+            KeyPair::try_from(authority_key).map_err(|error| format!("the authority's key: {error}"))?;
+        let (pin, reader) = (pin_of(&authority), Reader::new(&authority)?);
         let chain = vec![CertificateDer::from(server), CertificateDer::from(authority)];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|error| error.to_string())?;
-        config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-        // Every link is a full handshake: no tickets to make, send and keep.
-        config.send_tls13_tickets = 0;
-        Ok(Self { pin, token, config: Arc::new(config) })
+        let config = server_config(chain, key).map_err(|error| error.to_string())?;
+        Ok(Self {
+            pin,
+            standing,
+            tokens,
+            issuer: Issuer::new(authority_params(), authority_key),
+            reader,
+            sessions: Sessions::default(),
+            config: Arc::new(config),
+            life_s: CERTIFICATE_LIFE.as_secs(),
+            _lock: lock,
+        })
     }
 }
 
-/// A client's side of TLS: it accepts a server whose chain holds the pinned authority, and no other.
-pub(super) fn client_config(pin: Pin) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(PinVerifier { pin, provider: Arc::clone(&provider) });
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-    Ok(config)
-}
-
-/// The name every server certificate carries.
-pub(super) fn server_name() -> ServerName<'static> {
-    ServerName::try_from(SERVER_NAME).expect("the constant is a DNS name")
-}
-
-/// Whether a handshake failed because the peer is not the pinned one.
-pub(super) fn is_wrong_peer(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-}
-
-#[derive(Debug)]
-struct PinVerifier {
-    pin: Pin,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for PinVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(authority) = intermediates.iter().find(|der| pin_of(der) == self.pin) else {
-            return Err(CertificateError::UnknownIssuer.into());
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &roots,
-            &[],
-            now,
-            self.provider.signature_verification_algorithms.all,
-        )?;
-        verify_server_name(&certificate, server_name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authority({})", self.pin)
     }
 }
 
-fn pin_of(certificate: &[u8]) -> Pin {
-    Pin(Sha256::digest(certificate).into())
+/// The token whose join string is printed. One that was revoked is replaced.
+fn standing_token(folder: &Path, tokens: &TokenBook) -> Result<Token, FileError> {
+    let load = || {
+        let (path, text) = load_or(folder, TOKEN_FILE, make_token)?;
+        Token::from_text(text.trim()).ok_or_else(|| FileError::Damaged { path, what: "not a token".into() })
+    };
+    let mut token = load()?;
+    if tokens.list().iter().any(|facts| facts.id == TokenId::of(&token) && facts.revoked.is_some()) {
+        private_file::remove(&folder.join(TOKEN_FILE))?;
+        token = load()?;
+    }
+    if !tokens.list().iter().any(|facts| facts.id == TokenId::of(&token)) {
+        match tokens.add(&token, &NewToken::standing(), Moment::now()) {
+            Ok(_) => {}
+            Err(TokenError::File(error)) => return Err(error),
+            Err(error) => {
+                let path = folder.join(TOKENS_FILE);
+                return Err(FileError::DamagedTokens { path, what: error.to_string() });
+            }
+        }
+    }
+    Ok(token)
 }
 
 fn load_or(
@@ -209,16 +239,23 @@ fn load_or(
     }
 }
 
-/// Authority certificate and key, server certificate and key, one behind the other.
-fn make_keys() -> Result<String, FileError> {
-    let failed = |error: rcgen::Error| FileError::Keys { what: error.to_string() };
-
+/// What an authority's certificate says, and what the certificates that it signs say about it.
+fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "muster cluster authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let authority =
-        CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(failed)?).map_err(failed)?;
+    params
+}
+
+/// Authority certificate and key, server certificate and key, one behind the other.
+fn make_keys() -> Result<String, FileError> {
+    let failed = |error: rcgen::Error| FileError::Keys { what: error.to_string() };
+
+    let authority_key = KeyPair::generate().map_err(failed)?;
+    let authority = authority_params().self_signed(&authority_key).map_err(failed)?;
+    let authority_key_pem = authority_key.serialize_pem();
+    let issuer = Issuer::new(authority_params(), authority_key);
 
     let key = KeyPair::generate().map_err(failed)?;
     let mut params = CertificateParams::new([SERVER_NAME.to_owned()]).map_err(failed)?;
@@ -226,9 +263,9 @@ fn make_keys() -> Result<String, FileError> {
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let server = params.signed_by(&key, &authority).map_err(failed)?;
+    let server = params.signed_by(&key, &issuer).map_err(failed)?;
 
-    Ok([authority.pem(), authority.key().serialize_pem(), server.pem(), key.serialize_pem()].concat())
+    Ok([authority.pem(), authority_key_pem, server.pem(), key.serialize_pem()].concat())
 }
 
 fn make_token() -> Result<String, FileError> {
@@ -237,24 +274,68 @@ fn make_token() -> Result<String, FileError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    /// An authority's signing side and what reads its certificates.
+    pub(in crate::link) fn keys() -> (Issuer<'static, KeyPair>, Reader) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = authority_params().self_signed(&key).unwrap();
+        (Issuer::new(authority_params(), key), Reader::new(certificate.der()).unwrap())
+    }
 
     #[test]
     fn keys_are_made_once_and_stay_private() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("a/state");
         let first = Authority::load_or_create(&state).unwrap();
-        let again = Authority::load_or_create(&state).unwrap();
-        assert_eq!(first.target("h:1").unwrap(), again.target("h:1").unwrap());
+        let error = Authority::load_or_create(&state).unwrap_err();
+        assert!(matches!(error, FileError::KeysInUse { .. }), "{error}");
+        let (pin, token) = (first.pin(), *first.standing_token());
+        drop(first);
+        let first = Authority::load_or_create(&state).unwrap();
+        assert_eq!((first.pin(), *first.standing_token()), (pin, token));
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&state), 0o700);
-        assert_eq!((mode(&state.join(KEYS_FILE)), mode(&state.join(TOKEN_FILE))), (0o600, 0o600));
+        for file in [KEYS_FILE, TOKEN_FILE, TOKENS_FILE] {
+            assert_eq!(mode(&state.join(file)), 0o600, "{file}");
+        }
+        let text = std::fs::read_to_string(state.join(TOKENS_FILE)).unwrap();
+        assert!(!text.contains(&first.standing_token().reveal()));
 
         let other = Authority::load_or_create(&folder.path().join("b")).unwrap();
         assert_ne!(first.pin(), other.pin());
-        assert_ne!(first.token(), other.token());
+        assert_ne!(first.standing_token(), other.standing_token());
+    }
+
+    #[test]
+    fn an_identity_renews_its_certificate_until_its_token_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority =
+            Authority::load_or_create(folder.path()).unwrap().with_certificate_life(Duration::from_secs(60));
+        let key = KeyPair::generate().unwrap();
+        let key = rcgen::PublicKeyData::der_bytes(&key);
+        let key = PublicKey::new(key).unwrap();
+        let now = Moment::now();
+        let token = *authority.standing_token();
+        let first = authority.enroll(&token, &key, now).unwrap();
+        assert_eq!(first.identity.until, now.later(60));
+        let renewed = authority.renew(&first.identity, &key, now.later(40)).unwrap();
+        assert_eq!(renewed.identity, Identity { until: now.later(100), ..first.identity.clone() });
+        let read = |signed: &Signed, at| {
+            authority.reader().read(Some(&CertificateDer::from(signed.certificate.clone())), at)
+        };
+        assert!(read(&first, now.later(61)).is_err());
+        assert_eq!(read(&renewed, now.later(61)), Ok(renewed.identity.clone()));
+        authority.revoke(first.identity.token, now).unwrap();
+        assert!(authority.renew(&renewed.identity, &key, now).is_err());
+        drop(authority);
+
+        let again = Authority::load_or_create(folder.path()).unwrap();
+        assert_ne!(*again.standing_token(), token, "the next start prints another one");
+        assert!(again.enroll(&token, &key, now).is_err());
+        assert!(again.enroll(again.standing_token(), &key, now).is_ok());
     }
 
     #[test]

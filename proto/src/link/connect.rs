@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +19,13 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tower::service_fn;
 
-use super::ca::{client_config, is_wrong_peer, server_name};
 use super::connection::{Connection, Peer, Wire};
 use super::error::LinkError;
-use super::guard::Role;
+use super::guard::Part;
+use super::identities::{Credential, Identities};
+use super::member::{Member, Renewing};
 use super::target::{Pin, Target, Token};
+use super::verifier::{client_config, is_wrong_peer, server_name};
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
 };
@@ -31,25 +34,33 @@ use crate::v1::cluster_client::ClusterClient;
 use crate::{FRAME_BYTES, PROTOCOL_VERSION};
 
 /// An open connection to a coordinator, for `Client::new(link)`; clones share it. Once it is lost every call
-/// fails with `UNAVAILABLE`: it never reconnects by itself.
+/// fails with `UNAVAILABLE`: it never reconnects by itself. As long as one is there, its certificate is renewed in time.
 pub type Link = InterceptedService<Channel, Bearer>;
 
-/// Shows the token with every request.
+/// Shows the token with every request, where no certificate is shown.
 #[derive(Clone, Debug, Default)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub struct Bearer {
+    value: Option<MetadataValue<Ascii>>,
+    // Ends with the last link.
+    _renewing: Option<Arc<Renewing>>,
+}
 
 impl Bearer {
     fn new(token: &Token) -> Self {
         let mut value: MetadataValue<Ascii> =
             format!("Bearer {}", token.reveal()).parse().expect("base64 is plain ASCII");
         value.set_sensitive(true);
-        Self(Some(value))
+        Self { value: Some(value), _renewing: None }
+    }
+
+    pub(super) fn renewed_by(renewing: Renewing) -> Self {
+        Self { value: None, _renewing: Some(Arc::new(renewing)) }
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
+        if let Some(value) = &self.value {
             request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
@@ -57,12 +68,20 @@ impl Interceptor for Bearer {
 }
 
 /// Connects to a coordinator and greets it, so that a wrong pin, a refused token and another protocol version
-/// are known here and not in the middle of the work.
+/// are known here and not in the middle of the work. From another machine it joins first, unless this user has.
 ///
 /// # Errors
 /// What is wrong, after [`CONNECT_TIMEOUT`] at the latest.
 pub async fn connect(target: &Target) -> Result<Link, LinkError> {
-    connect_as(Role::Client, target, Ok).await
+    connect_by(Identities::of_user(), target).await
+}
+
+/// Connects as [`connect`] does, with certificates that are kept elsewhere.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_by(identities: &Arc<Identities>, target: &Target) -> Result<Link, LinkError> {
+    connect_as(Part::Client, identities, target, Ok).await
 }
 
 /// Connects as [`connect`] does, for a process that will run what the coordinator sends: one of root trusts
@@ -80,62 +99,88 @@ pub async fn connect_worker(target: &Target) -> Result<Link, LinkError> {
 /// As [`connect`], and those of `wrap`.
 pub async fn connect_worker_through<C>(
     target: &Target,
-    wrap: impl FnOnce(Connection) -> io::Result<C>,
+    wrap: impl Fn(Connection) -> io::Result<C>,
 ) -> Result<Link, LinkError>
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    connect_as(Role::Worker, target, wrap).await
+    connect_as(Part::Worker, Identities::of_user(), target, wrap).await
 }
 
 async fn connect_as<C>(
-    role: Role,
+    part: Part,
+    identities: &Arc<Identities>,
     target: &Target,
-    wrap: impl FnOnce(Connection) -> io::Result<C>,
+    wrap: impl Fn(Connection) -> io::Result<C>,
 ) -> Result<Link, LinkError>
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // Boxed: the handshakes' state would be part of every caller's future.
-    match timeout(CONNECT_TIMEOUT, Box::pin(open(role, target, wrap))).await {
+    match timeout(CONNECT_TIMEOUT, Box::pin(open(part, identities, target, wrap))).await {
         Ok(link) => link,
         Err(_) => Err(LinkError::Timeout { target: target.to_string(), seconds: CONNECT_TIMEOUT.as_secs() }),
     }
 }
 
 async fn open<C>(
-    role: Role,
+    part: Part,
+    identities: &Arc<Identities>,
     target: &Target,
-    wrap: impl FnOnce(Connection) -> io::Result<C>,
+    wrap: impl Fn(Connection) -> io::Result<C>,
 ) -> Result<Link, LinkError>
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let wrap = |connection| wrap(connection).map_err(|error| refused(target, error));
     let (connection, bearer) = match target {
-        Target::Unix(path) => (open_unix(role, target, path).await?, Bearer::default()),
-        Target::Tls { address, pin, token } => (open_tls(target, address, *pin).await?, Bearer::new(token)),
+        Target::Unix(path) => (open_unix(part, target, path).await?, Bearer::default()),
+        Target::Plain { address, token } => (open_plain(target, address).await?, Bearer::new(token)),
+        Target::Tls { address, pin, token } => {
+            let member = Member { identities, target, address, pin: *pin, token };
+            return member.open(wrap).await;
+        }
     };
-    let connection = wrap(connection).map_err(|error| refused(target, error))?;
-    let link = InterceptedService::new(channel(target, connection).await?, bearer);
+    let link = InterceptedService::new(channel(target, wrap(connection)?).await?, bearer);
     greet(target, link.clone()).await?;
     Ok(link)
 }
 
-async fn open_unix(role: Role, target: &Target, path: &Path) -> Result<Connection, LinkError> {
+async fn open_unix(part: Part, target: &Target, path: &Path) -> Result<Connection, LinkError> {
     let stream = UnixStream::connect(path).await.map_err(|error| refused(target, error))?;
     let peer = stream.peer_cred().map_err(|error| refused(target, error))?;
-    if !role.may_use(peer.uid()) {
+    if !part.may_use(peer.uid()) {
         return Err(LinkError::Permission { target: target.to_string() });
     }
     let pid = peer.pid().unwrap_or(0).cast_unsigned();
     Ok(Connection::new(Wire::Unix(stream), Peer::Unix { uid: peer.uid(), pid }))
 }
 
-async fn open_tls(target: &Target, address: &str, pin: Pin) -> Result<Connection, LinkError> {
+async fn open_tcp(target: &Target, address: &str) -> Result<(TcpStream, SocketAddr), LinkError> {
     let stream = TcpStream::connect(address).await.map_err(|error| refused(target, error))?;
     let peer = stream.peer_addr().map_err(|error| refused(target, error))?;
     stream.set_nodelay(true).map_err(|error| refused(target, error))?;
-    let config = client_config(pin)
+    Ok((stream, peer))
+}
+
+/// Without TLS the token goes as it is: never off this machine.
+async fn open_plain(target: &Target, address: &str) -> Result<Connection, LinkError> {
+    let (stream, peer) = open_tcp(target, address).await?;
+    if !peer.ip().is_loopback() {
+        return Err(LinkError::PlainOffLoopback { target: target.to_string() });
+    }
+    Ok(Connection::new(Wire::Tcp(stream), Peer::Tcp { address: peer }))
+}
+
+/// Opens a connection over TLS that shows a credential, or none.
+pub(super) async fn open_tls(
+    target: &Target,
+    address: &str,
+    pin: Pin,
+    credential: Option<&Credential>,
+) -> Result<Connection, LinkError> {
+    let (stream, peer) = open_tcp(target, address).await?;
+    let config = client_config(pin, credential.map(Credential::shown))
         .map_err(|error| LinkError::Tls { target: target.to_string(), source: io::Error::other(error) })?;
     let stream = TlsConnector::from(Arc::new(config))
         .connect(server_name(), stream)
@@ -145,7 +190,7 @@ async fn open_tls(target: &Target, address: &str, pin: Pin) -> Result<Connection
 }
 
 /// HTTP/2 over the connection. The connector gives it away once, so a lost link stays lost.
-async fn channel<C>(target: &Target, connection: C) -> Result<Channel, LinkError>
+pub(super) async fn channel<C>(target: &Target, connection: C) -> Result<Channel, LinkError>
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -165,7 +210,7 @@ where
         .map_err(|error| LinkError::NotMuster { target: target.to_string(), reason: innermost(&error) })
 }
 
-async fn greet(target: &Target, link: Link) -> Result<(), LinkError> {
+pub(super) async fn greet(target: &Target, link: Link) -> Result<(), LinkError> {
     let target = target.to_string();
     let reply = match ClusterClient::new(link).info(InfoRequest { protocol: PROTOCOL_VERSION }).await {
         Ok(reply) => reply.into_inner(),
@@ -181,10 +226,11 @@ async fn greet(target: &Target, link: Link) -> Result<(), LinkError> {
     Err(LinkError::Incompatible { target, reason })
 }
 
-fn greeting_failed(target: String, status: &Status) -> LinkError {
+pub(super) fn greeting_failed(target: String, status: &Status) -> LinkError {
     let reason = status.message().to_owned();
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => LinkError::Refused { target, reason },
+        Code::Unauthenticated => LinkError::Unknown { target, reason },
+        Code::PermissionDenied => LinkError::Refused { target, reason },
         Code::FailedPrecondition => LinkError::Incompatible { target, reason },
         code if reason.is_empty() => LinkError::NotMuster { target, reason: code.to_string() },
         _ => LinkError::NotMuster { target, reason: innermost(status) },

@@ -4,20 +4,25 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::quiet::about_stranger;
+use super::session::{Place, Session};
+
 /// What every HTTP/2 client sends first is this long.
 const PREFACE_BYTES: usize = 24;
 
-/// Who is at the other end, as the kernel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who is at the other end: as the kernel says, and what was shown in the handshake.
+#[derive(Clone, Debug)]
 pub enum Peer {
     /// A process on this machine.
     Unix {
@@ -26,7 +31,14 @@ pub enum Peer {
         /// Its process, 0 when the kernel does not say.
         pid: u32,
     },
-    /// A process that may be anywhere.
+    /// A process that may be anywhere, over TLS.
+    Tls {
+        /// Its address.
+        address: SocketAddr,
+        /// Who it is, and how long that holds.
+        session: Arc<Session>,
+    },
+    /// A process on this machine, over TCP without TLS; or, to a client, its coordinator.
     Tcp {
         /// Its address.
         address: SocketAddr,
@@ -37,7 +49,7 @@ impl Peer {
     /// Who sent a request that came in through a [`super::Listener`].
     #[must_use]
     pub fn of<T>(request: &tonic::Request<T>) -> Option<Self> {
-        request.extensions().get::<Self>().copied()
+        request.extensions().get::<Self>().cloned()
     }
 }
 
@@ -45,7 +57,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix { uid, pid } => write!(f, "process {pid} of user {uid}"),
-            Self::Tcp { address } => write!(f, "{address}"),
+            Self::Tls { address, .. } | Self::Tcp { address } => write!(f, "{address}"),
         }
     }
 }
@@ -56,6 +68,9 @@ pub struct Connection {
     wire: Wire,
     peer: Peer,
     preface: Option<Preface>,
+    place: Option<Place>,
+    // Dropped with the connection: whoever waits for that hears of it.
+    _closed: Option<oneshot::Sender<()>>,
 }
 
 /// What a client still has to send, and by when.
@@ -75,20 +90,35 @@ pub(super) enum Wire {
 
 impl Connection {
     pub(super) fn new(wire: Wire, peer: Peer) -> Self {
-        Self { wire, peer, preface: None }
+        Self { wire, peer, preface: None, place: None, _closed: None }
     }
 
     /// A client's connection, whose reads fail when the client stays silent for longer than `patience`.
     pub(super) fn accepted(wire: Wire, peer: Peer, patience: Duration) -> Self {
         let preface = Preface { missing_bytes: PREFACE_BYTES, deadline: Box::pin(sleep(patience)) };
-        Self { wire, peer, preface: Some(preface) }
+        Self { wire, peer, preface: Some(preface), place: None, _closed: None }
+    }
+
+    /// The same connection, which ends when its session does. `closed` is dropped with it.
+    pub(super) fn in_place(self, place: Place, closed: Option<oneshot::Sender<()>>) -> Self {
+        Self { place: Some(place), _closed: closed, ..self }
+    }
+
+    /// Fails when the session was ended; otherwise this is polled again when it is.
+    fn poll_session(&self, cx: &Context<'_>) -> io::Result<()> {
+        match &self.place {
+            Some(place) if place.session.poll_ended(cx.waker()) => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Ready when the time is over in which a client must say something.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(preface) = &mut self.preface else { return Poll::Pending };
         ready!(preface.deadline.as_mut().poll(cx));
-        tracing::info!(peer = %self.peer, "closed: the client connected and said nothing");
+        about_stranger!(peer = %self.peer, "closed: the client connected and said nothing");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -106,7 +136,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }
 
@@ -127,6 +157,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.poll_session(cx)?;
         let before = buf.filled().len();
         let read = each!(self, stream => Pin::new(stream).poll_read(cx, buf));
         if read.is_pending() {

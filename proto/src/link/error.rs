@@ -119,7 +119,31 @@ pub enum LinkError {
         /// Why.
         source: io::Error,
     },
-    /// The coordinator does not take the token.
+    /// The coordinator does not know who this is.
+    #[error("the coordinator at {target} refused this process: {reason}")]
+    Unknown {
+        /// The address.
+        target: String,
+        /// The coordinator's words.
+        reason: String,
+    },
+    /// This machine's certificate cannot be used or made.
+    #[error("joining {target}: {source}")]
+    Identity {
+        /// The address.
+        target: String,
+        /// Why.
+        source: FileError,
+    },
+    /// The token would be sent in the open.
+    #[error(
+        "{target} is not on this machine, and without TLS anybody on the way could read the token: use a join string with TLS"
+    )]
+    PlainOffLoopback {
+        /// The address.
+        target: String,
+    },
+    /// The coordinator does not allow it.
     #[error("the coordinator at {target} refused this process: {reason}")]
     Refused {
         /// The address.
@@ -158,6 +182,9 @@ impl LinkError {
             Self::Permission { .. }
             | Self::WrongPin { .. }
             | Self::NotTls { .. }
+            | Self::Unknown { .. }
+            | Self::Identity { .. }
+            | Self::PlainOffLoopback { .. }
             | Self::Refused { .. }
             | Self::Incompatible { .. } => false,
         }
@@ -166,7 +193,7 @@ impl LinkError {
     /// Whether it is about who may do what, rather than about the connection.
     #[must_use]
     pub const fn is_permission(&self) -> bool {
-        matches!(self, Self::Permission { .. } | Self::Refused { .. })
+        matches!(self, Self::Permission { .. } | Self::Unknown { .. } | Self::Refused { .. })
     }
 }
 
@@ -262,6 +289,26 @@ pub enum FileError {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// The tokens' file is not what was written.
+    #[error(
+        "{} is damaged ({what}): put back a copy of it; without the file all tokens but the printed one are unknown",
+        .path.display()
+    )]
+    DamagedTokens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Another coordinator has the same keys.
+    #[error(
+        "another coordinator uses the keys in {}: stop it, or give this one another --name or --state",
+        .folder.display()
+    )]
+    KeysInUse {
+        /// Where they are.
+        folder: PathBuf,
     },
     /// Keys could not be made.
     #[error("cannot make the cluster's keys: {what}")]

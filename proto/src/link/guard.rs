@@ -1,82 +1,166 @@
-//! Who may call a coordinator: on this machine the same user and root, from elsewhere whoever has the token.
+//! Who may call a coordinator: on this machine the same user and root, who may do everything; from elsewhere whoever
+//! has a certificate of its authority, and each only what its roles allow.
 
-use sha2::{Digest, Sha256};
-use tonic::service::Interceptor;
-use tonic::{Request, Status};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use axum::http::{HeaderMap, Request, Response};
+use futures_util::future::{Either, Ready, ready};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::ca::Authority;
+use super::certificate::IdentityError;
 use super::connection::Peer;
+use super::moment::Moment;
+use super::role::{Right, Role, Roles, right_to};
+use super::session::Session;
 use super::target::Token;
 
-/// Checks every request before a service sees it. A layer for the whole server:
-/// `server().layer(InterceptorLayer::new(guard))`.
+/// Checks every request before a service sees it. A layer for the whole server: `server().layer(guard)`.
 #[derive(Clone, Debug)]
 pub struct Guard {
     uid: u32,
-    /// The token's hash; `None`: nobody comes in over TCP.
-    token: Option<[u8; 32]>,
+    /// `None`: nobody comes in from elsewhere.
+    authority: Option<Arc<Authority>>,
 }
 
 impl Guard {
-    /// A guard that knows one token.
+    /// A guard that knows an authority's identities and tokens.
     #[must_use]
-    pub fn with_token(token: &Token) -> Self {
-        Self { token: Some(hash(token.reveal().as_bytes())), ..Self::local_only() }
+    pub fn with_authority(authority: Arc<Authority>) -> Self {
+        Self { authority: Some(authority), ..Self::local_only() }
     }
 
     /// A guard that admits nobody from elsewhere.
     #[must_use]
     pub fn local_only() -> Self {
-        Self { uid: own_uid(), token: None }
+        Self { uid: own_uid(), authority: None }
     }
 
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        match Peer::of(request) {
-            Some(Peer::Unix { uid, .. }) if uid == self.uid || uid == 0 => Ok(()),
-            Some(Peer::Unix { uid, .. }) => Err(Status::unauthenticated(format!(
-                "this socket belongs to user {}, and you are user {uid}: use a join string",
-                self.uid
-            ))),
-            Some(Peer::Tcp { .. }) => self.check_token(request),
-            None => Err(Status::unauthenticated("the connection does not say who is calling")),
+    fn check(&self, path: &str, headers: &HeaderMap, peer: Option<&Peer>, now: Moment) -> Result<(), Status> {
+        let (method, right) = right_to(path);
+        let needed = match right {
+            Right::Anybody => None,
+            Right::Roles(roles) => Some(roles),
+            Right::Socket => Some(Roles::default()),
+        };
+        let roles = match peer {
+            Some(Peer::Unix { uid, .. }) if *uid == self.uid || *uid == 0 => return Ok(()),
+            Some(Peer::Unix { uid, .. }) => {
+                return Err(Status::unauthenticated(format!(
+                    "this socket belongs to user {}, and you are user {uid}: use a join string",
+                    self.uid
+                )));
+            }
+            Some(Peer::Tls { .. } | Peer::Tcp { .. }) if needed.is_none() => return Ok(()),
+            Some(Peer::Tls { session, .. }) => self.roles_of(session, now)?,
+            Some(Peer::Tcp { .. }) => self.roles_of_bearer(headers, now)?,
+            None => return Err(Status::unauthenticated("the connection does not say who is calling")),
+        };
+        match needed {
+            Some(needed) if !roles.meets(needed) => Err(not_allowed(method, needed, roles)),
+            Some(_) | None => Ok(()),
         }
     }
 
-    fn check_token<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let Some(wanted) = &self.token else {
-            return Err(Status::unauthenticated("this coordinator takes no calls from other machines"));
+    fn roles_of(&self, session: &Session, now: Moment) -> Result<Roles, Status> {
+        let authority = self.authority()?;
+        let refuse = |error: IdentityError| match error {
+            IdentityError::TooMany { .. } => Status::resource_exhausted(error.to_string()),
+            _ => Status::unauthenticated(error.to_string()),
         };
-        let Some(shown) = request.metadata().get("authorization") else {
-            return Err(Status::unauthenticated(
-                "no token was shown: connect with the coordinator's join string",
-            ));
-        };
-        let shown = shown.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default();
-        if equal(&hash(shown), wanted) {
-            Ok(())
-        } else {
-            Err(Status::unauthenticated(
-                "the token is not valid here: get the coordinator's current join string",
-            ))
+        let identity = session.caller.as_ref().map_err(|error| refuse(error.clone()))?;
+        authority.tokens().check(identity.token).map_err(|refusal| refuse(refusal.into()))?;
+        if now > session.until() {
+            return Err(refuse(IdentityError::Ended { at: session.until() }));
         }
+        Ok(identity.roles)
+    }
+
+    /// On a port without TLS, which is on the loopback interface, the token itself is shown.
+    fn roles_of_bearer(&self, headers: &HeaderMap, now: Moment) -> Result<Roles, Status> {
+        let authority = self.authority()?;
+        let shown = headers.get("authorization").ok_or_else(|| {
+            Status::unauthenticated("no token was shown: connect with the coordinator's join string")
+        })?;
+        let shown =
+            shown.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).and_then(Token::from_text);
+        let shown = shown.ok_or_else(|| Status::unauthenticated("what was shown is not a token"))?;
+        authority.tokens().bearer(&shown, now).map_err(|refusal| Status::unauthenticated(refusal.to_string()))
+    }
+
+    fn authority(&self) -> Result<&Authority, Status> {
+        let none = || Status::unauthenticated("this coordinator takes no calls from other machines");
+        self.authority.as_deref().ok_or_else(none)
     }
 }
 
-impl Interceptor for Guard {
-    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        self.check(&request).map(|()| request)
+fn not_allowed(method: &str, needed: Roles, roles: Roles) -> Status {
+    if needed.is_empty() {
+        return Status::permission_denied(format!(
+            "{method} is only for who comes in through the coordinator's Unix socket, on its own machine"
+        ));
+    }
+    let names: Vec<_> = needed.iter().map(Role::name).collect();
+    let first = names.first().copied().unwrap_or_default();
+    let wanted = match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        Some(_) | None => first.to_owned(),
+    };
+    Status::permission_denied(format!(
+        "{method} needs the role {wanted}, and this identity has {roles}: \
+         make a join string on the coordinator's machine, muster token new --role {first}"
+    ))
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, guard: self.clone() }
+    }
+}
+
+/// A server behind a guard.
+#[derive(Clone, Debug)]
+pub struct Guarded<S> {
+    inner: S,
+    guard: Guard,
+}
+
+impl<S, B> Service<Request<B>> for Guarded<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>();
+        match self.guard.check(request.uri().path(), request.headers(), peer, Moment::now()) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+        }
     }
 }
 
 /// What this process is to the coordinator that it connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum Part {
     /// Asks and tells, and runs nothing.
     Client,
     /// Runs what the coordinator sends.
     Worker,
 }
 
-impl Role {
+impl Part {
     /// Whether it may use the Unix socket of this user's coordinator.
     pub(super) fn may_use(self, uid: u32) -> bool {
         self.may_use_as(own_uid(), uid)
@@ -93,69 +177,125 @@ fn own_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-/// Takes the same time wherever the first difference is. What is compared are hashes, so even a difference in
-/// time would tell nothing that helps to guess a token.
-fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
-    std::hint::black_box(difference) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::certificate::PublicKey;
+    use crate::link::session::Sessions;
+    use crate::link::tokens::NewToken;
+    use rcgen::PublicKeyData as _;
+    use tonic::Code;
 
-    fn request(peer: Option<Peer>, authorization: Option<&str>) -> Request<()> {
-        let mut request = Request::new(());
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        if let Some(text) = authorization {
-            request.metadata_mut().insert("authorization", text.parse().unwrap());
-        }
-        request
-    }
+    const SUBMIT: &str = "/muster.v1.Jobs/Submit";
+    const ATTACH: &str = "/muster.v1.WorkerLink/Attach";
+    const ENROLL: &str = "/muster.v1.Identity/Enroll";
 
     #[test]
     fn root_asks_every_coordinator_and_works_for_its_own() {
-        for (role, own, uid, may) in [
-            (Role::Client, 0, 1000, true),
-            (Role::Worker, 0, 1000, false),
-            (Role::Worker, 0, 0, true),
-            (Role::Client, 1000, 1001, false),
-            (Role::Worker, 1000, 1001, false),
-            (Role::Client, 1000, 0, true),
-            (Role::Worker, 1000, 0, true),
-            (Role::Worker, 1000, 1000, true),
+        for (part, own, uid, may) in [
+            (Part::Client, 0, 1000, true),
+            (Part::Worker, 0, 1000, false),
+            (Part::Worker, 0, 0, true),
+            (Part::Client, 1000, 1001, false),
+            (Part::Worker, 1000, 1001, false),
+            (Part::Client, 1000, 0, true),
+            (Part::Worker, 1000, 0, true),
+            (Part::Worker, 1000, 1000, true),
         ] {
-            assert_eq!(role.may_use_as(own, uid), may, "{role:?} of {own} at {uid}");
+            assert_eq!(part.may_use_as(own, uid), may, "{part:?} of {own} at {uid}");
+        }
+    }
+
+    struct World {
+        _folder: tempfile::TempDir,
+        authority: Arc<Authority>,
+        guard: Guard,
+        sessions: Sessions,
+        now: Moment,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let authority = Arc::new(Authority::load_or_create(folder.path()).unwrap());
+            let guard = Guard { uid: 1000, authority: Some(Arc::clone(&authority)) };
+            Self { _folder: folder, authority, guard, sessions: Sessions::default(), now: Moment::now() }
+        }
+
+        fn token(&self, role: Role) -> Token {
+            let new = NewToken { roles: Roles::of(&[role]), ..NewToken::default() };
+            self.authority.tokens().make(&new, self.now).unwrap().0
+        }
+
+        fn peer(&self, token: &Token) -> Peer {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let signed = self.authority.enroll(token, &PublicKey::new(key.der_bytes()).unwrap(), self.now);
+            self.of(Ok(signed.unwrap().identity))
+        }
+
+        fn of(&self, caller: Result<super::super::certificate::Identity, IdentityError>) -> Peer {
+            let session = Arc::clone(&self.sessions.open(caller, self.now).session);
+            Peer::Tls { address: "127.0.0.1:1".parse().unwrap(), session }
+        }
+
+        fn code(&self, path: &str, peer: Option<&Peer>, bearer: Option<&str>) -> Code {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = bearer {
+                headers.insert("authorization", text.parse().unwrap());
+            }
+            let checked = self.guard.check(path, &headers, peer, self.now);
+            checked.map_or_else(|status| status.code(), |()| Code::Ok)
         }
     }
 
     #[test]
-    fn admits_the_same_user_root_and_the_token() {
-        let token = Token([1; 32]);
-        let right = format!("Bearer {}", token.reveal());
-        let wrong = format!("Bearer {}", Token([2; 32]).reveal());
-        let unix = |uid| Some(Peer::Unix { uid, pid: 1 });
-        let tcp = Some(Peer::Tcp { address: "127.0.0.1:1".parse().unwrap() });
-        let guard = Guard { uid: 1000, token: Some(hash(token.reveal().as_bytes())) };
-        for (peer, shown, admitted) in [
-            (unix(1000), None, true),
-            (unix(0), None, true),
-            (unix(1001), Some(right.as_str()), false),
-            (tcp, Some(right.as_str()), true),
-            (tcp, Some(wrong.as_str()), false),
-            (tcp, Some(&right[7..]), false),
-            (tcp, Some("Bearer "), false),
-            (tcp, None, false),
-            (None, Some(right.as_str()), false),
-        ] {
-            assert_eq!(guard.check(&request(peer, shown)).is_ok(), admitted, "{peer:?} {shown:?}");
+    fn the_socket_is_for_its_user_and_root() {
+        let world = World::new();
+        for (uid, code) in [(1000, Code::Ok), (0, Code::Ok), (1001, Code::Unauthenticated)] {
+            let peer = Peer::Unix { uid, pid: 1 };
+            for path in [SUBMIT, ATTACH, ENROLL] {
+                assert_eq!(world.code(path, Some(&peer), None), code, "{uid} {path}");
+            }
         }
-        assert!(Guard::local_only().check(&request(tcp, Some(&right))).is_err());
+        assert_eq!(world.code(ENROLL, None, None), Code::Unauthenticated);
+    }
+
+    #[test]
+    fn an_identity_may_do_what_its_role_allows_until_its_token_is_revoked() {
+        let world = World::new();
+        let (worker, submitter) = (world.token(Role::Worker), world.token(Role::Submitter));
+        let peers = [world.peer(&worker), world.peer(&submitter), world.of(Err(IdentityError::None))];
+        let codes = |path| [0, 1, 2].map(|at| world.code(path, Some(&peers[at]), None));
+        assert_eq!(codes(SUBMIT), [Code::PermissionDenied, Code::Ok, Code::Unauthenticated]);
+        assert_eq!(codes(ATTACH), [Code::Ok, Code::PermissionDenied, Code::Unauthenticated]);
+        assert_eq!(codes(ENROLL), [Code::Ok; 3]);
+        let denied = [Code::PermissionDenied, Code::PermissionDenied, Code::Unauthenticated];
+        assert_eq!(codes("/muster.v1.Cluster/Shutdown"), denied);
+        world.authority.revoke(super::super::TokenId::of(&submitter), world.now).unwrap();
+        assert_eq!(codes(SUBMIT), [Code::PermissionDenied, Code::Unauthenticated, Code::Unauthenticated]);
+        let Peer::Tls { session, .. } = &peers[0] else { panic!() };
+        let late = session.until().later(1);
+        let status = world.guard.check(ATTACH, &HeaderMap::new(), Some(&peers[0]), late).unwrap_err();
+        assert!(status.message().contains("ended at"), "{status}");
+    }
+
+    #[test]
+    fn without_tls_the_token_itself_is_shown() {
+        let world = World::new();
+        let tcp = Peer::Tcp { address: "127.0.0.1:1".parse().unwrap() };
+        let token = world.token(Role::Submitter);
+        let right = format!("Bearer {}", token.reveal());
+        for (path, bearer, code) in [
+            (SUBMIT, Some(right.as_str()), Code::Ok),
+            (ATTACH, Some(&right), Code::PermissionDenied),
+            (SUBMIT, Some(&right[7..]), Code::Unauthenticated),
+            (SUBMIT, Some("Bearer "), Code::Unauthenticated),
+            (SUBMIT, Some(&format!("Bearer {}", Token([2; 32]).reveal())), Code::Unauthenticated),
+            (SUBMIT, None, Code::Unauthenticated),
+        ] {
+            assert_eq!(world.code(path, Some(&tcp), bearer), code, "{path} {bearer:?}");
+        }
+        let local = Guard { uid: 1000, authority: None };
+        assert!(local.check(SUBMIT, &HeaderMap::new(), Some(&tcp), world.now).is_err());
     }
 }

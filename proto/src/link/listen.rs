@@ -13,20 +13,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsStream, server as tls};
 use tonic::transport::Server;
 
+use super::ca::Authority;
 use super::connection::{Connection, Peer, Wire};
 use super::crowd::Crowd;
 use super::error::ListenError;
+use super::gate::{Gate, Stranger};
+use super::moment::Moment;
+use super::quiet::about_stranger;
+use super::session::Session;
 use super::{
-    ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, private_file,
+    ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEADERS_MAX_BYTES,
+    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+    private_file,
 };
 use crate::FRAME_BYTES;
 
@@ -36,6 +41,8 @@ const SOCKET_PATH_MAX_BYTES: usize = 107;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long somebody may take to say that a socket is alive.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked for connections whose time is over.
+const OVERDUE_LOOK: Duration = Duration::from_secs(1);
 /// How often, and with what pause, the folder's lock is tried.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -61,8 +68,8 @@ pub struct TcpConfig {
 /// How a TCP port is protected.
 #[derive(Clone, Debug)]
 pub enum Security {
-    /// TLS, with [`super::Authority::server_config`].
-    Tls(Arc<ServerConfig>),
+    /// TLS under this authority, which knows its callers by their certificates.
+    Tls(Arc<Authority>),
     /// Nothing but the token: refused off the loopback interface.
     PlainLoopback,
 }
@@ -98,7 +105,7 @@ pub async fn listen(config: ListenConfig) -> Result<Listener, ListenError> {
         listener.local_addr =
             Some(socket.local_addr().map_err(|source| ListenError::Tcp { address, source })?);
         match security {
-            Security::Tls(config) => listener._accepting.spawn(accept_tls(socket, config.into(), sender)),
+            Security::Tls(authority) => listener._accepting.spawn(accept_tls(socket, authority, sender)),
             Security::PlainLoopback => listener._accepting.spawn(accept_plain(socket, sender)),
         };
     }
@@ -112,6 +119,8 @@ pub fn server() -> Server {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES as u32)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(HEADERS_MAX_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
@@ -165,14 +174,17 @@ async fn accept_plain(listener: TcpListener, sender: mpsc::Sender<Connection>) {
 }
 
 /// Every handshake is a task of its own, so that a silent client holds up nobody.
-async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<Connection>) {
+async fn accept_tls(listener: TcpListener, authority: Arc<Authority>, sender: mpsc::Sender<Connection>) {
     let mut handshakes = Crowd::new(HANDSHAKES_MAX);
+    let door =
+        Arc::new(Door { acceptor: authority.server_config().into(), gate: Gate::default(), authority });
+    let mut looks = interval(OVERDUE_LOOK);
     loop {
         tokio::select! {
             accepted = accept_tcp(&listener) => {
                 let Some((stream, address)) = kept(accepted).await else { continue };
-                if handshakes.admit(shake_hands(acceptor.clone(), stream, address)) {
-                    tracing::info!(peer = %address, "the oldest TLS handshake makes room for another");
+                if handshakes.admit(Arc::clone(&door).welcome(stream, address)) {
+                    about_stranger!(peer = %address, "the oldest TLS handshake makes room for another");
                 }
             }
             connection = handshakes.next() => {
@@ -181,20 +193,83 @@ async fn accept_tls(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
                     return;
                 }
             }
+            _ = looks.tick() => door.authority.sessions().end_overdue(Moment::now()),
         }
     }
 }
 
-async fn shake_hands(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
-            return Some(Connection::accepted(wire, Peer::Tcp { address }, PREFACE_TIMEOUT));
+/// Where strangers become callers with a name.
+struct Door {
+    acceptor: TlsAcceptor,
+    gate: Gate,
+    authority: Arc<Authority>,
+}
+
+impl Door {
+    async fn welcome(self: Arc<Self>, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+        let mut stranger = self.gate.stranger(address.ip());
+        let shaking = self.shake_hands(stream, &mut stranger);
+        let shaken = match timeout(HANDSHAKE_TIMEOUT, shaking).await {
+            Ok(shaken) => shaken,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
+        };
+        match shaken {
+            Ok(stream) => Some(self.introduce(stream, address, stranger)),
+            Err(error) => {
+                about_stranger!(peer = %address, %error, "TLS handshake failed");
+                None
+            }
         }
-        Ok(Err(error)) => tracing::info!(peer = %address, %error, "TLS handshake failed"),
-        Err(_) => tracing::info!(peer = %address, "TLS handshake took too long"),
     }
-    None
+
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        stranger: &mut Stranger,
+    ) -> io::Result<tls::TlsStream<TcpStream>> {
+        // Who says nothing costs nothing but its connection.
+        stream.peek(&mut [0]).await?;
+        stranger.enter().await;
+        // Boxed: nobody has the room for a handshake before he has a place.
+        let accepting = Box::pin(self.acceptor.accept(stream));
+        tokio::select! {
+            shaken = accepting => shaken,
+            () = stranger.must_go() => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it was slow, and others of its address waited"))
+            }
+        }
+    }
+
+    /// Reads who it is. One without a certificate stays a stranger, and keeps a stranger's place.
+    fn introduce(
+        &self,
+        stream: tls::TlsStream<TcpStream>,
+        address: SocketAddr,
+        stranger: Stranger,
+    ) -> Connection {
+        let now = Moment::now();
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let place =
+            self.authority.sessions().open(self.authority.reader().read(certificates.first(), now), now);
+        let session = Arc::clone(&place.session);
+        let closed = session.caller.is_err().then(|| see_off(stranger, Arc::clone(&session)));
+        let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
+        let peer = Peer::Tls { address, session };
+        Connection::accepted(wire, peer, PREFACE_TIMEOUT).in_place(place, closed)
+    }
+}
+
+/// Ends a stranger's connection when others wait for its place. The place is free once what this returns is dropped.
+fn see_off(mut stranger: Stranger, session: Arc<Session>) -> oneshot::Sender<()> {
+    let (sender, mut closed) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stranger.must_go() => session.end(),
+            _ = &mut closed => return,
+        }
+        let _ = closed.await;
+    });
+    sender
 }
 
 pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {

@@ -1,36 +1,56 @@
 //! How muster's processes reach each other: one function opens listeners ([`listen`]), one connects
 //! ([`connect`], for workers [`connect_worker`]). On one machine a link is a Unix socket of mode 0600 whose peer must
-//! be the same user or root; off the machine it is TLS 1.3 with a private authority, known by its pin, and a bearer
-//! token. There is no third way to be trusted.
+//! be the same user or root; over TCP it is TLS 1.3, in which both sides show a certificate of a private authority: the
+//! server's is known by its pin, and a client gets one for a token ([`Authority::enroll`]). What a client may call is said
+//! by its roles ([`RIGHTS`]). Without TLS there is only the loopback interface, where the token itself is shown.
 
 mod access;
 mod ca;
+mod certificate;
 mod connect;
 mod connection;
 mod crowd;
 mod error;
+mod gate;
 mod guard;
 mod hosts;
+mod identities;
 mod listen;
+mod member;
+mod moment;
 mod pages;
 mod private_file;
 mod process;
+mod quiet;
+mod role;
+mod session;
 mod stall;
 mod target;
+mod tokens;
+mod verifier;
 
 pub use access::{Access, AccessFolder};
-pub use ca::Authority;
-pub use connect::{Bearer, Link, connect, connect_worker, connect_worker_through};
+pub use ca::{Authority, CERTIFICATE_LIFE, Signed};
+pub use certificate::{Identity, IdentityError, IdentityId, PUBLIC_KEY_BYTES, PublicKey, Reader};
+pub use connect::{Bearer, Link, connect, connect_by, connect_worker, connect_worker_through};
 pub use connection::{Connection, Peer};
 pub use crowd::{Client, Served};
 pub use error::{FileError, JoinError, LinkError, ListenError, system_error};
-pub use guard::Guard;
+pub use gate::STRANGERS_PER_ADDRESS_MAX;
+pub use guard::{Guard, Guarded};
 pub use hosts::{Hosts, host_name};
+pub use identities::Identities;
 pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
+pub use moment::Moment;
 pub use pages::serve_pages;
 pub use private_file::{random_bytes, read as read_private_file};
 pub use process::Process;
+pub use role::{RIGHTS, Right, Role, Roles, right_to};
+pub use session::{CONNECTIONS_PER_IDENTITY_MAX, Session, Sessions};
 pub use target::{Pin, Target, Token, host_and_port, is_address, is_host, parse_bare_host};
+pub use tokens::{
+    NOTE_CHARS_MAX, NewToken, TOKENS_MAX, TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal,
+};
 
 use std::time::Duration;
 
@@ -42,6 +62,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes that may be under way at the same time; then the oldest makes room for the next.
 pub const HANDSHAKES_MAX: usize = 512;
+/// Calls that may be under way at the same time on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+/// The headers of one call.
+pub const HEADERS_MAX_BYTES: u32 = 16 << 10;
 /// How long a client of the pages may take for its next request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client of the pages may leave what it asked for unread.

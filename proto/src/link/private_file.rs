@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,49 @@ pub(super) fn create(path: &Path, text: &str) -> Result<bool, FileError> {
     staged.publish("create", |from, to| std::fs::hard_link(from, to))
 }
 
+/// Removes a file; one that is not there is as good as removed.
+pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Io { action: "remove", path: path.to_path_buf(), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A lock that no other process holds, as long as the handle lives; `None` when one does. The file is made when missing.
+pub(super) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
+    let failed = |source| FileError::Io { action: "lock", path: path.to_path_buf(), source };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    loop {
+        // SAFETY: the descriptor is open as long as `file` lives, and flock touches no memory.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(Some(file));
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(None),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(failed(error)),
+        }
+    }
+}
+
+/// After this the name is there also when the machine stops.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
 /// A complete file beside the place where it belongs. Removed when dropped.
 struct Staged<'a> {
     at: PathBuf,
@@ -105,10 +149,11 @@ impl<'a> Staged<'a> {
         action: &'static str,
         how: impl FnOnce(&Path, &Path) -> io::Result<()>,
     ) -> Result<bool, FileError> {
+        let failed = |source| FileError::Io { action, path: self.goes_to.to_path_buf(), source };
         match how(&self.at, self.goes_to) {
-            Ok(()) => Ok(true),
+            Ok(()) => sync_folder(self.goes_to).map(|()| true).map_err(failed),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(source) => Err(FileError::Io { action, path: self.goes_to.to_path_buf(), source }),
+            Err(source) => Err(failed(source)),
         }
     }
 }

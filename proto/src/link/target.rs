@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::error::JoinError;
 
 const PREFIX: &str = "muster1:";
+const PLAIN_PREFIX: &str = "muster1-plain:";
 const UNIX_PREFIX: &str = "unix:";
 /// A join file holds one line; a longer file is some other file.
 const JOIN_FILE_MAX_BYTES: u64 = 4096;
@@ -37,6 +38,13 @@ pub enum Target {
         address: String,
         /// The authority that the coordinator must show.
         pin: Pin,
+        /// By which this process joins, unless it has.
+        token: Token,
+    },
+    /// A listener without TLS, on the loopback interface.
+    Plain {
+        /// `HOST:PORT`, IPv6 in brackets.
+        address: String,
         /// What the coordinator wants to be shown.
         token: Token,
     },
@@ -72,10 +80,15 @@ impl Target {
     /// # Errors
     /// [`JoinError::Address`] when `address` is not `HOST:PORT`.
     pub fn tls(address: &str, pin: Pin, token: Token) -> Result<Self, JoinError> {
-        if host_and_port(address).is_none() {
-            return Err(JoinError::Address { address: shortened(address) });
-        }
-        Ok(Self::Tls { address: address.to_owned(), pin, token })
+        Ok(Self::Tls { address: checked(address)?, pin, token })
+    }
+
+    /// A target without TLS, which must be on this machine.
+    ///
+    /// # Errors
+    /// [`JoinError::Address`] when `address` is not `HOST:PORT`.
+    pub fn plain(address: &str, token: Token) -> Result<Self, JoinError> {
+        Ok(Self::Plain { address: checked(address)?, token })
     }
 
     /// The string that [`Target::parse`] turns into this target again, with all secrets.
@@ -84,6 +97,7 @@ impl Target {
         match self {
             Self::Unix(path) => format!("{UNIX_PREFIX}{}", path.display()),
             Self::Tls { address, pin, token } => format!("{PREFIX}{address}:{pin}:{}", token.reveal()),
+            Self::Plain { address, token } => format!("{PLAIN_PREFIX}{address}:{}", token.reveal()),
         }
     }
 
@@ -96,12 +110,16 @@ impl Target {
                 Ok(Some(Self::Unix(path.into())))
             };
         }
+        if let Some(rest) = text.strip_prefix(PLAIN_PREFIX) {
+            let (address, token) = rest.rsplit_once(':').ok_or(JoinError::Incomplete)?;
+            return Self::plain(address, decoded_token(token)?).map(Some);
+        }
         let Some(rest) = text.strip_prefix(PREFIX) else { return Ok(None) };
         let mut parts = rest.rsplitn(3, ':');
         let (Some(token), Some(pin), Some(address)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(JoinError::Incomplete);
         };
-        let token = Token(decode(token).ok_or(JoinError::Token { found: token.len(), wanted: KEY_CHARS })?);
+        let token = decoded_token(token)?;
         let pin = Pin(decode(pin).ok_or(JoinError::Pin { found: pin.len(), wanted: KEY_CHARS })?);
         Self::tls(address, pin, token).map(Some)
     }
@@ -111,7 +129,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
-            Self::Tls { address, .. } => f.write_str(address),
+            Self::Tls { address, .. } | Self::Plain { address, .. } => f.write_str(address),
         }
     }
 }
@@ -140,6 +158,17 @@ impl Token {
     pub fn from_text(text: &str) -> Option<Self> {
         decode(text).map(Self)
     }
+}
+
+fn checked(address: &str) -> Result<String, JoinError> {
+    match host_and_port(address) {
+        Some(_) => Ok(address.to_owned()),
+        None => Err(JoinError::Address { address: shortened(address) }),
+    }
+}
+
+fn decoded_token(text: &str) -> Result<Token, JoinError> {
+    Token::from_text(text).ok_or(JoinError::Token { found: text.len(), wanted: KEY_CHARS })
 }
 
 /// Host and port of `HOST:PORT` or `[IPV6]:PORT`; not port 0.
@@ -228,6 +257,8 @@ mod tests {
             assert_eq!(Target::parse(&format!(" {}\n", target.to_join_string())).unwrap(), target);
             assert_eq!(target.to_string(), address);
         }
+        let plain = Target::plain("[::1]:7000", Token([3; 32])).unwrap();
+        assert_eq!(Target::parse(&plain.to_join_string()).unwrap(), plain);
         let unix = Target::Unix("/run/muster/x.sock".into());
         assert_eq!(Target::parse(&unix.to_join_string()).unwrap(), unix);
     }
@@ -240,6 +271,9 @@ mod tests {
             "muster1:h",
             "muster1:h:1",
             "muster1:::",
+            "muster1-plain:",
+            "muster1-plain:h:7000",
+            &target("h:7000").to_join_string().replace(PREFIX, PLAIN_PREFIX),
             "unix:",
             "",
             "no/such/file",

@@ -1,0 +1,517 @@
+//! The tokens of a cluster: who made them, what they are good for, and whether they still are. Of a token only its
+//! hash is kept, in a file beside the authority's keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::FileError;
+use super::moment::Moment;
+use super::private_file;
+use super::role::{Role, Roles};
+use super::target::Token;
+
+/// Tokens that a cluster keeps, also those that are no longer good for anything.
+pub const TOKENS_MAX: usize = 1_000;
+/// Characters of a token's note.
+pub const NOTE_CHARS_MAX: usize = 200;
+
+const ID_BYTES: usize = 6;
+
+/// A token's name: the beginning of its hash, so it tells nothing about the token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenId([u8; ID_BYTES]);
+
+/// What is known about a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Its name.
+    pub id: TokenId,
+    /// What its identities may do.
+    pub roles: Roles,
+    /// When it was made.
+    pub made: Moment,
+    /// When it ends; identities that joined by then go on.
+    pub until: Option<Moment>,
+    /// How many certificates it may give.
+    pub uses_max: Option<u32>,
+    /// How many it gave, as far as was counted.
+    pub uses: u64,
+    /// When it was revoked, with all its identities.
+    pub revoked: Option<Moment>,
+    /// For whom it is, in the words of who made it.
+    pub note: String,
+}
+
+/// A token that is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewToken {
+    /// What its identities may do.
+    pub roles: Roles,
+    /// Seconds until it ends; `None`: it does not.
+    pub life_s: Option<u64>,
+    /// How many certificates it may give; `None`: any number.
+    pub uses_max: Option<u32>,
+    /// For whom it is.
+    pub note: String,
+}
+
+/// Why a token admits nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// No such token, or none any more.
+    #[error("this cluster has no such token: {MAKE_ONE}")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token ended at {at}: {MAKE_ONE}")]
+    Ended {
+        /// When.
+        at: Moment,
+    },
+    /// It gave all the certificates that it may give.
+    #[error(
+        "the token is used up ({uses} of {uses} uses): {MAKE_ONE}, with --uses for more than one machine"
+    )]
+    UsedUp {
+        /// How many.
+        uses: u32,
+    },
+    /// Somebody revoked it.
+    #[error("the token {id} was revoked at {at}, and with it all who joined by it: {MAKE_ONE}")]
+    Revoked {
+        /// Which.
+        id: TokenId,
+        /// When.
+        at: Moment,
+    },
+    /// A connection that cannot hold a certificate.
+    #[error("the token has a number of uses, which cannot be counted without TLS: make one without --uses")]
+    Counted,
+}
+
+const MAKE_ONE: &str = "make one on the coordinator's machine, muster token new --role ROLE";
+
+/// Why the tokens could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It admits nobody.
+    #[error(transparent)]
+    Refused(#[from] TokenRefusal),
+    /// No token of that name.
+    #[error("there is no token {id}: muster token ls lists them")]
+    NoToken {
+        /// The name.
+        id: TokenId,
+    },
+    /// The limit is reached.
+    #[error("there are {TOKENS_MAX} tokens, the limit: revoke those that nobody needs")]
+    TooMany,
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The tokens of a cluster, in memory and in their file.
+#[derive(Debug)]
+pub struct TokenBook {
+    path: PathBuf,
+    entries: RwLock<BTreeMap<TokenId, Entry>>,
+}
+
+/// A token in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Hex; the id is its beginning.
+    sha256: String,
+    roles: String,
+    made_unix_s: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_unix_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uses_max: Option<u32>,
+    #[serde(default)]
+    uses: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_unix_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    tokens: Vec<Entry>,
+}
+
+impl TokenBook {
+    /// Reads the file; without one there are no tokens.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that others may read, or that is damaged.
+    pub(super) fn load(path: &Path) -> Result<Self, FileError> {
+        let damaged = |what: String| FileError::DamagedTokens { path: path.to_path_buf(), what };
+        let mut entries = BTreeMap::new();
+        if let Some(text) = private_file::read(path)? {
+            let stored: Stored = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+            for entry in stored.tokens {
+                let facts = entry.facts().ok_or_else(|| damaged(format!("the token {:?}", entry.sha256)))?;
+                entries.insert(facts.id, entry);
+            }
+        }
+        Ok(Self { path: path.to_path_buf(), entries: RwLock::new(entries) })
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// When there are too many, or the file cannot be written; then there is no new token.
+    pub fn make(&self, new: &NewToken, now: Moment) -> Result<(Token, TokenFacts), TokenError> {
+        let bytes =
+            private_file::random_bytes().map_err(|error| FileError::Keys { what: error.to_string() })?;
+        let token = Token(bytes);
+        let facts = self.add(&token, new, now)?;
+        Ok((token, facts))
+    }
+
+    /// Takes note of a token that there is.
+    pub(super) fn add(&self, token: &Token, new: &NewToken, now: Moment) -> Result<TokenFacts, TokenError> {
+        let mut entries = self.write();
+        if entries.len() >= TOKENS_MAX {
+            return Err(TokenError::TooMany);
+        }
+        let entry = Entry {
+            sha256: hex(&hash(token)),
+            roles: new.roles.to_string(),
+            made_unix_s: now.unix_s(),
+            until_unix_s: new.life_s.map(|life| now.later(life).unix_s()),
+            uses_max: new.uses_max,
+            uses: 0,
+            revoked_unix_s: None,
+            note: new.note.clone(),
+        };
+        let facts = entry.facts().ok_or(TokenRefusal::Unknown)?;
+        self.store(&mut entries, |entries| {
+            entries.insert(facts.id, entry);
+        })?;
+        Ok(facts)
+    }
+
+    /// Lets one identity join by a token. A counted use is in the file before this returns.
+    ///
+    /// # Errors
+    /// Why the token admits nobody, or that the file cannot be written.
+    pub(super) fn admit(&self, token: &Token, now: Moment) -> Result<TokenFacts, TokenError> {
+        let mut entries = self.write();
+        let facts = good(&entries, token, now)?;
+        match facts.uses_max {
+            Some(max) if facts.uses >= u64::from(max) => Err(TokenRefusal::UsedUp { uses: max }.into()),
+            Some(_) => {
+                self.store(&mut entries, |entries| count(entries, facts.id))?;
+                Ok(facts)
+            }
+            None => {
+                // Nobody waits for the disk: the number is only looked at.
+                count(&mut entries, facts.id);
+                Ok(facts)
+            }
+        }
+    }
+
+    /// What a token allows whoever shows it with every request.
+    ///
+    /// # Errors
+    /// Why it allows nothing.
+    pub(super) fn bearer(&self, token: &Token, now: Moment) -> Result<Roles, TokenRefusal> {
+        let facts = good(&self.read(), token, now)?;
+        if facts.uses_max.is_some() { Err(TokenRefusal::Counted) } else { Ok(facts.roles) }
+    }
+
+    /// Whether identities that joined by a token are still welcome.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn check(&self, id: TokenId) -> Result<(), TokenRefusal> {
+        let entries = self.read();
+        let entry = entries.get(&id).ok_or(TokenRefusal::Unknown)?;
+        match entry.revoked_unix_s {
+            Some(at) => Err(TokenRefusal::Revoked { id, at: Moment::of_unix_s(at) }),
+            None => Ok(()),
+        }
+    }
+
+    /// All tokens, the oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<TokenFacts> {
+        let mut all: Vec<TokenFacts> = self.read().values().filter_map(Entry::facts).collect();
+        all.sort_by_key(|facts| (facts.made, facts.id));
+        all
+    }
+
+    /// Revokes a token; one that was revoked before stays as it is. `certificate_life_s`: what was revoked longer ago
+    /// than that has no identities left and is forgotten.
+    ///
+    /// # Errors
+    /// No such token, or the file cannot be written; then nothing has changed.
+    pub fn revoke(
+        &self,
+        id: TokenId,
+        now: Moment,
+        certificate_life_s: u64,
+    ) -> Result<TokenFacts, TokenError> {
+        let mut entries = self.write();
+        if !entries.contains_key(&id) {
+            return Err(TokenError::NoToken { id });
+        }
+        self.store(&mut entries, |entries| {
+            if let Some(entry) = entries.get_mut(&id) {
+                entry.revoked_unix_s.get_or_insert(now.unix_s());
+            }
+            let is_needed = |entry: &Entry| {
+                entry.revoked_unix_s.is_none_or(|at| now.unix_s() <= at.saturating_add(certificate_life_s))
+            };
+            entries.retain(|&other, entry| other == id || is_needed(entry));
+        })?;
+        entries.get(&id).and_then(Entry::facts).ok_or(TokenError::NoToken { id })
+    }
+
+    /// Changes the entries and the file, or neither.
+    fn store(
+        &self,
+        entries: &mut BTreeMap<TokenId, Entry>,
+        change: impl FnOnce(&mut BTreeMap<TokenId, Entry>),
+    ) -> Result<(), FileError> {
+        let mut changed = entries.clone();
+        change(&mut changed);
+        let stored = Stored { tokens: changed.values().cloned().collect() };
+        let text = serde_json::to_string_pretty(&stored)
+            .map_err(|error| FileError::DamagedTokens { path: self.path.clone(), what: error.to_string() })?;
+        private_file::replace(&self.path, &(text + "\n"))?;
+        *entries = changed;
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<TokenId, Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<TokenId, Entry>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The facts of a token that has neither ended nor been revoked.
+fn good(entries: &BTreeMap<TokenId, Entry>, token: &Token, now: Moment) -> Result<TokenFacts, TokenRefusal> {
+    let shown = hash(token);
+    let entry = entries.get(&TokenId::of_hash(&shown)).ok_or(TokenRefusal::Unknown)?;
+    let facts = entry.facts().ok_or(TokenRefusal::Unknown)?;
+    // What is compared are hashes, so a difference in time tells nothing that helps to guess a token.
+    if entry.sha256 != hex(&shown) {
+        return Err(TokenRefusal::Unknown);
+    }
+    if let Some(at) = facts.revoked {
+        return Err(TokenRefusal::Revoked { id: facts.id, at });
+    }
+    match facts.until {
+        Some(at) if now >= at => Err(TokenRefusal::Ended { at }),
+        Some(_) | None => Ok(facts),
+    }
+}
+
+fn count(entries: &mut BTreeMap<TokenId, Entry>, id: TokenId) {
+    if let Some(entry) = entries.get_mut(&id) {
+        entry.uses += 1;
+    }
+}
+
+impl Entry {
+    fn facts(&self) -> Option<TokenFacts> {
+        let whole = self.sha256.len() == 64 && self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = self.sha256.get(..2 * ID_BYTES).filter(|_| whole)?.parse().ok()?;
+        Some(TokenFacts {
+            id,
+            roles: self.roles.parse().ok()?,
+            made: Moment::of_unix_s(self.made_unix_s),
+            until: self.until_unix_s.map(Moment::of_unix_s),
+            uses_max: self.uses_max,
+            uses: self.uses,
+            revoked: self.revoked_unix_s.map(Moment::of_unix_s),
+            note: self.note.clone(),
+        })
+    }
+}
+
+impl NewToken {
+    /// The token whose join string a coordinator prints: for workers, without an end.
+    pub(super) fn standing() -> Self {
+        Self { roles: Roles::of(&[Role::Worker]), note: "printed at start".to_owned(), ..Self::default() }
+    }
+}
+
+impl TokenId {
+    /// The name of a token.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self::of_hash(&hash(token))
+    }
+
+    fn of_hash(hash: &[u8; 32]) -> Self {
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&hash[..ID_BYTES]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut id = [0; ID_BYTES];
+        let error =
+            || format!("not a token's id: {} hex digits are wanted, as in muster token ls", 2 * ID_BYTES);
+        if text.len() != 2 * ID_BYTES || !text.is_ascii() {
+            return Err(error());
+        }
+        for (at, byte) in id.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| error())?;
+        }
+        Ok(Self(id))
+    }
+}
+
+fn hash(token: &Token) -> [u8; 32] {
+    Sha256::digest(token.0).into()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::of_unix_s(1_000_000);
+
+    fn book(folder: &tempfile::TempDir) -> TokenBook {
+        TokenBook::load(&folder.path().join("tokens.json")).unwrap()
+    }
+
+    fn new(uses_max: Option<u32>, life_s: Option<u64>) -> NewToken {
+        NewToken { roles: Roles::of(&[Role::Viewer]), life_s, uses_max, note: String::new() }
+    }
+
+    fn refusal(admitted: Result<TokenFacts, TokenError>) -> TokenRefusal {
+        match admitted {
+            Err(TokenError::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_admits_as_often_and_as_long_as_was_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let (token, facts) = tokens.make(&new(Some(2), Some(60)), NOW).unwrap();
+        assert_eq!(facts.id, TokenId::of(&token));
+        assert_eq!(tokens.admit(&token, NOW).unwrap().roles, Roles::of(&[Role::Viewer]));
+        // A coordinator that starts again has counted, too.
+        let again = book(&folder);
+        assert!(again.admit(&token, NOW.later(59)).is_ok());
+        assert_eq!(refusal(again.admit(&token, NOW.later(59))), TokenRefusal::UsedUp { uses: 2 });
+        assert_eq!(refusal(again.admit(&token, NOW.later(60))), TokenRefusal::Ended { at: NOW.later(60) });
+        assert_eq!(refusal(book(&folder).admit(&token, NOW)), TokenRefusal::UsedUp { uses: 2 });
+        assert_eq!(refusal(again.admit(&Token([7; 32]), NOW)), TokenRefusal::Unknown);
+        assert_eq!(again.bearer(&token, NOW), Err(TokenRefusal::Counted));
+    }
+
+    #[test]
+    fn a_revoked_token_stays_revoked_until_its_certificates_have_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let (token, facts) = tokens.make(&new(None, None), NOW).unwrap();
+        assert!(tokens.check(facts.id).is_ok() && tokens.bearer(&token, NOW).is_ok());
+        tokens.revoke(facts.id, NOW, 100).unwrap();
+        tokens.revoke(facts.id, NOW.later(5), 100).unwrap();
+        let revoked = TokenRefusal::Revoked { id: facts.id, at: NOW };
+        let again = book(&folder);
+        assert_eq!(again.check(facts.id), Err(revoked));
+        assert_eq!(refusal(again.admit(&token, NOW)), revoked);
+        let (_, other) = again.make(&new(None, None), NOW).unwrap();
+        again.revoke(other.id, NOW.later(100), 100).unwrap();
+        assert_eq!(again.check(facts.id), Err(revoked), "a certificate may have a second left");
+        again.revoke(other.id, NOW.later(101), 100).unwrap();
+        assert_eq!(again.check(facts.id), Err(TokenRefusal::Unknown));
+        assert!(matches!(again.revoke(facts.id, NOW, 100), Err(TokenError::NoToken { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_written_did_not_happen() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let (token, facts) = tokens.make(&new(Some(1), None), NOW).unwrap();
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        assert!(matches!(tokens.admit(&token, NOW), Err(TokenError::File(_))));
+        assert!(tokens.make(&new(None, None), NOW).is_err());
+        assert!(tokens.revoke(facts.id, NOW, 1).is_err());
+        std::fs::create_dir(folder.path()).unwrap();
+        assert_eq!(tokens.list().len(), 1);
+        assert!(tokens.admit(&token, NOW).is_ok(), "its use was not counted");
+    }
+
+    #[test]
+    fn there_is_a_limit_and_damage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let entry = |number: u64| Entry {
+            sha256: format!("{number:064x}").chars().rev().collect(),
+            roles: "worker".to_owned(),
+            made_unix_s: number,
+            until_unix_s: None,
+            uses_max: None,
+            uses: 0,
+            revoked_unix_s: None,
+            note: String::new(),
+        };
+        for number in 1..=TOKENS_MAX as u64 {
+            let entry = entry(number);
+            tokens.write().insert(entry.facts().unwrap().id, entry);
+        }
+        assert!(matches!(tokens.make(&new(None, None), NOW), Err(TokenError::TooMany)));
+        let path = folder.path().join("damaged.json");
+        for bad in ["", "{}", "{\"tokens\": 1}", "{\"tokens\": [{\"sha256\": \"00\"}]}"] {
+            private_file::replace(&path, bad).unwrap();
+            let error = TokenBook::load(&path).unwrap_err();
+            assert!(matches!(error, FileError::DamagedTokens { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_read_back() {
+        let id = TokenId::of(&Token([3; 32]));
+        assert_eq!(id.to_string().parse::<TokenId>(), Ok(id));
+        for bad in ["", "abc", "00112233445g", "0011223344556", "äöüäöü"] {
+            assert!(bad.parse::<TokenId>().is_err(), "{bad}");
+        }
+    }
+}
