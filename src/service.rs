@@ -118,7 +118,7 @@ impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         let exit = match error {
             WorkerError::Join(error) => return error.into(),
-            WorkerError::NoCoordinator | WorkerError::Flag { .. } => Exit::Usage,
+            WorkerError::NoCoordinator | WorkerError::Flag { .. } | WorkerError::Secret(_) => Exit::Usage,
             WorkerError::Link(ref link) if link.is_permission() => Exit::Permission,
             WorkerError::Link(_) | WorkerError::Refused { .. } | WorkerError::Http { .. } => Exit::Connection,
             WorkerError::Cache(_) => Exit::Storage,

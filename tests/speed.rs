@@ -140,6 +140,95 @@ fn empty_tasks_with_a_trace() {
     assert!(ratios[4] >= 0.8, "{ratios:?}");
 }
 
+/// Workers and a client that join over TLS on this machine, and such that join without it: outputs of `null` come about as
+/// fast. Runs of both kinds take turns.
+#[test]
+fn outputs_over_tls() {
+    const ROUNDS: usize = 7;
+    let Some(bench) = Bench::new() else { return };
+    let kinds = [("plain", &["--insecure"][..]), ("tls", &[])];
+    let joined: Vec<Joined> = kinds.iter().map(|(name, flags)| Joined::start(&bench, name, flags)).collect();
+    let rate = |joined: &Joined| {
+        let run =
+            ["run", "plugins/null", "bytes_out=8", "-n", "30000000", "--json", "--cluster", &joined.client];
+        let run = bench.json(&run);
+        assert_eq!(run["ok"], 30_000_000);
+        run["tasks_per_s"].as_f64().unwrap()
+    };
+    // The first run builds the plugin, and each pushes it.
+    for joined in &joined {
+        rate(joined);
+    }
+    let ratios = (0..ROUNDS).map(|round| {
+        let tls_first = (round % 2 == 1).then(|| rate(&joined[1]));
+        let plain = rate(&joined[0]);
+        tls_first.unwrap_or_else(|| rate(&joined[1])) / plain
+    });
+    let (ratio, error) = median(ratios.collect());
+    println!("outputs over TLS, as a share of those without: {ratio:.3} +- {error:.3} (promised 0.9)");
+    assert!(1.0 - ratio <= SLACK * 0.1, "{ratio}");
+}
+
+/// A coordinator with two workers of one slot and the join string of a client.
+struct Joined {
+    client: String,
+    processes: Vec<std::process::Child>,
+}
+
+impl Joined {
+    fn start(bench: &Bench, name: &str, flags: &[&str]) -> Self {
+        let coordinator =
+            ["coordinator", "start", "--name", name, "--listen", "127.0.0.1:0", "--http", "none"];
+        let mut coordinator = bench
+            .command(&[&coordinator[..], flags].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut join = String::new();
+        BufReader::new(coordinator.stdout.take().unwrap()).read_line(&mut join).unwrap();
+        let worker = |number: u32| {
+            let worker_name = format!("{name}-{number}");
+            let start = [
+                "worker",
+                "start",
+                "--slots",
+                "1",
+                "--http",
+                "none",
+                "--name",
+                &worker_name,
+                "--join",
+                join.trim(),
+            ];
+            bench.command(&start).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        };
+        let processes = vec![worker(1), worker(2), coordinator];
+        let new = ["token", "new", "--role", "submitter,publisher", "--cluster", name];
+        let client = String::from_utf8(bench.run(&new).stdout).unwrap().trim().to_owned();
+        let up = || {
+            let listed = bench.json(&["worker", "ls", "--json", "--cluster", name]);
+            listed["workers"].as_array().unwrap().iter().filter(|worker| worker["state"] == "up").count()
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while up() < 2 {
+            assert!(Instant::now() < deadline, "the workers of {name} did not join");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { client, processes }
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // They are ours, and have nothing to lose.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
 /// A cluster whose coordinator and workers are scraped once a second, and whose page somebody has open, is as fast as one that
 /// nobody looks at. Runs of both kinds take turns.
 #[test]

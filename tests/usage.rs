@@ -317,6 +317,7 @@ fn durations_and_sizes_need_a_unit() {
             &["--page-token", "/nowhere/token"][..],
             &["--page-token", "no file /nowhere/token", "openssl rand"][..],
         ),
+        (&["--metrics-token", "/nowhere/token"], &["--metrics-token", "no file /nowhere/token"]),
         (&["--page-token", &short], &["--page-token", &short, "16 to 256 letters"]),
         (&["--page-token", &open], &["--page-token", &open, "chmod 600"]),
         (&["--no-page", "--page-token", &short], &["--no-page", "--page-token"]),

@@ -51,6 +51,10 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "FILE")]
     pub page_token: Option<PathBuf>,
 
+    /// File with the token that /metrics and /sd want to be shown (mode 600); /healthz never does
+    #[arg(long, value_name = "FILE")]
+    pub metrics_token: Option<PathBuf>,
+
     /// No page, only /metrics, /sd and /healthz
     #[arg(long, conflicts_with = "page_token")]
     pub no_page: bool,
@@ -110,6 +114,7 @@ impl CoordinatorArgs {
             http: given(self.http),
             page: (!self.no_page).then_some(PageConfig { token: self.page_token }),
             http_hosts: self.http_host,
+            metrics_token: self.metrics_token,
             plugins: self.plugins,
             lease: self.lease.unwrap_or(LEASE),
             feed_wait: FEED_WAIT,

@@ -39,6 +39,8 @@ pub struct Config {
     pub http: Option<String>,
     /// Further hosts that requests there may name.
     pub http_hosts: Vec<String>,
+    /// The file with the token that /metrics and /sd want to be shown; without it they want none.
+    pub metrics_token: Option<PathBuf>,
     /// Who may see the page; `None`: there is none.
     pub page: Option<PageConfig>,
     /// Comparisons that are kept on this machine, for the page.
@@ -85,6 +87,7 @@ impl Default for Config {
             keys: None,
             http: None,
             http_hosts: Vec::new(),
+            metrics_token: None,
             page: Some(PageConfig::default()),
             reports: None,
             plugins: Vec::new(),

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
-use muster_proto::link::{Hosts, serve_pages};
+use muster_proto::link::{Readers, serve_pages};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -39,10 +39,10 @@ struct Shared {
     page: Page,
 }
 
-/// Serves until `stop` who asks for one of these hosts; `page` is what there is beside, and looks at hosts by itself.
+/// Serves until `stop` who may read; `page` is what there is beside, and looks at hosts by itself.
 pub async fn serve(
     listener: TcpListener,
-    hosts: Hosts,
+    readers: Readers,
     sources: Sources,
     page: Router,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -53,7 +53,7 @@ pub async fn serve(
         .route("/sd", get(targets))
         .route("/healthz", get(healthz))
         .route("/runbook", get(runbook))
-        .layer(middleware::from_fn(move |request: Request, next: Next| hosts.clone().check(request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| readers.clone().check(request, next)))
         .with_state(shared)
         .merge(page);
     serve_pages(listener, router, stop).await;

@@ -5,7 +5,7 @@ use crate::driver::{Command, Driver, Handle, Settings};
 use crate::http::{self, Sources};
 use crate::joining::Joining;
 use crate::metrics::Rejected;
-use crate::page::{self, Secret, SecretError, Source};
+use crate::page::{self, Source};
 use crate::plugin::{FolderError, read_folder};
 use crate::service::calls::Calls;
 use crate::service::{
@@ -20,8 +20,8 @@ use muster_core::scheduler;
 use muster_core::time::Span;
 use muster_proto::PARTIAL_MAX_BYTES;
 use muster_proto::link::{
-    Authority, FileError, Guard, Hosts, JoinError, ListenConfig, ListenError, Listener, Security, TcpConfig,
-    listen,
+    Authority, FileError, Guard, Hosts, JoinError, ListenConfig, ListenError, Listener, Readers, Secret,
+    SecretError, Security, TcpConfig, listen,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The token of the page cannot be used.
+    /// The token of the page or of the metrics cannot be used.
     #[error(transparent)]
     PageToken(#[from] SecretError),
     /// A folder of plugins cannot be read, or holds none.
@@ -166,6 +166,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         raise_file_limit();
     }
     let page = page_settings(&config)?;
+    let readers = readers(&config)?;
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking(move || open_store(state.as_deref()));
     let mut opened = opened.await.map_err(|error| StartError::Ended(error.to_string()))??;
@@ -180,7 +181,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let joining = Joining::at(&config, &listener, authority);
     let join_string = joining.as_ref().map(Joining::standing).transpose()?;
 
-    let Opened { store, blobs, readers, epoch, durable } = opened;
+    let Opened { store, blobs, readers: open_reader, epoch, durable } = opened;
     let rejected = Arc::new(Rejected::default());
     let log = Log::start(store, epoch).map_err(StartError::Writer)?;
     let (calls, commits) = (Arc::new(Calls::default()), log.commits());
@@ -207,7 +208,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         policy: config.policy.to_string(),
         heartbeat: config.heartbeat(),
     };
-    let jobs = JobsService::new(shared.clone(), readers, durable);
+    let jobs = JobsService::new(shared.clone(), open_reader, durable);
     let source = Source {
         driver: handle.clone(),
         jobs: jobs.clone(),
@@ -238,7 +239,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         };
         let state = config.state.clone();
         let sources = Sources { driver: handle.clone(), rejected, calls, commits, state };
-        tokio::spawn(http::serve(listener, hosts(&config), sources, page, until(ended)));
+        tokio::spawn(http::serve(listener, readers, sources, page, until(ended)));
     }
     let outcome = tokio::spawn(run_until_stopped(driver, handle, Arc::clone(&stop), ending, served));
     let http = http_addr.map(tracing::field::display);
@@ -285,8 +286,15 @@ fn settings(config: &Config) -> Settings {
 /// Who may see the page; `None`: nobody.
 fn page_settings(config: &Config) -> Result<Option<page::Settings>, SecretError> {
     let Some(page) = config.page.as_ref().filter(|_| config.has_page()) else { return Ok(None) };
-    let secret = page.token.as_deref().map(Secret::read).transpose()?;
+    let secret = page.token.as_deref().map(|file| Secret::read("--page-token", file)).transpose()?;
     Ok(Some(page::Settings { hosts: hosts(config), secret }))
+}
+
+/// Who may read what is for machines.
+fn readers(config: &Config) -> Result<Readers, SecretError> {
+    let secret =
+        config.metrics_token.as_deref().map(|file| Secret::read("--metrics-token", file)).transpose()?;
+    Ok(Readers { hosts: hosts(config), secret })
 }
 
 fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {

@@ -5,7 +5,7 @@ use crate::cpus::usable_cpus;
 use crate::emulation::EmulationArgs;
 use crate::error::WorkerError;
 use clap::Args;
-use muster_proto::link::{Target, parse_bare_host};
+use muster_proto::link::{Hosts, Readers, Secret, Target, parse_bare_host};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -38,6 +38,9 @@ pub struct WorkerArgs {
     /// Further name by which the pages of --http may be asked for; may be given several times
     #[arg(long, value_name = "NAME", value_parser = parse_bare_host)]
     pub http_host: Vec<String>,
+    /// File with the token that /metrics wants to be shown (mode 600); /healthz never does
+    #[arg(long, value_name = "FILE")]
+    pub metrics_token: Option<PathBuf>,
     /// Belong to a private cluster: end when its coordinator is gone
     #[arg(long, hide = true)]
     pub private: bool,
@@ -70,7 +73,14 @@ impl WorkerArgs {
             cache: self.cache.unwrap_or_else(Config::default_cache),
             scratch: self.scratch,
             http,
-            http_hosts: self.http_host,
+            readers: Readers {
+                hosts: Hosts::with(self.http_host),
+                secret: self
+                    .metrics_token
+                    .as_deref()
+                    .map(|file| Secret::read("--metrics-token", file))
+                    .transpose()?,
+            },
             private: self.private,
             adopts: true,
             emulation: self.emulation.into_emulation()?,

@@ -1,7 +1,7 @@
 //! What a worker is told when it starts.
 
 use crate::emulation::Emulation;
-use muster_proto::link::{Target, host_name};
+use muster_proto::link::{Readers, Target, host_name};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ pub struct Config {
     pub scratch: Option<PathBuf>,
     /// Where metrics and health are served.
     pub http: Option<SocketAddr>,
-    /// Further hosts that requests there may name.
-    pub http_hosts: Vec<String>,
+    /// Who may read them.
+    pub readers: Readers,
     /// The worker belongs to a private cluster: it ends when its coordinator is gone.
     pub private: bool,
     /// The process has no children but this worker's: processes that its tasks leave behind become its children, and

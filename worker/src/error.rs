@@ -1,7 +1,7 @@
 //! Why a worker cannot start or go on.
 
 use crate::cache::CacheError;
-use muster_proto::link::{JoinError, LinkError};
+use muster_proto::link::{JoinError, LinkError, SecretError};
 use std::io;
 use std::net::SocketAddr;
 
@@ -16,6 +16,9 @@ pub enum WorkerError {
     /// What was given to join with cannot be used.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// The token of /metrics cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The coordinator cannot be joined, and trying again would not help.
     #[error(transparent)]
     Link(#[from] LinkError),

@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::routing::get;
 use axum::{Router, middleware};
-use muster_proto::link::{Hosts, serve_pages};
+use muster_proto::link::{Readers, serve_pages};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -28,19 +28,18 @@ impl HttpServer {
     /// Listens and serves.
     pub async fn start(
         address: SocketAddr,
-        hosts: &[String],
+        readers: Readers,
         metrics: Arc<Metrics>,
         cache: PluginCache,
     ) -> Result<Self, WorkerError> {
         let failed = |source| WorkerError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let hosts = Hosts::with(hosts.iter().cloned());
         let pages = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/metrics", get(render))
             .layer(middleware::from_fn(move |request: Request, next: Next| {
-                hosts.clone().check(request, next)
+                readers.clone().check(request, next)
             }))
             .with_state((metrics, cache));
         // It ends with the process or with the handle, never by itself.
@@ -66,6 +65,7 @@ async fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_proto::link::{Hosts, Secret};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio::time::{Duration, Instant, timeout};
@@ -75,9 +75,13 @@ mod tests {
 
     async fn server(folder: &std::path::Path) -> HttpServer {
         let cache = PluginCache::open(folder).unwrap();
-        let hosts = ["watch.example".to_owned()];
+        let readers = Readers { hosts: Hosts::with(["watch.example".to_owned()]), secret: None };
+        start(readers, cache).await
+    }
+
+    async fn start(readers: Readers, cache: PluginCache) -> HttpServer {
         let address = "127.0.0.1:0".parse().unwrap();
-        HttpServer::start(address, &hosts, Arc::new(Metrics::new()), cache).await.unwrap()
+        HttpServer::start(address, readers, Arc::new(Metrics::new()), cache).await.unwrap()
     }
 
     /// The whole answer to a request; empty when the connection was refused or cut off.
@@ -108,6 +112,27 @@ mod tests {
                 let answer = ask(server.address, method, path, "localhost").await;
                 assert!(answer.starts_with("HTTP/1.1 405"), "{method} {path}: {answer}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_token_only_who_shows_it_reads_metrics() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = Secret::new("0123456789abcdef");
+        assert!(secret.is_some());
+        let readers = Readers { hosts: Hosts::with([]), secret };
+        let server = start(readers, PluginCache::open(folder.path()).unwrap()).await;
+        let shown = |value: &str| format!("localhost\r\nAuthorization: {value}");
+        for (path, host, code) in [
+            ("/metrics", "localhost".to_owned(), "401"),
+            ("/metrics", shown("Bearer 0123456789abcdeF"), "401"),
+            ("/metrics", shown("Bearer 0123456789abcdef"), "200"),
+            ("/nowhere", "localhost".to_owned(), "401"),
+            ("/healthz", "localhost".to_owned(), "200"),
+            ("/healthz", "evil.example".to_owned(), "421"),
+        ] {
+            let answer = ask(server.address, "GET", path, &host).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{path} {host}: {answer}");
         }
     }
 

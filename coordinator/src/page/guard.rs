@@ -1,13 +1,14 @@
 //! Lets requests for the page in: by the name they use for this machine, and by a token. A foreign page in somebody's
 //! browser must not read this one under a name that it controls (DNS rebinding).
 
-use super::settings::{Secret, Settings};
+use super::settings::Settings;
 use super::view::pairs;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{HeaderName, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use muster_proto::link::Secret;
 use std::sync::Arc;
 
 /// What is said without a token where one is needed.
@@ -82,11 +83,10 @@ fn without_token(address: &Uri) -> String {
 /// Whether a request carries the token or its cookie.
 fn knows(headers: &HeaderMap, secret: &Secret) -> bool {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-    let bearer = headers.get(header::AUTHORIZATION).and_then(text);
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(text);
     let mut cookies =
         cookies.flat_map(|all| all.split(';').map(|it| it.trim().to_owned()).collect::<Vec<_>>());
-    bearer.is_some_and(|it| it.strip_prefix("Bearer ").is_some_and(|token| secret.is(token)))
+    secret.is_shown(headers)
         || cookies
             .any(|it| it.split_once('=').is_some_and(|(key, value)| key == COOKIE && secret.is_cookie(value)))
 }

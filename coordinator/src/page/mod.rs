@@ -16,7 +16,7 @@ mod settings;
 mod view;
 
 pub use reports::{Report, Reports};
-pub use settings::{Secret, SecretError, Settings};
+pub use settings::Settings;
 
 use crate::driver::Handle;
 use crate::service::{About, JobsService};

@@ -10,6 +10,7 @@ use tower::util::MapRequest;
 
 use super::crowd::{Client, Crowd};
 use super::listen::{accept_tcp, kept};
+use super::quiet::about_stranger;
 use super::stall::Stall;
 use super::{PAGE_CLIENTS_MAX, READ_TIMEOUT, REQUEST_TIMEOUT};
 
@@ -28,7 +29,7 @@ pub async fn serve_pages(listener: TcpListener, pages: Router, stop: impl Future
                 let Some((stream, address)) = kept(accepted).await else { continue };
                 let client = Client::default();
                 if clients.admit_client(client.clone(), serve(stream, pages.clone(), client)) {
-                    tracing::info!(peer = %address, "the oldest client of the pages makes room for another");
+                    about_stranger!(peer = %address, "the oldest client of the pages makes room for another");
                 }
             }
             () = clients.next() => {}

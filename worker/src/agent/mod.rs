@@ -58,9 +58,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
     let metrics = Arc::new(Metrics::new());
     let http = match config.http {
-        Some(address) => {
-            Some(HttpServer::start(address, &config.http_hosts, Arc::clone(&metrics), cache.clone()).await?)
-        }
+        Some(address) => Some(
+            HttpServer::start(address, config.readers.clone(), Arc::clone(&metrics), cache.clone()).await?,
+        ),
         None => None,
     };
     let hello = hello(&config, http.as_ref().map(|http| http.address))?;
