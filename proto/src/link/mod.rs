@@ -67,7 +67,7 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes that may be under way at the same time; then the oldest makes room for the next.
 pub const HANDSHAKES_MAX: usize = 512;
 /// Calls that may be under way at the same time on one connection.
-pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
 /// The headers of one call.
 pub const HEADERS_MAX_BYTES: u32 = 16 << 10;
 /// How long a client of the pages may take for its next request.
