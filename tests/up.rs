@@ -48,6 +48,23 @@ fn a_job_that_is_not_there_is_named_alike_by_all_commands() {
 }
 
 #[test]
+fn jobs_that_have_ended_are_removed() {
+    with_cluster(|muster| {
+        for _ in 0..3 {
+            muster.run(&["run", &plugin("null"), "-n", "10"]).ok();
+        }
+        let removed = muster.run(&["job", "rm", "1", "last"]).ok();
+        assert_eq!(removed.text(), "removed job 1\nremoved job 3\n");
+        assert_eq!(muster.run(&["job", "ls", "--json"]).ok().json()["jobs"].as_array().unwrap().len(), 1);
+        muster.run(&["job", "results", "1"]).fails(3, &["job is 1", "forgotten"]);
+        muster.run(&["job", "rm", "7"]).fails(3, &["job is 7", "muster job ls"]);
+        let json = muster.run(&["job", "rm", "2", "--json"]).ok().json();
+        assert_eq!(json["removed"], serde_json::json!([2]));
+        muster.run(&["job", "rm"]).fails(2, &["JOBS"]);
+    });
+}
+
+#[test]
 fn a_job_that_has_ended_is_not_cancelled() {
     with_cluster(|muster| {
         muster.run(&["submit", &plugin("null"), "-n", "7"]).ok();

@@ -76,6 +76,19 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true)]
     pub results_memory: Option<u64>,
 
+    /// Ended jobs to keep, with their results [default: 10000, without --state 1000]; the oldest beyond are forgotten
+    #[arg(long, value_name = "N", value_parser = parse_keep_jobs, allow_hyphen_values = true)]
+    pub keep_jobs: Option<usize>,
+
+    /// How long to keep ended jobs, with their results [default: as long as there is room]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    pub keep_for: Option<Duration>,
+
+    /// Results to keep in the state folder [default: as many as fit on the disk]; beyond them the oldest ended jobs
+    /// are forgotten
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, requires = "state")]
+    pub keep_results: Option<u64>,
+
     /// Let jobs run plugins that are made to harm their process; without it they are refused
     #[arg(long)]
     pub allow_chaos: bool,
@@ -119,6 +132,9 @@ impl CoordinatorArgs {
             lease: self.lease.unwrap_or(LEASE),
             feed_wait: FEED_WAIT,
             results_memory_bytes: self.results_memory.unwrap_or(RESULTS_MEMORY_BYTES),
+            keep_jobs: self.keep_jobs,
+            keep_for: self.keep_for,
+            keep_results: self.keep_results,
             allow_chaos: self.allow_chaos,
             policy: self.policy.unwrap_or_default(),
             ..Config::default()
@@ -145,6 +161,16 @@ pub fn parse_address(text: &str) -> Result<String, String> {
 
 fn parse_host(text: &str) -> Result<String, String> {
     parse_bare_host(text).map_err(|error| format!("{error}; the port is that of --listen"))
+}
+
+/// Ended jobs that may be kept: each costs some memory, and time at the next start.
+const KEEP_JOBS_MAX: usize = 1_000_000;
+
+fn parse_keep_jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= KEEP_JOBS_MAX => Ok(count),
+        Ok(_) | Err(_) => Err(format!("must be a number from 0 to {KEEP_JOBS_MAX}")),
+    }
 }
 
 /// How long a lease may be.

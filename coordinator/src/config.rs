@@ -13,6 +13,10 @@ pub const LEASE: Duration = Duration::from_secs(10);
 pub const FEED_WAIT: Duration = Duration::from_secs(600);
 /// Results that jobs may leave in memory when there is no state folder.
 pub const RESULTS_MEMORY_BYTES: u64 = 1 << 30;
+/// Ended jobs that are remembered, with a state folder and without.
+pub const KEEP_JOBS: usize = 10_000;
+/// The same, in memory alone.
+pub const KEEP_JOBS_IN_MEMORY: usize = 1_000;
 /// Heartbeats that fit into a lease.
 const HEARTBEATS_PER_LEASE: u32 = 10;
 
@@ -55,6 +59,13 @@ pub struct Config {
     /// Results that jobs may leave in memory when there is no state folder: then the oldest ended jobs are forgotten,
     /// and a job that has more by itself fails.
     pub results_memory_bytes: u64,
+    /// Ended jobs that are kept, with their results; the oldest beyond are forgotten. `None`: [`KEEP_JOBS`], without a
+    /// state folder [`KEEP_JOBS_IN_MEMORY`].
+    pub keep_jobs: Option<usize>,
+    /// How long ended jobs are kept.
+    pub keep_for: Option<Duration>,
+    /// Bytes of results that are kept in the state folder; beyond them the oldest ended jobs are forgotten.
+    pub keep_results: Option<u64>,
     /// Whether jobs may run plugins that are made to harm their process.
     pub allow_chaos: bool,
     /// How the scheduler chooses.
@@ -94,6 +105,9 @@ impl Default for Config {
             lease: LEASE,
             feed_wait: FEED_WAIT,
             results_memory_bytes: RESULTS_MEMORY_BYTES,
+            keep_jobs: None,
+            keep_for: None,
+            keep_results: None,
             allow_chaos: false,
             policy: PolicySpec::default(),
             pauses: true,

@@ -1,7 +1,8 @@
 //! Starting a coordinator, and ending it.
 
 use crate::Config;
-use crate::driver::{Command, Driver, Handle, Settings};
+use crate::config::{KEEP_JOBS, KEEP_JOBS_IN_MEMORY};
+use crate::driver::{Command, Driver, Handle, Retention, Settings};
 use crate::http::{self, Sources};
 use crate::joining::Joining;
 use crate::metrics::Rejected;
@@ -279,7 +280,20 @@ fn settings(config: &Config) -> Settings {
         feed_wait: config.feed_wait,
         allow_chaos: config.allow_chaos,
         watched: config.has_page(),
-        kept_max_bytes: config.state.is_none().then_some(config.results_memory_bytes),
+        retention: Retention {
+            jobs: config.keep_jobs.unwrap_or(if config.state.is_some() {
+                KEEP_JOBS
+            } else {
+                KEEP_JOBS_IN_MEMORY
+            }),
+            age: config.keep_for,
+            bytes: if config.state.is_some() {
+                config.keep_results
+            } else {
+                Some(config.results_memory_bytes)
+            },
+            fails_over: config.state.is_none(),
+        },
     }
 }
 

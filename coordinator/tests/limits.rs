@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{Worker, World, block_of, done, soon};
 use futures_util::FutureExt;
-use muster_coordinator::driver::{Command, Driver, Handle, Refusal, Settings};
+use muster_coordinator::driver::{Command, Driver, Handle, Refusal, Retention, Settings};
 use muster_coordinator::metrics::Rejected;
 use muster_coordinator::store::writer::Log;
 use muster_coordinator::store::{OpenReader, PluginRecord, Record, Store, StoreError};
@@ -260,7 +260,7 @@ async fn what_cannot_be_stored_is_never_acknowledged() {
         scheduler: Default::default(),
         heartbeat: Duration::from_secs(1),
         feed_wait: Duration::from_secs(600),
-        kept_max_bytes: None,
+        retention: Retention { jobs: 1_000, age: None, bytes: None, fails_over: false },
         allow_chaos: false,
         watched: false,
     };

@@ -259,6 +259,14 @@ pub enum JobCommand {
         #[command(flatten)]
         view: ViewArgs,
     },
+    /// Remove jobs that have ended, with their results
+    Rm {
+        /// Their numbers, or `last` for the newest
+        #[arg(required = true)]
+        jobs: Vec<JobRef>,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
     /// Let a paused job go on, and try its failed tasks again, with all their attempts before them; also of a
     /// job that has ended
     Retry {

@@ -24,6 +24,7 @@ pub async fn job(command: JobCommand) -> Outcome {
         JobCommand::Info { job, view } => info(job, &view).await,
         JobCommand::Wait { job, timeout, view } => wait(job, timeout, &view).await,
         JobCommand::Cancel { job, no_wait, view } => cancel(job, no_wait, &view).await,
+        JobCommand::Rm { jobs, view } => remove(&jobs, &view).await,
         JobCommand::Retry { job, index, view } => retry(job, index, &view).await,
         JobCommand::Logs(args) => super::logs::logs(&args).await,
         JobCommand::Why(args) => super::why::why(&args).await,
@@ -147,6 +148,32 @@ async fn cancel(job: JobRef, no_wait: bool, view: &ViewArgs) -> Outcome {
     }
     let how = how_it_stopped(&status).map(|how| format!(": {how}")).unwrap_or_default();
     super::printed(terminal::print(format_args!("cancelled job {}{how}", status.job)))
+}
+
+/// One after the other; the first that cannot be removed ends it, and what was removed before is told.
+async fn remove(jobs: &[JobRef], view: &ViewArgs) -> Outcome {
+    let session = session(&view.cluster).await?;
+    let mut client = clients::jobs(&session.link);
+    let mut removed = Vec::new();
+    let mut failed = None;
+    for job in jobs {
+        match client.remove(v1::JobRequest { job: job.0 }).await {
+            Ok(status) => removed.push(status.into_inner().job),
+            Err(status) => {
+                failed = Some(Failure::about_job("removing the job", &status));
+                break;
+            }
+        }
+        if !view.json
+            && let Some(job) = removed.last()
+        {
+            super::printed(terminal::print(format_args!("removed job {job}")))?;
+        }
+    }
+    if view.json {
+        super::printed(terminal::print_json(&serde_json::json!({ "removed": removed })))?;
+    }
+    failed.map_or(Ok(Exit::Ok), Err)
 }
 
 /// Whether there is nothing left to stop, not even a task of a job that was cancelled.

@@ -2,7 +2,6 @@
 
 use super::command::{Reply, Snapshot};
 use super::effect::Effect;
-use super::ended::{ENDED_MAX, Ended};
 use super::job::{Accepted, Job};
 use super::plugins::Abilities;
 use super::report::Subject;
@@ -220,24 +219,6 @@ impl Driver {
         let live = self.jobs.last_key_value().map(|(id, _)| *id);
         let ended = self.ended.last_key_value().map(|(id, _)| *id);
         live.max(ended).ok_or(Refusal::NoJobs)
-    }
-
-    /// Forgets ended jobs beyond the limit, oldest first.
-    pub(super) fn forget_oldest(&mut self) {
-        while self.ended.len() > ENDED_MAX
-            && let Some((&id, _)) = self.ended.first_key_value()
-        {
-            self.forget(id);
-        }
-    }
-
-    /// Forgets an ended job with its results.
-    pub(super) fn forget(&mut self, id: JobId) {
-        let Some(Ended { kept_bytes, .. }) = self.ended.remove(&id) else { return };
-        self.kept.forget(kept_bytes);
-        self.stopping.forget(id);
-        self.requests.retain(|_, job| *job != id);
-        self.write(Record::Removed { job: id });
     }
 
     /// Why a job is not there.

@@ -54,6 +54,8 @@ pub enum Command {
     Blocks(BlocksAsk, Reply<LastBlocks>),
     /// Stop a job.
     Cancel(JobId, Reply<Snapshot>),
+    /// Forget a job that has ended; the answer comes when that is durable.
+    Remove(JobId, Reply<v1::JobStatus>),
     /// Let a paused job go on, and try failed tasks again; the answer says which job that was, and how many tasks.
     Retry(RetryAsk, Reply<(JobId, u64)>),
     /// What is known of single tasks of a job.

@@ -28,6 +28,8 @@ pub enum Effect {
     Retried(Reply<(JobId, u64)>, JobId, u64),
     /// The job that is to be retried has ended.
     RetryEnded(RetryAsk, Reply<(JobId, u64)>),
+    /// A job was forgotten, as somebody asked.
+    Removed(Reply<v1::JobStatus>, Box<v1::JobStatus>),
     /// A plugin can be used.
     PluginAdded(Reply<bool>),
     /// A plugin is gone.
@@ -74,6 +76,9 @@ impl Driver {
                 let _ = reply.send(Ok((id, released)));
             }
             Effect::RetryEnded(ask, reply) => self.retry(ask, reply),
+            Effect::Removed(reply, status) => {
+                let _ = reply.send(Ok(*status));
+            }
             Effect::PluginAdded(reply) => {
                 let _ = reply.send(Ok(false));
             }

@@ -10,9 +10,6 @@ use muster_core::range::{IndexRange, RangeSet};
 use muster_proto::convert::Outputs;
 use muster_proto::v1::{JobState, JobStatus};
 
-/// Ended jobs that are remembered; the oldest beyond go, with their results.
-pub const ENDED_MAX: usize = 1_000;
-
 /// A job that has ended.
 #[derive(Debug)]
 pub struct Ended {

@@ -1,8 +1,9 @@
-//! Results that are kept in memory, because there is no state folder: how many there are, and what goes when they
-//! are too many.
+//! Results of jobs, which are kept until somebody removes them: how many there are, and what goes when they are too
+//! many.
 
 use super::Driver;
 use super::report::Subject;
+use super::retention::Retention;
 use muster_core::id::JobId;
 use muster_core::scheduler::Input;
 use std::collections::BTreeSet;
@@ -14,15 +15,26 @@ const FAILURE_BYTES: u64 = 64;
 #[derive(Debug)]
 pub struct Kept {
     max: u64,
+    /// A job that has more by itself fails.
+    fails_over: bool,
     bytes: u64,
     /// Jobs that added something when there was no room.
     over: BTreeSet<JobId>,
 }
 
 impl Kept {
-    /// At most `max` bytes; `None`: a disk has its own limit.
-    pub fn new(max: Option<u64>) -> Self {
-        Self { max: max.unwrap_or(u64::MAX), bytes: 0, over: BTreeSet::new() }
+    /// As much as is to be kept; a disk has a limit of its own.
+    pub fn new(retention: &Retention) -> Self {
+        let max = retention.bytes.unwrap_or(u64::MAX);
+        Self { max, fails_over: retention.fails_over, bytes: 0, over: BTreeSet::new() }
+    }
+
+    /// A job that ended in an earlier life of the coordinator has so many bytes.
+    pub fn found(&mut self, id: JobId, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.max {
+            self.over.insert(id);
+        }
     }
 
     /// Whether nobody waits for room.
@@ -62,11 +74,11 @@ impl Driver {
                 tracing::warn!(
                     job = oldest.0,
                     bytes,
-                    "job forgotten with its results: memory is full without --state"
+                    "job forgotten: the results of jobs are more than are kept"
                 );
                 self.forget(oldest);
             }
-            if self.kept.bytes <= self.kept.max {
+            if self.kept.bytes <= self.kept.max || !self.kept.fails_over {
                 continue;
             }
             if let Some(job) = self.jobs.get_mut(&id).filter(|job| !job.over) {

@@ -27,6 +27,7 @@ mod recover;
 mod refusal;
 mod report;
 mod results;
+mod retention;
 mod retry;
 mod samples;
 mod stopping;
@@ -43,6 +44,7 @@ pub use discovery::Target;
 pub use feeding::Feeder;
 pub use logs::LogSources;
 pub use refusal::{Refusal, reason};
+pub use retention::Retention;
 
 use crate::store::writer::{Durable, Log};
 use crate::store::{Record, StoreError};
@@ -77,8 +79,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How long an open job waits for inputs when nobody feeds it.
     pub feed_wait: Duration,
-    /// Bytes of results that jobs may leave in memory; `None` when they go to a disk.
-    pub kept_max_bytes: Option<u64>,
+    /// What is kept of jobs that have ended.
+    pub retention: Retention,
     /// Whether jobs may run plugins that are made to harm their process.
     pub allow_chaos: bool,
     /// Whether somebody may want to see the blocks of results that came last.
@@ -135,7 +137,7 @@ impl Driver {
     #[must_use]
     pub fn new(settings: Settings, epoch: Epoch, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
         Self {
-            kept: Kept::new(settings.kept_max_bytes),
+            kept: Kept::new(&settings.retention),
             blocks: blocks::Blocks::new(settings.watched),
             scheduler: Scheduler::new(settings.scheduler.clone(), LogPos(1)),
             settings,
@@ -211,7 +213,10 @@ impl Driver {
                     self.scheduler.handle_timeout(self.clock.now());
                     self.act_on_outputs(&Subject::Nothing);
                 }
-                _ = feed_check.tick() => self.cancel_unfed(),
+                _ = feed_check.tick() => {
+                    self.cancel_unfed();
+                    self.forget_old();
+                }
             }
             self.settle();
             // Looked at without marking it as seen: what became durable since `settle` must wake the loop again.
@@ -290,6 +295,7 @@ impl Driver {
                 let answer = self.cancel(job);
                 self.answer(reply, answer);
             }
+            Command::Remove(job, reply) => self.remove(job, reply),
             Command::Retry(ask, reply) => self.retry(ask, reply),
             Command::TaskSamples(job, reply) => self.answer(reply, self.task_samples(job)),
             Command::Case(ask, reply) => self.answer(reply, self.case(ask)),

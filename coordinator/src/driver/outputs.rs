@@ -293,6 +293,7 @@ impl Driver {
         };
         let mut status = job.status(id, None, now);
         status.state = ended::state(how).into();
+        status.ended_s = self.clock.unix_ns(now) as f64 / 1e9;
         status.reason.clone_from(&reason);
         status.over_limit = is_over_limit && how == EndedAs::Failed;
         self.write(Record::Ended { job: id, how, reason, status: status.encode_to_vec().into() });

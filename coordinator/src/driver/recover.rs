@@ -12,7 +12,7 @@ use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_core::scheduler::{Charges, FailureClass, RecoveredJob};
 use muster_core::time::Span;
-use muster_proto::convert::{Submission, failure_class};
+use muster_proto::convert::{Outputs, Submission, failure_class};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
 use prost::Message;
@@ -50,6 +50,8 @@ impl Driver {
         for record in records {
             match record {
                 Record::PluginAdded(plugin) => self.plugins.insert(plugin),
+                // The last one that is there no more: its number is not given again.
+                Record::Removed { job } => self.next_job = self.next_job.max(JobId(job.0 + 1)),
                 other => {
                     if let Some(job) = other.job() {
                         jobs.entry(job).or_default().add(other);
@@ -58,7 +60,7 @@ impl Driver {
             }
         }
         for (id, left) in jobs {
-            self.next_job = JobId(id.0 + 1);
+            self.next_job = self.next_job.max(JobId(id.0 + 1));
             self.requests.insert(left.request_id.clone(), id);
             self.take_up(id, left)?;
         }
@@ -75,6 +77,7 @@ impl Driver {
             let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
             status.state = ended::state(how).into();
             let reduces = submission.spec.reduce;
+            let kept_bytes = if submission.outputs == Outputs::Checksum { 0 } else { status.output_bytes };
             let mut ended = Ended::new(submission.outputs, reduces, status, left.taken);
             for (&index, &(class, _)) in &left.failed {
                 let task = IndexRange::from_count(index, 1);
@@ -83,6 +86,8 @@ impl Driver {
                     ended.quarantined.insert(task);
                 }
             }
+            ended.kept_bytes = kept_bytes;
+            self.kept.found(id, kept_bytes);
             self.ended.insert(id, ended);
             return Ok(());
         }

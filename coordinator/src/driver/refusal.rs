@@ -1,6 +1,5 @@
 //! Why a request was refused. Nothing has changed then.
 
-use super::ended::ENDED_MAX;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_proto::convert::{ConvertError, NAME_MAX_BYTES, clip};
@@ -17,7 +16,7 @@ pub enum Refusal {
     NoJob(JobId),
     /// A job that is remembered no more.
     #[error(
-        "job is {}: it has ended and was forgotten with its results; at most {ENDED_MAX} jobs are remembered, and without \
+        "job is {}: it has ended and was forgotten with its results; coordinators keep as many as they are told to (--keep-jobs), and without \
          --state only as many as have their results in memory",
         .0.0
     )]
@@ -77,6 +76,9 @@ pub enum Refusal {
         shown(.0)
     )]
     Chaos(String),
+    /// Only jobs that have ended can be removed.
+    #[error("job is {}: it has not ended; cancel it first", .0.0)]
+    NotEnded(JobId),
     /// No such worker.
     #[error("worker {} is not attached", shown(.0))]
     NoWorker(String),
@@ -193,6 +195,7 @@ impl Refusal {
             Self::ManyPlugins { .. } | Self::ManyWorkers { .. } => Code::InvalidArgument,
             Self::OtherBytes { .. } => Code::AlreadyExists,
             Self::PluginInUse { .. }
+            | Self::NotEnded(_)
             | Self::PluginCannot { .. }
             | Self::Chaos(_)
             | Self::Closed { .. }

@@ -23,6 +23,7 @@ const METHODS: &[&str] = &[
     "Jobs/Get",
     "Jobs/List",
     "Jobs/Cancel",
+    "Jobs/Remove",
     "Jobs/Results",
     "Jobs/Acknowledge",
     "Jobs/Retry",

@@ -158,6 +158,11 @@ impl Jobs for JobsService {
         Ok(Response::new(snapshot.status))
     }
 
+    async fn remove(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::JobStatus>, Status> {
+        let job = JobId(request.into_inner().job);
+        Ok(Response::new(self.shared.driver.ask(|reply| Command::Remove(job, reply)).await?))
+    }
+
     type ResultsStream = Sent<v1::ResultsReply>;
 
     async fn results(

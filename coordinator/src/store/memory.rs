@@ -28,6 +28,8 @@ struct State {
     epoch: u64,
     plugins: BTreeMap<[u8; 32], PluginRecord>,
     jobs: BTreeMap<JobId, Job>,
+    /// The last job that was removed.
+    removed: Option<JobId>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,9 @@ impl Store for MemoryStore {
         for plugin in state.plugins.values() {
             each(Record::PluginAdded(plugin.clone()))?;
         }
+        if let Some(job) = state.removed {
+            each(Record::Removed { job })?;
+        }
         for (&job, kept) in &state.jobs {
             kept.replay(job, each)?;
         }
@@ -125,6 +130,7 @@ impl State {
             }
             Record::Removed { job } => {
                 self.jobs.remove(job);
+                self.removed = self.removed.max(Some(*job));
                 return;
             }
             Record::Submitted { job, request_id, at_unix_ns, spec } => {

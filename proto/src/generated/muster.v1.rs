@@ -918,6 +918,9 @@ pub struct JobStatus {
     pub latency: ::core::option::Option<Sketch>,
     #[prost(message, optional, tag = "47")]
     pub start_lag: ::core::option::Option<Sketch>,
+    /// Unix time; 0 = it has not, or nobody wrote it down
+    #[prost(double, tag = "48")]
+    pub ended_s: f64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskSamplesRequest {
@@ -2227,6 +2230,25 @@ pub mod jobs_client {
             req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Cancel"));
             self.inner.unary(req, path, codec).await
         }
+        /// Forgets a job that has ended, with its results.
+        pub async fn remove(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JobRequest>,
+        ) -> std::result::Result<tonic::Response<super::JobStatus>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/muster.v1.Jobs/Remove");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("muster.v1.Jobs", "Remove"));
+            self.inner.unary(req, path, codec).await
+        }
         /// In index order; follows a running job until it ends. Streamed outputs stay until they are acknowledged.
         pub async fn results(
             &mut self,
@@ -2427,6 +2449,11 @@ pub mod jobs_server {
             request: tonic::Request<super::ListJobsRequest>,
         ) -> std::result::Result<tonic::Response<super::ListJobsReply>, tonic::Status>;
         async fn cancel(
+            &self,
+            request: tonic::Request<super::JobRequest>,
+        ) -> std::result::Result<tonic::Response<super::JobStatus>, tonic::Status>;
+        /// Forgets a job that has ended, with its results.
+        async fn remove(
             &self,
             request: tonic::Request<super::JobRequest>,
         ) -> std::result::Result<tonic::Response<super::JobStatus>, tonic::Status>;
@@ -2806,6 +2833,49 @@ pub mod jobs_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.v1.Jobs/Remove" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveSvc<T: Jobs>(pub Arc<T>);
+                    impl<T: Jobs> tonic::server::UnaryService<super::JobRequest>
+                    for RemoveSvc<T> {
+                        type Response = super::JobStatus;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Jobs>::remove(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

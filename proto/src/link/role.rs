@@ -164,6 +164,7 @@ pub const RIGHTS: &[(&str, Right)] = &[
     ("Jobs/Get", LOOK_AT_JOBS),
     ("Jobs/List", LOOK_AT_JOBS),
     ("Jobs/Cancel", SUBMIT),
+    ("Jobs/Remove", SUBMIT),
     ("Jobs/Results", LOOK_AT_JOBS),
     ("Jobs/Acknowledge", SUBMIT),
     ("Jobs/Retry", SUBMIT),

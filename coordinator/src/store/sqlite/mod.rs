@@ -116,10 +116,15 @@ impl Store for SqliteStore {
         if found != epoch {
             return Err(StoreError::StaleEpoch { held: epoch, found });
         }
+        let mut gone = Vec::new();
         for (_, record) in batch {
-            write::apply(&transaction, &self.blobs, record)?;
+            write::apply(&transaction, &self.blobs, record, &mut gone)?;
         }
-        transaction.commit().map_err(StoreError::sqlite("committing"))
+        write::retain_unnamed(&transaction, &mut gone)?;
+        transaction.commit().map_err(StoreError::sqlite("committing"))?;
+        // Until now somebody may have started again with the rows.
+        gone.iter().for_each(|digest| self.blobs.remove(digest));
+        Ok(())
     }
 
     fn replay(&mut self, each: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {

@@ -19,6 +19,10 @@ pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(
         None,
         |row| each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?)),
     )?;
+    query(from, "SELECT value FROM meta WHERE key = 'removed'", None, |row| {
+        let job = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading the last removed job"))?;
+        each(Record::Removed { job: JobId(job as u64) })
+    })?;
     let mut jobs = Vec::new();
     query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {
         jobs.push(JobId(row.get::<_, i64>(0).map_err(StoreError::sqlite("reading jobs"))? as u64));

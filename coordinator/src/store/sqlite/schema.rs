@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The format this build writes.
-pub const FORMAT: i64 = 4;
+pub const FORMAT: i64 = 5;
 /// Says that a database is ours ("mstr").
 const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
@@ -41,6 +41,8 @@ CREATE TABLE results (
     width INTEGER NOT NULL, lengths BLOB, data BLOB, blob BLOB
 );
 CREATE UNIQUE INDEX results_by_start ON results (job, start);
+CREATE INDEX inputs_by_blob ON inputs (blob) WHERE blob IS NOT NULL;
+CREATE INDEX results_by_blob ON results (blob) WHERE blob IS NOT NULL;
 CREATE TABLE failures (
     job INTEGER NOT NULL, task INTEGER NOT NULL, class INTEGER NOT NULL, message TEXT NOT NULL,
     PRIMARY KEY (job, task)
@@ -131,6 +133,8 @@ const STEPS: [&str; FORMAT as usize - 1] = [
     "CREATE TABLE post_mortems (
          job INTEGER NOT NULL, task INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (job, task)
      ) WITHOUT ROWID;",
+    "CREATE INDEX inputs_by_blob ON inputs (blob) WHERE blob IS NOT NULL;
+     CREATE INDEX results_by_blob ON results (blob) WHERE blob IS NOT NULL;",
 ];
 
 fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {

@@ -1,7 +1,7 @@
 //! Records to rows.
 
 use super::rows;
-use crate::store::blobs::Blobs;
+use crate::store::blobs::{Blobs, Digest};
 use crate::store::{PluginRecord, Record, StoreError};
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
@@ -9,8 +9,13 @@ use muster_core::reduce::Block;
 use muster_proto::v1::Packed;
 use rusqlite::{Params, Transaction, params};
 
-/// Adds one record to the transaction.
-pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(), StoreError> {
+/// Adds one record to the transaction. Files that it no longer names are added to `gone`; others may name them.
+pub fn apply(
+    to: &Transaction<'_>,
+    blobs: &Blobs,
+    record: &Record,
+    gone: &mut Vec<Digest>,
+) -> Result<(), StoreError> {
     match record {
         Record::PluginAdded(plugin) => add_plugin(to, plugin),
         Record::PluginRemoved { digest } => run(to, "DELETE FROM plugins WHERE digest = ?1", params![digest]),
@@ -21,11 +26,16 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
         ),
         Record::Extended { job, range, inputs } => extend(to, blobs, *job, *range, inputs.as_ref()),
         Record::Sealed { job } => run(to, "UPDATE jobs SET sealed = 1 WHERE job = ?1", params![job.0 as i64]),
-        Record::InputsDone { job, range } => run(
-            to,
-            "DELETE FROM inputs WHERE job = ?1 AND start >= ?2 AND start < ?3",
-            params![job.0 as i64, range.start as i64, range.end as i64],
-        ),
+        Record::InputsDone { job, range } => {
+            let done = params![job.0 as i64, range.start as i64, range.end as i64];
+            files(
+                to,
+                "SELECT blob FROM inputs WHERE job = ?1 AND start >= ?2 AND start < ?3 AND blob IS NOT NULL",
+                done,
+                gone,
+            )?;
+            run(to, "DELETE FROM inputs WHERE job = ?1 AND start >= ?2 AND start < ?3", done)
+        }
         Record::Committed { job, range, outputs, checksum, bytes } => {
             commit(to, *job, *range, *checksum, *bytes)?;
             outputs.as_ref().map_or(Ok(()), |outputs| keep(to, blobs, *job, *range, outputs))
@@ -33,11 +43,15 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
         Record::Taken { job, below } => {
             let (job, below) = (job.0 as i64, *below as i64);
             run(to, "UPDATE jobs SET taken = max(taken, ?2) WHERE job = ?1", params![job, below])?;
-            run(
+            let taken = params![job, below];
+            files(
                 to,
-                "DELETE FROM results WHERE job = ?1 AND start + count <= ?2 AND start < ?2",
-                params![job, below],
-            )
+                "SELECT blob FROM results
+                 WHERE job = ?1 AND start + count <= ?2 AND start < ?2 AND blob IS NOT NULL",
+                taken,
+                gone,
+            )?;
+            run(to, "DELETE FROM results WHERE job = ?1 AND start + count <= ?2 AND start < ?2", taken)
         }
         Record::Charged { job, index, class, charged } => run(
             to,
@@ -75,12 +89,47 @@ pub fn apply(to: &Transaction<'_>, blobs: &Blobs, record: &Record) -> Result<(),
                 params![job.0 as i64, how.number(), reason, &status[..]],
             )?;
             let job = params![job.0 as i64];
+            files(to, INPUT_FILES, job, gone)?;
             run(to, "DELETE FROM inputs WHERE job = ?1", job)?;
             run(to, "DELETE FROM charges WHERE job = ?1", job)?;
             run(to, "DELETE FROM partials WHERE job = ?1", job)
         }
-        Record::Removed { job } => remove(to, *job),
+        Record::Removed { job } => remove(to, *job, gone),
     }
+}
+
+const INPUT_FILES: &str = "SELECT blob FROM inputs WHERE job = ?1 AND blob IS NOT NULL";
+const RESULT_FILES: &str = "SELECT blob FROM results WHERE job = ?1 AND blob IS NOT NULL";
+
+/// Adds the files that rows name which are about to be deleted.
+fn files(
+    to: &Transaction<'_>,
+    sql: &'static str,
+    params: impl Params,
+    gone: &mut Vec<Digest>,
+) -> Result<(), StoreError> {
+    let found = to.prepare_cached(sql).and_then(|mut statement| {
+        statement.query_map(params, |row| row.get::<_, Digest>(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    gone.extend(found.map_err(StoreError::sqlite("looking for files"))?);
+    Ok(())
+}
+
+/// Leaves of these files those that nothing names.
+pub fn retain_unnamed(to: &Transaction<'_>, gone: &mut Vec<Digest>) -> Result<(), StoreError> {
+    const NAMED: &str = "SELECT EXISTS (SELECT 1 FROM results WHERE blob = ?1)
+         OR EXISTS (SELECT 1 FROM inputs WHERE blob = ?1) OR EXISTS (SELECT 1 FROM plugins WHERE digest = ?1)";
+    let mut unnamed = Vec::new();
+    for digest in gone.drain(..) {
+        let is_named = to
+            .prepare_cached(NAMED)
+            .and_then(|mut statement| statement.query_row(params![digest], |row| row.get::<_, bool>(0)));
+        if !is_named.map_err(StoreError::sqlite("looking for files"))? {
+            unnamed.push(digest);
+        }
+    }
+    *gone = unnamed;
+    Ok(())
 }
 
 fn run(to: &Transaction<'_>, sql: &'static str, params: impl Params) -> Result<(), StoreError> {
@@ -217,7 +266,10 @@ fn release(to: &Transaction<'_>, job: JobId, tasks: &RangeSet) -> Result<(), Sto
     Ok(())
 }
 
-fn remove(to: &Transaction<'_>, job: JobId) -> Result<(), StoreError> {
+fn remove(to: &Transaction<'_>, job: JobId, gone: &mut Vec<Digest>) -> Result<(), StoreError> {
+    [INPUT_FILES, RESULT_FILES]
+        .into_iter()
+        .try_for_each(|sql| files(to, sql, params![job.0 as i64], gone))?;
     const TABLES: [&str; 8] = [
         "DELETE FROM results WHERE job = ?1",
         "DELETE FROM commits WHERE job = ?1",
@@ -228,5 +280,12 @@ fn remove(to: &Transaction<'_>, job: JobId) -> Result<(), StoreError> {
         "DELETE FROM partials WHERE job = ?1",
         "DELETE FROM jobs WHERE job = ?1",
     ];
-    TABLES.iter().try_for_each(|sql| run(to, sql, params![job.0 as i64]))
+    TABLES.iter().try_for_each(|sql| run(to, sql, params![job.0 as i64]))?;
+    // Its number is not given again.
+    run(
+        to,
+        "INSERT INTO meta (key, value) VALUES ('removed', ?1)
+         ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)",
+        params![job.0 as i64],
+    )
 }
