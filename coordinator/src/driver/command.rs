@@ -182,6 +182,8 @@ pub struct Numbers {
     pub leases: u64,
     /// Leases of which tasks were called back.
     pub leases_recalled: u64,
+    /// Tasks that workers had and kept when they came back.
+    pub adopted_tasks: u64,
     /// Leases that ended with their worker.
     pub leases_expired: u64,
     /// Tasks whose result came a second time or too late.

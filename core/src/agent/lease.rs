@@ -48,6 +48,12 @@ impl Lease {
         self.rare.get_or_insert_default()
     }
 
+    /// Whether another life of the coordinator may let this worker keep it.
+    pub(super) fn can_be_adopted(&self, reduces: bool) -> bool {
+        let left_out = self.rare.as_ref().is_some_and(|rare| !rare.failed.is_empty());
+        !self.whole && !(reduces && left_out)
+    }
+
     /// How many threads its tasks could keep busy.
     pub(super) fn concurrent_tasks(&self) -> u64 {
         if self.whole { 1 } else { self.outstanding.len() }

@@ -1,10 +1,12 @@
 //! The one loop of the agent: it owns the state machine, and is the only place that waits for several things.
 
-use super::event::{Event, Events};
+use super::event::{Event, Events, Inbox};
 use super::executor::{ExecutorHandle, Seat};
 use super::job::{JobState, LeaseState};
 use super::logs::Asked;
 use super::memory;
+use super::names::Names;
+use super::outbox::Outbox;
 use super::report::ReportBuilder;
 use super::session::{Session, Way, keep_connecting};
 use super::work::Waiting;
@@ -24,7 +26,7 @@ use muster_proto::v1::{
     FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
 };
 use prost::Message as _;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,6 +61,10 @@ pub(super) struct Driver {
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
     pub report: ReportBuilder,
+    pub outbox: Outbox,
+    pub names: Names,
+    /// Names what the coordinator keeps whose leases are here; 0: none.
+    pub state: u64,
     pub metrics: Arc<Metrics>,
     pub cache: PluginCache,
     pub spawner: Spawner,
@@ -66,8 +72,6 @@ pub(super) struct Driver {
     pub symbols: Symbols,
     /// Inquests that wait for symbols.
     pub inquests: usize,
-    /// Rises with every session.
-    pub session_number: u64,
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
     pub log: Log,
@@ -120,13 +124,15 @@ impl Driver {
             plugin_keys: BTreeMap::new(),
             waiting: BTreeMap::new(),
             report: ReportBuilder::default(),
+            outbox: Outbox::default(),
+            names: Names::default(),
+            state: 0,
             metrics,
             cache,
             spawner,
             events,
             symbols: Symbols::default(),
             inquests: 0,
-            session_number: 0,
             cgroups: None,
             log,
             scratch: None,
@@ -142,7 +148,7 @@ impl Driver {
     /// Runs until `shutdown` or until there is nothing left to run for.
     pub async fn run(
         mut self,
-        mut events: mpsc::Receiver<Event>,
+        mut events: Inbox,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), WorkerError> {
         let mut shutdown = std::pin::pin!(shutdown);
@@ -154,6 +160,10 @@ impl Driver {
             let next = match turn {
                 Turn::Message(Ok(Some(message))) => self.on_message(message, session.as_ref()),
                 Turn::Message(lost) => self.on_lost(lost.err(), &mut session),
+                Turn::Event(Event::Greets(ask)) => {
+                    let _ = ask.send(self.greeting());
+                    Next::Go
+                }
                 Turn::Event(Event::Connected(new)) => {
                     next_heartbeat = Instant::now();
                     self.on_connected(*new, &mut session);
@@ -174,7 +184,9 @@ impl Driver {
             if matches!(next, Next::End) {
                 break Ok(());
             }
-            self.take_more(&mut events, &mut session);
+            if self.outbox.has_room() {
+                self.take_more(&mut events.others);
+            }
             self.end_overdue();
             self.send_report(session.as_ref());
             if let Some(by) = self.heartbeat_by.take() {
@@ -190,19 +202,20 @@ impl Driver {
             let is_done = self.agent.outstanding() == 0
                 && self.waiting.is_empty()
                 && self.inquests == 0
-                && self.report.is_empty();
+                && self.report.is_empty()
+                && self.outbox.is_empty();
             if self.draining && is_done {
                 break Ok(());
             }
         };
-        self.wind_down(events, session).await;
+        self.wind_down(events.others, session).await;
         result
     }
 
     async fn wait(
         &self,
         session: &mut Option<Session>,
-        events: &mut mpsc::Receiver<Event>,
+        events: &mut Inbox,
         shutdown: Pin<&mut impl Future<Output = ()>>,
         next_heartbeat: Instant,
     ) -> Turn {
@@ -217,7 +230,8 @@ impl Driver {
             .unwrap_or_else(|| Instant::now() + IDLE_TURN);
         // One place is kept for the heartbeat. Without room for a report no executor is listened to: they
         // wait in turn.
-        let has_room = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
+        let can_send = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
+        let has_room = can_send && self.outbox.has_room();
         let (incoming, outgoing) = match session {
             Some(session) => (Some(&mut session.incoming), Some(session.outgoing.clone())),
             None => (None, None),
@@ -229,54 +243,41 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             } => Turn::Message(message),
-            event = events.recv(), if has_room => event.map_or(Turn::Shutdown, Turn::Event),
-            () = room(outgoing), if !has_room => Turn::Room,
+            event = events.link.recv() => event.map_or(Turn::Shutdown, Turn::Event),
+            event = events.others.recv(), if has_room => event.map_or(Turn::Shutdown, Turn::Event),
+            () = room(outgoing), if !can_send => Turn::Room,
             () = sleep_until(wake.into()) => Turn::Time,
             () = shutdown => Turn::Shutdown,
         }
     }
 
     /// Handles what else has arrived, so that it goes into the same report.
-    fn take_more(&mut self, events: &mut mpsc::Receiver<Event>, session: &mut Option<Session>) {
-        while !self.report.is_full() {
-            match events.try_recv() {
-                Ok(Event::Connected(new)) => self.on_connected(*new, session),
-                Ok(Event::Refused(error)) => {
-                    // Only connecting says this, and then no session is there: hand it back for the loop.
-                    let events = self.events.clone();
-                    tokio::spawn(async move { events.send(Event::Refused(error)).await });
-                    return;
-                }
-                Ok(event) => self.on_event(event),
-                Err(_) => return,
-            }
+    fn take_more(&mut self, events: &mut mpsc::Receiver<Event>) {
+        while !self.report.is_full()
+            && let Ok(event) = events.try_recv()
+        {
+            self.on_event(event);
         }
     }
 
     fn connect(&self) {
-        let (target, hello) = (self.config.target.clone(), self.hello.clone());
+        let target = self.config.target.clone();
         let way =
             Way { target, emulation: self.config.emulation.clone(), metrics: Arc::clone(&self.metrics) };
-        tokio::spawn(keep_connecting(way, hello, self.config.private, self.events.clone()));
+        tokio::spawn(keep_connecting(way, self.config.private, self.events.clone()));
     }
 
     fn on_connected(&mut self, new: Session, session: &mut Option<Session>) {
         tracing::info!(coordinator = %self.config.target, epoch = new.epoch.0, "connected");
         self.metrics.set_connected(true);
-        // What was found for the old life of the coordinator is of no use to the new one.
-        self.drop_report();
-        self.session_number += 1;
         self.waiting.clear();
+        self.take_up(new.state, &new.adopted);
         let life = (new.epoch, new.worker);
         // Of two lives of one coordinator the later one counts on; within one it counts its workers.
         if self.life.replace(life).is_some_and(|before| before > life) {
             self.log.forget_jobs();
         }
         *session = Some(new);
-        for executor in self.executors.values_mut().filter(|executor| executor.seat.is_some()) {
-            executor.circumstances.outdated = true;
-        }
-        self.feed(Input::Attached);
     }
 
     fn on_lost(&mut self, status: Option<Status>, session: &mut Option<Session>) -> Next {
@@ -320,10 +321,28 @@ impl Driver {
 
     /// Sends the report, when there is one and room for it.
     fn send_report(&mut self, session: Option<&Session>) {
-        let Some(session) = session else { return self.drop_report() };
-        if self.report.is_empty() || session.outgoing.capacity() < 2 {
+        let Some(session) = session else {
+            if self.report.is_full() {
+                self.finish_report();
+            }
             return;
+        };
+        while session.outgoing.capacity() >= 2 {
+            if let Some(report) = self.outbox.next() {
+                let report = self.for_coordinator(report, session.epoch);
+                // There is room: only this task sends.
+                let kind = Some(from_worker::Kind::Report(report));
+                let _ = session.outgoing.try_send(FromWorker { kind });
+            } else if self.report.is_empty() {
+                return;
+            } else {
+                self.finish_report();
+            }
         }
+    }
+
+    /// Puts what was written so far into the outbox.
+    fn finish_report(&mut self) {
         let now = self.now();
         let now_ns = monotonic_ns();
         for (job, ended_ns, tasks) in self.report.take_ended() {
@@ -335,17 +354,14 @@ impl Driver {
             job.count_slot_time(now);
             super::arrive::report_phases(job, &mut self.report, &self.metrics);
         }
-        let report = self.report.take(session.epoch);
-        // There is room: only this task sends.
-        let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Report(report)) });
-    }
-
-    fn drop_report(&mut self) {
-        let lost = self.report.take_ended().map(|(_, _, tasks)| tasks).sum::<u64>();
-        if lost > 0 {
-            self.metrics.results_refused(lost);
-        }
-        self.report = ReportBuilder::default();
+        let report = self.report.take();
+        self.outbox.push(report);
+        let (outbox, leases) = (&self.outbox, &self.leases);
+        let mut spoken_of = None;
+        self.names.sweep(|lease| {
+            let spoken_of = spoken_of.get_or_insert_with(|| outbox.leases().collect::<BTreeSet<_>>());
+            leases.contains_key(&lease) || spoken_of.contains(&lease)
+        });
     }
 
     fn send_heartbeat(&mut self, session: &Session) {

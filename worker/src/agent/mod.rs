@@ -15,8 +15,11 @@ mod job;
 mod limits;
 mod logs;
 mod memory;
+mod names;
+mod outbox;
 mod output;
 mod report;
+mod resume;
 mod session;
 mod stop;
 mod work;
@@ -100,5 +103,6 @@ fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, Worke
         host,
         pid: std::process::id(),
         metrics_address,
+        ..WorkerHello::default()
     })
 }
