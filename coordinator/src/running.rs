@@ -200,6 +200,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let stop = Arc::new(Notify::new());
     let about = About {
         epoch: epoch.0,
+        state,
         durable,
         http_address: http_addr.map(|address| address.to_string()).unwrap_or_default(),
         policy: config.policy.to_string(),

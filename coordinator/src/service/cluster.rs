@@ -15,6 +15,8 @@ use tonic::{Request, Response, Status};
 pub struct About {
     /// This life of the coordinator.
     pub epoch: u64,
+    /// Names what it keeps, over all of its lives.
+    pub state: u64,
     /// A state folder is in use.
     pub durable: bool,
     /// Where its metrics are; empty for nowhere.
@@ -64,6 +66,7 @@ impl Cluster for ClusterService {
             http_address: self.about.http_address.clone(),
             pid: std::process::id(),
             policy: self.about.policy.clone(),
+            state: self.about.state,
         }))
     }
 

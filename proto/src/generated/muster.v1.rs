@@ -1258,6 +1258,9 @@ pub struct InfoReply {
     /// of the scheduler, as for --policy
     #[prost(string, tag = "10")]
     pub policy: ::prost::alloc::string::String,
+    /// names what the coordinator keeps, over all its lives
+    #[prost(fixed64, tag = "50")]
+    pub state: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerInfo {
