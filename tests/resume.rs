@@ -17,6 +17,12 @@ use std::time::Duration;
 const LOST: &str = "note: lost the coordinator; trying for up to 60 s to go on";
 const BACK: &str = "note: the coordinator is back; going on";
 
+/// Connections to a socket that were accepted.
+fn connections(socket: &std::path::Path) -> usize {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    table.lines().filter(|line| line.ends_with(socket.to_str().unwrap())).count()
+}
+
 #[test]
 fn a_run_and_a_wait_go_on_with_the_coordinator() {
     let mut siege = Siege::new(2);
@@ -26,7 +32,11 @@ fn a_run_and_a_wait_go_on_with_the_coordinator() {
     words.extend(["--out", "-"].map(str::to_owned));
     let mut run = Started::new(siege.client(&words));
     until("tasks that run", SOON, || (ledger::starts(&file).tasks > 50).then_some(()));
+    let before = connections(&siege.socket());
     let mut wait = Started::new(siege.client(&["job", "wait", "last"]));
+    until("connection of job wait", SOON, || (connections(&siege.socket()) > before).then_some(()));
+    // Asked later than what `job wait` asks once it is connected.
+    siege.ask(&["job", "ls"]).ok();
     for _ in 0..2 {
         siege.kill_coordinator();
         std::thread::sleep(Duration::from_millis(300));
