@@ -109,7 +109,7 @@ async fn info(link: Link) -> InfoReply {
 
 async fn echo(link: Link, bytes: usize) -> usize {
     let mut client = ClusterClient::new(link).max_decoding_message_size(MESSAGE_MAX_BYTES);
-    let reply = client.drain(DrainRequest { worker: "x".repeat(bytes) }).await.unwrap();
+    let reply = client.drain(DrainRequest { worker: "x".repeat(bytes), deadline_ms: 0 }).await.unwrap();
     reply.into_inner().name.len()
 }
 

@@ -319,7 +319,8 @@ async fn stop(record: &Record) {
 }
 
 async fn end(processes: &[Process]) {
-    processes.iter().for_each(|&process| signal(process, libc::SIGTERM));
+    // Not SIGTERM: workers would finish what they have begun.
+    processes.iter().for_each(|&process| signal(process, libc::SIGINT));
     for &process in processes {
         if process.is_alive() && !gone(process.pid, STOP_GRACE).await {
             signal(process, libc::SIGKILL);

@@ -10,7 +10,7 @@ use muster_core::id::WorkerId;
 use muster_core::metric::{OTHER, PLUGINS_MAX};
 use muster_core::scheduler::{Input, Loss};
 use muster_proto::convert::Hello;
-use muster_proto::v1::{self, WorkerState};
+use muster_proto::v1::{self, WorkerState, to_worker};
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
 use std::sync::Arc;
 use tokio::task::AbortHandle;
@@ -180,7 +180,21 @@ impl Driver {
             .ok_or_else(|| Refusal::NoWorker(query.to_owned()))
     }
 
-    fn let_go(&mut self, id: WorkerId) {
+    /// Tells a worker that still drains to go at once; what it runs goes to others when it is gone.
+    pub(super) fn end_drain(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.draining) else { return };
+        tracing::warn!(
+            worker = id.0,
+            name = worker.hello.name,
+            "worker did not drain in time; it is told to go"
+        );
+        let told = worker.flush().and_then(|()| worker.send(to_worker::Kind::Drain(v1::Drain { now: true })));
+        if told.is_err() {
+            self.not_reading.push(id);
+        }
+    }
+
+    pub(super) fn let_go(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.draining = true;
         }

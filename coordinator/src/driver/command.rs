@@ -80,6 +80,8 @@ pub enum Command {
     Workers(bool, Reply<Vec<v1::WorkerInfo>>),
     /// Let a worker finish and leave.
     Drain(String, Reply<v1::WorkerInfo>),
+    /// A worker that still drains has had its time: what it runs is for others.
+    EndDrain(WorkerId),
     /// The cluster in numbers.
     Numbers(Reply<Numbers>),
     /// The workers to scrape; `None` while those of an earlier life may not be back.
@@ -97,6 +99,8 @@ pub enum FromWorker {
     Report(Box<Report>, OwnedSemaphorePermit),
     /// Log lines that it was asked for.
     Log(LogChunk),
+    /// It wants to finish what it has and leave.
+    Leaving,
     /// It leaves.
     Goodbye(String),
     /// Its stream ended.

@@ -326,6 +326,7 @@ impl Driver {
                 let answer = self.drain(&query);
                 self.answer(reply, answer);
             }
+            Command::EndDrain(worker) => self.end_drain(worker),
             Command::Numbers(reply) => self.answer(reply, Ok(self.numbers())),
             Command::Targets(reply) => self.answer(reply, Ok(self.targets())),
             // The loop ends after this batch.

@@ -89,7 +89,8 @@ impl Driver {
             }
             Output::Drained { worker } => {
                 if let Some(view) = self.changed_worker(worker)
-                    && (view.flush().is_err() || view.send(v1::to_worker::Kind::Drain(v1::Drain {})).is_err())
+                    && (view.flush().is_err()
+                        || view.send(v1::to_worker::Kind::Drain(v1::Drain::default())).is_err())
                 {
                     self.not_reading.push(worker);
                 }

@@ -75,6 +75,10 @@ impl Driver {
                 }
             }
             FromWorker::Log(chunk) => self.log_chunk(id, chunk),
+            FromWorker::Leaving => {
+                tracing::info!(worker = id.0, "worker wants to leave; it finishes what it has");
+                self.let_go(id);
+            }
             FromWorker::Goodbye(reason) => {
                 tracing::info!(worker = id.0, reason, "worker says goodbye");
                 self.lose(id, Loss::Left, None);

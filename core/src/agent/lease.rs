@@ -51,7 +51,8 @@ impl Lease {
     /// Whether another life of the coordinator may let this worker keep it.
     pub(super) fn can_be_adopted(&self, reduces: bool) -> bool {
         let left_out = self.rare.as_ref().is_some_and(|rare| !rare.failed.is_empty());
-        !self.whole && !(reduces && left_out)
+        let may_leave_out = reduces && left_out;
+        !self.whole && !may_leave_out
     }
 
     /// How many threads its tasks could keep busy.

@@ -192,7 +192,7 @@ pub struct RanOn {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
-    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5, 50")]
     pub kind: ::core::option::Option<from_worker::Kind>,
 }
 /// Nested message and enum types in `FromWorker`.
@@ -209,6 +209,8 @@ pub mod from_worker {
         Goodbye(super::Goodbye),
         #[prost(message, tag = "5")]
         Log(super::LogChunk),
+        #[prost(message, tag = "50")]
+        Leave(super::Leave),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -336,7 +338,14 @@ pub struct Goodbye {
     pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Drain {}
+pub struct Drain {
+    /// its time is over: end at once, others get what runs
+    #[prost(bool, tag = "50")]
+    pub now: bool,
+}
+/// The worker wants to be drained.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leave {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Work {
     #[prost(message, repeated, tag = "1")]
@@ -1307,8 +1316,12 @@ pub struct WorkersReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {
+    /// name or id
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
+    /// after that it goes at once; 0 = it may take its time
+    #[prost(uint64, tag = "50")]
+    pub deadline_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShutdownRequest {}

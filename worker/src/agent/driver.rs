@@ -1,5 +1,6 @@
 //! The one loop of the agent: it owns the state machine, and is the only place that waits for several things.
 
+use super::Stop;
 use super::event::{Event, Events, Inbox};
 use super::executor::{ExecutorHandle, Seat};
 use super::job::{JobState, LeaseState};
@@ -19,11 +20,12 @@ use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
+use futures_util::stream::{Fuse, Stream, StreamExt as _};
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::time::{Span, Time};
 use muster_proto::v1::{
-    FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
+    Drain, FromWorker, Goodbye, Heartbeat, JobProgress, Leave, ToWorker, WorkerHello, from_worker, to_worker,
 };
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +43,8 @@ const END_WAIT: Duration = Duration::from_secs(2);
 const LOAD_TIME_MAX: Span = Span::from_millis(30_000);
 /// How long the last message may take to leave.
 const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// How long a worker that is asked to leave may take to finish what it has begun: less than what supervisors wait.
+const DRAIN_MAX: Duration = Duration::from_secs(25);
 /// Without anything to do the loop turns this often.
 const IDLE_TURN: Duration = Duration::from_secs(3_600);
 
@@ -83,8 +87,19 @@ pub(super) struct Driver {
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
+    /// It wants to leave.
+    leaving: Option<Leaving>,
     /// A heartbeat is wanted by then, however long the coordinator would wait for one.
     heartbeat_by: Option<Time>,
+}
+
+/// A worker that was asked to drain.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    /// It goes then, done or not.
+    until: Instant,
+    /// The coordinator was told.
+    said: bool,
 }
 
 /// What the loop woke up for.
@@ -93,7 +108,7 @@ enum Turn {
     Event(Event),
     Time,
     Room,
-    Shutdown,
+    Stop(Stop),
 }
 
 /// Whether to go on.
@@ -141,22 +156,23 @@ impl Driver {
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
+            leaving: None,
             heartbeat_by: None,
         }
     }
 
-    /// Runs until `shutdown` or until there is nothing left to run for.
+    /// Runs until it is stopped or until there is nothing left to run for.
     pub async fn run(
         mut self,
         mut events: Inbox,
-        shutdown: impl Future<Output = ()>,
+        stops: impl Stream<Item = Stop>,
     ) -> Result<(), WorkerError> {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let mut stops = std::pin::pin!(stops.fuse());
         let mut session: Option<Session> = None;
         let mut next_heartbeat = Instant::now();
         self.connect();
         let result = loop {
-            let turn = self.wait(&mut session, &mut events, shutdown.as_mut(), next_heartbeat).await;
+            let turn = self.wait(&mut session, &mut events, stops.as_mut(), next_heartbeat).await;
             let next = match turn {
                 Turn::Message(Ok(Some(message))) => self.on_message(message, session.as_ref()),
                 Turn::Message(lost) => self.on_lost(lost.err(), &mut session),
@@ -179,7 +195,11 @@ impl Driver {
                     Next::Go
                 }
                 Turn::Room => Next::Go,
-                Turn::Shutdown => Next::End,
+                Turn::Stop(Stop::Drain) if self.leaving.is_none() => {
+                    self.leave();
+                    Next::Go
+                }
+                Turn::Stop(Stop::Drain | Stop::AtOnce) => Next::End,
             };
             if matches!(next, Next::End) {
                 break Ok(());
@@ -199,12 +219,16 @@ impl Driver {
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
+            self.say_leaving(session.as_ref());
+            let is_late = self.leaving.is_some_and(|leaving| leaving.until <= Instant::now());
             let is_done = self.agent.outstanding() == 0
                 && self.waiting.is_empty()
                 && self.inquests == 0
                 && self.report.is_empty()
                 && self.outbox.is_empty();
-            if self.draining && is_done {
+            // Whom no coordinator hears cannot be drained by one.
+            let is_let_go = self.draining || (self.leaving.is_some() && session.is_none());
+            if is_late || (is_let_go && is_done) {
                 break Ok(());
             }
         };
@@ -216,7 +240,7 @@ impl Driver {
         &self,
         session: &mut Option<Session>,
         events: &mut Inbox,
-        shutdown: Pin<&mut impl Future<Output = ()>>,
+        mut stops: Pin<&mut Fuse<impl Stream<Item = Stop>>>,
         next_heartbeat: Instant,
     ) -> Turn {
         let deadline = self.agent.poll_timeout().map(|(time, _)| self.instant(time));
@@ -226,6 +250,7 @@ impl Driver {
             .into_iter()
             .chain(overdue)
             .chain(heartbeat)
+            .chain(self.leaving.map(|leaving| leaving.until))
             .min()
             .unwrap_or_else(|| Instant::now() + IDLE_TURN);
         // One place is kept for the heartbeat. Without room for a report no executor is listened to: they
@@ -243,11 +268,11 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             } => Turn::Message(message),
-            event = events.link.recv() => event.map_or(Turn::Shutdown, Turn::Event),
-            event = events.others.recv(), if has_room => event.map_or(Turn::Shutdown, Turn::Event),
+            event = events.link.recv() => event.map_or(Turn::Stop(Stop::AtOnce), Turn::Event),
+            event = events.others.recv(), if has_room => event.map_or(Turn::Stop(Stop::AtOnce), Turn::Event),
             () = room(outgoing), if !can_send => Turn::Room,
             () = sleep_until(wake.into()) => Turn::Time,
-            () = shutdown => Turn::Shutdown,
+            Some(stop) = stops.next() => Turn::Stop(stop),
         }
     }
 
@@ -258,6 +283,20 @@ impl Driver {
         {
             self.on_event(event);
         }
+    }
+
+    /// Begins to leave: the coordinator takes back what was not begun.
+    fn leave(&mut self) {
+        tracing::info!(seconds = DRAIN_MAX.as_secs(), "leaving: this worker finishes what it has begun");
+        self.leaving = Some(Leaving { until: Instant::now() + DRAIN_MAX, said: false });
+    }
+
+    fn say_leaving(&mut self, session: Option<&Session>) {
+        let (Some(session), Some(leaving)) = (session, self.leaving.as_mut().filter(|it| !it.said)) else {
+            return;
+        };
+        let leave = FromWorker { kind: Some(from_worker::Kind::Leave(Leave {})) };
+        leaving.said = session.outgoing.try_send(leave).is_ok();
     }
 
     fn connect(&self) {
@@ -277,6 +316,7 @@ impl Driver {
         if self.life.replace(life).is_some_and(|before| before > life) {
             self.log.forget_jobs();
         }
+        self.leaving.iter_mut().for_each(|leaving| leaving.said = false);
         *session = Some(new);
     }
 
@@ -301,6 +341,10 @@ impl Driver {
                 (Err(error), _) => tracing::error!(%error, "the coordinator sent work that makes no sense"),
                 (Ok(_), None) => {}
             },
+            Some(to_worker::Kind::Drain(Drain { now: true })) => {
+                tracing::warn!("this worker did not drain in time; what it runs goes to others");
+                return Next::End;
+            }
             Some(to_worker::Kind::Drain(_)) => {
                 tracing::info!("draining: this worker ends when its leases are done");
                 self.draining = true;

@@ -129,7 +129,7 @@ mod tests {
         let again = outbox.next().unwrap();
         assert_eq!((again.number, again.blocks.len(), again.failures.len()), (2, 1, 0), "was sent before");
         assert_eq!(outbox.next().unwrap().failures.len(), 1, "was not");
-        assert_eq!(numbers(&mut outbox), []);
+        assert_eq!(numbers(&mut outbox), [0_u64; 0]);
         outbox.lasts(3);
         assert!(outbox.is_empty() && outbox.bytes == 0);
     }
