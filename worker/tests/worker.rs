@@ -191,22 +191,23 @@ fn a_worker_that_is_asked_to_end_asks_its_coordinator_first() {
         let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
         coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 100)], ..Work::default() });
         worker.signal(libc::SIGTERM);
-        let asks = |kind| matches!(kind, Some(from_worker::Kind::Leave(_)));
-        while !asks(coordinator.receive(&mut session)) {}
-        if asked_twice {
-            worker.signal(libc::SIGTERM);
-        } else {
-            coordinator.send(&session, to_worker::Kind::Drain(Drain::default()));
-            coordinator.reports_until(&mut session, |report| settled(report) == 100);
-        }
+        let (mut done, mut asks) = (0, 0);
         let reason = loop {
             match coordinator.receive(&mut session) {
+                Some(from_worker::Kind::Leave(_)) if asked_twice => worker.signal(libc::SIGTERM),
+                Some(from_worker::Kind::Leave(_)) => {
+                    asks += 1;
+                    coordinator.send(&session, to_worker::Kind::Drain(Drain::default()));
+                }
+                Some(from_worker::Kind::Report(report)) => done += settled(&report),
                 Some(from_worker::Kind::Goodbye(goodbye)) => break goodbye.reason,
                 Some(_) => {}
                 None => panic!("no goodbye"),
             }
         };
-        assert_eq!(reason, if asked_twice { "stopped" } else { "drained" });
+        let expected = if asked_twice { ("stopped", 0) } else { ("drained", 1) };
+        assert_eq!((reason.as_str(), asks), expected);
+        assert!(asked_twice || done == 100, "{done}");
         assert!(worker.wait().0.success());
     }
 }

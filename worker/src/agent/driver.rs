@@ -495,7 +495,8 @@ impl Driver {
         let Some(Session { outgoing, mut incoming, .. }) = session else { return };
         let reason = if self.draining { "drained" } else { "stopped" }.to_owned();
         let goodbye = FromWorker { kind: Some(from_worker::Kind::Goodbye(Goodbye { reason })) };
-        if outgoing.try_send(goodbye).is_ok() {
+        // Reports may be in its way.
+        if timeout(GOODBYE_WAIT, outgoing.send(goodbye)).await.is_ok_and(|sent| sent.is_ok()) {
             drop(outgoing);
             // The coordinator ends the stream when it has read the message.
             let read = async { while let Ok(Some(_)) = incoming.message().await {} };

@@ -192,11 +192,11 @@ impl Driver {
             .find(|waiting| waiting.grants.iter().any(|granted| granted.grant.lease == lease));
         match waiting {
             Some(waiting) => waiting.recalls.push((lease, count)),
-            // One that has ended here says so in a report that is on its way.
             None => {
-                if let Some(lease) = self.names.ours(lease) {
-                    self.feed(Input::Recall { lease, count });
-                }
+                // Of one that is not here any more nothing comes back, which is said, too.
+                let ours =
+                    self.names.ours(lease).unwrap_or_else(|| self.names.add(lease, JobId::default(), 1));
+                self.feed(Input::Recall { lease: ours, count });
             }
         }
     }
