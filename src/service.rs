@@ -136,19 +136,7 @@ pub fn worker(args: WorkerArgs) -> Outcome {
     } else {
         log("info", Reader::Operator)?;
     }
-    let told_to_end = async {
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(mut terminate), Ok(mut interrupt)) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            }
-            // Without handlers both signals end the process, and its executors with it.
-            _ => std::future::pending().await,
-        }
-    };
-    muster_worker::run_blocking(args.into_config()?, told_to_end)?;
+    muster_worker::run_blocking(args.into_config()?)?;
     Ok(Exit::Ok)
 }
 

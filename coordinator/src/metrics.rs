@@ -166,6 +166,7 @@ fn write_leases(text: &mut String, numbers: &Numbers) {
     table::LEASES.write(text, [([], numbers.leases)]);
     Histogram::of_tasks(table::LEASE_TASKS).write(text, [([], &numbers.lease_tasks)]);
     table::LEASES_RECALLED.write(text, [([], numbers.leases_recalled)]);
+    table::TASKS_ADOPTED.write(text, [([], numbers.adopted_tasks)]);
     table::LEASES_EXPIRED.write(text, [([], numbers.leases_expired)]);
     table::DROPPED_REPORTS.write(text, all(DropReason::ALL.map(DropReason::name), &numbers.dropped));
 }

@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::config::{KEEP_JOBS, KEEP_JOBS_IN_MEMORY};
-use crate::driver::{Command, Driver, Handle, Retention, Settings};
+use crate::driver::{Command, Driver, Handle, Life, Retention, Settings};
 use crate::http::{self, Sources};
 use crate::joining::Joining;
 use crate::metrics::Rejected;
@@ -22,7 +22,7 @@ use muster_core::time::Span;
 use muster_proto::PARTIAL_MAX_BYTES;
 use muster_proto::link::{
     Authority, FileError, Guard, Hosts, JoinError, ListenConfig, ListenError, Listener, Readers, Secret,
-    SecretError, Security, TcpConfig, listen,
+    SecretError, Security, TcpConfig, listen, random_bytes,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -158,6 +158,7 @@ struct Opened {
     store: Box<dyn Store>,
     blobs: Blobs,
     readers: OpenReader,
+    state: u64,
     epoch: Epoch,
     durable: bool,
 }
@@ -182,11 +183,11 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let joining = Joining::at(&config, &listener, authority);
     let join_string = joining.as_ref().map(Joining::standing).transpose()?;
 
-    let Opened { store, blobs, readers: open_reader, epoch, durable } = opened;
+    let Opened { store, blobs, readers: open_reader, state, epoch, durable } = opened;
     let rejected = Arc::new(Rejected::default());
     let log = Log::start(store, epoch).map_err(StartError::Writer)?;
     let (calls, commits) = (Arc::new(Calls::default()), log.commits());
-    let mut driver = Driver::new(settings(&config), epoch, log, Arc::clone(&rejected));
+    let mut driver = Driver::new(settings(&config), Life { state, epoch }, log, Arc::clone(&rejected));
     driver.recover(records)?;
     let (handle, commands) = Handle::new();
     let driver = tokio::spawn(driver.run(commands));
@@ -204,6 +205,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let stop = Arc::new(Notify::new());
     let about = About {
         epoch: epoch.0,
+        state,
         durable,
         http_address: http_addr.map(|address| address.to_string()).unwrap_or_default(),
         policy: config.policy.to_string(),
@@ -314,24 +316,31 @@ fn readers(config: &Config) -> Result<Readers, SecretError> {
 fn open_store(state: Option<&Path>) -> Result<Opened, StoreError> {
     let Some(folder) = state else {
         let mut store = MemoryStore::new();
-        let epoch = store.begin_epoch()?;
+        let (epoch, state) = (store.begin_epoch()?, store.identity(random_number)?);
         let readers = store.readers();
         return Ok(Opened {
             store: Box::new(store),
             blobs: Blobs::in_memory(),
             readers,
+            state,
             epoch,
             durable: false,
         });
     };
     let mut store = SqliteStore::open(folder)?;
-    let epoch = store.begin_epoch()?;
+    let (epoch, state) = (store.begin_epoch()?, store.identity(random_number)?);
     let swept = store.sweep_blobs()?;
     if swept > 0 {
         tracing::info!(swept, "removed files that nothing names any more");
     }
     let (blobs, readers) = (store.blobs(), store.readers());
-    Ok(Opened { store: Box::new(store), blobs, readers, epoch, durable: true })
+    Ok(Opened { store: Box::new(store), blobs, readers, state, epoch, durable: true })
+}
+
+/// Names a store that was just made; never 0.
+fn random_number() -> Result<u64, StoreError> {
+    let bytes = random_bytes().map_err(StoreError::file("drawing a number from", "/dev/urandom"))?;
+    Ok(u64::from_ne_bytes(bytes) >> 1 | 1)
 }
 
 async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Arc<Authority>>), StartError> {

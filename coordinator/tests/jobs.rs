@@ -427,7 +427,8 @@ async fn a_drained_worker_finishes_and_is_told_to_leave() {
     let name = world.cluster().workers(v1::WorkersRequest::default()).await.unwrap().into_inner().workers[0]
         .name
         .clone();
-    let info = world.cluster().drain(v1::DrainRequest { worker: name }).await.unwrap().into_inner();
+    let info =
+        world.cluster().drain(v1::DrainRequest { worker: name, deadline_ms: 0 }).await.unwrap().into_inner();
     assert_eq!(info.state(), v1::WorkerState::Draining);
     worker.report(indexes(&grant)).await;
     for grant in std::mem::take(&mut worker.grants) {
@@ -476,7 +477,7 @@ async fn a_name_that_two_workers_have_drains_neither() {
     let hello = || v1::WorkerHello { name: "twin".into(), ..fixture::hello(1) };
     let _first = Worker::attach_as(&world, hello()).await.unwrap();
     let _second = Worker::attach_as(&world, hello()).await.unwrap();
-    let drain = |worker: &str| v1::DrainRequest { worker: worker.into() };
+    let drain = |worker: &str| v1::DrainRequest { worker: worker.into(), deadline_ms: 0 };
     let status = world.cluster().drain(drain("twin")).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     assert!(status.message().contains("workers 1 and 2 are called"), "{status}");

@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{Worker, World, block_of, done, soon};
 use futures_util::FutureExt;
-use muster_coordinator::driver::{Command, Driver, Handle, Refusal, Retention, Settings};
+use muster_coordinator::driver::{Command, Driver, Handle, Life, Refusal, Retention, Settings};
 use muster_coordinator::metrics::Rejected;
 use muster_coordinator::store::writer::Log;
 use muster_coordinator::store::{OpenReader, PluginRecord, Record, Store, StoreError};
@@ -235,6 +235,10 @@ impl Store for Full {
         Ok(Epoch(1))
     }
 
+    fn identity(&mut self, draw: fn() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+        draw()
+    }
+
     fn append(&mut self, _epoch: Epoch, _batch: &[(LogPos, Record)]) -> Result<(), StoreError> {
         self.batches += 1;
         if self.batches == 1 { Ok(()) } else { Err(StoreError::Damaged { what: "the disk", job: 0 }) }
@@ -264,7 +268,8 @@ async fn what_cannot_be_stored_is_never_acknowledged() {
         allow_chaos: false,
         watched: false,
     };
-    let driver = Driver::new(settings, Epoch(1), log, Arc::new(Rejected::default()));
+    let driver =
+        Driver::new(settings, Life { state: 1, epoch: Epoch(1) }, log, Arc::new(Rejected::default()));
     let (handle, commands) = Handle::new();
     let driver = tokio::spawn(driver.run(commands));
     let plugin = PluginRecord {

@@ -6,7 +6,7 @@ use muster_coordinator::store::{
     EndedAs, Failure, INLINE_MAX_BYTES, MemoryStore, Piece, PluginRecord, Record, SqliteStore, Store,
     StoreError,
 };
-use muster_core::id::{Epoch, JobId, LogPos};
+use muster_core::id::{Epoch, Incarnation, JobId, LogPos};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::packed::{Items, Packed};
@@ -127,6 +127,10 @@ fn gives_back_what_it_was_told() {
             Record::PluginAdded(plugin.clone()),
             Record::PluginAdded(gone),
             Record::PluginRemoved { digest: [4; 32] },
+            Record::WorkerCame { incarnation: Incarnation(u64::MAX) },
+            Record::WorkerCame { incarnation: Incarnation(2) },
+            Record::WorkerCame { incarnation: Incarnation(u64::MAX) },
+            Record::WorkerWent { incarnation: Incarnation(2) },
             submitted(),
             Record::Extended { job: JOB, range: IndexRange::new(0, 10), inputs: None },
             Record::Extended { job: JOB, range: IndexRange::new(10, 12), inputs: None },
@@ -144,6 +148,7 @@ fn gives_back_what_it_was_told() {
             merged(world.replay()),
             [
                 Record::PluginAdded(plugin),
+                Record::WorkerCame { incarnation: Incarnation(u64::MAX) },
                 submitted(),
                 Record::Extended { job: JOB, range: IndexRange::new(0, 12), inputs: None },
                 Record::Sealed { job: JOB },
@@ -480,7 +485,7 @@ fn a_database_of_the_first_format_is_brought_up_to_date() {
     let connection = rusqlite::Connection::open(folder.path().join("muster.db")).unwrap();
     connection
         .execute_batch(
-            "DROP INDEX inputs_by_blob; DROP INDEX results_by_blob; DROP TABLE post_mortems; ALTER TABLE jobs DROP COLUMN taken; ALTER TABLE jobs DROP COLUMN paused;
+            "DROP INDEX inputs_by_blob; DROP INDEX results_by_blob; DROP TABLE post_mortems; DROP TABLE workers; ALTER TABLE jobs DROP COLUMN taken; ALTER TABLE jobs DROP COLUMN paused;
              DROP TABLE charges;
              CREATE TABLE charges (
                  job INTEGER NOT NULL, task INTEGER NOT NULL, charged INTEGER NOT NULL, PRIMARY KEY (job, task)

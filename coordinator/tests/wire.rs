@@ -141,7 +141,7 @@ async fn ids_that_are_not_there() {
             (v1::FindPluginRequest { query: query.into() }, v1::RemovePluginRequest { query: query.into() });
         world.refuses(Code::NotFound, "plugin", world.plugins().find(find)).await;
         world.refuses(Code::NotFound, "plugin", world.plugins().remove(remove)).await;
-        let drain = v1::DrainRequest { worker: query.into() };
+        let drain = v1::DrainRequest { worker: query.into(), deadline_ms: 0 };
         world.refuses(Code::NotFound, "worker", world.cluster().drain(drain)).await;
     }
     for digest in [&[][..], &[7; 32], &[7; 100_000]] {

@@ -27,6 +27,17 @@ async fn hellos() {
         (|hello| hello.target.clear(), Code::InvalidArgument, "target"),
         (|hello| hello.host = "x".repeat(1_000), Code::ResourceExhausted, "host"),
         (|hello| hello.metrics_address = "x".repeat(1_000), Code::ResourceExhausted, "metrics_address"),
+        (|hello| hello.held = held(&[3, 1], &[1, 1]), Code::InvalidArgument, "held.starts"),
+        (|hello| hello.held = held(&[1, 2], &[2, 1]), Code::InvalidArgument, "held.starts"),
+        (|hello| hello.held = held(&[1], &[0]), Code::InvalidArgument, "held.counts"),
+        (|hello| hello.held = held(&[1], &[]), Code::InvalidArgument, "held.counts"),
+        (|hello| hello.held = held(&[1], &[u64::MAX]), Code::ResourceExhausted, "held.counts"),
+        (|hello| hello.held = held(&[1], &[1 << 50]), Code::ResourceExhausted, "held.counts"),
+        (
+            |hello| hello.held = vec![v1::HeldTasks::default(); 300_000],
+            Code::ResourceExhausted,
+            "held (ranges)",
+        ),
     ] {
         let mut hello = hello(1);
         change(&mut hello);
@@ -38,6 +49,15 @@ async fn hellos() {
     world.refuses(Code::InvalidArgument, "hello", attach(&world, nothing)).await;
     let info = v1::InfoRequest { protocol: 2 };
     world.refuses(Code::FailedPrecondition, "protocol is 2", world.cluster().info(info)).await;
+}
+
+fn held(starts: &[u64], counts: &[u64]) -> Vec<v1::HeldTasks> {
+    vec![v1::HeldTasks {
+        job: 1,
+        starts: starts.to_vec(),
+        counts: counts.to_vec(),
+        ..v1::HeldTasks::default()
+    }]
 }
 
 async fn attach(world: &World, first: v1::FromWorker) -> Result<(), tonic::Status> {

@@ -99,7 +99,8 @@ async fn a_revoked_token_ends_what_is_open() {
     let home = tempfile::tempdir().unwrap();
     let stays = link(&world.target()).await;
     let link = connect_by(&Identities::at(home.path()), &world.target_of(token)).await.unwrap();
-    let echo = ClusterClient::new(link.clone()).drain(DrainRequest { worker: "x".to_owned() }).await;
+    let echo =
+        ClusterClient::new(link.clone()).drain(DrainRequest { worker: "x".to_owned(), deadline_ms: 0 }).await;
     assert_eq!(echo.unwrap().into_inner().name, "x");
     let (_, closed) = world.authority.revoke(TokenId::of(&token), Moment::now()).unwrap();
     assert_eq!(closed, 1);

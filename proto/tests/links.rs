@@ -23,7 +23,7 @@ use world::{World, info, link, serve, tls};
 /// Says something and hears it: what an admin may.
 async fn echo(link: Link, bytes: usize) -> Result<usize, Status> {
     let mut client = ClusterClient::new(link).max_decoding_message_size(MESSAGE_MAX_BYTES);
-    let reply = client.drain(DrainRequest { worker: "x".repeat(bytes) }).await?;
+    let reply = client.drain(DrainRequest { worker: "x".repeat(bytes), deadline_ms: 0 }).await?;
     Ok(reply.into_inner().name.len())
 }
 

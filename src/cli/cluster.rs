@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use muster_coordinator::args::{POLICY_HELP, parse_address};
 use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Which cluster a command talks to.
 #[derive(Clone, Debug, Default, Args)]
@@ -91,6 +92,9 @@ pub enum WorkerCommand {
     Drain {
         /// Its name or number
         worker: String,
+        /// After this long it goes at once, and what it still runs is given to others [default: it may take its time]
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration, allow_hyphen_values = true)]
+        deadline: Option<Duration>,
         #[command(flatten)]
         view: ViewArgs,
     },

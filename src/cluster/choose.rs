@@ -27,6 +27,8 @@ pub enum Choice {
 pub struct Session {
     pub link: Link,
     pub name: String,
+    /// Where the coordinator is found again when the link is lost; `None`: it does not come back.
+    pub target: Option<Target>,
 }
 
 impl From<LinkError> for Failure {
@@ -161,6 +163,8 @@ pub async fn session(told: &ClusterArg) -> Result<Session, Failure> {
         }
         Choice::Private => Err(Failure::new(Exit::Connection, "no cluster is up")
             .hint("start one with muster up, or name one with --cluster")),
-        Choice::Existing { name, target } => Ok(Session { link: connect(&target).await?, name }),
+        Choice::Existing { name, target } => {
+            Ok(Session { link: connect(&target).await?, name, target: Some(target) })
+        }
     }
 }

@@ -110,7 +110,7 @@ impl Private {
             processes.workers.push(Child::start(&arguments, Start::Bound, log.file())?);
         }
         let link = connect(&Target::Unix(socket)).await?;
-        let session = Session { link, name: "private".to_owned() };
+        let session = Session { link, name: "private".to_owned(), target: None };
         Ok(Self { session, slots, processes })
     }
 

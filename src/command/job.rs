@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
 use crate::job::{
-    Progress, how_it_stopped, is_final, is_paused, short, take, wait_until_still, wait_until_stopped,
+    Line, Progress, follow_until_still, how_it_stopped, is_final, is_paused, short, take, wait_until_stopped,
 };
 use crate::output::{Sink, Target};
 use crate::summary::{Column, Facts, Report, hex, list, number, seconds, state_name};
@@ -101,6 +101,10 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
     let job = get(&session, job).await?.job;
     let mut progress = Progress::new(terminal::watched(), None);
     let bar = progress.handle();
+    let line = match session.target.clone() {
+        Some(target) => Line::new(session.link.clone(), target).await,
+        None => Line::once(session.link.clone()),
+    };
     let limit = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -108,7 +112,7 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
         }
     };
     let outcome = tokio::select! {
-        status = wait_until_still(&session.link, job, |status| progress.update(status)) => status,
+        status = follow_until_still(&line, job, |status| progress.update(status)) => status,
         () = limit => Err(Failure::new(Exit::Limit, format_args!("job {job} has not ended yet")).hint("it goes on")),
         _ = interrupt.next() => {
             Err(Failure::new(Exit::Interrupted, format_args!("stopped waiting; job {job} goes on")))

@@ -63,7 +63,9 @@ fn check(args: &PluginTestArgs, task: TaskOf) -> Outcome<u64> {
 pub(super) async fn session(cluster: &ClusterArg) -> Outcome<Option<Session>> {
     match choose(cluster)? {
         Choice::Private => Ok(None),
-        Choice::Existing { name, target } => Ok(Some(Session { link: connect(&target).await?, name })),
+        Choice::Existing { name, target } => {
+            Ok(Some(Session { link: connect(&target).await?, name, target: Some(target) }))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{Names, Source};
 use crate::interrupt::Interrupt;
 use crate::job::{
-    Drive, Ended, Given, Plan, Progress, ShapePlan, check_procs, how_it_stopped, what_happened,
+    Drive, Ended, Given, Line, Plan, Progress, ShapePlan, check_procs, how_it_stopped, what_happened,
 };
 use crate::output::{Sink, Target, reduced_text};
 use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
@@ -43,6 +43,10 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let sink = Sink::new(opened, output_kind, manifest.name(), names.clone());
     let (mut cluster, reference) = open_cluster(args, &prepared, session).await?;
     let link = cluster.session().link.clone();
+    let line = match cluster.session().target.clone() {
+        Some(target) => Line::new(link, target).await,
+        None => Line::once(link),
+    };
     let name = cluster.session().name.clone();
     let wants_results = target.is_some() || args.job.reduce;
     let outputs = match args.state {
@@ -60,7 +64,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let blocks = prepared.plan.source.blocks(names);
     let began = Instant::now();
     let lasts = matches!(cluster, Cluster::Existing(_));
-    let drive = Drive { link, spec, blocks, sink: wants_results.then_some(sink), progress, lasts };
+    let drive = Drive { line, spec, blocks, sink: wants_results.then_some(sink), progress, lasts };
     let ended = tokio::select! {
         ended = drive.run(&mut interrupt) => ended,
         failure = cluster.lost() => Err(failure),
@@ -256,7 +260,9 @@ fn private_workers(args: &RunArgs) -> u32 {
 async fn session_of(choice: Choice) -> Result<Option<Session>, Failure> {
     match choice {
         Choice::Private => Ok(None),
-        Choice::Existing { name, target } => Ok(Some(Session { link: connect(&target).await?, name })),
+        Choice::Existing { name, target } => {
+            Ok(Some(Session { link: connect(&target).await?, name, target: Some(target) }))
+        }
     }
 }
 

@@ -61,7 +61,7 @@ async fn recordings(args: &TraceArgs) -> Outcome<(String, Vec<Recording>)> {
     }
     match choose(&args.cluster)? {
         Choice::Existing { name, target } => {
-            let session = Session { link: connect(&target).await?, name };
+            let session = Session { link: connect(&target).await?, name, target: Some(target) };
             let status = get(&session, job).await?;
             let recording = of_job(&session.link, &status).await?;
             if !is_final(&status) {

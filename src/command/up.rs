@@ -275,6 +275,8 @@ pub async fn down(args: &DownArgs) -> Outcome {
     {
         others = workers(&link, false).await.map_or(0, |all| all.len());
         jobs = what_becomes_of_jobs(&link).await;
+        // Workers go first and say so: the next coordinator on this state waits for those that do not.
+        end(&record.workers).await;
         // An end that the coordinator announces is better than one that its workers find out about.
         let _ = clients::cluster(&link).shutdown(v1::ShutdownRequest {}).await;
     }
@@ -312,9 +314,14 @@ fn any_alive(record: &Record) -> bool {
 
 /// Ends the processes of a record, kills those that do not, and waits until all are gone.
 async fn stop(record: &Record) {
-    let all = || record.workers.iter().chain([&record.coordinator]).copied();
-    all().for_each(|process| signal(process, libc::SIGTERM));
-    for process in all() {
+    let all: Vec<Process> = record.workers.iter().chain([&record.coordinator]).copied().collect();
+    end(&all).await;
+}
+
+async fn end(processes: &[Process]) {
+    // Not SIGTERM: workers would finish what they have begun.
+    processes.iter().for_each(|&process| signal(process, libc::SIGINT));
+    for &process in processes {
         if process.is_alive() && !gone(process.pid, STOP_GRACE).await {
             signal(process, libc::SIGKILL);
             gone(process.pid, STOP_GRACE).await;

@@ -21,7 +21,7 @@ pub async fn why(args: &WhyArgs) -> Outcome {
     let TaskOf { job, index } = args.task;
     match choose(&args.view.cluster)? {
         Choice::Existing { name, target } => {
-            let session = Session { link: connect(&target).await?, name };
+            let session = Session { link: connect(&target).await?, name, target: Some(target) };
             of_cluster(args, &session, job, index).await
         }
         Choice::Private => of_last_run(args, job, index),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub fn worker(command: WorkerCommand) -> Outcome {
     match command {
         WorkerCommand::Ls { all, view } => super::block_on(ls(all, &view)),
-        WorkerCommand::Drain { worker, view } => super::block_on(drain(worker, &view)),
+        WorkerCommand::Drain { worker, deadline, view } => super::block_on(drain(worker, deadline, &view)),
         WorkerCommand::Start(args) if args.detach => super::block_on(detach(&args)),
         WorkerCommand::Start(args) => crate::service::worker(args.worker),
     }
@@ -89,9 +89,11 @@ fn row(worker: &v1::WorkerInfo) -> Vec<String> {
     ]
 }
 
-async fn drain(worker: String, view: &ViewArgs) -> Outcome {
+async fn drain(worker: String, deadline: Option<Duration>, view: &ViewArgs) -> Outcome {
     let session = session(&view.cluster).await?;
-    let reply = clients::cluster(&session.link).drain(v1::DrainRequest { worker }).await;
+    // 0 on the wire is no deadline.
+    let deadline_ms = deadline.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1));
+    let reply = clients::cluster(&session.link).drain(v1::DrainRequest { worker, deadline_ms }).await;
     let worker = reply.map_err(|status| Failure::about_worker("draining the worker", &status))?.into_inner();
     if view.json {
         return super::printed(terminal::print_json(&facts(&worker)));

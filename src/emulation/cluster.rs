@@ -131,7 +131,7 @@ impl Cluster {
 
     /// Has a worker finish what it has and go. One that the coordinator does not know now is told when it does.
     async fn drain(&mut self, number: usize) -> Result<(), Failure> {
-        let request = v1::DrainRequest { worker: self.members[number].name.clone() };
+        let request = v1::DrainRequest { worker: self.members[number].name.clone(), deadline_ms: 0 };
         let (known, answer) = match clients::cluster(&self.link).drain(request).await {
             Ok(_) => (true, Ok(())),
             Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {

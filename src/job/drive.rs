@@ -1,9 +1,10 @@
 //! Submits a job, sends its inputs, takes its results and follows it to its end.
 
 use super::progress::Progress;
-use super::take::{NotTaken, take};
+use super::take::{NotTaken, take_all};
 use super::{
-    feed, is_final, is_paused, subject, unfinished, wait_until_final, wait_until_still, wait_until_stopped,
+    Line, feed, follow_until_still, is_final, is_paused, subject, unfinished, wait_until_final,
+    wait_until_stopped,
 };
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
@@ -19,7 +20,7 @@ const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// A job to be driven to its end.
 pub struct Drive {
-    pub link: Link,
+    pub line: Line,
     pub spec: v1::JobSpec,
     pub blocks: Option<Box<dyn Blocks>>,
     /// Takes the results; without it they are not asked for.
@@ -46,7 +47,8 @@ pub struct Ended {
 impl Drive {
     /// Runs the job. The first interrupt cancels it and keeps what is there; the second one ends this at once.
     pub async fn run(mut self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
-        let job = submit(&self.link, std::mem::take(&mut self.spec)).await?;
+        let (_, link) = self.line.link().await;
+        let job = submit(&link, std::mem::take(&mut self.spec)).await?;
         let results = if self.sink.is_some() { format!("; muster job results {job}") } else { String::new() };
         let lasts = self.lasts;
         self.follow(job, interrupt).await.map_err(|failure| match failure.exit {
@@ -60,36 +62,35 @@ impl Drive {
     async fn follow(self, job: u64, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
         let mut bar = self.progress;
         let progress = bar.handle();
+        let line = &self.line;
+        let (_, first) = line.link().await;
         let feeding = async {
             match self.blocks {
-                Some(blocks) => feed(clients::jobs(&self.link), job, blocks).await.map(drop),
+                Some(blocks) => feed(clients::jobs(&first), job, blocks).await.map(drop),
                 None => Ok(()),
             }
         };
         let taking = async {
             match self.sink {
-                Some(sink) => take(&self.link, all_of(job), 0, sink).await.map(Some),
+                Some(sink) => take_all(line, job, sink).await.map(Some),
                 None => Ok(None),
             }
         };
         let lasts = self.lasts;
         let pause = progress.clone();
         let watching = async {
-            let status = wait_until_still(&self.link, job, |status| bar.update(status)).await?;
+            let status = follow_until_still(line, job, |status| bar.update(status)).await?;
+            let (_, link) = line.link().await;
             if !is_paused(&status) || lasts {
-                return Ok((wait_until_stopped(&self.link, status).await?, None));
+                return Ok((wait_until_stopped(&link, status).await?, None));
             }
             pause.note(&format!("job {job} is paused, and ends: {}", what_happened(&status.reason)));
-            super::cancel(&self.link, job).await?;
-            let ended = wait_until_final(&self.link, job, |_| {}).await?;
-            Ok((wait_until_stopped(&self.link, ended).await?, Some(status.reason)))
+            super::cancel(&link, job).await?;
+            let ended = wait_until_final(&link, job, |_| {}).await?;
+            Ok((wait_until_stopped(&link, ended).await?, Some(status.reason)))
         };
-        let (mut feeding, mut taking, mut watching, mut waiting) = (
-            Box::pin(feeding),
-            Box::pin(taking),
-            Box::pin(watching),
-            Box::pin(why_it_waits(&self.link, job)),
-        );
+        let (mut feeding, mut taking, mut watching, mut waiting) =
+            (Box::pin(feeding), Box::pin(taking), Box::pin(watching), Box::pin(why_it_waits(&first, job)));
         let mut course = Course { lasts: self.lasts, ..Course::default() };
         while course.goes_on() {
             let event = tokio::select! {
@@ -108,7 +109,7 @@ impl Drive {
                 progress.note("cancelling; Ctrl-C again stops at once");
             }
             if cancel && course.status.is_none() {
-                super::cancel(&self.link, job).await?;
+                super::cancel(&line.link().await.1, job).await?;
             }
         }
         drop(watching);
@@ -244,11 +245,6 @@ fn kept(status: &v1::JobStatus, below: u64) -> String {
         return format!("the output is kept: muster job results {job} --out FILE");
     }
     format!("outputs from index {below} on are kept: muster job results {job} --from {below} --out FILE")
-}
-
-/// All results, while they come.
-fn all_of(job: u64) -> v1::ResultsRequest {
-    v1::ResultsRequest { job, from: 0, follow: true, last: 0 }
 }
 
 /// Why a job has done nothing after a while, when it has not.

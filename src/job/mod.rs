@@ -2,6 +2,7 @@
 
 mod drive;
 mod feed;
+mod line;
 mod plan;
 mod progress;
 mod results;
@@ -12,6 +13,7 @@ mod watch;
 
 pub use drive::{Drive, Ended, request, submit, submit_request, what_happened};
 pub use feed::feed;
+pub use line::Line;
 pub use plan::{Given, Plan, check_inputs, check_procs};
 pub use progress::{Progress, progress_bar, short};
 pub use results::{Results, results};
@@ -19,5 +21,6 @@ pub use shape::{ShapePlan, worker_slots};
 pub use stop::{how_it_stopped, wait_until_stopped};
 pub use take::take;
 pub use watch::{
-    cancel, is_final, is_paused, status, subject, unfinished, wait_until_final, wait_until_still,
+    cancel, follow_until_still, is_final, is_paused, status, subject, unfinished, wait_until_final,
+    wait_until_still,
 };

@@ -1,5 +1,6 @@
 //! Takes a job's results to where they are written, and tells the coordinator what it need not keep any more.
 
+use super::Line;
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::output::{Sink, SinkError};
@@ -28,6 +29,8 @@ pub enum Cause {
     Sink(SinkError),
     /// They could not be read.
     Failed(Failure),
+    /// The link was lost; what takes them can go on.
+    Lost(Failure, Box<Sink>),
 }
 
 impl NotTaken {
@@ -47,7 +50,7 @@ impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
         match cause {
             Cause::Sink(error) => error.into(),
-            Cause::Failed(failure) => failure,
+            Cause::Failed(failure) | Cause::Lost(failure, _) => failure,
         }
     }
 }
@@ -68,7 +71,7 @@ pub async fn take(
     let (taken, acknowledged) = tokio::join!(write_all(link, request, sink, writer), acknowledging);
     let cause = match (taken, acknowledged) {
         (Ok(sink), Ok(())) => return Ok(sink),
-        (Ok(_), Err(failure)) => failure.into(),
+        (Ok(sink), Err(failure)) => lost_or_failed(failure, sink),
         (Err(cause), _) => cause,
     };
     Err(NotTaken { cause, below: *written.borrow() })
@@ -82,7 +85,10 @@ async fn write_all(
     written: watch::Sender<u64>,
 ) -> Result<Sink, Cause> {
     let failed = |status: tonic::Status| Failure::about_job("reading results", &status);
-    let mut replies = clients::jobs(link).results(request).await.map_err(failed)?.into_inner();
+    let mut replies = match clients::jobs(link).results(request).await {
+        Ok(replies) => replies.into_inner(),
+        Err(status) => return Err(lost_or_failed(failed(status), sink)),
+    };
     let (sender, mut receiver) = mpsc::channel::<v1::ResultsReply>(REPLIES_AHEAD);
     let (done, outcome) = oneshot::channel();
     let write = move || {
@@ -99,7 +105,7 @@ async fn write_all(
     };
     let thread = std::thread::Builder::new().name("outputs".into()).spawn(write);
     thread.map_err(|error| Failure::new(Exit::Limit, error))?;
-    let mut lost = None;
+    let mut lost = Some(Failure::new(Exit::Connection, "the coordinator went away before all results came"));
     while let Some(reply) = replies.next().await {
         let reply = match reply {
             Ok(reply) => reply,
@@ -110,15 +116,41 @@ async fn write_all(
         };
         let end = reply.end;
         if sender.send(reply).await.is_err() || end {
+            lost = None;
             break;
         }
     }
     drop(sender);
     match (outcome.await, lost) {
         (Ok(Err(error)), _) => Err(Cause::Sink(error)),
-        (_, Some(lost)) => Err(lost.into()),
+        (Ok(Ok(sink)), Some(lost)) => Err(lost_or_failed(lost, sink)),
+        (Err(_), Some(lost)) => Err(lost.into()),
         (Ok(Ok(sink)), None) => Ok(sink),
         (Err(_), None) => Err(Failure::new(Exit::Storage, "the thread that writes results ended").into()),
+    }
+}
+
+fn lost_or_failed(failure: Failure, sink: Sink) -> Cause {
+    match failure.exit {
+        Exit::Connection => Cause::Lost(failure, Box::new(sink)),
+        _ => Cause::Failed(failure),
+    }
+}
+
+/// As [`take`] of all results while they come, also when the coordinator goes and comes back.
+pub async fn take_all(line: &Line, job: u64, mut sink: Sink) -> Result<Sink, NotTaken> {
+    let mut from = 0;
+    loop {
+        let (number, link) = line.link().await;
+        let request = v1::ResultsRequest { job, from, follow: true, last: 0 };
+        match take(&link, request, from, sink).await {
+            Err(NotTaken { cause: Cause::Lost(lost, back), below }) => {
+                let restored = line.restore(number, lost).await;
+                restored.map_err(|failure| NotTaken { cause: failure.into(), below })?;
+                (sink, from) = (*back, below);
+            }
+            outcome => return outcome,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Follows a job until it has ended, or is paused.
 
+use super::Line;
 use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use muster_proto::link::Link;
@@ -72,6 +73,21 @@ pub async fn wait_until_still(
     each: impl FnMut(&v1::JobStatus),
 ) -> Result<v1::JobStatus, Failure> {
     wait_until(link, job, |status| is_final(status) || is_paused(status), each).await
+}
+
+/// As [`wait_until_still`], also when the coordinator goes and comes back.
+pub async fn follow_until_still(
+    line: &Line,
+    job: u64,
+    mut each: impl FnMut(&v1::JobStatus),
+) -> Result<v1::JobStatus, Failure> {
+    loop {
+        let (number, link) = line.link().await;
+        match wait_until_still(&link, job, &mut each).await {
+            Err(lost) if lost.exit == Exit::Connection => line.restore(number, lost).await?,
+            outcome => return outcome,
+        }
+    }
 }
 
 async fn wait_until(

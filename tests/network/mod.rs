@@ -1,6 +1,8 @@
 //! Machines on one machine: network namespaces with an address each, joined by a bridge in a namespace of its own. Nothing
 //! of the machine's own network is touched, and everything goes away with the value, also after a panic.
 
+#![allow(dead_code, reason = "every test file uses its own part")]
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,6 +75,62 @@ impl Network {
         words.extend(hidden.iter().map(|path| path.to_str().unwrap().to_owned()));
         words.push("--".to_owned());
         words
+    }
+
+    /// Nothing comes from or to a machine any more, and nobody is told.
+    pub fn cut(&self, machine: u8) {
+        self.set_port(machine, "0");
+    }
+
+    /// Undoes [`Network::cut`].
+    pub fn join(&self, machine: u8) {
+        self.set_port(machine, "3");
+    }
+
+    /// What the machine's port of the bridge does, as the kernel numbers it: 0 nothing, 3 forward.
+    fn set_port(&self, machine: u8, state: &str) {
+        let port = format!("port{machine}");
+        self.run_on(0, &["bridge", "link", "set", "dev", &port, "state", state]);
+    }
+
+    /// What `from` sends to `to` is lost; what comes back is not.
+    pub fn mute(&self, from: u8, to: u8) {
+        // Frames to an address that no machine has.
+        let address = self.address(to);
+        let nobody = "02:00:00:00:00:01";
+        must(&[
+            "-netns",
+            &self.name(from),
+            "neighbour",
+            "replace",
+            &address,
+            "lladdr",
+            nobody,
+            "nud",
+            "permanent",
+            "dev",
+            "eth0",
+        ]);
+    }
+
+    /// Undoes [`Network::mute`].
+    pub fn unmute(&self, from: u8, to: u8) {
+        let address = self.address(to);
+        must(&["-netns", &self.name(from), "neighbour", "delete", &address, "dev", "eth0"]);
+    }
+
+    /// Lets a machine receive no more than so much, as `tc` spells it.
+    pub fn slow(&self, machine: u8, rate: &str) {
+        let port = format!("port{machine}");
+        let words = ["tc", "qdisc", "replace", "dev", &port, "root", "tbf", "rate", rate, "burst", "16kb"];
+        self.run_on(0, &[&words[..], &["latency", "400ms"]].concat());
+    }
+
+    fn run_on(&self, machine: u8, words: &[&str]) {
+        let before = self.on(machine);
+        let output = Command::new(&before[0]).args(&before[1..]).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", words.join(" "));
     }
 
     fn name(&self, machine: u8) -> String {

@@ -36,7 +36,7 @@ mod process;
 mod stand_in;
 mod workload_metrics;
 
-pub use agent::run;
+pub use agent::{Stop, run};
 pub use args::WorkerArgs;
 pub use cache::{CacheError, PluginCache, PluginFile};
 pub use config::Config;

@@ -4,7 +4,6 @@ use clap::Parser;
 use muster_proto::logging::{self, Reader};
 use muster_worker::{WorkerArgs, WorkerError};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// As `muster --help` lists it.
 const EXIT_USAGE: u8 = 2;
@@ -35,16 +34,5 @@ fn main() -> ExitCode {
 
 fn start(args: WorkerArgs) -> Result<(), WorkerError> {
     let config = args.into_config()?;
-    muster_worker::run_blocking(config, async {
-        let (mut terminate, mut interrupt) =
-            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-                (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-                // Without handlers both signals end the process, and executors with it.
-                _ => return std::future::pending().await,
-            };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+    muster_worker::run_blocking(config)
 }

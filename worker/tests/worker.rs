@@ -156,7 +156,7 @@ fn a_worker_ends_when_told_and_says_goodbye() {
     coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 10)], ..Work::default() });
     coordinator.reports_until(&mut session, |report| settled(report) == 10);
     let executor = worker.children()[0];
-    worker.signal(libc::SIGTERM);
+    worker.signal(libc::SIGINT);
     loop {
         match coordinator.receive(&mut session) {
             Some(from_worker::Kind::Goodbye(goodbye)) => break assert_eq!(goodbye.reason, "stopped"),
@@ -175,10 +175,41 @@ fn a_drained_worker_finishes_and_leaves() {
     let plugin = coordinator.plugin(&wild);
     let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
     coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 100)], ..Work::default() });
-    coordinator.send(&session, to_worker::Kind::Drain(Drain {}));
+    coordinator.send(&session, to_worker::Kind::Drain(Drain::default()));
     coordinator.reports_until(&mut session, |report| settled(report) == 100);
     assert!(matches!(coordinator.receive(&mut session), Some(from_worker::Kind::Goodbye(_))));
     assert!(worker.wait().0.success());
+}
+
+/// SIGTERM: the coordinator is asked to take back what was not begun, and the worker goes when it is told to or asked again.
+#[test]
+fn a_worker_that_is_asked_to_end_asks_its_coordinator_first() {
+    for asked_twice in [false, true] {
+        let Some(wild) = wild() else { return };
+        let (coordinator, mut worker, mut session) = world(&["--slots", "1"]);
+        let plugin = coordinator.plugin(&wild);
+        let opens = vec![open(1, &plugin, r#"{"mode":"slow"}"#, 1)];
+        coordinator.work(&session, Work { opens, grants: vec![grant(1, 1, 0, 100)], ..Work::default() });
+        worker.signal(libc::SIGTERM);
+        let (mut done, mut asks) = (0, 0);
+        let reason = loop {
+            match coordinator.receive(&mut session) {
+                Some(from_worker::Kind::Leave(_)) if asked_twice => worker.signal(libc::SIGTERM),
+                Some(from_worker::Kind::Leave(_)) => {
+                    asks += 1;
+                    coordinator.send(&session, to_worker::Kind::Drain(Drain::default()));
+                }
+                Some(from_worker::Kind::Report(report)) => done += settled(&report),
+                Some(from_worker::Kind::Goodbye(goodbye)) => break goodbye.reason,
+                Some(_) => {}
+                None => panic!("no goodbye"),
+            }
+        };
+        let expected = if asked_twice { ("stopped", 0) } else { ("drained", 1) };
+        assert_eq!((reason.as_str(), asks), expected);
+        assert!(asked_twice || done == 100, "{done}");
+        assert!(worker.wait().0.success());
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ const TRIM_AFTER: u64 = 256;
 
 impl Driver {
     /// A worker's stream began.
-    pub(super) fn attach(&mut self, hello: Hello, reply: Reply<Attached>) {
+    pub(super) fn attach(&mut self, mut hello: Hello, reply: Reply<Attached>) {
         if self.workers.len() >= WORKERS_MAX {
             let value = self.workers.len() as u64 + 1;
             let max = WORKERS_MAX as u64;
@@ -42,6 +42,9 @@ impl Driver {
         let id = self.next_worker;
         self.next_worker = WorkerId(id.0 + 1);
         let slots = hello.slots;
+        let held = std::mem::take(&mut hello.held);
+        // Job numbers of another state mean other jobs.
+        let is_ours = hello.state == self.state && self.state != 0;
         tracing::info!(worker = id.0, name = hello.name, host = hello.host, slots, "worker attached");
         self.totals.registrations += 1;
         self.incarnations.insert(incarnation, id);
@@ -53,15 +56,22 @@ impl Driver {
             worker: id.0,
             heartbeat_ms: self.settings.heartbeat.as_millis() as u32,
             lease_ms: (self.settings.scheduler.lease.0 / 1_000_000) as u32,
+            state: self.state,
+            adopted: Vec::new(),
         };
-        // The queue is empty: there is room.
-        let _ = worker.send(to_worker::Kind::Welcome(welcome));
+        worker.welcome(welcome);
         self.workers.insert(id, worker);
         if reply.send(Ok(Attached { worker: id, outbound })).is_err() {
             self.dismiss(id, Loss::Disconnected, None);
             return;
         }
-        self.tell(Input::Joined { worker: id, slots }, Subject::Nothing);
+        self.changed_workers.insert(id);
+        if is_ours && !held.is_empty() {
+            self.tell(Input::Rejoined { worker: id, slots, held }, Subject::Nothing);
+        } else {
+            self.tell(Input::Joined { worker: id, slots }, Subject::Nothing);
+        }
+        self.is_here(incarnation);
         // It was told to go and was lost before it did.
         if self.leaving.contains(&incarnation) {
             self.let_go(id);
@@ -82,6 +92,7 @@ impl Driver {
         self.stopping.lost(id);
         tracing::info!(worker = id.0, name = worker.hello.name, why = why.name(), "worker is gone");
         self.incarnations.remove(&worker.hello.incarnation);
+        self.write(Record::WorkerWent { incarnation: worker.hello.incarnation });
         self.forget_queries(id);
         self.pss_bytes -= worker.heartbeat.pss_bytes;
         let lost = why != Loss::Left;
@@ -169,7 +180,21 @@ impl Driver {
             .ok_or_else(|| Refusal::NoWorker(query.to_owned()))
     }
 
-    fn let_go(&mut self, id: WorkerId) {
+    /// Tells a worker that still drains to go at once; what it runs goes to others when it is gone.
+    pub(super) fn end_drain(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.draining) else { return };
+        tracing::warn!(
+            worker = id.0,
+            name = worker.hello.name,
+            "worker did not drain in time; it is told to go"
+        );
+        let told = worker.flush().and_then(|()| worker.send(to_worker::Kind::Drain(v1::Drain { now: true })));
+        if told.is_err() {
+            self.not_reading.push(id);
+        }
+    }
+
+    pub(super) fn let_go(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.draining = true;
         }

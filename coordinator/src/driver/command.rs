@@ -82,6 +82,8 @@ pub enum Command {
     Workers(bool, Reply<Vec<v1::WorkerInfo>>),
     /// Let a worker finish and leave.
     Drain(String, Reply<v1::WorkerInfo>),
+    /// A worker that still drains has had its time: what it runs is for others.
+    EndDrain(WorkerId),
     /// The cluster in numbers.
     Numbers(Reply<Numbers>),
     /// The workers to scrape; `None` while those of an earlier life may not be back.
@@ -99,6 +101,8 @@ pub enum FromWorker {
     Report(Box<Report>, OwnedSemaphorePermit),
     /// Log lines that it was asked for.
     Log(LogChunk),
+    /// It wants to finish what it has and leave.
+    Leaving,
     /// It leaves.
     Goodbye(String),
     /// Its stream ended.
@@ -184,6 +188,8 @@ pub struct Numbers {
     pub leases: u64,
     /// Leases of which tasks were called back.
     pub leases_recalled: u64,
+    /// Tasks that workers had and kept when they came back.
+    pub adopted_tasks: u64,
     /// Leases that ended with their worker.
     pub leases_expired: u64,
     /// Tasks whose result came a second time or too late.

@@ -84,6 +84,8 @@ mod tests {
             host: "there".into(),
             pid: 1,
             metrics_address: format!("there:{number}"),
+            state: 0,
+            held: Vec::new(),
         }
     }
 

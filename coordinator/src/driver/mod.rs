@@ -62,7 +62,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stopping::Stopping;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
 use worker::Worker;
@@ -87,12 +87,23 @@ pub struct Settings {
     pub watched: bool,
 }
 
+/// Which life of which coordinator a driver is.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// Names what the store keeps, over all of its lives.
+    pub state: u64,
+    /// The life.
+    pub epoch: Epoch,
+}
+
 /// Owns the state of a coordinator.
 #[derive(Debug)]
 pub struct Driver {
     settings: Settings,
     clock: Clock,
     epoch: Epoch,
+    /// Names what the store keeps, over all lives of its coordinators.
+    state: u64,
     scheduler: Scheduler,
     log: Log,
     durable: watch::Receiver<Durable>,
@@ -100,7 +111,7 @@ pub struct Driver {
     written: LogPos,
     batch: Vec<(LogPos, Record)>,
     effects: VecDeque<(LogPos, Effect)>,
-    places: VecDeque<(LogPos, OwnedSemaphorePermit)>,
+    places: VecDeque<report::Place>,
     jobs: BTreeMap<JobId, Job>,
     ended: BTreeMap<JobId, Ended>,
     kept: Kept,
@@ -112,6 +123,8 @@ pub struct Driver {
     gone: VecDeque<muster_proto::v1::WorkerInfo>,
     next_worker: WorkerId,
     incarnations: HashMap<Incarnation, WorkerId>,
+    /// Workers that an earlier life of this coordinator knew and that are not back.
+    known: BTreeSet<Incarnation>,
     /// Workers that were lost while they drained: they go when they come back.
     leaving: VecDeque<Incarnation>,
     /// Workers that were lost, for who scrapes them.
@@ -135,8 +148,10 @@ pub struct Driver {
 impl Driver {
     /// A driver without jobs and workers.
     #[must_use]
-    pub fn new(settings: Settings, epoch: Epoch, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
+    pub fn new(settings: Settings, life: Life, log: Log, rejected: Arc<crate::metrics::Rejected>) -> Self {
+        let Life { state, epoch } = life;
         Self {
+            state,
             kept: Kept::new(&settings.retention),
             blocks: blocks::Blocks::new(settings.watched),
             scheduler: Scheduler::new(settings.scheduler.clone(), LogPos(1)),
@@ -159,6 +174,7 @@ impl Driver {
             gone: VecDeque::new(),
             next_worker: WorkerId(1),
             incarnations: HashMap::new(),
+            known: BTreeSet::new(),
             leaving: VecDeque::new(),
             lost: discovery::Lost::default(),
             pss_bytes: 0,
@@ -212,6 +228,7 @@ impl Driver {
                     self.tell_of_standstill(due);
                     self.scheduler.handle_timeout(self.clock.now());
                     self.act_on_outputs(&Subject::Nothing);
+                    self.give_up_absent();
                 }
                 _ = feed_check.tick() => {
                     self.cancel_unfed();
@@ -315,6 +332,7 @@ impl Driver {
                 let answer = self.drain(&query);
                 self.answer(reply, answer);
             }
+            Command::EndDrain(worker) => self.end_drain(worker),
             Command::Numbers(reply) => self.answer(reply, Ok(self.numbers())),
             Command::Targets(reply) => self.answer(reply, Ok(self.targets())),
             // The loop ends after this batch.

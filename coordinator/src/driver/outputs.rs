@@ -44,6 +44,13 @@ impl Driver {
             Output::Accepted { .. } | Output::Extended { .. } | Output::Sealed { .. } => {}
             Output::Open { worker, job, shape, leaf } => self.open(worker, job, shape, leaf),
             Output::Grant { worker, grant } => self.grant(worker, &grant),
+            Output::Adopted { worker, claim, job, shape, lease, attempt, tasks } => {
+                let tasks = tasks.len();
+                self.adopted(worker, (job, shape), v1::AdoptedTasks { claim, lease: lease.0, count: tasks });
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.last_attempt = job.last_attempt.max(attempt);
+                }
+            }
             Output::Recall { worker, lease, count } => {
                 self.totals.leases_recalled += 1;
                 if let Some(worker) = self.changed_worker(worker) {
@@ -82,7 +89,8 @@ impl Driver {
             }
             Output::Drained { worker } => {
                 if let Some(view) = self.changed_worker(worker)
-                    && (view.flush().is_err() || view.send(v1::to_worker::Kind::Drain(v1::Drain {})).is_err())
+                    && (view.flush().is_err()
+                        || view.send(v1::to_worker::Kind::Drain(v1::Drain::default())).is_err())
                 {
                     self.not_reading.push(worker);
                 }
@@ -92,11 +100,8 @@ impl Driver {
     }
 
     fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
+        self.introduce(worker_id, id, shape);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.numbers.workers.insert(worker_id, shape);
-        if let Some(worker) = self.workers.get(&worker_id) {
-            job.hosts.add(worker.hello.incarnation, &worker.hello.name);
-        }
         let submission = &job.submission;
         let open = job_open_to_wire(&JobOpen {
             job: id,
@@ -116,11 +121,40 @@ impl Driver {
             arrivals: submission.arrivals,
             task_samples: submission.task_samples,
         });
-        let sent = self.changed_worker(worker_id).map(|worker| {
-            worker.jobs.insert(id);
-            worker.open(open)
-        });
+        let sent = self.changed_worker(worker_id).map(|worker| worker.open(open));
         self.expect_reading(worker_id, sent);
+    }
+
+    /// A worker knows a job.
+    fn introduce(&mut self, worker_id: WorkerId, id: JobId, shape: Shape) {
+        let (Some(job), Some(worker)) = (self.jobs.get_mut(&id), self.workers.get_mut(&worker_id)) else {
+            return;
+        };
+        worker.jobs.insert(id);
+        job.numbers.workers.insert(worker_id, shape);
+        job.hosts.add(worker.hello.incarnation, &worker.hello.name);
+    }
+
+    /// A worker that came back keeps tasks of a job.
+    fn adopted(&mut self, worker_id: WorkerId, (id, shape): (JobId, Shape), adopted: v1::AdoptedTasks) {
+        tracing::info!(
+            worker = worker_id.0,
+            job = id.0,
+            tasks = adopted.count,
+            "the worker keeps what it had"
+        );
+        self.totals.adopted_tasks += adopted.count;
+        self.introduce(worker_id, id, shape);
+        let now = self.clock.now();
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.numbers.first_grant.get_or_insert(now);
+            if job.paused.is_none() {
+                job.set_state(v1::JobState::Running);
+            }
+        }
+        if let Some(worker) = self.changed_worker(worker_id) {
+            worker.adopted(adopted);
+        }
     }
 
     fn grant(&mut self, worker_id: WorkerId, grant: &Grant) {

@@ -7,7 +7,7 @@ use super::logs::Hosts;
 use super::report::Subject;
 use crate::store::{EndedAs, Record, StoreError};
 use bytes::Bytes;
-use muster_core::id::JobId;
+use muster_core::id::{Incarnation, JobId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_core::scheduler::{Charges, FailureClass, RecoveredJob};
@@ -17,6 +17,10 @@ use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
 use prost::Message;
 use std::collections::BTreeMap;
+
+/// Unfinished jobs wait for so long after a start, while workers that were there before it are not back: they come with
+/// the tasks that they have. A worker tries to connect once a second at the least.
+const RECOVERY_WINDOW: Span = Span::from_millis(2_000);
 
 /// The records of one job.
 #[derive(Debug, Default)]
@@ -52,6 +56,7 @@ impl Driver {
                 Record::PluginAdded(plugin) => self.plugins.insert(plugin),
                 // The last one that is there no more: its number is not given again.
                 Record::Removed { job } => self.next_job = self.next_job.max(JobId(job.0 + 1)),
+                Record::WorkerCame { incarnation } => _ = self.known.insert(incarnation),
                 other => {
                     if let Some(job) = other.job() {
                         jobs.entry(job).or_default().add(other);
@@ -64,8 +69,31 @@ impl Driver {
             self.requests.insert(left.request_id.clone(), id);
             self.take_up(id, left)?;
         }
+        if !self.known.is_empty() {
+            let window = RECOVERY_WINDOW.min(self.settings.scheduler.lease);
+            self.scheduler.await_workers(self.clock.now() + window);
+        }
         self.act_on_outputs(&Subject::Nothing);
         Ok(())
+    }
+
+    /// A worker attached. When it is the last one that an earlier life knew, nobody is waited for any more.
+    pub(super) fn is_here(&mut self, incarnation: Incarnation) {
+        self.write(Record::WorkerCame { incarnation });
+        if self.known.remove(&incarnation) && self.known.is_empty() {
+            self.scheduler.await_no_workers();
+            self.act_on_outputs(&Subject::Nothing);
+        }
+    }
+
+    /// Workers of an earlier life that did not come back in time count as gone.
+    pub(super) fn give_up_absent(&mut self) {
+        if self.known.is_empty() || self.scheduler.awaits_workers() {
+            return;
+        }
+        let absent = std::mem::take(&mut self.known);
+        tracing::warn!(workers = absent.len(), "workers that were there before the start did not come back");
+        absent.into_iter().for_each(|incarnation| self.write(Record::WorkerWent { incarnation }));
     }
 
     fn take_up(&mut self, id: JobId, left: Left) -> Result<(), StoreError> {
@@ -207,7 +235,9 @@ impl Left {
             | Record::InputsDone { .. }
             | Record::Removed { .. }
             | Record::PluginAdded(_)
-            | Record::PluginRemoved { .. } => {}
+            | Record::PluginRemoved { .. }
+            | Record::WorkerCame { .. }
+            | Record::WorkerWent { .. } => {}
         }
     }
 }

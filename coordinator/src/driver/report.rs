@@ -19,6 +19,15 @@ use tonic::Status;
 /// Reports that wait for the driver or the store, in KiB over all workers.
 pub const PLACES_MAX: u32 = 128 << 10;
 
+/// A report that waits until what came of it is durable.
+#[derive(Debug)]
+pub struct Place {
+    pos: LogPos,
+    worker: WorkerId,
+    number: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
 /// What the scheduler's next outputs are about.
 #[derive(Debug)]
 pub enum Subject {
@@ -66,6 +75,10 @@ impl Driver {
                 }
             }
             FromWorker::Log(chunk) => self.log_chunk(id, chunk),
+            FromWorker::Leaving => {
+                tracing::info!(worker = id.0, "worker wants to leave; it finishes what it has");
+                self.let_go(id);
+            }
             FromWorker::Goodbye(reason) => {
                 tracing::info!(worker = id.0, reason, "worker says goodbye");
                 self.lose(id, Loss::Left, None);
@@ -98,8 +111,8 @@ impl Driver {
         if report.epoch != self.epoch {
             return Err(Refusal::StaleEpoch { found: report.epoch.0, current: self.epoch.0 });
         }
-        let Report { epoch: _, blocks, failures, returned, troubles, phases, exits, stopped, notices, sent } =
-            report;
+        let Report { epoch: _, blocks, failures, returned, troubles, phases, .. } = report;
+        let Report { exits, stopped, notices, sent, number, .. } = report;
         // Everything is checked before anything changes.
         let blocks: Vec<Checked> =
             blocks.into_iter().map(|block| self.check(id, block)).collect::<Result<_, _>>()?;
@@ -156,7 +169,7 @@ impl Driver {
             }
             self.tell(Input::Trouble { worker: id, job: trouble.job }, Subject::Nothing);
         }
-        self.places.push_back((self.written, places));
+        self.places.push_back(Place { pos: self.written, worker: id, number, _permit: places });
         Ok(())
     }
 
@@ -197,10 +210,14 @@ impl Driver {
         self.totals.plugin(&job.plugin_name).report.merge(&phases.report);
     }
 
-    /// Gives places back whose reports are durable.
+    /// Gives places back whose reports are durable, and tells their workers.
     pub(super) fn free_places(&mut self, durable: LogPos) {
-        while self.places.front().is_some_and(|(pos, _)| *pos <= durable) {
-            self.places.pop_front();
+        while self.places.front().is_some_and(|place| place.pos <= durable) {
+            let Some(place) = self.places.pop_front() else { return };
+            if let Some(worker) = self.workers.get_mut(&place.worker).filter(|_| place.number > 0) {
+                worker.lasts(place.number);
+                self.changed_workers.insert(place.worker);
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Worker {
     /// The task that reads its stream.
     pub reading: Option<AbortHandle>,
     queue: mpsc::Sender<Result<v1::ToWorker, Status>>,
+    /// The first message, until it is sent.
+    welcome: Option<v1::Welcome>,
     work: v1::Work,
     work_bytes: usize,
 }
@@ -57,10 +59,26 @@ impl Worker {
             committed: 0,
             reading: None,
             queue,
+            welcome: None,
             work: v1::Work::default(),
             work_bytes: 0,
         };
         (worker, outbound)
+    }
+
+    /// Greets it, before everything else.
+    pub fn welcome(&mut self, welcome: v1::Welcome) {
+        self.welcome = Some(welcome);
+    }
+
+    /// Says in the greeting that it keeps tasks.
+    pub fn adopted(&mut self, adopted: v1::AdoptedTasks) {
+        self.welcome.iter_mut().for_each(|welcome| welcome.adopted.push(adopted));
+    }
+
+    /// Says that its reports up to this number last, with the next message.
+    pub fn lasts(&mut self, number: u64) {
+        self.work.lasting = self.work.lasting.max(number);
     }
 
     /// Tells it about a job, with the next message.
@@ -98,6 +116,7 @@ impl Worker {
 
     /// Sends what was gathered.
     pub fn flush(&mut self) -> Result<(), NotReading> {
+        self.greet()?;
         let work = std::mem::take(&mut self.work);
         self.work_bytes = 0;
         if work == v1::Work::default() {
@@ -108,6 +127,15 @@ impl Worker {
 
     /// Sends a message at once.
     pub fn send(&mut self, kind: v1::to_worker::Kind) -> Result<(), NotReading> {
+        self.greet()?;
+        self.queue(kind)
+    }
+
+    fn greet(&mut self) -> Result<(), NotReading> {
+        self.welcome.take().map_or(Ok(()), |welcome| self.queue(v1::to_worker::Kind::Welcome(welcome)))
+    }
+
+    fn queue(&self, kind: v1::to_worker::Kind) -> Result<(), NotReading> {
         match self.queue.try_send(Ok(v1::ToWorker { kind: Some(kind) })) {
             // A closed queue is a stream that ended; whoever reads it says so.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use crate::driver::Command;
+use muster_core::id::WorkerId;
 use muster_proto::link::Peer;
 use muster_proto::v1::cluster_server::Cluster;
 use muster_proto::{FEATURES, PROTOCOL_VERSION, v1};
@@ -15,6 +16,8 @@ use tonic::{Request, Response, Status};
 pub struct About {
     /// This life of the coordinator.
     pub epoch: u64,
+    /// Names what it keeps, over all of its lives.
+    pub state: u64,
     /// A state folder is in use.
     pub durable: bool,
     /// Where its metrics are; empty for nowhere.
@@ -64,6 +67,7 @@ impl Cluster for ClusterService {
             http_address: self.about.http_address.clone(),
             pid: std::process::id(),
             policy: self.about.policy.clone(),
+            state: self.about.state,
         }))
     }
 
@@ -77,8 +81,17 @@ impl Cluster for ClusterService {
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::WorkerInfo>, Status> {
-        let worker = request.into_inner().worker;
-        Ok(Response::new(self.shared.driver.ask(|reply| Command::Drain(worker, reply)).await?))
+        let v1::DrainRequest { worker, deadline_ms } = request.into_inner();
+        let info = self.shared.driver.ask(|reply| Command::Drain(worker, reply)).await?;
+        if deadline_ms > 0 {
+            let (driver, id) = (self.shared.driver.clone(), WorkerId(info.worker));
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(deadline_ms)).await;
+                // When the driver is gone there is nobody left to tell.
+                let _ = driver.tell(Command::EndDrain(id)).await;
+            });
+        }
+        Ok(Response::new(info))
     }
 
     async fn shutdown(

@@ -34,7 +34,8 @@ impl WorkerLinkService {
             .map_err(|_| Status::deadline_exceeded("hello is missing: a worker says hello at once"))??;
         match first.and_then(|message| message.kind) {
             Some(Kind::Hello(hello)) => Hello::try_from(hello).map_err(|error| self.shared.refuse(error)),
-            Some(Kind::Heartbeat(_) | Kind::Report(_) | Kind::Goodbye(_) | Kind::Log(_)) | None => {
+            Some(Kind::Heartbeat(_) | Kind::Report(_) | Kind::Goodbye(_) | Kind::Leave(_) | Kind::Log(_))
+            | None => {
                 let status =
                     Status::invalid_argument("hello is missing: it is the first message of a worker");
                 Err(self.shared.refused(status))
@@ -93,6 +94,7 @@ async fn take(shared: &Shared, message: v1::FromWorker) -> Result<FromWorker, St
             let places = shared.driver.places(bytes).await.map_err(Refusal::into_status)?;
             Ok(FromWorker::Report(Box::new(report), places))
         }
+        Some(Kind::Leave(_)) => Ok(FromWorker::Leaving),
         Some(Kind::Goodbye(goodbye)) => Ok(FromWorker::Goodbye(goodbye.reason)),
         Some(Kind::Hello(_)) => {
             Err(shared.refused(Status::invalid_argument("hello: a worker says it once per stream")))

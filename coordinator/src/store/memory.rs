@@ -7,11 +7,11 @@ use super::record::EndedAs;
 use super::{Failure, OpenReader, Piece, PluginRecord, Reader, Record, Store, StoreError};
 use crate::items;
 use bytes::Bytes;
-use muster_core::id::{Epoch, JobId, LogPos};
+use muster_core::id::{Epoch, Incarnation, JobId, LogPos};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::v1::Packed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Results are copied together up to this size.
@@ -26,7 +26,9 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     epoch: u64,
+    identity: Option<u64>,
     plugins: BTreeMap<[u8; 32], PluginRecord>,
+    workers: BTreeSet<Incarnation>,
     jobs: BTreeMap<JobId, Job>,
     /// The last job that was removed.
     removed: Option<JobId>,
@@ -82,6 +84,13 @@ impl Store for MemoryStore {
         Ok(Epoch(state.epoch))
     }
 
+    fn identity(&mut self, draw: fn() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let identity = state.identity.map_or_else(draw, Ok)?;
+        state.identity = Some(identity);
+        Ok(identity)
+    }
+
     fn append(&mut self, epoch: Epoch, batch: &[(LogPos, Record)]) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.epoch != epoch.0 {
@@ -100,6 +109,9 @@ impl Store for MemoryStore {
         }
         if let Some(job) = state.removed {
             each(Record::Removed { job })?;
+        }
+        for &incarnation in &state.workers {
+            each(Record::WorkerCame { incarnation })?;
         }
         for (&job, kept) in &state.jobs {
             kept.replay(job, each)?;
@@ -126,6 +138,14 @@ impl State {
             }
             Record::PluginRemoved { digest } => {
                 self.plugins.remove(digest);
+                return;
+            }
+            Record::WorkerCame { incarnation } => {
+                self.workers.insert(*incarnation);
+                return;
+            }
+            Record::WorkerWent { incarnation } => {
+                self.workers.remove(incarnation);
                 return;
             }
             Record::Removed { job } => {
@@ -201,6 +221,8 @@ impl Job {
             }
             Record::PluginAdded(_)
             | Record::PluginRemoved { .. }
+            | Record::WorkerCame { .. }
+            | Record::WorkerWent { .. }
             | Record::Submitted { .. }
             | Record::InputsDone { .. }
             | Record::Removed { .. } => {}

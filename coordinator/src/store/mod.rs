@@ -34,6 +34,13 @@ pub trait Store: Send {
     /// When it cannot be written.
     fn begin_epoch(&mut self) -> Result<Epoch, StoreError>;
 
+    /// The number that names what this store keeps, over all lives of its coordinators; `draw` makes one for a store that
+    /// has none yet. It lasts before it is returned.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or drawn.
+    fn identity(&mut self, draw: fn() -> Result<u64, StoreError>) -> Result<u64, StoreError>;
+
     /// Adds a batch, whole or not at all. It is durable when this returns.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The facts that last.
 
 use bytes::Bytes;
-use muster_core::id::JobId;
+use muster_core::id::{Incarnation, JobId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::v1::Packed;
@@ -15,6 +15,16 @@ pub enum Record {
     PluginRemoved {
         /// Its digest.
         digest: [u8; 32],
+    },
+    /// A worker attached: another life of the coordinator waits for it.
+    WorkerCame {
+        /// Which life of a worker.
+        incarnation: Incarnation,
+    },
+    /// A worker is gone: nobody waits for it.
+    WorkerWent {
+        /// Which life of a worker.
+        incarnation: Incarnation,
     },
     /// A job was submitted.
     Submitted {
@@ -153,7 +163,10 @@ impl Record {
     #[must_use]
     pub const fn job(&self) -> Option<JobId> {
         match self {
-            Self::PluginAdded(_) | Self::PluginRemoved { .. } => None,
+            Self::PluginAdded(_)
+            | Self::PluginRemoved { .. }
+            | Self::WorkerCame { .. }
+            | Self::WorkerWent { .. } => None,
             Self::Submitted { job, .. }
             | Self::Extended { job, .. }
             | Self::InputsDone { job, .. }
@@ -188,6 +201,8 @@ impl Record {
             Self::Ended { status, .. } => status.len(),
             Self::PluginAdded(plugin) => plugin.manifest.len(),
             Self::PluginRemoved { .. }
+            | Self::WorkerCame { .. }
+            | Self::WorkerWent { .. }
             | Self::Sealed { .. }
             | Self::InputsDone { .. }
             | Self::Taken { .. }

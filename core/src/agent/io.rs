@@ -114,8 +114,8 @@ pub struct Grant {
 /// What the agent is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The link to a coordinator stands. Leases of an earlier one are void: what runs of them is stopped
-    /// being wanted, and their results are refused.
+    /// The link to a coordinator stands that lets this worker keep nothing. Leases of an earlier one are void: what runs
+    /// of them is stopped being wanted, and their results are refused.
     Attached,
     /// A job whose leases will come.
     Open {

@@ -48,6 +48,13 @@ impl Lease {
         self.rare.get_or_insert_default()
     }
 
+    /// Whether another life of the coordinator may let this worker keep it.
+    pub(super) fn can_be_adopted(&self, reduces: bool) -> bool {
+        let left_out = self.rare.as_ref().is_some_and(|rare| !rare.failed.is_empty());
+        let may_leave_out = reduces && left_out;
+        !self.whole && !may_leave_out
+    }
+
     /// How many threads its tasks could keep busy.
     pub(super) fn concurrent_tasks(&self) -> u64 {
         if self.whole { 1 } else { self.outstanding.len() }

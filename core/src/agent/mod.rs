@@ -18,7 +18,7 @@ pub use io::{ExitCause, Grant, Input, Output, PluginKey};
 
 use crate::id::{ExecutorId, JobId, LeaseId};
 use crate::mutation::Broken;
-use crate::range::IndexRange;
+use crate::range::{IndexRange, RangeSet};
 use crate::small_map::SmallMap;
 use crate::time::{Span, Time};
 use alloc::collections::VecDeque;
@@ -47,6 +47,20 @@ pub struct Sizes {
     pub pieces: usize,
     /// Jobs in the queue for slots.
     pub turns: usize,
+}
+
+/// A lease of which the coordinator waits for tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldLease<'a> {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its job.
+    pub job: JobId,
+    /// Tasks that were not reported.
+    pub outstanding: &'a RangeSet,
+    /// Another life of the coordinator may let this worker keep it. Not when it is claimed as a whole, or when a partial
+    /// result may leave out a task of whose failure that life does not know.
+    pub can_be_adopted: bool,
 }
 
 /// Decides what a worker does. One owner drives it.
@@ -176,6 +190,16 @@ impl Agent {
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.leases.values().map(|lease| lease.outstanding.len()).sum()
+    }
+
+    /// The leases that something is owed of: what the coordinator waits for.
+    pub fn held(&self) -> impl Iterator<Item = HeldLease<'_>> {
+        self.leases.iter().map(|(&lease, view)| HeldLease {
+            lease,
+            job: view.job,
+            outstanding: &view.outstanding,
+            can_be_adopted: view.can_be_adopted(self.jobs.get(&view.job).is_some_and(|job| job.reduce)),
+        })
     }
 
     /// The job of a lease that is in force.

@@ -20,6 +20,7 @@ super::table! {
     LEASES Gauge "muster_leases" [] "leases" "Leases in force.";
     LEASE_TASKS Histogram "muster_lease_tasks" [] "tasks" "Tasks of a lease.";
     LEASES_RECALLED Counter "muster_leases_recalled_total" [] "leases" "Leases of which tasks were called back.";
+    TASKS_ADOPTED Counter "muster_tasks_adopted_total" [] "tasks" "Tasks that workers had and kept when they came back: after a cut, or to a coordinator that was started again.";
     LEASES_EXPIRED Counter "muster_leases_expired_total" [] "leases" "Leases that ended because their worker was gone.";
     DROPPED_REPORTS Counter "muster_dropped_reports_total" ["reason"] "reports" "Late, repeated or void reports of workers, by reason.";
     REJECTED_MESSAGES Counter "muster_rejected_messages_total" ["reason"] "messages" "Messages that were refused, by reason; stale are those of an earlier life of the coordinator or a worker.";

@@ -128,7 +128,7 @@ impl Scheduler {
     }
 
     pub(super) fn grant(&mut self, lease: Lease, units: u64, speculative: bool) -> LeaseId {
-        let (worker, job, attempt, task_ps) = (lease.worker, lease.job, lease.attempt, lease.task_ps);
+        let (worker, job, attempt) = (lease.worker, lease.job, lease.attempt);
         let (range, kind) = match &lease.work {
             Work::Run { outstanding } => (outstanding.first().unwrap_or_default(), GrantKind::Run),
             Work::Combine { block, finish } => {
@@ -141,6 +141,15 @@ impl Scheduler {
                 (block.range(), GrantKind::Combine { blocks, finish: *finish })
             }
         };
+        let id = self.put_in_force(lease, units);
+        let grant = Grant { lease: id, job, range, attempt, kind, speculative };
+        self.outputs.push_back(Output::Grant { worker, grant });
+        id
+    }
+
+    /// Enters a lease into all records.
+    pub(super) fn put_in_force(&mut self, lease: Lease, units: u64) -> LeaseId {
+        let (worker, job, task_ps) = (lease.worker, lease.job, lease.task_ps);
         let recallable = u32::from(lease.is_recallable());
         let id = self.leases.insert(lease);
         self.fleet.update(worker, &self.config, |worker| {
@@ -150,8 +159,6 @@ impl Scheduler {
             worker.learn(job);
         });
         self.watch(id);
-        let grant = Grant { lease: id, job, range, attempt, kind, speculative };
-        self.outputs.push_back(Output::Grant { worker, grant });
         id
     }
 

@@ -157,6 +157,19 @@ impl FailureClass {
     }
 }
 
+/// Tasks that a worker has from a lease that ended when its link was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What the worker calls them.
+    pub claim: u64,
+    /// Their job.
+    pub job: JobId,
+    /// The attempt under which they run.
+    pub attempt: u32,
+    /// The tasks that it has not reported, or of whose report it does not know that it lasts.
+    pub tasks: RangeSet,
+}
+
 /// What the scheduler is told. Everything that comes from a worker may be late, repeated or wrong: it then
 /// becomes an [`Output::Dropped`] and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +180,16 @@ pub enum Input {
         worker: WorkerId,
         /// Tasks it can run at the same time, at least 1.
         slots: u32,
+    },
+    /// As [`Input::Joined`], for a worker that still has tasks from before its link was lost, or from an earlier epoch.
+    /// Those that nobody else has are leased to it as they are ([`Output::Adopted`]).
+    Rejoined {
+        /// The worker, by its new id.
+        worker: WorkerId,
+        /// Tasks it can run at the same time, at least 1.
+        slots: u32,
+        /// What it has.
+        held: Vec<Held>,
     },
     /// A worker is gone; its leases end.
     Left {
@@ -396,6 +419,23 @@ pub enum Output {
         worker: WorkerId,
         /// The lease.
         grant: Grant,
+    },
+    /// A worker that came back keeps these tasks: say so with its greeting. Whatever else it still had is of no use.
+    Adopted {
+        /// The worker.
+        worker: WorkerId,
+        /// What the worker calls them, as in [`Held`].
+        claim: u64,
+        /// Their job, which the worker knows.
+        job: JobId,
+        /// Its executors there.
+        shape: Shape,
+        /// Their lease from now on.
+        lease: LeaseId,
+        /// The attempt that the lease counts as.
+        attempt: u32,
+        /// The tasks.
+        tasks: RangeSet,
     },
     /// Ask the worker for up to `count` unstarted tasks from the lease's end.
     Recall {

@@ -12,6 +12,7 @@ use crate::id::{JobId, WorkerId};
 use crate::mutation::{Broken, Mutation};
 use crate::range::{IndexRange, RangeSet};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 #[derive(Debug)]
 pub(super) struct Job {
@@ -23,6 +24,8 @@ pub(super) struct Job {
     pub(super) held: bool,
     /// It gets no lease, because most of its tasks end their executors.
     pub(super) paused: bool,
+    /// It was recovered, and workers may still have its tasks.
+    pub(super) awaits_workers: bool,
     pub(super) ready: Ready,
     /// Tasks that wait before they are tried again.
     pub(super) later: Later,
@@ -62,6 +65,7 @@ impl Job {
             sealed: !spec.open,
             held: false,
             paused: false,
+            awaits_workers: false,
             ready,
             later: Later::new(),
             leased: 0,
@@ -109,7 +113,7 @@ impl Job {
 
     /// It gets no lease for tasks.
     pub(super) const fn is_stopped(&self) -> bool {
-        self.held || self.paused
+        self.held || self.paused || self.awaits_workers
     }
 
     /// What a worker of so many slots is told before its first lease, if it does not know the job yet.
@@ -235,6 +239,32 @@ impl Ready {
         }
         self.len -= range.len();
         Some((attempt, range))
+    }
+
+    /// Takes those of these tasks that are here; the attempt is the highest that any of them is up to.
+    pub(super) fn take_these(&mut self, wanted: &RangeSet) -> Option<(u32, RangeSet)> {
+        let (mut attempt, mut taken) = (0, RangeSet::new());
+        for (&of, tasks) in &mut self.attempts {
+            let mut here: Vec<IndexRange> = Vec::new();
+            wanted.iter().for_each(|range| here.extend(tasks.overlap(range)));
+            for &range in &here {
+                self.len -= tasks.remove(range);
+                taken.insert(range);
+            }
+            if !here.is_empty() {
+                attempt = attempt.max(of);
+            }
+        }
+        self.attempts.retain(|_, tasks| !tasks.is_empty());
+        (!taken.is_empty()).then_some((attempt, taken))
+    }
+
+    /// How many of these tasks are here.
+    pub(super) fn count_of(&self, wanted: &RangeSet) -> u64 {
+        let of = |tasks: &RangeSet| -> u64 {
+            wanted.iter().map(|range| tasks.overlap(range).map(IndexRange::len).sum::<u64>()).sum()
+        };
+        self.attempts.values().map(of).sum()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, IndexRange)> + '_ {

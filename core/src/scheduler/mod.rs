@@ -10,6 +10,7 @@
 //! ready, waiting for its next try, out on one lease (or two, of which one is speculative), committed, or failed for
 //! good; `check_invariants` says so.
 
+mod adopt;
 mod backoff;
 mod chunk;
 mod config;
@@ -33,7 +34,7 @@ mod worker;
 pub use chunk::{Batch, Outlook};
 pub use config::Config;
 pub use io::{
-    DropReason, FailureClass, Grant, GrantKind, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
+    DropReason, FailureClass, Grant, GrantKind, Held, Input, JobSpec, Loss, Outcome, Output, RecoveredJob,
 };
 pub use policy::{Candidate, Chunking, Order, Policy, PolicyError, PolicySpec, Rank, Speculation};
 pub use retry::{BUDGETED, Charges, RetryPolicy};
@@ -75,6 +76,8 @@ pub struct Scheduler {
     expired: u64,
     stragglers: Stragglers,
     waiting: Waiting,
+    /// Until then recovered jobs wait for the workers that had their tasks.
+    awaits_workers: Option<Time>,
     /// The time of the last input.
     now: Time,
     /// Guarantees that tests took away: none, and no memory, in other builds.
@@ -152,6 +155,7 @@ impl Scheduler {
             turn: 0,
             expired: 0,
             waiting: Waiting::default(),
+            awaits_workers: None,
             now: Time::ZERO,
             broken: Broken::default(),
         }
@@ -199,6 +203,7 @@ impl Scheduler {
         self.now = now;
         match input {
             Input::Joined { worker, slots } => self.on_joined(now, worker, slots),
+            Input::Rejoined { worker, slots, held } => self.on_rejoined(now, worker, slots, held),
             Input::Left { worker, reason: _ } => self.on_left(worker),
             Input::Drain { worker } => self.on_drain(worker),
             Input::Heartbeat { worker } => {
@@ -234,12 +239,16 @@ impl Scheduler {
         let silence = self.next_check.map(|time| (time, "a worker may have fallen silent"));
         let straggler = self.next_look().map(|time| (time, "a lease may be out for too long"));
         let waited = self.waiting.next().map(|time| (time, "a task may be tried again"));
-        silence.into_iter().chain(straggler).chain(waited).min_by_key(|&(time, _)| time)
+        let back = self.awaits_workers.map(|time| (time, "workers of an earlier life may not come back"));
+        silence.into_iter().chain(straggler).chain(waited).chain(back).min_by_key(|&(time, _)| time)
     }
 
     /// Does what is due; harmless when nothing is.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
+        if self.awaits_workers.is_some_and(|until| until <= now) {
+            self.await_no_workers();
+        }
         self.check_silence(now);
         self.dispatch();
     }

@@ -253,7 +253,8 @@ impl World {
             | Output::Sealed { .. }
             | Output::Paused { .. }
             | Output::Released { .. }
-            | Output::Drained { .. } => {}
+            | Output::Drained { .. }
+            | Output::Adopted { .. } => {}
         }
     }
 

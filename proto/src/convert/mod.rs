@@ -5,6 +5,7 @@
 mod arrivals;
 mod case;
 mod evidence;
+mod held;
 mod identity;
 mod job;
 mod limits;
@@ -18,6 +19,7 @@ pub use case::{CaseAsk, OnlyTask};
 pub use evidence::{
     Cause, EVIDENCE_TEXT_MAX_BYTES, Evidence, FRAMES_MAX, Frame, LAST_LINES_MAX, evidence_to_wire,
 };
+pub use held::{HELD_RANGES_MAX, held_to_wire};
 pub use identity::{TOKEN_LIFE_MAX_S, roles, token_request};
 pub use job::{
     Feed, Outputs, ResultsPart, RetryAsk, Submission, job_spec_to_show, job_spec_to_wire, results,
@@ -39,7 +41,7 @@ pub use scalar::{
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
     sketch_to_wire,
 };
-pub use work::{GrantIn, JobOpen, Welcome, Work, grant_to_wire, job_open_to_wire};
+pub use work::{Adopted, GrantIn, JobOpen, Welcome, Work, grant_to_wire, job_open_to_wire};
 
 use std::fmt;
 

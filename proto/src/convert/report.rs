@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
 use muster_core::range::IndexRange;
-use muster_core::scheduler::FailureClass;
+use muster_core::scheduler::{FailureClass, Held};
 use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
 
 use super::arrivals::TaskSample;
 use super::evidence::Evidence;
+use super::held;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
 use super::{
     BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
@@ -40,6 +41,10 @@ pub struct Hello {
     pub pid: u32,
     /// `HOST:PORT` of its metrics, empty for none.
     pub metrics_address: String,
+    /// The state whose leases the held tasks are from; 0: none.
+    pub state: u64,
+    /// What it still has of leases that ended with its link.
+    pub held: Vec<Held>,
 }
 
 /// What a worker says of itself every second.
@@ -78,6 +83,8 @@ pub struct Report {
     pub notices: Vec<(JobId, String)>,
     /// When it was sent, by the worker's monotonic clock.
     pub sent: Time,
+    /// Its number among the reports of its worker; 0: nobody waits to hear that it lasts.
+    pub number: u64,
 }
 
 /// Results of tasks of one lease, or one partial result for all of them.
@@ -218,6 +225,8 @@ impl TryFrom<v1::WorkerHello> for Hello {
             host: name("host", wire.host)?,
             pid: wire.pid,
             metrics_address: name("metrics_address", wire.metrics_address)?,
+            state: wire.state,
+            held: held::all_held(wire.held)?,
         })
     }
 }
@@ -270,6 +279,7 @@ impl TryFrom<v1::Report> for Report {
             stopped: all(wire.stopped)?,
             notices: wire.notices.into_iter().map(|it| (JobId(it.job), words(it.text))).collect(),
             sent: Time(wire.sent_ns),
+            number: wire.number,
         })
     }
 }

@@ -31,6 +31,21 @@ pub struct Welcome {
     pub heartbeat: Duration,
     /// How long leases live without one.
     pub lease: Duration,
+    /// Names what the coordinator keeps, over all its lives; 0: it keeps nothing for another life.
+    pub state: u64,
+    /// What the worker keeps of what it held.
+    pub adopted: Vec<Adopted>,
+}
+
+/// Tasks that a worker held and keeps, under a new lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// What the worker calls them.
+    pub claim: u64,
+    /// Their lease.
+    pub lease: LeaseId,
+    /// So many of them.
+    pub count: u64,
 }
 
 /// What a coordinator sends at once.
@@ -44,6 +59,8 @@ pub struct Work {
     pub recalls: Vec<(LeaseId, u64)>,
     /// Jobs that are over; `true`: stop what runs.
     pub closes: Vec<(JobId, bool)>,
+    /// Reports up to this number last; 0: none new do.
+    pub lasting: u64,
 }
 
 /// A job as a worker needs to know it.
@@ -109,8 +126,14 @@ impl TryFrom<v1::Welcome> for Welcome {
             worker: WorkerId(wire.worker),
             heartbeat: Duration::from_millis(wire.heartbeat_ms.into()),
             lease: Duration::from_millis(wire.lease_ms.into()),
+            state: wire.state,
+            adopted: wire.adopted.into_iter().map(adopted).collect(),
         })
     }
+}
+
+const fn adopted(wire: v1::AdoptedTasks) -> Adopted {
+    Adopted { claim: wire.claim, lease: LeaseId(wire.lease), count: wire.count }
 }
 
 impl TryFrom<v1::Work> for Work {
@@ -122,6 +145,7 @@ impl TryFrom<v1::Work> for Work {
             grants: all(wire.grants)?,
             recalls: wire.recalls.into_iter().map(|it| (LeaseId(it.lease), it.count)).collect(),
             closes: wire.closes.into_iter().map(|it| (JobId(it.job), it.cancel)).collect(),
+            lasting: wire.lasting,
         })
     }
 }

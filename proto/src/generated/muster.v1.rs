@@ -192,7 +192,7 @@ pub struct RanOn {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
-    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5, 50")]
     pub kind: ::core::option::Option<from_worker::Kind>,
 }
 /// Nested message and enum types in `FromWorker`.
@@ -209,6 +209,8 @@ pub mod from_worker {
         Goodbye(super::Goodbye),
         #[prost(message, tag = "5")]
         Log(super::LogChunk),
+        #[prost(message, tag = "50")]
+        Leave(super::Leave),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -230,7 +232,7 @@ pub mod to_worker {
         Log(super::LogQuery),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerHello {
     #[prost(uint32, tag = "1")]
     pub protocol: u32,
@@ -254,8 +256,42 @@ pub struct WorkerHello {
     /// host:port of the worker's /metrics, empty = none
     #[prost(string, tag = "10")]
     pub metrics_address: ::prost::alloc::string::String,
+    /// as the last Welcome said, 0 = none; what is held is from a lease of that state
+    #[prost(fixed64, tag = "50")]
+    pub state: u64,
+    #[prost(message, repeated, tag = "51")]
+    pub held: ::prost::alloc::vec::Vec<HeldTasks>,
 }
+/// Tasks that a worker has from a lease that ended with its link, and has not
+/// reported, or not so that it knows the report lasts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldTasks {
+    /// the worker's own name for them
+    #[prost(uint64, tag = "1")]
+    pub claim: u64,
+    #[prost(uint64, tag = "2")]
+    pub job: u64,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    /// ranges, rising and apart from each other
+    #[prost(uint64, repeated, tag = "4")]
+    pub starts: ::prost::alloc::vec::Vec<u64>,
+    /// as many
+    #[prost(uint64, repeated, tag = "5")]
+    pub counts: ::prost::alloc::vec::Vec<u64>,
+}
+/// Tasks that a worker keeps; what else it held is of no use any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdoptedTasks {
+    #[prost(uint64, tag = "1")]
+    pub claim: u64,
+    #[prost(uint64, tag = "2")]
+    pub lease: u64,
+    /// so many of the claim's tasks; the others are somebody else's, or have ended
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Welcome {
     #[prost(uint32, tag = "1")]
     pub protocol: u32,
@@ -269,6 +305,11 @@ pub struct Welcome {
     pub heartbeat_ms: u32,
     #[prost(uint32, tag = "6")]
     pub lease_ms: u32,
+    /// names what the coordinator keeps, over all its lives
+    #[prost(fixed64, tag = "50")]
+    pub state: u64,
+    #[prost(message, repeated, tag = "51")]
+    pub adopted: ::prost::alloc::vec::Vec<AdoptedTasks>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
@@ -297,7 +338,14 @@ pub struct Goodbye {
     pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Drain {}
+pub struct Drain {
+    /// its time is over: end at once, others get what runs
+    #[prost(bool, tag = "50")]
+    pub now: bool,
+}
+/// The worker wants to be drained.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leave {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Work {
     #[prost(message, repeated, tag = "1")]
@@ -308,6 +356,9 @@ pub struct Work {
     pub recalls: ::prost::alloc::vec::Vec<Recall>,
     #[prost(message, repeated, tag = "4")]
     pub closes: ::prost::alloc::vec::Vec<JobClose>,
+    /// reports up to this number last: they need not be sent again; 0 = none new
+    #[prost(uint64, tag = "50")]
+    pub lasting: u64,
 }
 /// Sent once per worker and job, before the job's first grant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -426,6 +477,9 @@ pub struct Report {
     /// the worker's monotonic clock when this was sent: the coordinator lines its own up with it
     #[prost(uint64, tag = "61")]
     pub sent_ns: u64,
+    /// rises by one in each life of a worker; 0 = nobody waits to hear that it lasts
+    #[prost(uint64, tag = "70")]
+    pub number: u64,
 }
 /// Something that the user of a job should know, once for each worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1216,6 +1270,9 @@ pub struct InfoReply {
     /// of the scheduler, as for --policy
     #[prost(string, tag = "10")]
     pub policy: ::prost::alloc::string::String,
+    /// names what the coordinator keeps, over all its lives
+    #[prost(fixed64, tag = "50")]
+    pub state: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerInfo {
@@ -1262,8 +1319,12 @@ pub struct WorkersReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {
+    /// name or id
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
+    /// after that it goes at once; 0 = it may take its time
+    #[prost(uint64, tag = "50")]
+    pub deadline_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShutdownRequest {}

@@ -362,6 +362,8 @@ impl Cluster {
                 self.turn_away(worker);
                 self.coordinator.left.push_back(worker);
             }
+            // Simulated workers come back with nothing.
+            Output::Adopted { .. } => {}
             Output::Dropped { range, .. } => self.measures.dropped += range.len(),
             Output::Combined { .. } | Output::Extended { .. } | Output::Sealed { .. } => {
                 self.coordinator.log.next += 1;

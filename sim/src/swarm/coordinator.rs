@@ -83,7 +83,8 @@ impl World {
             }
             Output::Lost { worker } => return self.close_session(worker),
             Output::Drained { worker } => return self.let_go(worker),
-            Output::Dropped { .. } => return,
+            // Simulated workers come back with nothing.
+            Output::Dropped { .. } | Output::Adopted { .. } => return,
             Output::Accepted { job, .. } => {
                 let client = self.clients.iter().position(|client| client.id == Some(job));
                 let Some(client) = client else { return };
@@ -235,6 +236,7 @@ impl World {
             Output::Ended { job, .. } => add(15, job.0, none),
             Output::Paused { job, crashed, .. } => add(16, job.0 ^ crashed << 20, none),
             Output::Released { job, ref tasks, .. } => add(17, job.0, IndexRange::new(0, tasks.len())),
+            Output::Adopted { lease, ref tasks, .. } => add(18, lease.0, IndexRange::new(0, tasks.len())),
         }
     }
 }

@@ -141,7 +141,7 @@ async fn cluster(args: &CompareArgs, interrupt: &mut Interrupt) -> Outcome<Optio
         Choice::Private => Ok(None),
         Choice::Existing { name, target } => {
             let link = interrupt.or(async { Ok(connect(&target).await?) }).await?;
-            Ok(Some(Rc::new(Session { link, name })))
+            Ok(Some(Rc::new(Session { link, name, target: None })))
         }
     }
 }

@@ -36,7 +36,8 @@ impl Driver {
             Event::Ended { executor, end } => self.on_ended(executor, end),
             Event::Inquest(inquest) => self.on_inquest(*inquest),
             Event::Plugin { digest, result } => self.on_plugin(digest, result),
-            Event::Connected(_) | Event::Refused(_) => {}
+            // The loop takes them.
+            Event::Greets(_) | Event::Connected(_) | Event::Refused(_) => {}
         }
     }
 
@@ -163,8 +164,7 @@ impl Driver {
         let (evidence, mut charges) = (self.evidence_of_panic(id, class), Vec::new());
         let may_wait = self.may_wait(job);
         self.feed_with(input, Arrived::Inquest { charges: &mut charges, busy_ns, ran_on });
-        let session = self.session_number;
-        self.hold_inquest(Inquest { charges, exit: None, text, evidence, places, may_wait, plugin, session });
+        self.hold_inquest(Inquest { charges, exit: None, text, evidence, places, may_wait, plugin });
     }
 
     fn on_block(&mut self, id: JobId, block: Block, ran_on: RanOn) -> Result<(), String> {
@@ -284,7 +284,6 @@ impl Driver {
             places,
             may_wait,
             plugin: executor.plugin,
-            session: self.session_number,
         });
         if let Some(seat) = executor.seat {
             // It may have claimed the last of an entry and said nothing more.

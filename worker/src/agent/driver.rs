@@ -1,10 +1,13 @@
 //! The one loop of the agent: it owns the state machine, and is the only place that waits for several things.
 
-use super::event::{Event, Events};
+use super::Stop;
+use super::event::{Event, Events, Inbox};
 use super::executor::{ExecutorHandle, Seat};
 use super::job::{JobState, LeaseState};
 use super::logs::Asked;
 use super::memory;
+use super::names::Names;
+use super::outbox::Outbox;
 use super::report::ReportBuilder;
 use super::session::{Session, Way, keep_connecting};
 use super::work::Waiting;
@@ -17,14 +20,15 @@ use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
+use futures_util::stream::{Fuse, Stream, StreamExt as _};
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::time::{Span, Time};
 use muster_proto::v1::{
-    FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
+    Drain, FromWorker, Goodbye, Heartbeat, JobProgress, Leave, ToWorker, WorkerHello, from_worker, to_worker,
 };
 use prost::Message as _;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,6 +43,8 @@ const END_WAIT: Duration = Duration::from_secs(2);
 const LOAD_TIME_MAX: Span = Span::from_millis(30_000);
 /// How long the last message may take to leave.
 const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// How long a worker that is asked to leave may take to finish what it has begun: less than what supervisors wait.
+const DRAIN_MAX: Duration = Duration::from_secs(25);
 /// Without anything to do the loop turns this often.
 const IDLE_TURN: Duration = Duration::from_secs(3_600);
 
@@ -59,6 +65,10 @@ pub(super) struct Driver {
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
     pub report: ReportBuilder,
+    pub outbox: Outbox,
+    pub names: Names,
+    /// Names what the coordinator keeps whose leases are here; 0: none.
+    pub state: u64,
     pub metrics: Arc<Metrics>,
     pub cache: PluginCache,
     pub spawner: Spawner,
@@ -66,8 +76,6 @@ pub(super) struct Driver {
     pub symbols: Symbols,
     /// Inquests that wait for symbols.
     pub inquests: usize,
-    /// Rises with every session.
-    pub session_number: u64,
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
     pub log: Log,
@@ -79,8 +87,19 @@ pub(super) struct Driver {
     memory: memory::Memory,
     begun_ns: u64,
     draining: bool,
+    /// It wants to leave.
+    leaving: Option<Leaving>,
     /// A heartbeat is wanted by then, however long the coordinator would wait for one.
     heartbeat_by: Option<Time>,
+}
+
+/// A worker that was asked to drain.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    /// It goes then, done or not.
+    until: Instant,
+    /// The coordinator was told.
+    said: bool,
 }
 
 /// What the loop woke up for.
@@ -89,7 +108,7 @@ enum Turn {
     Event(Event),
     Time,
     Room,
-    Shutdown,
+    Stop(Stop),
 }
 
 /// Whether to go on.
@@ -120,13 +139,15 @@ impl Driver {
             plugin_keys: BTreeMap::new(),
             waiting: BTreeMap::new(),
             report: ReportBuilder::default(),
+            outbox: Outbox::default(),
+            names: Names::default(),
+            state: 0,
             metrics,
             cache,
             spawner,
             events,
             symbols: Symbols::default(),
             inquests: 0,
-            session_number: 0,
             cgroups: None,
             log,
             scratch: None,
@@ -135,25 +156,30 @@ impl Driver {
             memory: memory::Memory::default(),
             begun_ns: monotonic_ns(),
             draining: false,
+            leaving: None,
             heartbeat_by: None,
         }
     }
 
-    /// Runs until `shutdown` or until there is nothing left to run for.
+    /// Runs until it is stopped or until there is nothing left to run for.
     pub async fn run(
         mut self,
-        mut events: mpsc::Receiver<Event>,
-        shutdown: impl Future<Output = ()>,
+        mut events: Inbox,
+        stops: impl Stream<Item = Stop>,
     ) -> Result<(), WorkerError> {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let mut stops = std::pin::pin!(stops.fuse());
         let mut session: Option<Session> = None;
         let mut next_heartbeat = Instant::now();
         self.connect();
         let result = loop {
-            let turn = self.wait(&mut session, &mut events, shutdown.as_mut(), next_heartbeat).await;
+            let turn = self.wait(&mut session, &mut events, stops.as_mut(), next_heartbeat).await;
             let next = match turn {
                 Turn::Message(Ok(Some(message))) => self.on_message(message, session.as_ref()),
                 Turn::Message(lost) => self.on_lost(lost.err(), &mut session),
+                Turn::Event(Event::Greets(ask)) => {
+                    let _ = ask.send(self.greeting());
+                    Next::Go
+                }
                 Turn::Event(Event::Connected(new)) => {
                     next_heartbeat = Instant::now();
                     self.on_connected(*new, &mut session);
@@ -169,12 +195,18 @@ impl Driver {
                     Next::Go
                 }
                 Turn::Room => Next::Go,
-                Turn::Shutdown => Next::End,
+                Turn::Stop(Stop::Drain) if self.leaving.is_none() => {
+                    self.leave();
+                    Next::Go
+                }
+                Turn::Stop(Stop::Drain | Stop::AtOnce) => Next::End,
             };
             if matches!(next, Next::End) {
                 break Ok(());
             }
-            self.take_more(&mut events, &mut session);
+            if self.outbox.has_room() {
+                self.take_more(&mut events.others);
+            }
             self.end_overdue();
             self.send_report(session.as_ref());
             if let Some(by) = self.heartbeat_by.take() {
@@ -187,23 +219,28 @@ impl Driver {
                 self.send_heartbeat(session);
                 next_heartbeat = Instant::now() + session.heartbeat;
             }
+            self.say_leaving(session.as_ref());
+            let is_late = self.leaving.is_some_and(|leaving| leaving.until <= Instant::now());
             let is_done = self.agent.outstanding() == 0
                 && self.waiting.is_empty()
                 && self.inquests == 0
-                && self.report.is_empty();
-            if self.draining && is_done {
+                && self.report.is_empty()
+                && self.outbox.is_empty();
+            // Whom no coordinator hears cannot be drained by one.
+            let is_let_go = self.draining || (self.leaving.is_some() && session.is_none());
+            if is_late || (is_let_go && is_done) {
                 break Ok(());
             }
         };
-        self.wind_down(events, session).await;
+        self.wind_down(events.others, session).await;
         result
     }
 
     async fn wait(
         &self,
         session: &mut Option<Session>,
-        events: &mut mpsc::Receiver<Event>,
-        shutdown: Pin<&mut impl Future<Output = ()>>,
+        events: &mut Inbox,
+        mut stops: Pin<&mut Fuse<impl Stream<Item = Stop>>>,
         next_heartbeat: Instant,
     ) -> Turn {
         let deadline = self.agent.poll_timeout().map(|(time, _)| self.instant(time));
@@ -213,11 +250,13 @@ impl Driver {
             .into_iter()
             .chain(overdue)
             .chain(heartbeat)
+            .chain(self.leaving.map(|leaving| leaving.until))
             .min()
             .unwrap_or_else(|| Instant::now() + IDLE_TURN);
         // One place is kept for the heartbeat. Without room for a report no executor is listened to: they
         // wait in turn.
-        let has_room = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
+        let can_send = session.as_ref().is_none_or(|session| session.outgoing.capacity() > 1);
+        let has_room = can_send && self.outbox.has_room();
         let (incoming, outgoing) = match session {
             Some(session) => (Some(&mut session.incoming), Some(session.outgoing.clone())),
             None => (None, None),
@@ -229,54 +268,56 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             } => Turn::Message(message),
-            event = events.recv(), if has_room => event.map_or(Turn::Shutdown, Turn::Event),
-            () = room(outgoing), if !has_room => Turn::Room,
+            event = events.link.recv() => event.map_or(Turn::Stop(Stop::AtOnce), Turn::Event),
+            event = events.others.recv(), if has_room => event.map_or(Turn::Stop(Stop::AtOnce), Turn::Event),
+            () = room(outgoing), if !can_send => Turn::Room,
             () = sleep_until(wake.into()) => Turn::Time,
-            () = shutdown => Turn::Shutdown,
+            Some(stop) = stops.next() => Turn::Stop(stop),
         }
     }
 
     /// Handles what else has arrived, so that it goes into the same report.
-    fn take_more(&mut self, events: &mut mpsc::Receiver<Event>, session: &mut Option<Session>) {
-        while !self.report.is_full() {
-            match events.try_recv() {
-                Ok(Event::Connected(new)) => self.on_connected(*new, session),
-                Ok(Event::Refused(error)) => {
-                    // Only connecting says this, and then no session is there: hand it back for the loop.
-                    let events = self.events.clone();
-                    tokio::spawn(async move { events.send(Event::Refused(error)).await });
-                    return;
-                }
-                Ok(event) => self.on_event(event),
-                Err(_) => return,
-            }
+    fn take_more(&mut self, events: &mut mpsc::Receiver<Event>) {
+        while !self.report.is_full()
+            && let Ok(event) = events.try_recv()
+        {
+            self.on_event(event);
         }
     }
 
+    /// Begins to leave: the coordinator takes back what was not begun.
+    fn leave(&mut self) {
+        tracing::info!(seconds = DRAIN_MAX.as_secs(), "leaving: this worker finishes what it has begun");
+        self.leaving = Some(Leaving { until: Instant::now() + DRAIN_MAX, said: false });
+    }
+
+    fn say_leaving(&mut self, session: Option<&Session>) {
+        let (Some(session), Some(leaving)) = (session, self.leaving.as_mut().filter(|it| !it.said)) else {
+            return;
+        };
+        let leave = FromWorker { kind: Some(from_worker::Kind::Leave(Leave {})) };
+        leaving.said = session.outgoing.try_send(leave).is_ok();
+    }
+
     fn connect(&self) {
-        let (target, hello) = (self.config.target.clone(), self.hello.clone());
+        let target = self.config.target.clone();
         let way =
             Way { target, emulation: self.config.emulation.clone(), metrics: Arc::clone(&self.metrics) };
-        tokio::spawn(keep_connecting(way, hello, self.config.private, self.events.clone()));
+        tokio::spawn(keep_connecting(way, self.config.private, self.events.clone()));
     }
 
     fn on_connected(&mut self, new: Session, session: &mut Option<Session>) {
         tracing::info!(coordinator = %self.config.target, epoch = new.epoch.0, "connected");
         self.metrics.set_connected(true);
-        // What was found for the old life of the coordinator is of no use to the new one.
-        self.drop_report();
-        self.session_number += 1;
         self.waiting.clear();
+        self.take_up(new.state, &new.adopted);
         let life = (new.epoch, new.worker);
         // Of two lives of one coordinator the later one counts on; within one it counts its workers.
         if self.life.replace(life).is_some_and(|before| before > life) {
             self.log.forget_jobs();
         }
+        self.leaving.iter_mut().for_each(|leaving| leaving.said = false);
         *session = Some(new);
-        for executor in self.executors.values_mut().filter(|executor| executor.seat.is_some()) {
-            executor.circumstances.outdated = true;
-        }
-        self.feed(Input::Attached);
     }
 
     fn on_lost(&mut self, status: Option<Status>, session: &mut Option<Session>) -> Next {
@@ -300,6 +341,10 @@ impl Driver {
                 (Err(error), _) => tracing::error!(%error, "the coordinator sent work that makes no sense"),
                 (Ok(_), None) => {}
             },
+            Some(to_worker::Kind::Drain(Drain { now: true })) => {
+                tracing::warn!("this worker did not drain in time; what it runs goes to others");
+                return Next::End;
+            }
             Some(to_worker::Kind::Drain(_)) => {
                 tracing::info!("draining: this worker ends when its leases are done");
                 self.draining = true;
@@ -320,10 +365,28 @@ impl Driver {
 
     /// Sends the report, when there is one and room for it.
     fn send_report(&mut self, session: Option<&Session>) {
-        let Some(session) = session else { return self.drop_report() };
-        if self.report.is_empty() || session.outgoing.capacity() < 2 {
+        let Some(session) = session else {
+            if self.report.is_full() {
+                self.finish_report();
+            }
             return;
+        };
+        while session.outgoing.capacity() >= 2 {
+            if let Some(report) = self.outbox.next() {
+                let report = self.for_coordinator(report, session.epoch);
+                // There is room: only this task sends.
+                let kind = Some(from_worker::Kind::Report(report));
+                let _ = session.outgoing.try_send(FromWorker { kind });
+            } else if self.report.is_empty() {
+                return;
+            } else {
+                self.finish_report();
+            }
         }
+    }
+
+    /// Puts what was written so far into the outbox.
+    fn finish_report(&mut self) {
         let now = self.now();
         let now_ns = monotonic_ns();
         for (job, ended_ns, tasks) in self.report.take_ended() {
@@ -335,17 +398,14 @@ impl Driver {
             job.count_slot_time(now);
             super::arrive::report_phases(job, &mut self.report, &self.metrics);
         }
-        let report = self.report.take(session.epoch);
-        // There is room: only this task sends.
-        let _ = session.outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Report(report)) });
-    }
-
-    fn drop_report(&mut self) {
-        let lost = self.report.take_ended().map(|(_, _, tasks)| tasks).sum::<u64>();
-        if lost > 0 {
-            self.metrics.results_refused(lost);
-        }
-        self.report = ReportBuilder::default();
+        let report = self.report.take();
+        self.outbox.push(report);
+        let (outbox, leases) = (&self.outbox, &self.leases);
+        let mut spoken_of = None;
+        self.names.sweep(|lease| {
+            let spoken_of = spoken_of.get_or_insert_with(|| outbox.leases().collect::<BTreeSet<_>>());
+            leases.contains_key(&lease) || spoken_of.contains(&lease)
+        });
     }
 
     fn send_heartbeat(&mut self, session: &Session) {
@@ -435,7 +495,8 @@ impl Driver {
         let Some(Session { outgoing, mut incoming, .. }) = session else { return };
         let reason = if self.draining { "drained" } else { "stopped" }.to_owned();
         let goodbye = FromWorker { kind: Some(from_worker::Kind::Goodbye(Goodbye { reason })) };
-        if outgoing.try_send(goodbye).is_ok() {
+        // Reports may be in its way.
+        if timeout(GOODBYE_WAIT, outgoing.send(goodbye)).await.is_ok_and(|sent| sent.is_ok()) {
             drop(outgoing);
             // The coordinator ends the stream when it has read the message.
             let read = async { while let Ok(Some(_)) = incoming.message().await {} };

@@ -8,8 +8,9 @@ use crate::frame::FromExecutor;
 use crate::os::cgroup::MemoryEvidence;
 use crate::os::process::WaitStatus;
 use muster_core::id::ExecutorId;
+use muster_proto::v1::WorkerHello;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Events that wait for the driver. Executors that find the queue full stop being read, and wait in turn. Few,
 /// because each may hold the results of a frame.
@@ -26,6 +27,8 @@ pub(super) enum Event {
     Ended { executor: ExecutorId, end: End },
     /// The functions of a stack were found, or nobody could.
     Inquest(Box<Inquest>),
+    /// A link to the coordinator is open: what to say first.
+    Greets(oneshot::Sender<WorkerHello>),
     /// The link to the coordinator stands.
     Connected(Box<Session>),
     /// The coordinator cannot be reached, and will not be tried again.
@@ -47,18 +50,37 @@ pub(super) struct End {
     pub cut_off: bool,
 }
 
-/// The way to the driver.
+/// The way to the driver. What is said of the link never waits behind executors, which are not always listened to.
 #[derive(Clone, Debug)]
-pub(super) struct Events(mpsc::Sender<Event>);
+pub(super) struct Events {
+    link: mpsc::Sender<Event>,
+    others: mpsc::Sender<Event>,
+}
+
+/// Where they arrive.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub link: mpsc::Receiver<Event>,
+    pub others: mpsc::Receiver<Event>,
+}
 
 impl Events {
-    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
-        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
-        (Self(sender), receiver)
+    pub fn channel() -> (Self, Inbox) {
+        let (link, link_receiver) = mpsc::channel(EVENTS_MAX);
+        let (others, receiver) = mpsc::channel(EVENTS_MAX);
+        (Self { link, others }, Inbox { link: link_receiver, others: receiver })
     }
 
     /// Waits for room. Without a driver nobody needs the event.
     pub async fn send(&self, event: Event) {
-        let _ = self.0.send(event).await;
+        let way = match event {
+            Event::Greets(_) | Event::Connected(_) | Event::Refused(_) => &self.link,
+            Event::Frame { .. }
+            | Event::Violation { .. }
+            | Event::Ended { .. }
+            | Event::Inquest(_)
+            | Event::Plugin { .. } => &self.others,
+        };
+        let _ = way.send(event).await;
     }
 }

@@ -44,8 +44,6 @@ pub(super) struct Inquest {
     /// Whether the report may come later than what follows it.
     pub may_wait: bool,
     pub plugin: Arc<PluginFile>,
-    /// Which session it is for.
-    pub session: u64,
 }
 
 /// What is known of an executor's end before anybody is charged.
@@ -132,11 +130,7 @@ impl Driver {
     }
 
     fn conclude(&mut self, inquest: Inquest) {
-        let Inquest { charges, exit, mut text, mut evidence, plugin, session, .. } = inquest;
-        if session != self.session_number {
-            // The coordinator that waited for it is gone.
-            return;
-        }
+        let Inquest { charges, exit, mut text, mut evidence, plugin, .. } = inquest;
         // The cache names files by their digest, which tells nobody anything.
         let file = plugin.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         for frame in evidence.frames.iter_mut().filter(|frame| frame.module == file) {

@@ -15,8 +15,11 @@ mod job;
 mod limits;
 mod logs;
 mod memory;
+mod names;
+mod outbox;
 mod output;
 mod report;
+mod resume;
 mod session;
 mod stop;
 mod work;
@@ -32,19 +35,29 @@ use crate::scratch::ScratchPlace;
 use crate::spawner::Spawner;
 use driver::Driver;
 use event::Events;
+use futures_util::Stream;
 use muster_proto::link::host_name;
 use muster_proto::v1::WorkerHello;
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Runs a worker until `shutdown` is ready, the coordinator has drained it, or it cannot go on. The future is
+/// How a worker is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It gives back what it has not begun, finishes the rest within 25 seconds, and leaves. Asked again, it ends at once.
+    Drain,
+    /// It ends its executors and leaves.
+    AtOnce,
+}
+
+/// Runs a worker until `stops` says so, the coordinator has drained it, or it cannot go on. The future is
 /// meant for a current-thread runtime: nothing in it needs more.
 ///
 /// # Errors
 /// What keeps the worker from starting, or the coordinator's refusal. A coordinator that is not there is no
 /// error: the worker tries again until it is, unless it belongs to a private cluster.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+pub async fn run(config: Config, stops: impl Stream<Item = Stop>) -> Result<(), WorkerError> {
     if config.slots == 0 || config.slots > SLOTS_MAX {
         let wanted = format!("1 to {SLOTS_MAX} are possible");
         return Err(WorkerError::Flag { flag: "--slots", value: config.slots.to_string(), wanted });
@@ -75,7 +88,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let mut driver = Driver::new(config, hello, cache, spawner, metrics, events, log);
     driver.scratch = scratch.path();
     // Boxed: the loop's state would be part of every caller's future.
-    let outcome = Box::pin(driver.run(receiver, shutdown)).await;
+    let outcome = Box::pin(driver.run(receiver, stops)).await;
     scratch.remove();
     outcome
 }
@@ -100,5 +113,6 @@ fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, Worke
         host,
         pid: std::process::id(),
         metrics_address,
+        ..WorkerHello::default()
     })
 }

@@ -2,9 +2,8 @@
 //! goes into one.
 
 use super::inquest::Charge;
-use crate::os::monotonic_ns;
 use muster_core::agent::ExitCause;
-use muster_core::id::{Epoch, JobId, LeaseId};
+use muster_core::id::{JobId, LeaseId};
 use muster_core::range::IndexRange;
 use muster_proto::convert::{Phases, RanOn, failure_class_to_wire, phases_to_wire};
 use muster_proto::v1;
@@ -154,6 +153,7 @@ impl ReportBuilder {
             stopped,
             notices,
             sent_ns: _,
+            number: _,
         } = &self.report;
         blocks.is_empty()
             && failures.is_empty()
@@ -171,9 +171,20 @@ impl ReportBuilder {
     }
 
     /// The report; the next one is empty.
-    pub fn take(&mut self, epoch: Epoch) -> v1::Report {
+    pub fn take(&mut self) -> v1::Report {
         self.bytes = 0;
-        v1::Report { epoch: epoch.0, sent_ns: monotonic_ns(), ..std::mem::take(&mut self.report) }
+        std::mem::take(&mut self.report)
+    }
+
+    /// Tasks whose results wait to be sent, by lease; those of blocks that leave some out are not among them.
+    pub fn leases_of_results(&self) -> impl Iterator<Item = (LeaseId, IndexRange)> + '_ {
+        let whole = self.report.blocks.iter().filter(|block| block.skipped.is_empty());
+        whole.map(|block| (LeaseId(block.lease), IndexRange::from_count(block.start, block.count)))
+    }
+
+    /// What was to be given back was taken away instead.
+    pub fn forget_returned(&mut self) {
+        self.report.returned.clear();
     }
 }
 
@@ -210,13 +221,12 @@ mod tests {
         other.ran_on.thread = 1;
         builder.results(other);
         assert_eq!(builder.take_ended().count(), 6);
-        let report = builder.take(Epoch(3));
+        let report = builder.take();
         let blocks: Vec<_> =
             report.blocks.iter().map(|block| (block.start, block.count, block.busy_ns)).collect();
         assert_eq!(blocks, [(0, 30, 20), (31, 1, 10), (32, 1, 10), (33, 1, 10), (34, 1, 10)]);
         let ended: Vec<_> = report.blocks.iter().map(|block| block.ran_on.unwrap().ended_ns).collect();
         assert_eq!(ended, [30, 32, 33, 34, 35]);
-        assert_eq!(report.epoch, 3);
         assert!(builder.is_empty());
     }
 }

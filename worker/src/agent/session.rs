@@ -7,14 +7,14 @@ use crate::metrics::{Direction, Metrics};
 use futures_util::StreamExt as _;
 use muster_core::id::{Epoch, WorkerId};
 use muster_proto::MESSAGE_MAX_BYTES;
-use muster_proto::convert::{ConvertError, Welcome};
+use muster_proto::convert::{Adopted, ConvertError, Welcome};
 use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
-use muster_proto::v1::{FromWorker, ToWorker, WorkerHello, from_worker, to_worker};
+use muster_proto::v1::{FromWorker, ToWorker, from_worker, to_worker};
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -35,6 +35,10 @@ pub(super) struct Session {
     /// The number of this worker there.
     pub worker: WorkerId,
     pub heartbeat: Duration,
+    /// Names what the coordinator keeps.
+    pub state: u64,
+    /// What of the held tasks this worker keeps.
+    pub adopted: Vec<Adopted>,
     pub outgoing: mpsc::Sender<FromWorker>,
     pub incoming: Streaming<ToWorker>,
 }
@@ -92,11 +96,11 @@ pub(super) struct Way {
 
 /// Connects, again and again with growing pauses, and hands the session or the final refusal to the driver.
 /// `once`: the first failure is final.
-pub(super) async fn keep_connecting(way: Way, hello: WorkerHello, once: bool, events: Events) {
+pub(super) async fn keep_connecting(way: Way, once: bool, events: Events) {
     let mut pause = BACKOFF_MIN;
     let mut told = false;
     loop {
-        let error = match open(&way, hello.clone()).await {
+        let error = match open(&way, &events).await {
             Ok(session) => return events.send(Event::Connected(Box::new(session))).await,
             Err(error) if once || error.is_final() => {
                 return events.send(Event::Refused(error.into())).await;
@@ -112,13 +116,17 @@ pub(super) async fn keep_connecting(way: Way, hello: WorkerHello, once: bool, ev
     }
 }
 
-async fn open(way: &Way, hello: WorkerHello) -> Result<Session, SessionError> {
+async fn open(way: &Way, events: &Events) -> Result<Session, SessionError> {
     let Way { target, emulation, metrics } = way;
     let link = if emulation.has_link() {
         connect_worker_through(target, |connection| relay(connection, emulation)).await?
     } else {
         connect_worker(target).await?
     };
+    // What this worker has is asked for when it can be said.
+    let (ask, answer) = oneshot::channel();
+    events.send(Event::Greets(ask)).await;
+    let hello = answer.await.map_err(|_| SessionError::Silent)?;
     let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
     // There is room: the queue is new.
     let _ = outgoing.try_send(FromWorker { kind: Some(from_worker::Kind::Hello(hello)) });
@@ -139,8 +147,8 @@ async fn open(way: &Way, hello: WorkerHello) -> Result<Session, SessionError> {
     let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(welcome)) }) = first else {
         return Err(SessionError::Silent);
     };
-    let Welcome { epoch, worker, heartbeat, .. } = welcome.try_into()?;
-    Ok(Session { link, epoch, worker, heartbeat, outgoing, incoming })
+    let Welcome { epoch, worker, heartbeat, state, adopted, .. } = welcome.try_into()?;
+    Ok(Session { link, epoch, worker, heartbeat, state, adopted, outgoing, incoming })
 }
 
 /// Between half of the pause and all of it, so that many workers do not come back at the same moment.

@@ -23,7 +23,8 @@ pub(super) struct Waiting {
 
 impl Driver {
     pub fn on_work(&mut self, work: Work, link: &Link) {
-        let Work { opens, grants, recalls, closes } = work;
+        let Work { opens, grants, recalls, closes, lasting } = work;
+        self.outbox.lasts(lasting);
         for open in opens {
             self.on_open(open, link);
         }
@@ -152,14 +153,15 @@ impl Driver {
     }
 
     fn on_grant(&mut self, granted: GrantIn) {
-        let (job_id, lease) = (granted.grant.job, granted.grant.lease);
+        let job_id = granted.grant.job;
         if let Some(waiting) = self.waiting.get_mut(&job_id) {
             return waiting.grants.push(granted);
         }
         let GrantIn { grant, inputs } = granted;
         let now = self.now();
+        let is_new = self.names.ours(grant.lease).is_none();
         let Some(job) = self.jobs.get_mut(&job_id) else { return };
-        let Some(memory) = job.memory.as_mut().filter(|_| !self.leases.contains_key(&lease)) else { return };
+        let Some(memory) = job.memory.as_mut().filter(|_| is_new) else { return };
         let state = match LeaseState::new(&grant, inputs.as_ref(), &mut memory.arena) {
             Ok(state) => state,
             Err(error) => {
@@ -167,6 +169,7 @@ impl Driver {
                 return self.feed_backlog();
             }
         };
+        let lease = self.names.add(grant.lease, job_id, grant.attempt);
         let (range, whole) = (state.range, state.whole);
         job.count_slot_time(now);
         job.leases += 1;
@@ -189,7 +192,12 @@ impl Driver {
             .find(|waiting| waiting.grants.iter().any(|granted| granted.grant.lease == lease));
         match waiting {
             Some(waiting) => waiting.recalls.push((lease, count)),
-            None => self.feed(Input::Recall { lease, count }),
+            None => {
+                // Of one that is not here any more nothing comes back, which is said, too.
+                let ours =
+                    self.names.ours(lease).unwrap_or_else(|| self.names.add(lease, JobId::default(), 1));
+                self.feed(Input::Recall { lease: ours, count });
+            }
         }
     }
 

@@ -86,21 +86,34 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Sets a number, and gives what it is then. In a transaction of its own: a statement that gives a row says nothing of
+    /// whether it could be committed.
+    fn set(&mut self, query: &str, number: i64) -> rusqlite::Result<i64> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = transaction.query_row(query, [number], |row| row.get(0))?;
+        transaction.commit()?;
+        Ok(found)
+    }
+}
+
 fn has_bytes(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 impl Store for SqliteStore {
     fn begin_epoch(&mut self) -> Result<Epoch, StoreError> {
-        let begin = || {
-            self.connection.query_row(
-                "INSERT INTO meta (key, value) VALUES ('epoch', 1)
-                 ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
-                [],
-                |row| row.get::<_, i64>(0),
-            )
-        };
-        begin().map(|epoch| Epoch(epoch as u64)).map_err(StoreError::sqlite("beginning an epoch"))
+        let query = "INSERT INTO meta (key, value) VALUES ('epoch', ?1)
+                     ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value";
+        let epoch = self.set(query, 1).map_err(StoreError::sqlite("beginning an epoch"))?;
+        Ok(Epoch(epoch.cast_unsigned()))
+    }
+
+    fn identity(&mut self, draw: fn() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+        let query = "INSERT INTO meta (key, value) VALUES ('identity', ?1)
+                     ON CONFLICT (key) DO UPDATE SET value = value RETURNING value";
+        let identity = self.set(query, draw()?.cast_signed());
+        identity.map(i64::cast_unsigned).map_err(StoreError::sqlite("naming the database"))
     }
 
     fn append(&mut self, epoch: Epoch, batch: &[(LogPos, Record)]) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use super::rows;
 use crate::store::blobs::Blobs;
 use crate::store::{EndedAs, PluginRecord, Record, StoreError};
 use bytes::Bytes;
-use muster_core::id::JobId;
+use muster_core::id::{Incarnation, JobId};
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
 use rusqlite::{Connection, Row};
@@ -22,6 +22,10 @@ pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(
     query(from, "SELECT value FROM meta WHERE key = 'removed'", None, |row| {
         let job = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading the last removed job"))?;
         each(Record::Removed { job: JobId(job as u64) })
+    })?;
+    query(from, "SELECT incarnation FROM workers ORDER BY incarnation", None, |row| {
+        let number = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading workers"))?;
+        each(Record::WorkerCame { incarnation: Incarnation(number.cast_unsigned()) })
     })?;
     let mut jobs = Vec::new();
     query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The format this build writes.
-pub const FORMAT: i64 = 5;
+pub const FORMAT: i64 = 6;
 /// Says that a database is ours ("mstr").
 const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
@@ -22,6 +22,7 @@ CREATE TABLE plugins (
     digest BLOB PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, target TEXT NOT NULL,
     size INTEGER NOT NULL, manifest TEXT NOT NULL, added_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE workers (incarnation INTEGER PRIMARY KEY);
 CREATE TABLE jobs (
     job INTEGER PRIMARY KEY, request_id TEXT NOT NULL, submitted_ns INTEGER NOT NULL, spec BLOB NOT NULL,
     tasks INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0,
@@ -133,6 +134,7 @@ const STEPS: [&str; FORMAT as usize - 1] = [
     "CREATE TABLE post_mortems (
          job INTEGER NOT NULL, task INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (job, task)
      ) WITHOUT ROWID;",
+    "CREATE TABLE workers (incarnation INTEGER PRIMARY KEY);",
     "CREATE INDEX inputs_by_blob ON inputs (blob) WHERE blob IS NOT NULL;
      CREATE INDEX results_by_blob ON results (blob) WHERE blob IS NOT NULL;",
 ];

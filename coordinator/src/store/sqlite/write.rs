@@ -19,6 +19,14 @@ pub fn apply(
     match record {
         Record::PluginAdded(plugin) => add_plugin(to, plugin),
         Record::PluginRemoved { digest } => run(to, "DELETE FROM plugins WHERE digest = ?1", params![digest]),
+        Record::WorkerCame { incarnation } => run(
+            to,
+            "INSERT OR IGNORE INTO workers (incarnation) VALUES (?1)",
+            params![incarnation.0.cast_signed()],
+        ),
+        Record::WorkerWent { incarnation } => {
+            run(to, "DELETE FROM workers WHERE incarnation = ?1", params![incarnation.0.cast_signed()])
+        }
         Record::Submitted { job, request_id, at_unix_ns, spec } => run(
             to,
             "INSERT INTO jobs (job, request_id, submitted_ns, spec) VALUES (?1, ?2, ?3, ?4)",

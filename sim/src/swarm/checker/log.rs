@@ -19,6 +19,7 @@ pub(in crate::swarm) const fn place(output: &Output) -> Option<LogPos> {
         | Output::Released { pos, .. }
         | Output::Ended { pos, .. } => Some(*pos),
         Output::Open { .. }
+        | Output::Adopted { .. }
         | Output::Grant { .. }
         | Output::Recall { .. }
         | Output::Close { .. }

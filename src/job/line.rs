@@ -1,0 +1,108 @@
+//! A link to a coordinator that is opened anew when it was lost: a coordinator that keeps its state goes on where it was,
+//! and so do those who watch its jobs.
+
+use crate::cluster::clients;
+use crate::exit::{Exit, Failure};
+use crate::terminal::note;
+use muster_proto::PROTOCOL_VERSION;
+use muster_proto::link::{Link, Target, connect, random_bytes};
+use muster_proto::v1;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How long a coordinator may be away.
+const RESUME_MAX: Duration = Duration::from_secs(60);
+/// The first pause between two tries, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A link, and the way to the next one.
+pub struct Line {
+    /// `None`: when it is lost, so is the coordinator.
+    way: Option<Way>,
+    current: Mutex<Current>,
+}
+
+struct Way {
+    target: Target,
+    /// Names what the coordinator keeps: another one knows nothing of our jobs.
+    state: u64,
+}
+
+#[derive(Clone)]
+struct Current {
+    /// Rises with each link.
+    number: u64,
+    link: Link,
+}
+
+impl Line {
+    /// A link whose coordinator does not come back.
+    pub fn once(link: Link) -> Self {
+        Self { way: None, current: Mutex::new(Current { number: 0, link }) }
+    }
+
+    /// A link to a coordinator that may come back.
+    pub async fn new(link: Link, target: Target) -> Self {
+        let state = state_of(&link).await.filter(|&state| state != 0);
+        let way = state.map(|state| Way { target, state });
+        Self { way, ..Self::once(link) }
+    }
+
+    /// The link as it is now, with its number.
+    pub async fn link(&self) -> (u64, Link) {
+        let current = self.current.lock().await;
+        (current.number, current.link.clone())
+    }
+
+    /// Opens the link anew that had this number when it was found lost; gives that failure back when there is none.
+    pub async fn restore(&self, number: u64, lost: Failure) -> Result<(), Failure> {
+        let Some(way) = self.way.as_ref().filter(|_| lost.exit == Exit::Connection) else { return Err(lost) };
+        let mut current = self.current.lock().await;
+        if current.number > number {
+            return Ok(());
+        }
+        let seconds = RESUME_MAX.as_secs();
+        note(format_args!("note: lost the coordinator; trying for up to {seconds} s to go on"));
+        let deadline = Instant::now() + RESUME_MAX;
+        let mut pause = PAUSE_MIN;
+        loop {
+            match connect(&way.target).await {
+                Ok(link) if state_of(&link).await == Some(way.state) => {
+                    note("note: the coordinator is back; going on");
+                    *current = Current { number: current.number + 1, link };
+                    return Ok(());
+                }
+                Ok(_) => return Err(lost.hint_if_none("another coordinator answers there now")),
+                Err(error) if !error.is_transient() || Instant::now() >= deadline => return Err(lost),
+                Err(_) => {}
+            }
+            tokio::time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+async fn state_of(link: &Link) -> Option<u64> {
+    let request = v1::InfoRequest { protocol: PROTOCOL_VERSION };
+    Some(clients::cluster(link).info(request).await.ok()?.into_inner().state)
+}
+
+/// Between half of the pause and all of it, so that many clients do not come back at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    let [part] = random_bytes::<1>().unwrap_or([128]);
+    pause / 2 + (pause / 2).mul_f64(f64::from(part) / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_stay_within_their_bounds() {
+        for _ in 0..100 {
+            let pause = jittered(PAUSE_MAX);
+            assert!(pause >= PAUSE_MAX / 2 && pause <= PAUSE_MAX, "{pause:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Commands that follow a job go on when its coordinator was killed and comes back on its state, and say so in a line; with
+//! another coordinator in its place they end.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod daemons;
+mod fixture;
+mod ledger;
+mod siege;
+
+use daemons::{SOON, until};
+use fixture::{Muster, Started, plugin};
+use ledger::Faults;
+use siege::Siege;
+use std::time::Duration;
+
+const LOST: &str = "note: lost the coordinator; trying for up to 60 s to go on";
+const BACK: &str = "note: the coordinator is back; going on";
+
+/// Connections to a socket that were accepted.
+fn connections(socket: &std::path::Path) -> usize {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    table.lines().filter(|line| line.ends_with(socket.to_str().unwrap())).count()
+}
+
+#[test]
+fn a_run_and_a_wait_go_on_with_the_coordinator() {
+    let mut siege = Siege::new(2);
+    let file = siege.muster.path("starts");
+    let mut words = vec!["run".to_owned(), siege.ledger.plugin.to_str().unwrap().to_owned()];
+    words.extend(ledger::job(&file, 10_000, 1_000));
+    words.extend(["--out", "-"].map(str::to_owned));
+    let mut run = Started::new(siege.client(&words));
+    until("tasks that run", SOON, || (ledger::starts(&file).tasks > 50).then_some(()));
+    let before = connections(&siege.socket());
+    let mut wait = Started::new(siege.client(&["job", "wait", "last"]));
+    until("connection of job wait", SOON, || (connections(&siege.socket()) > before).then_some(()));
+    // Asked later than what `job wait` asks once it is connected.
+    siege.ask(&["job", "ls"]).ok();
+    for _ in 0..2 {
+        siege.kill_coordinator();
+        std::thread::sleep(Duration::from_millis(300));
+        siege.start_coordinator();
+        siege.until_listening();
+        siege.until_workers(2);
+        [&mut run, &mut wait].into_iter().for_each(|command| command.wait_for_note(BACK));
+    }
+    let (run, wait) = (run.finish().ok(), wait.finish().ok());
+    assert_eq!(ledger::faults_in_results(&run.text(), 1_000), Faults::default());
+    for said in [&run.stderr, &wait.stderr] {
+        let count = |line: &str| said.lines().filter(|found| *found == line).count();
+        assert!((1..=2).contains(&count(LOST)) && count(LOST) == count(BACK), "{said}");
+        assert!(!said.contains("error: "), "{said}");
+    }
+    assert_eq!(ledger::starts(&file), ledger::Starts { tasks: 1_000, again: 0 });
+}
+
+#[test]
+fn another_coordinator_in_its_place_knows_nothing_of_the_job() {
+    let muster = Muster::new();
+    let socket = muster.path("c.sock");
+    let cluster = format!("unix:{}", socket.display());
+    let start = || {
+        let words = ["coordinator", "start", "--listen", "none", "--http", "none", "--socket"];
+        let mut command = muster.command(&words);
+        command.arg(&socket);
+        let mut started = Started::new(command);
+        started.wait_for_note("coordinator is up");
+        started
+    };
+    let first = start();
+    let submitted = muster.run(&["submit", &plugin("null"), "-n", "1", "--cluster", &cluster]).ok();
+    let wait = muster.start(&["job", "wait", submitted.text().trim(), "--cluster", &cluster]);
+    std::thread::sleep(Duration::from_millis(300));
+    first.signal(libc::SIGKILL);
+    drop(first);
+    let second = start();
+    let ended = wait.finish().fails(5, &["watching the job"]);
+    assert!(ended.stderr.contains(LOST) && !ended.stderr.contains(BACK), "{}", ended.stderr);
+    second.signal(libc::SIGTERM);
+    second.finish().ok();
+}
