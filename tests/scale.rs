@@ -113,6 +113,7 @@ fn messages(number: u64, phase: Duration, totals: Arc<Totals>) -> impl Stream<It
         host: "loopback".to_owned(),
         pid: std::process::id(),
         metrics_address: String::new(),
+        ..v1::WorkerHello::default()
     };
     let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + phase, HEARTBEAT);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -110,6 +110,7 @@ fn hello(number: u64) -> v1::WorkerHello {
         host: format!("host-{}", number / 20),
         pid: std::process::id(),
         metrics_address: String::new(),
+        ..v1::WorkerHello::default()
     }
 }
 

@@ -84,6 +84,7 @@ mod tests {
             host: "there".into(),
             pid: 1,
             metrics_address: format!("there:{number}"),
+            sandbox: Default::default(),
         }
     }
 

@@ -77,6 +77,9 @@ pub enum Refusal {
         shown(.0)
     )]
     Chaos(String),
+    /// No worker can keep from the plugin what the job wants, or grants what the plugin needs.
+    #[error("spec.sandbox: no worker that is here can run this job: {0}")]
+    Sandbox(String),
     /// No such worker.
     #[error("worker {} is not attached", shown(.0))]
     NoWorker(String),
@@ -195,6 +198,7 @@ impl Refusal {
             Self::PluginInUse { .. }
             | Self::PluginCannot { .. }
             | Self::Chaos(_)
+            | Self::Sandbox(_)
             | Self::Closed { .. }
             | Self::NoRetry { .. }
             | Self::NotFailed { .. }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
 use muster_core::range::IndexRange;
+use muster_core::sandbox::Terms;
 use muster_core::scheduler::FailureClass;
 use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
 
 use super::arrivals::TaskSample;
 use super::evidence::Evidence;
+use super::sandbox::terms;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
 use super::{
     BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
@@ -40,6 +42,8 @@ pub struct Hello {
     pub pid: u32,
     /// `HOST:PORT` of its metrics, empty for none.
     pub metrics_address: String,
+    /// What it keeps from executors, and what it grants them.
+    pub sandbox: Terms,
 }
 
 /// What a worker says of itself every second.
@@ -218,6 +222,7 @@ impl TryFrom<v1::WorkerHello> for Hello {
             host: name("host", wire.host)?,
             pid: wire.pid,
             metrics_address: name("metrics_address", wire.metrics_address)?,
+            sandbox: terms(wire.sandbox, wire.sandbox_most, wire.grants)?,
         })
     }
 }

@@ -15,10 +15,12 @@ use crate::log::Log;
 use crate::metrics::{Direction, Metrics};
 use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
+use crate::sandbox::Standing;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
+use muster_core::sandbox::Level;
 use muster_core::time::{Span, Time};
 use muster_proto::v1::{
     FromWorker, Goodbye, Heartbeat, JobProgress, ToWorker, WorkerHello, from_worker, to_worker,
@@ -54,8 +56,9 @@ pub(super) struct Driver {
     pub leases: BTreeMap<LeaseId, LeaseState>,
     pub executors: BTreeMap<ExecutorId, ExecutorHandle>,
     pub plugins: BTreeMap<[u8; 32], Arc<PluginFile>>,
-    /// Numbers of plugins under certain bounds, for the agent: executors go from job to job with both.
-    pub plugin_keys: BTreeMap<([u8; 32], Bounds), u64>,
+    /// Numbers of plugins under certain bounds and in certain sandboxes, for the agent: executors go from job to job with
+    /// all of them.
+    pub plugin_keys: BTreeMap<([u8; 32], Bounds, Level), u64>,
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
     pub report: ReportBuilder,
@@ -71,6 +74,8 @@ pub(super) struct Driver {
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
     pub log: Log,
+    /// What is kept from executors.
+    pub standing: Standing,
     /// Where executors have the folders of their tasks; `None`: nowhere.
     pub scratch: Option<PathBuf>,
     pub asked: Asked,
@@ -129,6 +134,7 @@ impl Driver {
             session_number: 0,
             cgroups: None,
             log,
+            standing: Standing::default(),
             scratch: None,
             asked: Asked::default(),
             life: None,
