@@ -118,6 +118,25 @@ fn empty_tasks() {
     at_least("empty tasks per second", rate, 80e6);
 }
 
+/// What a sandbox adds to the start of an executor. Runs with and without it take turns.
+#[test]
+fn executors_in_a_sandbox() {
+    const ROUNDS: usize = 9;
+    let Some(bench) = Bench::new() else { return };
+    let start = |level: &str| {
+        let spawn = ["--model", "spawn", "-p", "1", "--sandbox", level, "--json"];
+        let line = [&["run", "plugins/null", "-n", "200", "--cluster", "private"][..], &spawn].concat();
+        bench.json(&line)["start_s"]["p50"].as_f64().unwrap()
+    };
+    // The first run builds the plugin.
+    start("none");
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (start("none"), start("standard"))).collect();
+    let (without, _) = median(rounds.iter().map(|round| round.0).collect());
+    let (added, _) = median(rounds.iter().map(|round| round.1 - round.0).collect());
+    println!("executors start in {:.2} ms without a sandbox", without * 1e3);
+    at_most("seconds that sandbox standard adds to the start of an executor", added, 0.002);
+}
+
 /// Looking at a thousand of them must leave the others as they are. Runs with and without it take turns.
 #[test]
 fn empty_tasks_with_a_trace() {

@@ -198,8 +198,8 @@ fn workers_are_listed_and_drained() {
         assert!(wait_until(|| all().contains(" left ")), "{}", all());
         let text = all();
         let gone = text.lines().find(|line| line.contains(" left ")).unwrap();
-        let words: Vec<&str> = gone.split_whitespace().skip(3).take(4).collect();
-        assert_eq!(words, ["left", "-", "1", "-"], "{text}");
+        let words: Vec<&str> = gone.split_whitespace().skip(3).take(5).collect();
+        assert_eq!(words, ["left", "none", "-", "1", "-"], "{text}");
     });
 }
 

@@ -626,6 +626,20 @@ fn addresses_and_hosts_are_looked_at_first() {
 }
 
 #[test]
+fn levels_and_grants_that_are_none_are_named() {
+    let muster = Muster::new();
+    let worker = ["worker", "start", "--connect", "unix:/nowhere"];
+    let (run, up) = (["run", "null"], ["up"]);
+    for start in [&worker[..], &run, &up] {
+        let wanted = ["'strict'", "--sandbox", "none, limits or standard"];
+        refused(&muster, &[start, &["--sandbox", "strict"]].concat(), 2, &wanted);
+        for grant in ["files", "read:data", "write:/a/../b", "env:A=B", ""] {
+            refused(&muster, &[start, &["--allow", grant]].concat(), 2, &["--allow", grant]);
+        }
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let muster = Muster::new();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -72,6 +72,7 @@ async fn submissions() {
         ("spec.arrivals.rate_per_s", arrivals(2e6, 2), Code::InvalidArgument),
         ("arrivals.pattern", arrivals(1.0, 77), Code::InvalidArgument),
         ("spec.task_samples", with(&|spec| spec.task_samples = 10_001), Code::ResourceExhausted),
+        ("spec.sandbox", with(&|spec| spec.sandbox = 77), Code::InvalidArgument),
     ] {
         world.refuses(code, field, world.submit_as("bad", spec)).await;
     }

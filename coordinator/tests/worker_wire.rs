@@ -38,6 +38,10 @@ async fn hellos() {
             Code::ResourceExhausted,
             "held (ranges)",
         ),
+        (|hello| hello.sandbox = 77, Code::InvalidArgument, "sandbox is 77"),
+        (|hello| (hello.sandbox, hello.sandbox_most) = (3, 2), Code::InvalidArgument, "sandbox is standard"),
+        (|hello| hello.grants = vec!["read:x".into()], Code::InvalidArgument, "grants is read:x"),
+        (|hello| hello.grants = vec!["exec".into(); 257], Code::ResourceExhausted, "grants"),
     ] {
         let mut hello = hello(1);
         change(&mut hello);

@@ -27,6 +27,7 @@ pub mod metric;
 pub mod page;
 pub mod reduce;
 pub mod sampling;
+pub mod sandbox;
 pub mod shape;
 pub mod sketch;
 

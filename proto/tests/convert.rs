@@ -8,6 +8,7 @@ use muster_core::id::{Epoch, JobId, LeaseId};
 use muster_core::page::LEASE_TASKS_MAX;
 use muster_core::range::IndexRange;
 use muster_core::reduce::Block;
+use muster_core::sandbox::Level;
 use muster_core::scheduler::{FailureClass, Grant, GrantKind, JobSpec, RetryPolicy};
 use muster_core::shape::{Flow, Gil, Shape, ShapeRequest};
 use muster_core::sketch::Sketch;
@@ -336,6 +337,7 @@ fn jobs_come_back_as_they_were() {
         limits: limits(),
         arrivals: Arrivals::try_new(2.5, Pattern::Poisson),
         task_samples: 10,
+        sandbox: Some(Level::Limits),
     };
     assert_eq!(JobOpen::try_from(job_open_to_wire(&open)).unwrap(), open);
     for flow in [Flow::InTurn, Flow::Once, Flow::InFlight(9)] {
@@ -378,6 +380,7 @@ fn jobs_come_back_as_they_were() {
             only: None,
             arrivals: Arrivals::try_new(1e6, Pattern::Constant),
             task_samples: 10_000,
+            sandbox: Some(Level::Standard),
         };
         let wire = v1::SubmitRequest { request_id: "r".into(), spec: Some(job_spec_to_wire(&submission)) };
         assert_eq!(Submission::try_from(wire).unwrap(), submission);

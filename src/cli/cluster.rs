@@ -4,6 +4,7 @@ use super::job::ViewArgs;
 use super::quantity;
 use clap::{Args, Subcommand};
 use muster_coordinator::args::{POLICY_HELP, parse_address};
+use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::PolicySpec;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +49,13 @@ pub struct UpArgs {
     pub allow_chaos: bool,
     #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
     pub policy: Option<PolicySpec>,
+    /// What workers keep from plugins at least: none, limits or standard (default: none)
+    #[arg(long, value_name = "LEVEL", value_parser = str::parse::<Level>)]
+    pub sandbox: Option<Level>,
+    /// What plugins that need it may do in a sandbox: network, exec, read:PATH, write:PATH or env:NAME; may be given several
+    /// times
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<Need>)]
+    pub allow: Vec<Need>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ use super::retry::RetryArgs;
 use crate::postmortem::TaskOf;
 use clap::{Args, Subcommand, ValueEnum};
 use muster_coordinator::args::POLICY_HELP;
+use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::PolicySpec;
 use muster_proto::v1;
 use std::path::PathBuf;
@@ -56,6 +57,10 @@ pub struct JobArgs {
     pub retry: RetryArgs,
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitArgs,
+    /// The least that is kept from the plugin: none, limits or standard (default: as each worker has it); a job never runs
+    /// where less is kept
+    #[arg(long, value_name = "LEVEL", value_parser = str::parse::<Level>, help_heading = "Limits")]
+    pub sandbox: Option<Level>,
     /// Jobs of higher priority go first
     #[arg(long, value_name = "P", default_value_t = 0, allow_hyphen_values = true, help_heading = CLUSTER)]
     pub priority: i32,
@@ -189,6 +194,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "POLICY", help = format!("{POLICY_HELP}; of the private cluster"), allow_hyphen_values = true)]
     #[arg(help_heading = CLUSTER)]
     pub policy: Option<PolicySpec>,
+    /// What a plugin that needs it may do in a sandbox of the private cluster: network, exec, read:PATH, write:PATH or
+    /// env:NAME; may be given several times
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<Need>, help_heading = CLUSTER)]
+    pub allow: Vec<Need>,
 }
 
 #[derive(Debug, Args)]

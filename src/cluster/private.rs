@@ -11,6 +11,7 @@ use crate::job::ShapePlan;
 use crate::service::InProcess;
 use crate::summary::workers_of_slots;
 use muster_coordinator::Config;
+use muster_core::sandbox::Need;
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{Target, connect};
 use std::ffi::OsString;
@@ -45,6 +46,15 @@ enum Log<'a> {
     To(&'a Path),
 }
 
+/// What else its workers are told.
+#[derive(Clone, Debug, Default)]
+struct Extra {
+    /// Memory that they hold for nothing.
+    held_bytes: u64,
+    /// Further arguments.
+    more: Vec<OsString>,
+}
+
 impl<'a> Log<'a> {
     fn file(self) -> Option<&'a Path> {
         match self {
@@ -63,22 +73,35 @@ impl Private {
         state: Option<&Path>,
         policy: PolicySpec,
     ) -> Result<Self, Failure> {
-        Self::start_with(workers, slots, state, policy, Log::Shown, 0).await
+        Self::start_granting(workers, slots, state, policy, &[]).await
+    }
+
+    /// The same, with what its workers grant to plugins in a sandbox.
+    pub async fn start_granting(
+        workers: u32,
+        slots: u32,
+        state: Option<&Path>,
+        policy: PolicySpec,
+        grants: &[Need],
+    ) -> Result<Self, Failure> {
+        let more = grants.iter().flat_map(|grant| ["--allow".into(), grant.to_string().into()]).collect();
+        Self::start_with(workers, slots, state, policy, Log::Shown, Extra { held_bytes: 0, more }).await
     }
 
     /// The same, without a word of its workers: for what goes wrong on purpose.
     pub async fn start_silent(slots: u32) -> Result<Self, Failure> {
-        Self::start_with(1, slots, None, PolicySpec::default(), Log::Dropped, 0).await
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::Dropped, Extra::default()).await
     }
 
     /// The same, with the words of its worker in a file.
     pub async fn start_logged(slots: u32, log: &Path) -> Result<Self, Failure> {
-        Self::start_with(1, slots, None, PolicySpec::default(), Log::To(log), 0).await
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::To(log), Extra::default()).await
     }
 
     /// One worker that holds so much memory for nothing: to see what that costs it.
     pub async fn start_heavy(slots: u32, bytes: u64) -> Result<Self, Failure> {
-        Self::start_with(1, slots, None, PolicySpec::default(), Log::Shown, bytes).await
+        let extra = Extra { held_bytes: bytes, ..Extra::default() };
+        Self::start_with(1, slots, None, PolicySpec::default(), Log::Shown, extra).await
     }
 
     async fn start_with(
@@ -87,7 +110,7 @@ impl Private {
         state: Option<&Path>,
         policy: PolicySpec,
         log: Log<'_>,
-        held_bytes: u64,
+        extra: Extra,
     ) -> Result<Self, Failure> {
         let folder = TempFolder::new()?;
         let socket = folder.path().join("coordinator.sock");
@@ -99,7 +122,7 @@ impl Private {
         for number in 1..=workers {
             let mut connect = OsString::from("unix:");
             connect.push(&socket);
-            let mut arguments: Vec<OsString> = match held_bytes {
+            let mut arguments: Vec<OsString> = match extra.held_bytes {
                 0 => Vec::new(),
                 bytes => vec![HOLD_ARGUMENT.into(), bytes.to_string().into()],
             };
@@ -107,6 +130,7 @@ impl Private {
             arguments.push(connect);
             arguments.extend(["--slots".into(), slots.to_string().into()]);
             arguments.extend(["--name".into(), format!("worker-{number}").into()]);
+            arguments.extend(extra.more.iter().cloned());
             processes.workers.push(Child::start(&arguments, Start::Bound, log.file())?);
         }
         let link = connect(&Target::Unix(socket)).await?;

@@ -134,6 +134,12 @@ fn table(manifest: &Manifest, info: &v1::PluginInfo) -> String {
         rows.push(("default", format!("{} tasks", crate::summary::number(tasks))));
     }
     rows.push(("flags", flags.join(", ")));
+    if !manifest.needs().is_empty() {
+        rows.push((
+            "needs",
+            format!("{} (granted by worker start --allow, see docs/sandbox.md)", manifest.needs().join(", ")),
+        ));
+    }
     rows.push(("models", models_row(manifest)));
     rows.push(("async", async_row(manifest).to_owned()));
     for metric in manifest.metrics() {

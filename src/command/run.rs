@@ -15,10 +15,12 @@ use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::shell::quoted;
 use crate::summary::{Before, Facts, Report, before, where_time_went, why_stand_ins};
 use crate::terminal::{self, note};
+use muster_core::sandbox::{Level, Need, Terms};
 use muster_plugin_host::{F_ASYNC, Manifest};
 use muster_proto::link::connect;
 use muster_proto::v1;
 use muster_worker::os::cgroup::Cgroups;
+use muster_worker::sandbox::Kernel;
 use std::path::Path;
 use std::time::Instant;
 
@@ -195,8 +197,11 @@ async fn open_cluster(
         None => {
             let workers = private_workers(args);
             let slots = private_slots(&prepared.plan.shape, workers)?;
+            check_sandbox(args, &prepared.manifest)?;
             let policy = args.policy.clone().unwrap_or_default();
-            Cluster::Private(Box::new(Private::start(workers, slots, args.state.as_deref(), policy).await?))
+            let state = args.state.as_deref();
+            let started = Private::start_granting(workers, slots, state, policy, &args.allow).await?;
+            Cluster::Private(Box::new(started))
         }
     };
     match &cluster {
@@ -211,6 +216,15 @@ async fn open_cluster(
         }
     };
     Ok((cluster, reference))
+}
+
+/// Whether workers of our own can run the job as it is to be run.
+fn check_sandbox(args: &RunArgs, manifest: &Manifest) -> Result<(), Failure> {
+    let terms = Terms { level: Level::None, most: Kernel::here().most(), grants: args.allow.clone() };
+    let needs: Vec<Need> = manifest.needs().iter().map(|text| Need::of_plugin(text)).collect();
+    let unkept = terms.level_for(args.job.sandbox, &needs).err();
+    unkept
+        .map_or(Ok(()), |unkept| Err(Failure::usage(unkept.text(manifest.name(), "a private cluster here"))))
 }
 
 /// Where outputs go, and whether that fits the other flags.
@@ -284,11 +298,12 @@ fn check_cluster_flags(args: &RunArgs, choice: &Choice, shape: &ShapePlan) -> Re
         return private_folder(state)
             .map_err(|error| Failure::io(Exit::Storage, "make folder", state, &error));
     };
-    let flag = match (args.workers, &args.state, &args.policy) {
-        (Some(_), _, _) => "-w",
-        (None, Some(_), _) => "--state",
-        (None, None, Some(_)) => "--policy",
-        (None, None, None) => return Ok(()),
+    let flag = match (args.workers, &args.state, &args.policy, args.allow.as_slice()) {
+        (Some(_), ..) => "-w",
+        (None, Some(_), ..) => "--state",
+        (None, None, Some(_), _) => "--policy",
+        (None, None, None, [_, ..]) => "--allow",
+        (None, None, None, []) => return Ok(()),
     };
     Err(Failure::usage(format_args!("{flag} is for a private cluster, and cluster {name} is in use"))
         .hint("leave it out, or use --cluster private"))

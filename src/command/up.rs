@@ -44,7 +44,7 @@ pub async fn up(args: &UpArgs) -> Outcome {
     let slots = worker_slots(args.processes, args.threads, cpus, usable, args.oversubscribe)?;
     let state = state_folder(args)?;
     let mut started = Started::coordinator(args, &state).await?;
-    started.workers(args.workers, slots).await?;
+    started.workers(args, slots).await?;
     started.record(&state)?;
     started.kept = true;
     note(format_args!(
@@ -88,6 +88,11 @@ async fn already_up(args: &UpArgs, link: &Link, pid: u32) -> Outcome {
         if there != asked.to_string() {
             note(format_args!("note: its policy stays {there}; for {asked} stop it first: muster down"));
         }
+    }
+    if args.sandbox.is_some() || !args.allow.is_empty() {
+        note(
+            "note: what its workers keep from plugins stays as it is (muster worker ls); for other flags stop it first: muster down",
+        );
     }
     describe(args, count, slots, pid, false)
 }
@@ -185,7 +190,8 @@ impl Started {
     }
 
     /// Starts the workers and waits until the coordinator sees all of them.
-    async fn workers(&mut self, count: u32, slots: u32) -> Result<(), Failure> {
+    async fn workers(&mut self, args: &UpArgs, slots: u32) -> Result<(), Failure> {
+        let count = args.workers;
         for number in 1..=count {
             let mut connect = OsString::from("unix:");
             connect.push(&self.socket);
@@ -198,6 +204,12 @@ impl Started {
                 "--name".into(),
                 name.clone().into(),
             ]);
+            if let Some(level) = args.sandbox {
+                arguments.extend(["--sandbox".into(), level.to_string().into()]);
+            }
+            for grant in &args.allow {
+                arguments.extend(["--allow".into(), grant.to_string().into()]);
+            }
             let log = self.logs.join(format!("{name}.log"));
             let _ = std::fs::remove_file(&log);
             self.workers.push(Child::start(&arguments, Start::Detached, Some(&log))?);

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::summary::{Column, bytes, list, number};
 use crate::terminal::{self, note};
 use muster_proto::PROTOCOL_VERSION;
+use muster_proto::convert::level_shown;
 use muster_proto::link::{AccessFolder, Link, connect_worker};
 use muster_proto::v1::{self, WorkerState};
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ async fn ls(all: bool, view: &ViewArgs) -> Outcome {
         Column::text("NAME"),
         Column::text("HOST"),
         Column::text("STATE"),
+        Column::text("SANDBOX"),
         Column::number("BUSY"),
         Column::number("SLOTS"),
         Column::number("EXECUTORS"),
@@ -78,6 +80,7 @@ fn row(worker: &v1::WorkerInfo) -> Vec<String> {
         worker.name.clone(),
         worker.host.clone(),
         state_name(worker.state()).to_owned(),
+        level_shown(worker.sandbox()).to_string(),
         now(worker.busy_slots.to_string()),
         worker.slots.to_string(),
         now(worker.executors.to_string()),
@@ -108,6 +111,8 @@ fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
         "slots": worker.slots, "busy_slots": worker.busy_slots, "executors": worker.executors,
         "pss_bytes": worker.pss_bytes, "heartbeat_age_s": worker.heartbeat_age_s,
         "metrics_address": worker.metrics_address, "leased": worker.leased, "committed": worker.committed,
+        "sandbox": level_shown(worker.sandbox()).name(), "sandbox_most": level_shown(worker.sandbox_most()).name(),
+        "grants": worker.grants,
     })
 }
 

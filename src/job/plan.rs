@@ -6,6 +6,7 @@ use crate::exit::Failure;
 use crate::input::{FileList, LineSource, Source};
 use crate::summary::counted;
 use muster_plugin_host::{InputKind, Manifest, ParamError, from_pairs};
+use muster_proto::convert::level_to_wire;
 use muster_proto::v1;
 
 /// What the flags say by themselves: that is known before a plugin is built.
@@ -91,6 +92,7 @@ impl Plan {
             only: None,
             arrivals: args.arrivals.to_proto(),
             task_samples: args.trace.unwrap_or(0),
+            sandbox: level_to_wire(args.sandbox).into(),
         }
     }
 }

@@ -94,6 +94,7 @@ mod tests {
             "exchange",
             "exec",
             "fetch-then-sum",
+            "hostile",
             "http-fetch",
             "loop",
             "mandelbrot",

@@ -121,6 +121,8 @@ impl Case {
             reduce: false,
             arrivals: None,
             task_samples: 0,
+            // It runs for its author, on his own machine.
+            sandbox: v1::Sandbox::Unspecified.into(),
             only: Some(v1::OnlyTask { index: self.task, input: self.input.clone().unwrap_or_default() }),
             ..self.spec.clone()
         }

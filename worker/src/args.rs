@@ -5,6 +5,7 @@ use crate::cpus::usable_cpus;
 use crate::emulation::EmulationArgs;
 use crate::error::WorkerError;
 use clap::Args;
+use muster_core::sandbox::{Level, Need};
 use muster_proto::link::{Hosts, Readers, Secret, Target, parse_bare_host};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -44,6 +45,14 @@ pub struct WorkerArgs {
     /// Belong to a private cluster: end when its coordinator is gone
     #[arg(long, hide = true)]
     pub private: bool,
+    /// What is kept from plugins at least: none, limits or standard [default: limits for a coordinator on the network, else
+    /// none]
+    #[arg(long, value_name = "LEVEL", value_parser = str::parse::<Level>)]
+    pub sandbox: Option<Level>,
+    /// What plugins that need it may do in a sandbox: network, exec, read:PATH, write:PATH or env:NAME; may be given several
+    /// times
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<Need>)]
+    pub allow: Vec<Need>,
     /// How it is to seem
     #[command(flatten)]
     pub emulation: EmulationArgs,
@@ -83,6 +92,8 @@ impl WorkerArgs {
             },
             private: self.private,
             adopts: true,
+            sandbox: self.sandbox,
+            grants: self.allow,
             emulation: self.emulation.into_emulation()?,
         })
     }

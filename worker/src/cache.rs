@@ -2,6 +2,7 @@
 //! read-only and shared by all workers of the user on this machine. A file with the right name is still checked
 //! once by each worker: disks and people change files.
 
+use muster_core::sandbox::Need;
 use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
@@ -29,6 +30,8 @@ pub struct PluginFile {
     pub interleaves: bool,
     /// The metrics that it declares.
     pub metrics: Vec<MetricSpec>,
+    /// What it cannot do without in a sandbox.
+    pub needs: Vec<Need>,
 }
 
 /// Where a plugin's file was.
@@ -221,7 +224,8 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
     let (reusable, interleaves) = (has("multi_job"), has("async"));
     let name = inspection.manifest.name().to_owned();
     let metrics = inspection.manifest.metrics().to_vec();
-    Ok(Some(PluginFile { path, name, reusable, interleaves, metrics }))
+    let needs = inspection.manifest.needs().iter().map(|text| Need::of_plugin(text)).collect();
+    Ok(Some(PluginFile { path, name, reusable, interleaves, metrics, needs }))
 }
 
 fn create(path: &Path) -> io::Result<File> {

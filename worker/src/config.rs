@@ -1,6 +1,7 @@
 //! What a worker is told when it starts.
 
 use crate::emulation::Emulation;
+use muster_core::sandbox::{Level, Need};
 use muster_proto::link::{Readers, Target, host_name};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ pub struct Config {
     /// The process has no children but this worker's: processes that its tasks leave behind become its children, and
     /// end with the executor that they come from.
     pub adopts: bool,
+    /// What is kept from its executors; `None`: as is usual for where its coordinator is.
+    pub sandbox: Option<Level>,
+    /// What plugins may need in a sandbox.
+    pub grants: Vec<Need>,
     /// How it is to seem: slower, farther away, cut off.
     pub emulation: Emulation,
 }

@@ -20,6 +20,7 @@ pub mod log;
 pub mod os;
 pub mod page;
 pub mod region;
+pub mod sandbox;
 
 mod executor;
 mod scratch;

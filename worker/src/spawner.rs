@@ -1,13 +1,15 @@
 //! Starts executors, and ends what they leave behind. One thread does both and never ends while the agent lives: the
 //! kernel kills a child when the thread that started it ends, and what it just started is not taken for an orphan.
 
-use crate::executor::EXECUTOR_ARGUMENT;
+use crate::executor::{CLOSED_ARGUMENT, EXECUTOR_ARGUMENT};
 use crate::os::cgroup::{Bounds, Cgroups, Group};
 use crate::os::orphans::{self, Orphans};
 use crate::os::{process, socket};
+use crate::sandbox::{self, Sandbox};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
@@ -37,6 +39,10 @@ pub struct Confinement {
     pub bounds: Bounds,
     /// The control groups that can be used; `None`: no bound needs one.
     pub cgroups: Option<Arc<Cgroups>>,
+    /// What it is kept from.
+    pub sandbox: Arc<Sandbox>,
+    /// The folder of its own, where there is one.
+    pub scratch: Option<PathBuf>,
 }
 
 type Reply = oneshot::Sender<io::Result<Spawned>>;
@@ -129,7 +135,7 @@ impl Nursery {
             Some(made) => made?,
             None => None,
         };
-        let mut spawned = spawn(&mark)?;
+        let mut spawned = spawn(&mark, confinement)?;
         if let Some(orphans) = &mut self.orphans {
             orphans.started(spawned.pid, mark);
         }
@@ -159,14 +165,17 @@ fn confine(pid: u32, bounds: Bounds, group: Option<&Group>) -> io::Result<()> {
     group.map_or(Ok(()), |group| group.add(pid))
 }
 
-fn spawn(mark: &str) -> io::Result<Spawned> {
+fn spawn(mark: &str, confinement: &Confinement) -> io::Result<Spawned> {
     let (ours, theirs) = socket::pair()?;
     let (output, output_of_child) = pipe()?;
     // No pre_exec: without it the standard library uses vfork, which does not copy the agent's page tables.
-    let mut child = Command::new(SELF)
-        .arg0("muster-executor")
-        .arg(EXECUTOR_ARGUMENT)
-        .arg(std::process::id().to_string())
+    let mut command = Command::new(SELF);
+    command.arg0("muster-executor").arg(EXECUTOR_ARGUMENT).arg(std::process::id().to_string());
+    let Sandbox { level, env, .. } = &*confinement.sandbox;
+    if let Some(kept) = sandbox::passed_on(*level, env, confinement.scratch.as_deref()) {
+        command.arg(CLOSED_ARGUMENT).env_clear().envs(kept);
+    }
+    let mut child = command
         .env(orphans::MARK, mark)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::from(output_of_child.try_clone()?))

@@ -10,6 +10,7 @@ use crate::store::Record;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
+use muster_core::sandbox::Need;
 use muster_core::scheduler::Input;
 use muster_proto::convert::{Feed, PluginRef, Submission, TASKS_MAX, job_spec_to_wire};
 use muster_proto::v1::JobStatus;
@@ -80,6 +81,7 @@ impl Driver {
             (false, "required") => return Err(cannot("has_inputs", "needs an input per task")),
             _ => {}
         }
+        self.check_sandbox(submission, &plugin.name, &abilities.needs())?;
         submission.plugin = PluginRef {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
@@ -87,6 +89,22 @@ impl Driver {
             size: plugin.size,
         };
         Ok(())
+    }
+
+    /// Whether some worker that is here could run a job as it is to be run. Without workers it waits for some, and these
+    /// refuse it if they must.
+    fn check_sandbox(&self, submission: &Submission, plugin: &str, needs: &[Need]) -> Result<(), Refusal> {
+        let mut refused = None;
+        for worker in self.workers.values().filter(|worker| !worker.draining) {
+            match worker.hello.sandbox.level_for(submission.sandbox, needs) {
+                Ok(_) => return Ok(()),
+                Err(unkept) => {
+                    let who = format!("worker {}", worker.hello.name);
+                    refused.get_or_insert_with(|| unkept.text(plugin, &who));
+                }
+            }
+        }
+        refused.map_or(Ok(()), |why| Err(Refusal::Sandbox(why)))
     }
 
     /// Whether a job takes tasks, and whether they have inputs.

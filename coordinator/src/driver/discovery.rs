@@ -86,6 +86,7 @@ mod tests {
             metrics_address: format!("there:{number}"),
             state: 0,
             held: Vec::new(),
+            sandbox: Default::default(),
         }
     }
 

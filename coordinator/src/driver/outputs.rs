@@ -2,6 +2,7 @@
 
 use super::effect::Effect;
 use super::job::Job;
+use super::plugins::Abilities;
 use super::report::Subject;
 use super::worker::{NotReading, Worker};
 use super::{Driver, ended};
@@ -61,7 +62,8 @@ impl Driver {
                 if let Some(view) = self.jobs.get_mut(&job) {
                     view.progress.hear(worker, 0.0);
                 }
-                if let Some(view) = self.changed_worker(worker) {
+                let is_told = |view: &&mut Worker| view.jobs.contains(&job);
+                if let Some(view) = self.changed_worker(worker).filter(is_told) {
                     view.close(v1::JobClose { job: job.0, cancel });
                     if cancel {
                         self.stopping.asked(job, worker);
@@ -100,6 +102,9 @@ impl Driver {
     }
 
     fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
+        if self.keeps_away(worker_id, id) {
+            return;
+        }
         self.introduce(worker_id, id, shape);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let submission = &job.submission;
@@ -120,6 +125,7 @@ impl Driver {
             limits: submission.limits,
             arrivals: submission.arrivals,
             task_samples: submission.task_samples,
+            sandbox: submission.sandbox,
         });
         let sent = self.changed_worker(worker_id).map(|worker| worker.open(open));
         self.expect_reading(worker_id, sent);
@@ -157,7 +163,27 @@ impl Driver {
         }
     }
 
+    /// A worker that keeps less from a plugin than the job wants, or grants less than it needs, is not even told of the job:
+    /// one of an earlier version would run it all the same.
+    fn keeps_away(&mut self, worker_id: WorkerId, id: JobId) -> bool {
+        let (Some(job), Some(worker)) = (self.jobs.get_mut(&id), self.workers.get(&worker_id)) else {
+            return false;
+        };
+        let plugin = &job.submission.plugin;
+        let needs =
+            self.plugins.get(&plugin.digest).map_or_else(Vec::new, |record| Abilities::of(record).needs());
+        let Err(unkept) = worker.hello.sandbox.level_for(job.submission.sandbox, &needs) else {
+            return false;
+        };
+        job.trouble = Some(unkept.text(&plugin.name, &format!("worker {}", worker.hello.name)));
+        self.unfit.push((worker_id, id));
+        true
+    }
+
     fn grant(&mut self, worker_id: WorkerId, grant: &Grant) {
+        if self.unfit.contains(&(worker_id, grant.job)) {
+            return;
+        }
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&grant.job) else { return };
         let (wire, rest) = match &grant.kind {

@@ -4,6 +4,7 @@ use super::Refusal;
 use crate::plugin::Version;
 use crate::store::PluginRecord;
 use crate::store::blobs::hex;
+use muster_core::sandbox::Need;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub struct Abilities {
     /// Names of the ABI's flags.
     #[serde(default)]
     flags: Vec<String>,
+    /// What it cannot do without in a sandbox.
+    #[serde(default)]
+    needs: Vec<String>,
 }
 
 impl Abilities {
@@ -38,6 +42,12 @@ impl Abilities {
     #[must_use]
     pub fn of(plugin: &PluginRecord) -> Self {
         serde_json::from_str(&plugin.manifest).unwrap_or_default()
+    }
+
+    /// What it cannot do without in a sandbox.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        self.needs.iter().map(|text| Need::of_plugin(text)).collect()
     }
 
     /// Whether it is made to harm its process.

@@ -1,8 +1,9 @@
 //! A worker as the driver sees it, and what is about to be sent to it.
 
 use muster_core::id::{JobId, WorkerId};
+use muster_core::sandbox::need_texts;
 use muster_core::time::Time;
-use muster_proto::convert::{Heartbeat, Hello};
+use muster_proto::convert::{Heartbeat, Hello, level_to_wire};
 use muster_proto::v1::{self, WorkerState};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -178,6 +179,9 @@ impl Worker {
             metrics_address: self.hello.metrics_address.clone(),
             leased,
             committed: self.committed,
+            sandbox: level_to_wire(Some(self.hello.sandbox.level)).into(),
+            sandbox_most: level_to_wire(Some(self.hello.sandbox.most)).into(),
+            grants: need_texts(&self.hello.sandbox.grants),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
-use muster_proto::convert::sketch;
+use muster_proto::convert::{level_shown, sketch};
 use muster_proto::v1::{self, JobState, WorkerState};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -150,7 +150,7 @@ fn worker(info: &v1::WorkerInfo, now_s: f64) -> Value {
     json!({
         "name": info.name, "host": info.host, "state": state, "slots": info.slots, "busy": info.busy_slots,
         "executors": info.executors, "memory": info.pss_bytes, "leased": info.leased, "done": info.committed,
-        "heard_s": rounded(now_s - info.heartbeat_age_s, 10.0),
+        "heard_s": rounded(now_s - info.heartbeat_age_s, 10.0), "sandbox": level_shown(info.sandbox()).name(),
     })
 }
 

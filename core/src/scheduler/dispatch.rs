@@ -14,6 +14,8 @@ use crate::range::RangeSet;
 use alloc::vec::Vec;
 
 /// Workers that are looked at for the best one to call tasks back from, once there is any.
+/// Looking at all of them took 70 % of a simulation of 10,000 workers with leases of 100, and with leases of one task and
+/// 6,000 workers 23 s in place of 1.0.
 const LOOKED_AT_MAX: usize = 32;
 
 impl Scheduler {

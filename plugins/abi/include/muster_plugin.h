@@ -530,10 +530,13 @@ MUSTER_EXPORT const muster_plugin *muster_plugin_v1(uint32_t host_major,
  *  "flags":["concurrent","threads_ok","deterministic","idempotent","multi_job",
  *  "async","chaos"],
  *  "default_tasks":N, "params":{..}, "metrics":[{"name","kind","help"}],
+ *  "needs":["network","exec","read:/PATH","write:/PATH","env:NAME"],
  *  "sdk":".."}. Only muster, name and version are required. u64, i64 and f64
  *  results are 8 bytes little-endian, text is UTF-8, json one JSON document: a
  *  result that is something else makes its task fail, a combined output (text
- *  and json) its job. Bytes that may be anything are bytes. params is a JSON Schema of a flat object:
+ *  and json) its job. Bytes that may be anything are bytes. needs is what the
+ *  plugin cannot do without under a sandbox (docs/sandbox.md): workers that do
+ *  not grant it refuse its jobs there. params is a JSON Schema of a flat object:
  *  {"type":"object","additionalProperties":false,"properties":{"iters":
  *  {"type":"integer|number|string|boolean","default":..,"minimum":..,
  *  "maximum":..,"enum":[..],"description":".."}},"required":[..]}           */

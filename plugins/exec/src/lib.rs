@@ -80,5 +80,6 @@ muster_sdk::export! {
         name: "exec",
         description: "Runs a shell command per task, with the input on stdin",
         input: Input::Optional,
+        needs: &["exec"],
     }
 }

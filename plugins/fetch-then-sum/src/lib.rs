@@ -66,6 +66,7 @@ muster_sdk::export! {
         default_tasks: 2,
         deterministic: true,
         idempotent: true,
+        needs: &["network"],
         metrics: &[MetricSpec::gauge("inner_threads", "Threads that tasks of this process have started beside its slots")],
     }
 }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub(crate) const METRICS_MAX: usize = 64;
 const NAME_LEN_MAX: usize = 63;
 const VERSION_LEN_MAX: usize = 64;
+const NEEDS_MAX: usize = 256;
+const NEED_LEN_MAX: usize = 4_096 + 8;
 
 /// A field of a manifest that is not right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +63,7 @@ pub struct Manifest {
     default_tasks: Option<u64>,
     params: Vec<ParamSpec>,
     metrics: Vec<MetricSpec>,
+    needs: Vec<String>,
     sdk: String,
     json: String,
 }
@@ -99,6 +102,7 @@ impl Manifest {
             default_tasks: default_tasks(fields)?,
             params: schema::parse(fields.get("params"))?,
             metrics: metrics(fields)?,
+            needs: needs(fields)?,
             sdk: text(fields, "sdk")?.unwrap_or_default().to_owned(),
             json: json.to_owned(),
         })
@@ -179,6 +183,13 @@ impl Manifest {
     #[must_use]
     pub fn metrics(&self) -> &[MetricSpec] {
         &self.metrics
+    }
+
+    /// What it cannot do without in a sandbox, in the words of `worker start --allow`. Words of later versions are among
+    /// them: what is not understood cannot be granted.
+    #[must_use]
+    pub fn needs(&self) -> &[String] {
+        &self.needs
     }
 
     /// What it was written with.
@@ -269,6 +280,23 @@ fn flags(fields: &Map<String, Value>) -> Result<u64, ManifestError> {
     Ok(names.iter().map(bit).fold(0, |all, bit| all | bit))
 }
 
+fn needs(fields: &Map<String, Value>) -> Result<Vec<String>, ManifestError> {
+    let Some(needs) = fields.get("needs") else { return Ok(Vec::new()) };
+    let texts: Option<Vec<&str>> = needs.as_array().and_then(|all| all.iter().map(Value::as_str).collect());
+    let texts = texts.ok_or_else(|| ManifestError::new("needs", "must be a list of strings"))?;
+    if texts.len() > NEEDS_MAX {
+        return Err(ManifestError::new("needs", format!("lists {}; at most {NEEDS_MAX}", texts.len())));
+    }
+    let fits =
+        |text: &str| !text.is_empty() && text.len() <= NEED_LEN_MAX && !text.chars().any(char::is_control);
+    match texts.iter().find(|text| !fits(text)) {
+        Some(text) => {
+            Err(ManifestError::new("needs", format!("has {text:?}; it must be like network or read:/PATH")))
+        }
+        None => Ok(texts.into_iter().map(str::to_owned).collect()),
+    }
+}
+
 fn default_tasks(fields: &Map<String, Value>) -> Result<Option<u64>, ManifestError> {
     match fields.get("default_tasks").map(|tasks| (tasks, tasks.as_u64())) {
         None => Ok(None),
@@ -339,7 +367,9 @@ mod tests {
 
     #[test]
     fn three_fields_are_enough() {
-        let manifest = parse(json!({"later": [1], "flags": ["idempotent", "later"]})).unwrap();
+        let later = json!({"later": [1], "flags": ["idempotent", "later"], "needs": ["network", "later"]});
+        let manifest = parse(later).unwrap();
+        assert_eq!(manifest.needs(), ["network", "later"]);
         assert_eq!((manifest.input(), manifest.output()), (InputKind::None, OutputKind::None));
         assert_eq!(manifest.flag_names().collect::<Vec<_>>(), ["idempotent"]);
     }
@@ -373,6 +403,8 @@ mod tests {
             ),
             (json!({"params": {"required": ["n"]}}), "params.required names n, which is no property"),
             (json!({"muster": 2}), "muster is 2; it must be 1"),
+            (json!({"needs": {"network": true}}), "needs must be a list of strings"),
+            (json!({"needs": ["exec", ""]}), "needs has \"\"; it must be like network"),
         ] {
             let message = parse(change.clone()).unwrap_err().to_string();
             assert!(message.contains(said), "{change}: {message}");

@@ -68,6 +68,7 @@ muster_sdk::export! {
         description: "Fetches a URL and counts the bytes that come",
         default_tasks: 100,
         idempotent: true,
+        needs: &["network"],
         metrics: &[
             MetricSpec::histogram("fetch_seconds", "From the look-up of the host to the last byte"),
             MetricSpec::counter("bytes_total", "Bytes of bodies that came"),

@@ -102,6 +102,8 @@ muster_sdk::export! {
         input: Input::Optional,
         default_tasks: 40,
         multi_job: false,
+        // The interpreter is asked where its library is.
+        needs: &["exec"],
         metrics: &[
             MetricSpec::gauge("embedded", "Interpreters that are in their executor"),
             MetricSpec::gauge("child", "Interpreters that are a process beside their executor"),

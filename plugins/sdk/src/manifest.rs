@@ -69,6 +69,8 @@ pub struct Spec {
     pub chaos: bool,
     /// The workload's metrics.
     pub metrics: &'static [MetricSpec],
+    /// What it cannot do without in a sandbox: `network`, `exec`, `read:/PATH`, `write:/PATH`, `env:NAME`.
+    pub needs: &'static [&'static str],
 }
 
 impl Spec {
@@ -88,6 +90,7 @@ impl Spec {
             interleaves: false,
             chaos: false,
             metrics: &[],
+            needs: &[],
         }
     }
 
@@ -163,6 +166,7 @@ pub const fn write(spec: &Spec, types: &Types, out: &mut [u8]) -> usize {
     json.raw(",\"params\":");
     json.raw(types.params);
     metrics(&mut json, spec.metrics);
+    needs(&mut json, spec.needs);
     json.raw(concat!(",\"sdk\":\"rust ", env!("CARGO_PKG_VERSION"), "\"}"));
     json.len()
 }
@@ -197,6 +201,44 @@ const fn metrics(json: &mut Writer<'_>, metrics: &[MetricSpec]) {
         at += 1;
     }
     json.raw("]");
+}
+
+const fn needs(json: &mut Writer<'_>, needs: &[&str]) {
+    if needs.is_empty() {
+        return;
+    }
+    json.raw(",\"needs\":[");
+    let mut at = 0;
+    while at < needs.len() {
+        check_need(needs[at].as_bytes());
+        if at > 0 {
+            json.raw(",");
+        }
+        json.string(needs[at]);
+        at += 1;
+    }
+    json.raw("]");
+}
+
+/// How a need is spelled, or how it begins.
+const NEEDS: [&[u8]; 5] = [b"network", b"exec", b"read:/", b"write:/", b"env:"];
+
+const fn check_need(need: &[u8]) {
+    let mut at = 0;
+    while at < NEEDS.len() {
+        let known = NEEDS[at];
+        // `network` and `exec` are whole words.
+        let fits = if at < 2 { need.len() == known.len() } else { need.len() >= known.len() };
+        let mut same = 0;
+        while fits && same < known.len() && need[same] == known[same] {
+            same += 1;
+        }
+        if fits && same == known.len() {
+            return;
+        }
+        at += 1;
+    }
+    panic!("export!: needs must be of network, exec, read:/PATH, write:/PATH and env:NAME");
 }
 
 const fn check_name(name: &str) {
@@ -254,6 +296,7 @@ impl<const N: usize> Note<N> {
 /// | `threads_ok` | true | may share a process with other threads that run tasks |
 /// | `multi_job` | true | several jobs may live in one process |
 /// | `chaos` | false | made to harm its process: shared clusters refuse it unless `--allow-chaos` allows it |
+/// | `needs` | none | what it cannot do without in a sandbox: `&["network", "exec", "read:/PATH", "write:/PATH", "env:NAME"]` |
 /// | `metrics` | none | `&[MetricSpec::counter("name", "help"), ..]`, also `gauge` and `histogram` |
 #[macro_export]
 macro_rules! export {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use muster_core::arrivals::Arrivals;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
+use muster_core::sandbox::Level;
 use muster_core::scheduler::{JobSpec, RetryPolicy};
 use muster_core::shape::Gil;
 use muster_core::time::Span;
@@ -12,6 +13,7 @@ use super::arrivals::{arrivals, arrivals_to_wire, task_samples};
 use super::case::{OnlyTask, only_task};
 use super::limits::{Limits, limits, limits_to_wire};
 use super::report::TaskFailure;
+use super::sandbox::{level, level_to_wire};
 use super::scalar::{PluginRef, gil, plugin, plugin_to_wire, range, shape_request, shape_request_to_wire};
 use super::{
     ConvertError, PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX, at_most, malformed,
@@ -71,6 +73,8 @@ pub struct Submission {
     pub arrivals: Option<Arrivals>,
     /// Tasks that are looked at one by one.
     pub task_samples: u32,
+    /// The least that is kept from its executors; `None`: as each worker has it.
+    pub sandbox: Option<Level>,
 }
 
 /// Tasks for an open job.
@@ -115,6 +119,7 @@ impl TryFrom<v1::SubmitRequest> for Submission {
             only: only_task(&spec)?,
             arrivals: arrivals("spec.arrivals.rate_per_s", spec.arrivals)?,
             task_samples: task_samples("spec.task_samples", spec.task_samples)?,
+            sandbox: level("spec.sandbox", spec.sandbox)?,
             plugin: plugin(spec.plugin)?,
             params: spec.params,
             has_inputs: spec.has_inputs,
@@ -233,6 +238,7 @@ pub fn job_spec_to_wire(submission: &Submission) -> v1::JobSpec {
             .map(|OnlyTask { index, input }| v1::OnlyTask { index, input: input.unwrap_or_default() }),
         arrivals: submission.arrivals.map(arrivals_to_wire),
         task_samples: submission.task_samples,
+        sandbox: level_to_wire(submission.sandbox).into(),
     }
 }
 

@@ -11,6 +11,7 @@ mod job;
 mod limits;
 mod log;
 mod report;
+mod sandbox;
 mod scalar;
 mod work;
 
@@ -36,6 +37,7 @@ pub use report::{
     ExecutorExit, Heartbeat, Hello, Phases, RanOn, Report, ResultBlock, Stopped, TaskFailure, Trouble,
     phases_to_wire,
 };
+pub use sandbox::{level_shown, level_to_wire};
 pub use scalar::{
     PluginRef, block, block_to_wire, exit_cause, failure_class, failure_class_to_wire, gil, plugin,
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use muster_core::agent::ExitCause;
 use muster_core::id::{Epoch, Incarnation, JobId, LeaseId};
 use muster_core::range::IndexRange;
+use muster_core::sandbox::Terms;
 use muster_core::scheduler::{FailureClass, Held};
 use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
@@ -12,6 +13,7 @@ use muster_core::time::{Span, Time};
 use super::arrivals::TaskSample;
 use super::evidence::Evidence;
 use super::held;
+use super::sandbox::terms;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
 use super::{
     BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
@@ -45,6 +47,8 @@ pub struct Hello {
     pub state: u64,
     /// What it still has of leases that ended with its link.
     pub held: Vec<Held>,
+    /// What it keeps from executors, and what it grants them.
+    pub sandbox: Terms,
 }
 
 /// What a worker says of itself every second.
@@ -227,6 +231,7 @@ impl TryFrom<v1::WorkerHello> for Hello {
             metrics_address: name("metrics_address", wire.metrics_address)?,
             state: wire.state,
             held: held::all_held(wire.held)?,
+            sandbox: terms(wire.sandbox, wire.sandbox_most, wire.grants)?,
         })
     }
 }

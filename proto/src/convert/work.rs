@@ -6,12 +6,14 @@ use bytes::Bytes;
 use muster_core::arrivals::Arrivals;
 use muster_core::id::{Epoch, JobId, LeaseId, WorkerId};
 use muster_core::page::LEASE_TASKS_MAX;
+use muster_core::sandbox::Level;
 use muster_core::scheduler::{Grant, GrantKind};
 use muster_core::shape::{Gil, Shape};
 
 use super::arrivals::{arrivals, arrivals_to_wire, task_samples};
 use super::job::max_attempts;
 use super::limits::{Limits, limits, limits_to_wire};
+use super::sandbox::{level, level_to_wire};
 use super::scalar::{PluginRef, block, block_to_wire, gil, plugin, plugin_to_wire, shape, shape_to_wire};
 use super::{COMBINE_BLOCKS_MAX, ConvertError, PARAMS_MAX_BYTES, TASKS_MAX};
 use super::{all, at_most, malformed, protocol, some_range};
@@ -96,6 +98,8 @@ pub struct JobOpen {
     pub arrivals: Option<Arrivals>,
     /// Tasks that are looked at one by one.
     pub task_samples: u32,
+    /// The least that is kept from its executors; `None`: as the worker has it.
+    pub sandbox: Option<Level>,
 }
 
 /// A lease as it reaches a worker.
@@ -174,6 +178,7 @@ impl TryFrom<v1::JobOpen> for JobOpen {
             limits: limits(wire.limits)?,
             arrivals: arrivals("arrivals.rate_per_s", wire.arrivals)?,
             task_samples: task_samples("task_samples", wire.task_samples)?,
+            sandbox: level("sandbox", wire.sandbox)?,
         })
     }
 }
@@ -196,6 +201,7 @@ pub fn job_open_to_wire(open: &JobOpen) -> v1::JobOpen {
         limits: Some(limits_to_wire(&open.limits)),
         arrivals: open.arrivals.map(arrivals_to_wire),
         task_samples: open.task_samples,
+        sandbox: level_to_wire(open.sandbox).into(),
     }
 }
 

@@ -256,6 +256,15 @@ pub struct WorkerHello {
     /// host:port of the worker's /metrics, empty = none
     #[prost(string, tag = "10")]
     pub metrics_address: ::prost::alloc::string::String,
+    /// in force for jobs that ask for nothing
+    #[prost(enumeration = "Sandbox", tag = "70")]
+    pub sandbox: i32,
+    /// the strongest that its machine can keep
+    #[prost(enumeration = "Sandbox", tag = "71")]
+    pub sandbox_most: i32,
+    /// "network", "exec", "read:PATH", "write:PATH", "env:NAME"
+    #[prost(string, repeated, tag = "72")]
+    pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// as the last Welcome said, 0 = none; what is held is from a lease of that state
     #[prost(fixed64, tag = "50")]
     pub state: u64,
@@ -396,6 +405,9 @@ pub struct JobOpen {
     pub arrivals: ::core::option::Option<Arrivals>,
     #[prost(uint32, tag = "14")]
     pub task_samples: u32,
+    /// as in JobSpec
+    #[prost(enumeration = "Sandbox", tag = "70")]
+    pub sandbox: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginRef {
@@ -787,6 +799,9 @@ pub struct JobSpec {
     /// tasks of which TaskSamples tells, at most 10,000
     #[prost(uint32, tag = "19")]
     pub task_samples: u32,
+    /// at least this; unspecified: as the worker has it
+    #[prost(enumeration = "Sandbox", tag = "70")]
+    pub sandbox: i32,
 }
 /// Open loop: task i is not started before its time, which does not depend on those before it. One worker serves such a
 /// job, by its own clock.
@@ -1306,6 +1321,13 @@ pub struct WorkerInfo {
     pub leased: u64,
     #[prost(uint64, tag = "15")]
     pub committed: u64,
+    /// as in WorkerHello
+    #[prost(enumeration = "Sandbox", tag = "70")]
+    pub sandbox: i32,
+    #[prost(enumeration = "Sandbox", tag = "71")]
+    pub sandbox_most: i32,
+    #[prost(string, repeated, tag = "72")]
+    pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkersRequest {
@@ -1466,6 +1488,39 @@ impl Model {
             "MODEL_HYBRID" => Some(Self::Hybrid),
             "MODEL_SPAWN" => Some(Self::Spawn),
             "MODEL_ASYNC" => Some(Self::Async),
+            _ => None,
+        }
+    }
+}
+/// How much is kept from executors, see muster_core::sandbox::Level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Sandbox {
+    Unspecified = 0,
+    None = 1,
+    Limits = 2,
+    Standard = 3,
+}
+impl Sandbox {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SANDBOX_UNSPECIFIED",
+            Self::None => "SANDBOX_NONE",
+            Self::Limits => "SANDBOX_LIMITS",
+            Self::Standard => "SANDBOX_STANDARD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SANDBOX_UNSPECIFIED" => Some(Self::Unspecified),
+            "SANDBOX_NONE" => Some(Self::None),
+            "SANDBOX_LIMITS" => Some(Self::Limits),
+            "SANDBOX_STANDARD" => Some(Self::Standard),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use super::job::{JobState, Memory};
 use super::report::Results;
 use crate::frame::{OpenJob, ToExecutor};
 use crate::metrics::Executors;
+use crate::sandbox::Sandbox;
 use muster_core::agent::{ExitCause, Input, Output};
 use muster_core::id::{ExecutorId, JobId, LeaseId};
 use muster_core::range::IndexRange;
@@ -157,11 +158,14 @@ impl Driver {
         let path = job.plugin.path.to_string_lossy().into_owned();
         let plugin = Arc::clone(&job.plugin);
         let confinement = job.confinement.clone();
+        let sandbox = Sandbox::clone(&confinement.sandbox);
         let scratch = self.scratch.as_ref().map(|place| place.join(id.0.to_string()));
         let around = Surroundings { scratch, spawner: &self.spawner, events: &self.events, log: &self.log };
         let (handle, shelf) = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
         let record = handle.crash.as_ref().and_then(|crash| crash.for_executor().ok());
-        let load = ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some() };
+        let scratch = handle.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned();
+        let load =
+            ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some(), sandbox, scratch };
         handle.send(load.encode(), record.into_iter().chain(shelf).collect());
         self.executors.insert(id, handle);
         let again = self.jobs.get_mut(&seat.job).is_some_and(JobState::replaces_crashed);

@@ -18,11 +18,13 @@ use crate::log::Log;
 use crate::metrics::{Direction, Metrics};
 use crate::os::cgroup::{Bounds, Cgroups};
 use crate::os::monotonic_ns;
+use crate::sandbox::Standing;
 use crate::spawner::Spawner;
 use crate::symbols::Symbols;
 use futures_util::stream::{Fuse, Stream, StreamExt as _};
 use muster_core::agent::{Agent, Input};
 use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
+use muster_core::sandbox::Level;
 use muster_core::time::{Span, Time};
 use muster_proto::v1::{
     Drain, FromWorker, Goodbye, Heartbeat, JobProgress, Leave, ToWorker, WorkerHello, from_worker, to_worker,
@@ -60,8 +62,9 @@ pub(super) struct Driver {
     pub leases: BTreeMap<LeaseId, LeaseState>,
     pub executors: BTreeMap<ExecutorId, ExecutorHandle>,
     pub plugins: BTreeMap<[u8; 32], Arc<PluginFile>>,
-    /// Numbers of plugins under certain bounds, for the agent: executors go from job to job with both.
-    pub plugin_keys: BTreeMap<([u8; 32], Bounds), u64>,
+    /// Numbers of plugins under certain bounds and in certain sandboxes, for the agent: executors go from job to job with
+    /// all of them.
+    pub plugin_keys: BTreeMap<([u8; 32], Bounds, Level), u64>,
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
     pub report: ReportBuilder,
@@ -79,6 +82,8 @@ pub(super) struct Driver {
     /// What of control groups can be used here, once a job has asked.
     pub cgroups: Option<Arc<Cgroups>>,
     pub log: Log,
+    /// What is kept from executors.
+    pub standing: Standing,
     /// Where executors have the folders of their tasks; `None`: nowhere.
     pub scratch: Option<PathBuf>,
     pub asked: Asked,
@@ -150,6 +155,7 @@ impl Driver {
             inquests: 0,
             cgroups: None,
             log,
+            standing: Standing::default(),
             scratch: None,
             asked: Asked::default(),
             life: None,

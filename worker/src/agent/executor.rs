@@ -147,6 +147,7 @@ impl ExecutorHandle {
         let crash = CrashFile::create().ok();
         let (events, process_here) = (events.clone(), Arc::clone(&process));
         let supervisor = Supervisor { id, events, process: process_here, scratch: scratch.clone(), shelf };
+        let confinement = Confinement { scratch: scratch.clone(), ..confinement };
         tokio::spawn(supervisor.run(spawner.clone(), confinement, output, orders));
         let circumstances = Circumstances::default();
         let handle = Self {

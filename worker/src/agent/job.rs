@@ -537,6 +537,7 @@ mod tests {
                 limits: Default::default(),
                 arrivals: None,
                 task_samples: 0,
+                sandbox: None,
             },
             Arc::new(PluginFile {
                 path: "/x".into(),
@@ -544,6 +545,7 @@ mod tests {
                 reusable: true,
                 interleaves: false,
                 metrics: Vec::new(),
+                needs: Vec::new(),
             }),
             Confinement::default(),
             0,

@@ -1,9 +1,12 @@
 //! What the executors of a job may use, and by what that is kept here.
 
 use super::driver::Driver;
+use crate::cache::PluginFile;
 use crate::os::cgroup::{Bounds, Cgroups};
+use crate::sandbox::{ABI_SCOPES, Sandbox, Standing};
 use crate::spawner::Confinement;
 use muster_core::quantity::size_text;
+use muster_core::sandbox::{Level, Unkept};
 use muster_proto::convert::JobOpen;
 use std::sync::Arc;
 
@@ -21,10 +24,15 @@ impl Driver {
     ///
     /// # Errors
     /// A limit that cannot be kept here, in words.
-    pub fn confinement(&mut self, open: &JobOpen) -> Result<(Confinement, Option<String>), String> {
+    pub fn confinement(
+        &mut self,
+        open: &JobOpen,
+        plugin: &PluginFile,
+    ) -> Result<(Confinement, Option<String>), String> {
+        let sandbox = Arc::new(self.sandbox(open, plugin)?);
         let bounds = bounds(open);
         if bounds.memory_bytes.is_none() && bounds.processes.is_none() {
-            return Ok((Confinement { bounds, cgroups: None }, None));
+            return Ok((Confinement { bounds, sandbox, ..Confinement::default() }, None));
         }
         let cgroups = self.cgroups.get_or_insert_with(|| Arc::new(Cgroups::find()));
         if cgroups.memory().is_ok() || cgroups.pids().is_ok() {
@@ -53,6 +61,26 @@ impl Driver {
                 ),
             }
         });
-        Ok((Confinement { bounds, cgroups: Some(Arc::clone(cgroups)) }, notice))
+        let cgroups = Some(Arc::clone(cgroups));
+        Ok((Confinement { bounds, cgroups, sandbox, scratch: None }, notice))
+    }
+
+    /// What executors of a job are kept from.
+    ///
+    /// # Errors
+    /// The job asks for more than can be kept here, or its plugin needs what is not granted, in words.
+    fn sandbox(&self, open: &JobOpen, plugin: &PluginFile) -> Result<Sandbox, String> {
+        let Standing { terms, kernel } = &self.standing;
+        let told = |unkept: Unkept| unkept.text(&plugin.name, "this worker");
+        let level = terms.level_for(open.sandbox, &plugin.needs).map_err(told)?;
+        let sandbox = Sandbox::new(level, &plugin.needs, &terms.grants);
+        if level == Level::Standard && sandbox.exec && !kernel.holds_programs() {
+            return Err(format!(
+                "plugin {} needs exec, and this worker's kernel ({kernel}) cannot keep --sandbox standard from programs that a \
+                 plugin starts: that takes landlock {ABI_SCOPES}, Linux 6.12; use another machine or --sandbox limits",
+                plugin.name
+            ));
+        }
+        Ok(sandbox)
     }
 }

@@ -31,11 +31,14 @@ use crate::http::HttpServer;
 use crate::log::{Log, LogSettings};
 use crate::metrics::Metrics;
 use crate::page::SLOTS_MAX;
+use crate::sandbox::Standing;
 use crate::scratch::ScratchPlace;
 use crate::spawner::Spawner;
 use driver::Driver;
 use event::Events;
 use futures_util::Stream;
+use muster_core::sandbox::{Terms, need_texts};
+use muster_proto::convert::level_to_wire;
 use muster_proto::link::host_name;
 use muster_proto::v1::WorkerHello;
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
@@ -76,7 +79,9 @@ pub async fn run(config: Config, stops: impl Stream<Item = Stop>) -> Result<(), 
         ),
         None => None,
     };
-    let hello = hello(&config, http.as_ref().map(|http| http.address))?;
+    let standing = Standing::new(&config)?;
+    tracing::info!(sandbox = %standing.terms.level, most = %standing.terms.most, kernel = %standing.kernel, "sandbox");
+    let hello = hello(&config, &standing.terms, http.as_ref().map(|http| http.address))?;
     if let Some(http) = &http {
         tracing::info!(address = %http.address, "serving /metrics and /healthz");
     }
@@ -87,13 +92,14 @@ pub async fn run(config: Config, stops: impl Stream<Item = Stop>) -> Result<(), 
     let scratch = ScratchPlace::open(config.scratch.as_deref(), &config.cache, hello.incarnation)?;
     let mut driver = Driver::new(config, hello, cache, spawner, metrics, events, log);
     driver.scratch = scratch.path();
+    driver.standing = standing;
     // Boxed: the loop's state would be part of every caller's future.
     let outcome = Box::pin(driver.run(receiver, stops)).await;
     scratch.remove();
     outcome
 }
 
-fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, WorkerError> {
+fn hello(config: &Config, terms: &Terms, http: Option<SocketAddr>) -> Result<WorkerHello, WorkerError> {
     let incarnation = muster_proto::link::random_bytes()
         .map_err(|source| WorkerError::System { what: "random bytes", source })?;
     let host = host_name();
@@ -113,6 +119,9 @@ fn hello(config: &Config, http: Option<SocketAddr>) -> Result<WorkerHello, Worke
         host,
         pid: std::process::id(),
         metrics_address,
+        sandbox: level_to_wire(Some(terms.level)).into(),
+        sandbox_most: level_to_wire(Some(terms.most)).into(),
+        grants: need_texts(&terms.grants),
         ..WorkerHello::default()
     })
 }

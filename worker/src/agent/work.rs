@@ -129,11 +129,9 @@ impl Driver {
         let stand_ins = if can_interleave { None } else { crate::stand_in::stand_in(&mut open.shape) };
         let (job, shape, reduce) = (open.job, open.shape, open.reduce_leaf.is_some());
         let numbers = self.plugin_keys.len() as u64;
-        let key = (open.plugin.digest, bounds(&open));
-        let plugin = PluginKey(*self.plugin_keys.entry(key).or_insert(numbers));
         let (reusable, grace) = (file.reusable, open.limits.grace);
         self.metrics.know(&file.name);
-        let confinement = match self.confinement(&open) {
+        let confinement = match self.confinement(&open, &file) {
             Ok((confinement, notice)) => {
                 if let Some(text) = notice {
                     tracing::info!(%job, text, "how a limit is kept");
@@ -146,6 +144,8 @@ impl Driver {
                 return self.report.trouble(job, reason);
             }
         };
+        let key = (open.plugin.digest, bounds(&open), confinement.sandbox.level);
+        let plugin = PluginKey(*self.plugin_keys.entry(key).or_insert(numbers));
         self.log.open_job(job.0, open.limits.log_bytes);
         let state = JobState::new(open, file, confinement, stand_ins.unwrap_or(0));
         self.jobs.insert(job, state);

@@ -13,6 +13,7 @@ use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
 use crate::region::Regions;
+use crate::sandbox::SandboxError;
 use crate::shelf::ShelfSide;
 use bytes::{Bytes, BytesMut};
 use muster_plugin_host::Plugin;
@@ -142,12 +143,13 @@ impl Control {
 
     fn obey(&mut self, frame: Bytes) -> Result<(), End> {
         match ToExecutor::decode(frame).map_err(broken)? {
-            ToExecutor::Load { path, record, shelf } => {
+            ToExecutor::Load { path, record, shelf, sandbox, scratch } => {
                 let record = if record { self.descriptors.pop_front() } else { None };
                 if let Some(shelf) = if shelf { self.descriptors.pop_front() } else { None } {
                     self.outbox.set_shelf(ShelfSide::new(shelf));
                 }
-                self.load(Path::new(&path), record)
+                let scratch = (!scratch.is_empty()).then(|| Path::new(&scratch));
+                self.load(Path::new(&path), record, |path| sandbox.enter(path, scratch))
             }
             ToExecutor::Open(open) => self.open(open),
             ToExecutor::Close { job } => {
@@ -169,11 +171,21 @@ impl Control {
         }
     }
 
-    fn load(&mut self, path: &Path, record: Option<OwnedFd>) -> Result<(), End> {
+    /// Loads the plugin, once this process was confined.
+    fn load(
+        &mut self,
+        path: &Path,
+        record: Option<OwnedFd>,
+        confine: impl FnOnce(&Path) -> Result<(), SandboxError>,
+    ) -> Result<(), End> {
         if let Some(record) = record
             && let Err(error) = crash::watch(&record)
         {
             eprintln!("executor: crashes will not be recorded: {error}");
+        }
+        if let Err(error) = confine(path) {
+            self.outbox.send(&FromExecutor::LoadFailed { text: error.to_string() });
+            return Err(End(EXIT_REFUSED));
         }
         let services = Services {
             outbox: Arc::clone(&self.outbox),

@@ -33,6 +33,8 @@ use std::path::Path;
 
 /// The argument that makes an executable an executor; the process id of the agent follows.
 pub(crate) const EXECUTOR_ARGUMENT: &str = "__executor";
+/// The further argument of an executor that keeps no descriptor which it was not given on purpose.
+pub(crate) const CLOSED_ARGUMENT: &str = "__closed";
 /// The argument that makes an executable try out a plugin; its path follows.
 const PROBE_ARGUMENT: &str = "__probe";
 /// The argument that makes an executable look for functions; the process id of the agent follows.
@@ -49,7 +51,7 @@ pub fn run_if_executor() {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(first), Some(second)) = (arguments.next(), arguments.next()) else { return };
     if first == EXECUTOR_ARGUMENT {
-        run(&second);
+        run(&second, arguments.next().is_some_and(|third| third == CLOSED_ARGUMENT));
     }
     if first == PROBE_ARGUMENT {
         muster_plugin_host::probe_main(Path::new(&second));
@@ -59,12 +61,16 @@ pub fn run_if_executor() {
     }
 }
 
-fn run(agent: &OsString) -> ! {
+fn run(agent: &OsString, closed: bool) -> ! {
     let Some(agent) = agent.to_str().and_then(|text| text.parse().ok()) else {
         eprintln!("muster starts its executors by itself; {EXECUTOR_ARGUMENT} is not for people");
         end(2);
     };
     process::die_with_parent(agent);
+    if closed && let Err(error) = crate::sandbox::close_inherited() {
+        eprintln!("executor: {error}");
+        end(2);
+    }
     process::name_thread("executor");
     process::sharpen_timers();
     let code = match take_socket().and_then(Control::new) {

@@ -6,6 +6,7 @@ mod batch;
 mod codec;
 mod gather;
 mod reading;
+mod sandbox;
 mod stream;
 mod to_executor;
 

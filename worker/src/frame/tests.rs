@@ -1,9 +1,11 @@
 use super::batch::EntryUse;
 use super::*;
 use crate::crash::Place;
+use crate::sandbox::Sandbox;
 use bytes::BytesMut;
 use muster_core::arrivals::{Arrivals, Pattern};
 use muster_core::range::IndexRange;
+use muster_core::sandbox::Level;
 use muster_core::scheduler::FailureClass;
 use muster_core::shape::{Flow, Gil};
 use muster_core::sketch::Sketch;
@@ -130,7 +132,20 @@ fn every_message_survives_the_way() {
             task_samples: 7,
             ..open.clone()
         }),
-        ToExecutor::Load { path: "/a/b".into(), record: true, shelf: false },
+        ToExecutor::Load {
+            path: "/a/b".into(),
+            record: true,
+            shelf: false,
+            sandbox: Sandbox {
+                level: Level::Standard,
+                network: false,
+                exec: true,
+                read: vec!["/c".into(), "/d e".into()],
+                write: Vec::new(),
+                env: vec!["X".into()],
+            },
+            scratch: "/s/7".into(),
+        },
         ToExecutor::Close { job: 4 },
         ToExecutor::Stop,
     ] {

@@ -1,6 +1,8 @@
 //! What the agent tells an executor.
 
 use super::codec::{FrameError, Reader, Writer};
+use super::sandbox::{sandbox, write_sandbox};
+use crate::sandbox::Sandbox;
 use bytes::Bytes;
 use muster_core::arrivals::{Arrivals, Pattern};
 use muster_core::shape::{Flow, Gil};
@@ -18,6 +20,10 @@ pub enum ToExecutor {
         record: bool,
         /// Whether that of a shelf travels behind it.
         shelf: bool,
+        /// What the executor takes from itself before that.
+        sandbox: Sandbox,
+        /// The folder in which its tasks may have theirs; empty: there is none.
+        scratch: String,
     },
     /// Take tasks of a job.
     Open(OpenJob),
@@ -82,11 +88,13 @@ impl ToExecutor {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Writer::begin();
         match self {
-            Self::Load { path, record, shelf } => {
+            Self::Load { path, record, shelf, sandbox, scratch } => {
                 frame.u8(LOAD);
                 frame.text(path);
                 frame.u8(u8::from(*record));
                 frame.u8(u8::from(*shelf));
+                write_sandbox(&mut frame, sandbox);
+                frame.text(scratch);
             }
             Self::Open(open) => {
                 frame.u8(OPEN);
@@ -127,6 +135,8 @@ impl ToExecutor {
                 path: fields.text("path")?,
                 record: fields.u8("record")? != 0,
                 shelf: fields.u8("shelf")? != 0,
+                sandbox: sandbox(&mut fields)?,
+                scratch: fields.text("scratch")?,
             },
             OPEN => Self::Open(OpenJob {
                 job: fields.u64("job")?,

@@ -24,6 +24,7 @@ export class Cluster {
       { name: "Worker", kind: "text", text: it => it.name, sort: it => it.name },
       { name: "Host", kind: "text", text: it => it.host, sort: it => it.host },
       { name: "State", text: it => it.state, state: it => it.state, sort: it => it.state },
+      { name: "Sandbox", kind: "text", text: it => it.sandbox, sort: it => it.sandbox },
       { name: "Slots busy", kind: "number", text: it => `${it.busy} of ${it.slots}`, sort: it => it.busy / it.slots },
       { name: "Executors", kind: "number", text: it => count(it.executors), sort: it => it.executors },
       { name: "Memory", kind: "number", text: it => bytes(it.memory), sort: it => it.memory },
