@@ -406,6 +406,10 @@ impl Driver {
         }
         let report = self.report.take();
         self.outbox.push(report);
+        // A failure that waits for its stack speaks of a lease that may be over.
+        if self.inquests > 0 {
+            return;
+        }
         let (outbox, leases) = (&self.outbox, &self.leases);
         let mut spoken_of = None;
         self.names.sweep(|lease| {
