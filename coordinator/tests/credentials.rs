@@ -146,6 +146,30 @@ async fn each_bad_token_has_its_own_words() {
         .unwrap();
 }
 
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Before::at(folder.path());
+    // Signed for the seven days that are usual, six of which and almost all of the seventh are over.
+    let token = before.token(|_| {});
+    let shown = before.signed(&token, before.now.earlier(7 * DAY_S - 4));
+    drop(before);
+    let world = world(folder.path()).await;
+    let address = world.running.tls_addr.unwrap().to_string();
+    let mut client = ClusterClient::new(channel(&address, Some(&shown)).await.unwrap());
+    soon(client.info(InfoRequest { protocol: 1 })).await.unwrap();
+    let ended = soon(async {
+        loop {
+            match client.info(InfoRequest { protocol: 1 }).await {
+                Err(status) if status.code() != Code::Unauthenticated => return status,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    let status = ended.await;
+    assert!(matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled), "{status}");
+}
+
 /// The processes that the memory of strangers is measured in have nothing else to do.
 struct Program {
     child: std::process::Child,

@@ -402,6 +402,35 @@ fn blobs_that_nothing_names_are_swept() {
 }
 
 #[test]
+fn a_plugin_that_goes_leaves_the_file_to_results_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(folder.path()).unwrap();
+    let epoch = store.begin_epoch().unwrap();
+    let large = vec![9; INLINE_MAX_BYTES + 1];
+    let digest = store.blobs().put(&large).unwrap();
+    let plugin = PluginRecord {
+        digest,
+        name: "p".into(),
+        version: "1".into(),
+        target: String::new(),
+        size: large.len() as u64,
+        manifest: "{}".into(),
+        added_unix_ns: 1,
+    };
+    let add = |number, record| (LogPos(number), record);
+    store
+        .append(
+            epoch,
+            &[add(1, Record::PluginAdded(plugin)), add(2, submitted()), add(3, committed(0, &[&large]))],
+        )
+        .unwrap();
+    store.append(epoch, &[add(4, Record::PluginRemoved { digest })]).unwrap();
+    assert_eq!(store.blobs().get(&digest).unwrap(), large);
+    store.append(epoch, &[add(5, Record::Removed { job: JOB })]).unwrap();
+    assert!(store.blobs().get(&digest).is_err());
+}
+
+#[test]
 fn nobody_else_reads_the_database() {
     use std::os::unix::fs::PermissionsExt;
     let mut world = World::folder();

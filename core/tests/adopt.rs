@@ -18,7 +18,7 @@ fn tasks(ranges: &[(u64, u64)]) -> RangeSet {
 }
 
 fn held(claim: u64, attempt: u32, ranges: &[(u64, u64)]) -> Held {
-    Held { claim, job: JOB, attempt, tasks: tasks(ranges) }
+    Held { claim, job: JOB, attempt, tasks: tasks(ranges), open: true }
 }
 
 fn recovered(spec: JobSpec, committed: &[(u64, u64)]) -> RecoveredJob {
@@ -70,6 +70,19 @@ fn granted(outputs: &[Output]) -> Vec<IndexRange> {
         _ => None,
     });
     each.collect()
+}
+
+#[test]
+fn who_has_closed_the_job_is_told_of_it_again() {
+    for open in [true, false] {
+        let mut scheduler = second_life(&[(0, 3)]);
+        scheduler.await_workers(Time(2 * SECOND));
+        let claims = [held(1, 1, &[(3, 4)]), held(2, 1, &[(4, 5)])];
+        let outputs = rejoin(&mut scheduler, 1, claims.map(|held| Held { open, ..held }).into());
+        assert_eq!(adopted(&outputs).len(), 2);
+        let opened = outputs.iter().filter(|output| matches!(output, Output::Open { .. })).count();
+        assert_eq!(opened, usize::from(!open), "{outputs:?}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use muster_proto::v1::cluster_client::ClusterClient;
 use muster_proto::v1::{DrainRequest, InfoRequest};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tonic::{Code, Status};
+use tonic::Status;
 use world::{World, info, link};
 
 async fn try_info(link: &Link) -> Result<(), Status> {
@@ -126,19 +126,6 @@ async fn a_certificate_is_renewed_before_it_ends() {
     }
     // Also for who connects now, though the token admits nobody any more.
     connect_by(&identities, &world.target_of(token)).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_connection_ends_with_its_certificate() {
-    let world = World::with_life(Duration::from_secs(2), world::tls, PROTOCOL_VERSION).await;
-    let token = world.token(Role::Viewer, None);
-    let link = link(&world.target_of(token)).await;
-    // From now on nothing is signed.
-    world.authority.tokens().revoke(TokenId::of(&token), Moment::now(), 1_000).unwrap();
-    until("the link is lost", async || {
-        try_info(&link).await.is_err_and(|status| status.code() != Code::Unauthenticated)
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ mod tests {
         }
         assert!(wrong(&["run", "x", "-n", "0"]).contains("at least 1"));
         for (group, commands) in [
-            (&["job"][..], "ls, info, wait, cancel, retry"),
+            (&["job"][..], "ls, info, wait, cancel, rm, retry"),
             (&["worker"], "ls, drain, start"),
             (&["coordinator"], "start"),
             (&["plugin"], "new, build, check, test, info, push, ls, rm"),

@@ -47,7 +47,7 @@ pub struct Ended {
 impl Drive {
     /// Runs the job. The first interrupt cancels it and keeps what is there; the second one ends this at once.
     pub async fn run(mut self, interrupt: &mut Interrupt) -> Result<Ended, Failure> {
-        let (_, link) = self.line.link().await;
+        let (_, link) = self.line.link();
         let job = submit(&link, std::mem::take(&mut self.spec)).await?;
         let results = if self.sink.is_some() { format!("; muster job results {job}") } else { String::new() };
         let lasts = self.lasts;
@@ -63,7 +63,7 @@ impl Drive {
         let mut bar = self.progress;
         let progress = bar.handle();
         let line = &self.line;
-        let (_, first) = line.link().await;
+        let (_, first) = line.link();
         let feeding = async {
             match self.blocks {
                 Some(blocks) => feed(clients::jobs(&first), job, blocks).await.map(drop),
@@ -80,7 +80,7 @@ impl Drive {
         let pause = progress.clone();
         let watching = async {
             let status = follow_until_still(line, job, |status| bar.update(status)).await?;
-            let (_, link) = line.link().await;
+            let (_, link) = line.link();
             if !is_paused(&status) || lasts {
                 return Ok((wait_until_stopped(&link, status).await?, None));
             }
@@ -109,7 +109,7 @@ impl Drive {
                 progress.note("cancelling; Ctrl-C again stops at once");
             }
             if cancel && course.status.is_none() {
-                super::cancel(&line.link().await.1, job).await?;
+                super::cancel(&line.link().1, job).await?;
             }
         }
         drop(watching);

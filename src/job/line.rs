@@ -7,8 +7,8 @@ use crate::terminal::note;
 use muster_proto::PROTOCOL_VERSION;
 use muster_proto::link::{Link, Target, connect, random_bytes};
 use muster_proto::v1;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
 
 /// How long a coordinator may be away.
 const RESUME_MAX: Duration = Duration::from_secs(60);
@@ -16,11 +16,17 @@ const RESUME_MAX: Duration = Duration::from_secs(60);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a coordinator may take to say who it is.
+const STATE_WAIT: Duration = Duration::from_secs(5);
+
 /// A link, and the way to the next one.
 pub struct Line {
     /// `None`: when it is lost, so is the coordinator.
     way: Option<Way>,
+    /// Held for moments only: whoever restores the link may not be running when somebody else wants it.
     current: Mutex<Current>,
+    /// Held by who restores it.
+    restoring: tokio::sync::Mutex<()>,
 }
 
 struct Way {
@@ -39,7 +45,8 @@ struct Current {
 impl Line {
     /// A link whose coordinator does not come back.
     pub fn once(link: Link) -> Self {
-        Self { way: None, current: Mutex::new(Current { number: 0, link }) }
+        let current = Mutex::new(Current { number: 0, link });
+        Self { way: None, current, restoring: tokio::sync::Mutex::new(()) }
     }
 
     /// A link to a coordinator that may come back.
@@ -50,16 +57,20 @@ impl Line {
     }
 
     /// The link as it is now, with its number.
-    pub async fn link(&self) -> (u64, Link) {
-        let current = self.current.lock().await;
+    pub fn link(&self) -> (u64, Link) {
+        let current = self.lock();
         (current.number, current.link.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the link anew that had this number when it was found lost; gives that failure back when there is none.
     pub async fn restore(&self, number: u64, lost: Failure) -> Result<(), Failure> {
         let Some(way) = self.way.as_ref().filter(|_| lost.exit == Exit::Connection) else { return Err(lost) };
-        let mut current = self.current.lock().await;
-        if current.number > number {
+        let _restoring = self.restoring.lock().await;
+        if self.lock().number > number {
             return Ok(());
         }
         let seconds = RESUME_MAX.as_secs();
@@ -68,14 +79,22 @@ impl Line {
         let mut pause = PAUSE_MIN;
         loop {
             match connect(&way.target).await {
-                Ok(link) if state_of(&link).await == Some(way.state) => {
-                    note("note: the coordinator is back; going on");
-                    *current = Current { number: current.number + 1, link };
-                    return Ok(());
-                }
-                Ok(_) => return Err(lost.hint_if_none("another coordinator answers there now")),
-                Err(error) if !error.is_transient() || Instant::now() >= deadline => return Err(lost),
+                Ok(link) => match state_of(&link).await {
+                    Some(state) if state == way.state => {
+                        note("note: the coordinator is back; going on");
+                        let mut current = self.lock();
+                        *current = Current { number: current.number + 1, link };
+                        return Ok(());
+                    }
+                    Some(_) => return Err(lost.hint_if_none("another coordinator answers there now")),
+                    // It went away again, or is not ready yet.
+                    None => {}
+                },
+                Err(error) if !error.is_transient() => return Err(lost),
                 Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(lost);
             }
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -85,7 +104,9 @@ impl Line {
 
 async fn state_of(link: &Link) -> Option<u64> {
     let request = v1::InfoRequest { protocol: PROTOCOL_VERSION };
-    Some(clients::cluster(link).info(request).await.ok()?.into_inner().state)
+    let mut client = clients::cluster(link);
+    let reply = tokio::time::timeout(STATE_WAIT, client.info(request)).await.ok()?;
+    Some(reply.ok()?.into_inner().state)
 }
 
 /// Between half of the pause and all of it, so that many clients do not come back at the same moment.

@@ -141,7 +141,7 @@ fn lost_or_failed(failure: Failure, sink: Sink) -> Cause {
 pub async fn take_all(line: &Line, job: u64, mut sink: Sink) -> Result<Sink, NotTaken> {
     let mut from = 0;
     loop {
-        let (number, link) = line.link().await;
+        let (number, link) = line.link();
         let request = v1::ResultsRequest { job, from, follow: true, last: 0 };
         match take(&link, request, from, sink).await {
             Err(NotTaken { cause: Cause::Lost(lost, back), below }) => {

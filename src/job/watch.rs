@@ -82,7 +82,7 @@ pub async fn follow_until_still(
     mut each: impl FnMut(&v1::JobStatus),
 ) -> Result<v1::JobStatus, Failure> {
     loop {
-        let (number, link) = line.link().await;
+        let (number, link) = line.link();
         match wait_until_still(&link, job, &mut each).await {
             Err(lost) if lost.exit == Exit::Connection => line.restore(number, lost).await?,
             outcome => return outcome,

@@ -42,7 +42,9 @@ impl Driver {
         let id = self.next_worker;
         self.next_worker = WorkerId(id.0 + 1);
         let slots = hello.slots;
-        let held = std::mem::take(&mut hello.held);
+        let mut held = std::mem::take(&mut hello.held);
+        // Whoever must not run a job does not keep tasks of it either.
+        held.retain(|held| self.unkept(&hello, held.job).is_none());
         // Job numbers of another state mean other jobs.
         let is_ours = hello.state == self.state && self.state != 0;
         tracing::info!(worker = id.0, name = hello.name, host = hello.host, slots, "worker attached");

@@ -16,7 +16,7 @@ use muster_core::reduce::Block;
 use muster_core::scheduler::{DropReason, FailureClass, Grant, GrantKind, Input, Loss, Outcome, Output};
 use muster_core::shape::Shape;
 use muster_core::time::Span;
-use muster_proto::convert::{JobOpen, failure_class_to_wire, grant_to_wire, job_open_to_wire};
+use muster_proto::convert::{Hello, JobOpen, failure_class_to_wire, grant_to_wire, job_open_to_wire};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::{INPUT_MAX_BYTES, v1};
 use prost::Message;
@@ -143,7 +143,7 @@ impl Driver {
 
     /// A worker that came back keeps tasks of a job.
     fn adopted(&mut self, worker_id: WorkerId, (id, shape): (JobId, Shape), adopted: v1::AdoptedTasks) {
-        tracing::info!(
+        tracing::debug!(
             worker = worker_id.0,
             job = id.0,
             tasks = adopted.count,
@@ -166,18 +166,23 @@ impl Driver {
     /// A worker that keeps less from a plugin than the job wants, or grants less than it needs, is not even told of the job:
     /// one of an earlier version would run it all the same.
     fn keeps_away(&mut self, worker_id: WorkerId, id: JobId) -> bool {
-        let (Some(job), Some(worker)) = (self.jobs.get_mut(&id), self.workers.get(&worker_id)) else {
-            return false;
-        };
-        let plugin = &job.submission.plugin;
-        let needs =
-            self.plugins.get(&plugin.digest).map_or_else(Vec::new, |record| Abilities::of(record).needs());
-        let Err(unkept) = worker.hello.sandbox.level_for(job.submission.sandbox, &needs) else {
-            return false;
-        };
-        job.trouble = Some(unkept.text(&plugin.name, &format!("worker {}", worker.hello.name)));
+        let Some(worker) = self.workers.get(&worker_id) else { return false };
+        let Some(unkept) = self.unkept(&worker.hello, id) else { return false };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.trouble = Some(unkept);
+        }
         self.unfit.push((worker_id, id));
         true
+    }
+
+    /// Why a worker must not run a job; `None`: it may.
+    pub(super) fn unkept(&self, hello: &Hello, id: JobId) -> Option<String> {
+        let submission = &self.jobs.get(&id)?.submission;
+        let plugin = &submission.plugin;
+        let needs =
+            self.plugins.get(&plugin.digest).map_or_else(Vec::new, |record| Abilities::of(record).needs());
+        let unkept = hello.sandbox.level_for(submission.sandbox, &needs).err()?;
+        Some(unkept.text(&plugin.name, &format!("worker {}", hello.name)))
     }
 
     fn grant(&mut self, worker_id: WorkerId, grant: &Grant) {

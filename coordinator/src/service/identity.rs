@@ -176,5 +176,6 @@ fn status(error: &TokenError) -> Status {
         TokenError::NoToken { .. } => Status::not_found(error.to_string()),
         TokenError::TooMany => Status::resource_exhausted(error.to_string()),
         TokenError::File(_) => Status::unavailable(error.to_string()),
+        TokenError::UntilRestart(_) => Status::data_loss(error.to_string()),
     }
 }

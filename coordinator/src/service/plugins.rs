@@ -4,7 +4,7 @@ use super::{STREAM_MESSAGES, Sent, Shared};
 use crate::driver::Command;
 use crate::plugin::{PLUGIN_MAX_BYTES, describe};
 use crate::store::PluginRecord;
-use crate::store::blobs::{Blobs, hex};
+use crate::store::blobs::{Blobs, Digest, hex};
 use bytes::Bytes;
 use muster_proto::FRAME_BYTES;
 use muster_proto::v1;
@@ -67,16 +67,33 @@ impl PluginsService {
 
     /// Keeps a file that was checked, and tells the driver.
     async fn keep(&self, plugin: PluginRecord, bytes: Vec<u8>) -> Result<bool, Status> {
-        let blobs = self.blobs.clone();
-        let kept = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await;
-        kept.map_err(|_| Status::internal("writing the file did not end well"))?
-            .map_err(|error| Status::data_loss(error.to_string()))?;
+        let bytes = Bytes::from(bytes);
+        self.put(bytes.clone()).await?;
         let digest = plugin.digest;
         let added = self.shared.driver.ask(|reply| Command::AddPlugin(plugin, reply)).await;
         if added.is_err() && self.find(&digest).await.is_err() {
-            self.blobs.remove(&digest);
+            self.forget(&digest);
         }
-        Ok(added?)
+        let added = added?;
+        // A result with the same bytes may have gone, and its file with it, before the plugin was written down.
+        self.put(bytes).await?;
+        Ok(added)
+    }
+
+    async fn put(&self, bytes: Bytes) -> Result<(), Status> {
+        let blobs = self.blobs.clone();
+        let kept = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await;
+        kept.map_err(|_| Status::internal("writing the file did not end well"))?
+            .map(drop)
+            .map_err(|error| Status::data_loss(error.to_string()))
+    }
+
+    /// In memory there are no files but plugins'. In a folder inputs and results may have the same bytes: the store removes
+    /// what nothing names any more.
+    fn forget(&self, digest: &Digest) {
+        if self.blobs.is_in_memory() {
+            self.blobs.remove(digest);
+        }
     }
 
     async fn find(&self, digest: &[u8]) -> Result<Arc<PluginRecord>, Status> {
@@ -151,7 +168,7 @@ impl Plugins for PluginsService {
     ) -> Result<Response<v1::RemovePluginReply>, Status> {
         let query = request.into_inner().query;
         let plugin = self.shared.driver.ask(|reply| Command::RemovePlugin(query, reply)).await?;
-        self.blobs.remove(&plugin.digest);
+        self.forget(&plugin.digest);
         Ok(Response::new(v1::RemovePluginReply { plugin: Some(to_wire(&plugin)) }))
     }
 }

@@ -60,6 +60,12 @@ impl Blobs {
         Self { place: Place::Memory(Arc::default()) }
     }
 
+    /// Whether they end with the process.
+    #[must_use]
+    pub const fn is_in_memory(&self) -> bool {
+        matches!(self.place, Place::Memory(_))
+    }
+
     /// Keeps `bytes`; they are durable when this returns.
     ///
     /// # Errors

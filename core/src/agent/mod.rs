@@ -202,6 +202,12 @@ impl Agent {
         })
     }
 
+    /// Whether leases of a job are taken: it is open, and not about to be closed.
+    #[must_use]
+    pub fn is_open(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| !job.closing)
+    }
+
     /// The job of a lease that is in force.
     #[must_use]
     pub fn job_of(&self, lease: LeaseId) -> Option<JobId> {

@@ -51,7 +51,7 @@ impl Scheduler {
     }
 
     fn adopt(&mut self, worker: WorkerId, held: Held) {
-        let Held { claim, job: id, attempt, tasks } = held;
+        let Held { claim, job: id, attempt, tasks, open } = held;
         let Some(view) = self.fleet.get(worker) else { return };
         let (slots, place) = (view.slots, view.leases.len());
         if !self.jobs.get(&id).is_some_and(|job| self.fits(job, worker, slots as u32)) {
@@ -67,13 +67,20 @@ impl Scheduler {
         let units = tasks.len();
         job.leased += units;
         job.last_attempt = job.last_attempt.max(attempt);
-        job.workers.insert(worker);
+        // It may have results of a job that it has closed.
+        let introduction = if open {
+            job.workers.insert(worker);
+            None
+        } else {
+            job.introduce(id, worker, slots as u32)
+        };
         let shape = job.spec.shape.resolve(slots as u32);
         let task_ps = estimate(job, units, slots, self.config.credit);
         let work = Work::Run { outstanding: tasks.clone() };
         let lease = Lease { job: id, worker, attempt, tried: 0, work, task_ps, recalling: false, place };
         let lease = self.put_in_force(lease, units);
         self.outputs.push_back(Output::Adopted { worker, claim, job: id, shape, lease, attempt, tasks });
+        self.outputs.extend(introduction);
         self.settle(id);
     }
 }

@@ -168,6 +168,8 @@ pub struct Held {
     pub attempt: u32,
     /// The tasks that it has not reported, or of whose report it does not know that it lasts.
     pub tasks: RangeSet,
+    /// Whether it has the job open; otherwise it must be told of it again before it gets more.
+    pub open: bool,
 }
 
 /// What the scheduler is told. Everything that comes from a worker may be late, repeated or wrong: it then

@@ -30,12 +30,13 @@ fn held(wire: v1::HeldTasks) -> Result<Held, ConvertError> {
         end = at_most("held (tasks)", range.end, TASKS_MAX)?;
         tasks.insert(range);
     }
-    Ok(Held { claim: wire.claim, job: JobId(wire.job), attempt: wire.attempt, tasks })
+    Ok(Held { claim: wire.claim, job: JobId(wire.job), attempt: wire.attempt, tasks, open: wire.open })
 }
 
 /// The message.
 #[must_use]
 pub fn held_to_wire(held: &Held) -> v1::HeldTasks {
     let (starts, counts) = held.tasks.iter().map(|range| (range.start, range.len())).unzip();
-    v1::HeldTasks { claim: held.claim, job: held.job.0, attempt: held.attempt, starts, counts }
+    let Held { claim, job, attempt, open, tasks: _ } = *held;
+    v1::HeldTasks { claim, job: job.0, attempt, starts, counts, open }
 }

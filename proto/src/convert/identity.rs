@@ -1,7 +1,7 @@
 //! Tokens that somebody asks for.
 
 use super::ConvertError;
-use crate::link::{NOTE_CHARS_MAX, NewToken, Role, Roles};
+use crate::link::{NOTE_BYTES_MAX, NewToken, Role, Roles};
 use crate::v1;
 
 /// The longest life of a token that ends: ten years.
@@ -20,9 +20,8 @@ pub fn token_request(wire: v1::NewTokenRequest) -> Result<NewToken, ConvertError
         return Err(ConvertError::too_much("life_s", wire.life_s, TOKEN_LIFE_MAX_S));
     }
     let note = wire.note.trim();
-    if note.chars().count() > NOTE_CHARS_MAX {
-        let found = format_args!("{} characters", note.chars().count());
-        return Err(ConvertError::too_much("note", found, NOTE_CHARS_MAX));
+    if note.len() > NOTE_BYTES_MAX {
+        return Err(ConvertError::too_much("note", format_args!("{} bytes", note.len()), NOTE_BYTES_MAX));
     }
     if note.chars().any(char::is_control) {
         return Err(ConvertError::wrong("note", note.escape_debug(), "one line of text is wanted"));
@@ -91,7 +90,7 @@ mod tests {
             (v1::NewTokenRequest { roles: vec![0], ..request() }, "roles"),
             (v1::NewTokenRequest { roles: vec![1, 99], ..request() }, "roles"),
             (v1::NewTokenRequest { life_s: u64::MAX, ..request() }, "life_s"),
-            (v1::NewTokenRequest { note: "x".repeat(NOTE_CHARS_MAX + 1), ..request() }, "note"),
+            (v1::NewTokenRequest { note: "x".repeat(NOTE_BYTES_MAX + 1), ..request() }, "note"),
             (v1::NewTokenRequest { note: "a\nb".to_owned(), ..request() }, "note"),
         ] {
             assert_eq!(token_request(wire).unwrap_err().field, field);

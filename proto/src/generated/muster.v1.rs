@@ -288,6 +288,9 @@ pub struct HeldTasks {
     /// as many
     #[prost(uint64, repeated, tag = "5")]
     pub counts: ::prost::alloc::vec::Vec<u64>,
+    /// the worker has the job open: it needs no other JobOpen
+    #[prost(bool, tag = "6")]
+    pub open: bool,
 }
 /// Tasks that a worker keeps; what else it held is of no use any more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -23,7 +23,7 @@ use super::moment::Moment;
 use super::private_file;
 use super::session::Sessions;
 use super::target::{Pin, Target, Token};
-use super::tokens::{NewToken, TokenBook, TokenError, TokenFacts, TokenId};
+use super::tokens::{TokenBook, TokenError, TokenFacts, TokenId};
 use super::verifier::{pin_of, server_config};
 
 pub(super) use super::verifier::provider;
@@ -125,13 +125,13 @@ impl Authority {
         Target::tls(address, self.pin, token)
     }
 
-    /// A certificate for whoever has a token, with a new identity. It takes one use of the token, and writes to the disk
-    /// when these are counted.
+    /// A certificate for whoever has a token, with a new identity. It takes one use of the token, unless the key is known
+    /// from before, and writes to the disk when uses are counted.
     ///
     /// # Errors
     /// Why the token admits nobody.
     pub fn enroll(&self, token: &Token, key: &PublicKey<'_>, now: Moment) -> Result<Signed, TokenError> {
-        let facts = self.tokens.admit(token, now)?;
+        let facts = self.tokens.admit(token, key.bytes(), now)?;
         let identity = Identity::admitted(&facts, now.later(self.life_s))?;
         self.sign(key, identity, now)
     }
@@ -151,8 +151,10 @@ impl Authority {
     /// # Errors
     /// As [`TokenBook::revoke`].
     pub fn revoke(&self, token: TokenId, now: Moment) -> Result<(TokenFacts, usize), TokenError> {
-        let facts = self.tokens.revoke(token, now, self.life_s)?;
-        Ok((facts, self.sessions.end_of_token(token)))
+        let revoked = self.tokens.revoke(token, TokenId::of(&self.standing), now, self.life_s);
+        // Also when it could not be written down: it holds as long as this process does.
+        let ended = self.sessions.end_of_token(token);
+        revoked.map(|facts| (facts, ended))
     }
 
     fn sign(&self, key: &PublicKey<'_>, identity: Identity, now: Moment) -> Result<Signed, TokenError> {
@@ -210,8 +212,8 @@ fn standing_token(folder: &Path, tokens: &TokenBook) -> Result<Token, FileError>
         token = load()?;
     }
     if !tokens.list().iter().any(|facts| facts.id == TokenId::of(&token)) {
-        match tokens.add(&token, &NewToken::standing(), Moment::now()) {
-            Ok(_) => {}
+        match tokens.add_standing(&token, Moment::now()) {
+            Ok(()) => {}
             Err(TokenError::File(error)) => return Err(error),
             Err(error) => {
                 let path = folder.join(TOKENS_FILE);

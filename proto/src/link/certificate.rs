@@ -100,6 +100,12 @@ impl<'a> PublicKey<'a> {
     }
 }
 
+impl PublicKey<'_> {
+    pub(super) const fn bytes(&self) -> &[u8] {
+        self.0
+    }
+}
+
 impl PublicKeyData for PublicKey<'_> {
     fn der_bytes(&self) -> &[u8] {
         self.0

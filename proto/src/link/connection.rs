@@ -169,7 +169,9 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
+    // Whoever does not read is told the end here: nothing is read from a connection that cannot be written to.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_session(cx)?;
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
@@ -178,6 +180,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.poll_session(cx)?;
         each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 
@@ -190,6 +193,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_session(cx)?;
         each!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 

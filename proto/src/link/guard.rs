@@ -42,9 +42,14 @@ impl Guard {
     fn check(&self, path: &str, headers: &HeaderMap, peer: Option<&Peer>, now: Moment) -> Result<(), Status> {
         let (method, right) = right_to(path);
         let needed = match right {
-            Right::Anybody => None,
-            Right::Roles(roles) => Some(roles),
-            Right::Socket => Some(Roles::default()),
+            Some(Right::Anybody) => None,
+            Some(Right::Roles(roles)) => Some(roles),
+            Some(Right::Socket) => Some(Roles::default()),
+            // Nobody may call what nobody thought of.
+            None => {
+                let text = "is no method of this coordinator; use the same version of muster everywhere";
+                return Err(Status::unimplemented(format!("{method:.100} {text}")));
+            }
         };
         let roles = match peer {
             Some(Peer::Unix { uid, .. }) if *uid == self.uid || *uid == 0 => return Ok(()),

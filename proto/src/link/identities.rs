@@ -101,6 +101,34 @@ impl Identities {
         Ok(Some(credential))
     }
 
+    /// The credential that is kept under a name by now, whoever put it there.
+    pub(super) fn newest(&self, name: &str) -> Result<Option<Arc<Credential>>, FileError> {
+        if self.folder.is_some() {
+            self.lock().remove(name);
+        }
+        self.get(name)
+    }
+
+    /// The key that a certificate is asked for with: the same one until there is a certificate. When it cannot be kept
+    /// every process has its own.
+    pub(super) fn key_to_join_with(&self, name: &str) -> Result<KeyPair, FileError> {
+        let Some(path) = self.key_path(name) else { return Ok(new_key()?.0) };
+        if let Ok(Some(text)) = private_file::read(&path)
+            && let Ok(key) = KeyPair::from_pem(&text)
+        {
+            return Ok(key);
+        }
+        let (key, _) = new_key()?;
+        let kept = self.folder.as_deref().map_or(Ok(()), private_file::create_folder);
+        if let Err(error) = kept.and_then(|()| private_file::replace(&path, &key.serialize_pem())) {
+            tracing::warn!(
+                %error,
+                "this machine's certificate cannot be kept: each process takes a use of the token (set MUSTER_STATE_HOME)"
+            );
+        }
+        Ok(key)
+    }
+
     /// Keeps a credential. When there can be no file it is kept as long as this process lives.
     pub(super) fn keep(&self, name: &str, credential: Credential) -> Arc<Credential> {
         let credential = Arc::new(credential);
@@ -109,16 +137,6 @@ impl Identities {
         }
         self.lock().insert(name.to_owned(), Arc::clone(&credential));
         credential
-    }
-
-    /// Forgets a credential that is not accepted any more.
-    pub(super) fn forget(&self, name: &str) {
-        self.lock().remove(name);
-        if let Some(path) = self.path(name)
-            && let Err(error) = private_file::remove(&path)
-        {
-            tracing::warn!(%error, "a certificate that is no longer good stays");
-        }
     }
 
     /// While this is held no other process joins by the same token. After a while, or without a folder, nobody is waited
@@ -139,7 +157,12 @@ impl Identities {
     fn write(&self, name: &str, credential: &Credential) -> Result<(), FileError> {
         let (Some(folder), Some(path)) = (&self.folder, self.path(name)) else { return Ok(()) };
         private_file::create_folder(folder)?;
-        private_file::replace(&path, &credential.to_text())
+        private_file::replace(&path, &credential.to_text())?;
+        self.key_path(name).map_or(Ok(()), |path| private_file::remove(&path))
+    }
+
+    fn key_path(&self, name: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(format!("{name}.key")))
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -163,6 +186,11 @@ impl Credential {
     pub(super) fn shown(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
         (CertificateDer::from(self.certificate.clone()), PrivateKeyDer::from(key))
+    }
+
+    /// Whether both are the same certificate.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.certificate == other.certificate
     }
 
     /// How long until it should be renewed: after two thirds of its life.
@@ -217,6 +245,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
+    fn other_credential() -> Credential {
+        Credential { certificate: vec![9], ..credential(100) }
+    }
+
     fn credential(life_s: u64) -> Credential {
         let enrolled = Enrolled {
             certificate: vec![1, 2, 3].into(),
@@ -242,8 +274,13 @@ mod tests {
         let found = second.get(&name).unwrap().unwrap();
         assert_eq!(found.certificate, [1, 2, 3]);
         assert!((60..=66).contains(&found.renew_in().as_secs()), "{:?}", found.renew_in());
-        second.forget(&name);
-        assert!(second.get(&name).unwrap().is_none() && !path.exists());
+        // A key that was asked with stays the same until there is a certificate for it.
+        let key = || Identities::at(&at).key_to_join_with(&name).unwrap().serialize_pem();
+        assert_eq!(key(), key());
+        let before = key();
+        second.keep(&name, credential(100));
+        assert_ne!(key(), before);
+        assert!(!first.newest(&name).unwrap().unwrap().is(&first.keep(&name, other_credential())));
         second.keep(&name, credential(0));
         assert!(second.get(&name).unwrap().is_none() && Identities::at(&at).get(&name).unwrap().is_none());
         for bad in

@@ -17,6 +17,7 @@ use super::identities::{Credential, Identities, new_key};
 use super::target::{Pin, Target, Token};
 use crate::v1::identity_client::IdentityClient;
 use crate::v1::{EnrollRequest, RenewRequest};
+use rcgen::PublicKeyData as _;
 
 /// Who connects, and to what.
 pub(super) struct Member<'a> {
@@ -37,11 +38,11 @@ impl Member<'_> {
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let name = Identities::name(&self.pin, self.token);
-        if let Some(credential) = self.identities.get(&name).map_err(|error| self.failed(error))? {
-            match self.open_with(&name, credential, &wrap).await {
+        if let Some(refused) = self.identities.get(&name).map_err(|error| self.failed(error))? {
+            match self.open_with(&name, Arc::clone(&refused), &wrap).await {
                 Err(LinkError::Unknown { reason, .. }) => {
-                    self.identities.forget(&name);
-                    let joined = self.join(&name).await;
+                    // It stays until there is another one: the coordinator's clock may only be wrong.
+                    let joined = self.join(&name, Some(&refused)).await;
                     let credential = joined.map_err(|error| after_refusal(error, &reason))?;
                     tracing::info!(reason, "joined anew: the certificate of this machine was refused");
                     return self.open_with(&name, credential, &wrap).await;
@@ -49,7 +50,7 @@ impl Member<'_> {
                 outcome => return outcome,
             }
         }
-        let credential = self.join(&name).await?;
+        let credential = self.join(&name, None).await?;
         self.open_with(&name, credential, &wrap).await
     }
 
@@ -75,13 +76,17 @@ impl Member<'_> {
         Ok(InterceptedService::new(channel, Bearer::renewed_by(renewing)))
     }
 
-    /// A certificate for the token, or the one that another process was just given for it.
-    async fn join(&self, name: &str) -> Result<Arc<Credential>, LinkError> {
+    /// A certificate for the token, or the one that another process was just given for it. It replaces the one that was
+    /// refused.
+    async fn join(&self, name: &str, refused: Option<&Credential>) -> Result<Arc<Credential>, LinkError> {
         let _alone = self.identities.join_alone(name).await;
-        if let Some(credential) = self.identities.get(name).map_err(|error| self.failed(error))? {
+        let kept = self.identities.newest(name).map_err(|error| self.failed(error))?;
+        if let Some(credential) = kept.filter(|kept| refused.is_none_or(|refused| !refused.is(kept))) {
             return Ok(credential);
         }
-        let (key, public_key) = new_key().map_err(|error| self.failed(error))?;
+        // Asked again with the same key, the coordinator counts no other use of the token.
+        let key = self.identities.key_to_join_with(name).map_err(|error| self.failed(error))?;
+        let public_key = key.der_bytes().to_vec();
         let connection = open_tls(self.target, self.address, self.pin, None).await?;
         let channel = channel(self.target, connection).await?;
         let request = EnrollRequest { token: self.token.0.to_vec().into(), public_key: public_key.into() };

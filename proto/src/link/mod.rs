@@ -53,7 +53,7 @@ pub use secret::{Secret, SecretError};
 pub use session::{CONNECTIONS_PER_IDENTITY_MAX, Session, Sessions};
 pub use target::{Pin, Target, Token, host_and_port, is_address, is_host, parse_bare_host};
 pub use tokens::{
-    NOTE_CHARS_MAX, NewToken, TOKENS_MAX, TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal,
+    NOTE_BYTES_MAX, NewToken, TOKENS_MAX, TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal,
 };
 
 use std::time::Duration;

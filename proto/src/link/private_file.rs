@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::FileError;
 
 /// More than any of these files needs.
-const FILE_MAX_BYTES: u64 = 1 << 20;
+pub(super) const FILE_MAX_BYTES: u64 = 1 << 20;
 
 /// `N` bytes from the kernel's random source.
 ///
@@ -65,7 +65,10 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
         return Err(FileError::TooOpen { path: path.to_path_buf(), mode });
     }
     let mut text = String::new();
-    file.take(FILE_MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
+    file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_MAX_BYTES {
+        return Err(FileError::Damaged { path: path.to_path_buf(), what: "too large".into() });
+    }
     Ok(Some(text))
 }
 

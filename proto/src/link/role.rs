@@ -188,15 +188,15 @@ pub const RIGHTS: &[(&str, Right)] = &[
     ("Identity/RevokeToken", ADMINISTER),
 ];
 
-/// Who may call what is asked for at a path such as `/muster.v1.Jobs/Submit`. What muster did not name itself (health
-/// checks, reflection, methods that there are not) is for every identity.
+/// Who may call what is asked for at a path such as `/muster.v1.Jobs/Submit`; `None`: muster has no such method. What it
+/// did not name itself (health checks, reflection) is for every identity.
 #[must_use]
-pub fn right_to(path: &str) -> (&str, Right) {
+pub fn right_to(path: &str) -> (&str, Option<Right>) {
     let Some(method) = path.strip_prefix("/muster.v1.") else {
-        return (path.trim_start_matches('/'), EVERY_ROLE);
+        return (path.trim_start_matches('/'), Some(EVERY_ROLE));
     };
     let found = RIGHTS.iter().find(|(name, _)| *name == method);
-    (method, found.map_or(EVERY_ROLE, |&(_, right)| right))
+    (method, found.map(|&(_, right)| right))
 }
 
 #[cfg(test)]
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_worker_does_not_submit_and_nobody_else_works() {
-        let may = |role, path| match right_to(path).1 {
+        let may = |role, path| match right_to(path).1.unwrap() {
             Right::Anybody => true,
             Right::Roles(roles) => roles.has(role),
             Right::Socket => false,
@@ -232,5 +232,6 @@ mod tests {
         assert!(!may(Role::Submitter, "/muster.v1.Plugins/Push"));
         assert!(!may(Role::Viewer, "/muster.v1.Jobs/Cancel"));
         assert_eq!(right_to("/muster.v1.Jobs/Submit").0, "Jobs/Submit");
+        assert_eq!(right_to("/muster.v1.Jobs/Nothing"), ("Jobs/Nothing", None));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,8 +18,12 @@ use super::target::Token;
 
 /// Tokens that a cluster keeps, also those that are no longer good for anything.
 pub const TOKENS_MAX: usize = 1_000;
-/// Characters of a token's note.
-pub const NOTE_CHARS_MAX: usize = 200;
+/// Bytes of a token's note.
+pub const NOTE_BYTES_MAX: usize = 200;
+/// Keys for which a token gave certificates that are remembered: whoever asks again with one takes no further use.
+const KEYS_MAX: usize = 64;
+/// Hex digits of a remembered key's hash.
+const KEY_DIGITS: usize = 32;
 
 const ID_BYTES: usize = 6;
 
@@ -111,6 +115,9 @@ pub enum TokenError {
     /// The limit is reached.
     #[error("there are {TOKENS_MAX} tokens, the limit: revoke those that nobody needs")]
     TooMany,
+    /// It holds as long as this coordinator runs, and no longer.
+    #[error("the token is revoked, but only until the next start: {0}")]
+    UntilRestart(FileError),
     /// The file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -120,7 +127,10 @@ pub enum TokenError {
 #[derive(Debug)]
 pub struct TokenBook {
     path: PathBuf,
+    /// Read by every call, so never held while something is written to the disk.
     entries: RwLock<BTreeMap<TokenId, Entry>>,
+    /// Held by who changes the file.
+    changing: Mutex<()>,
 }
 
 /// A token in the file.
@@ -140,6 +150,9 @@ struct Entry {
     revoked_unix_s: Option<u64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     note: String,
+    /// The beginnings of hashes of the last keys, where uses are counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,7 +175,7 @@ impl TokenBook {
                 entries.insert(facts.id, entry);
             }
         }
-        Ok(Self { path: path.to_path_buf(), entries: RwLock::new(entries) })
+        Ok(Self { path: path.to_path_buf(), entries: RwLock::new(entries), changing: Mutex::new(()) })
     }
 
     /// Makes a token.
@@ -173,16 +186,21 @@ impl TokenBook {
         let bytes =
             private_file::random_bytes().map_err(|error| FileError::Keys { what: error.to_string() })?;
         let token = Token(bytes);
+        let _changing = self.changing();
+        if self.read().values().filter(|entry| entry.revoked_unix_s.is_none()).count() >= TOKENS_MAX {
+            return Err(TokenError::TooMany);
+        }
         let facts = self.add(&token, new, now)?;
         Ok((token, facts))
     }
 
-    /// Takes note of a token that there is.
-    pub(super) fn add(&self, token: &Token, new: &NewToken, now: Moment) -> Result<TokenFacts, TokenError> {
-        let mut entries = self.write();
-        if entries.len() >= TOKENS_MAX {
-            return Err(TokenError::TooMany);
-        }
+    /// Takes note of the token whose join string is printed, for which there is always room.
+    pub(super) fn add_standing(&self, token: &Token, now: Moment) -> Result<(), TokenError> {
+        let _changing = self.changing();
+        self.add(token, &NewToken::standing(), now).map(drop)
+    }
+
+    fn add(&self, token: &Token, new: &NewToken, now: Moment) -> Result<TokenFacts, TokenError> {
         let entry = Entry {
             sha256: hex(&hash(token)),
             roles: new.roles.to_string(),
@@ -192,33 +210,49 @@ impl TokenBook {
             uses: 0,
             revoked_unix_s: None,
             note: new.note.clone(),
+            keys: Vec::new(),
         };
         let facts = entry.facts().ok_or(TokenRefusal::Unknown)?;
-        self.store(&mut entries, |entries| {
-            entries.insert(facts.id, entry);
-        })?;
+        let mut changed = self.read().clone();
+        changed.insert(facts.id, entry);
+        self.store(&changed)?;
+        *self.write() = changed;
         Ok(facts)
     }
 
-    /// Lets one identity join by a token. A counted use is in the file before this returns.
+    /// Lets one identity join by a token. A counted use is in the file before this returns; who asks again with the same
+    /// key, because the answer did not arrive, takes no other one.
     ///
     /// # Errors
     /// Why the token admits nobody, or that the file cannot be written.
-    pub(super) fn admit(&self, token: &Token, now: Moment) -> Result<TokenFacts, TokenError> {
-        let mut entries = self.write();
-        let facts = good(&entries, token, now)?;
-        match facts.uses_max {
-            Some(max) if facts.uses >= u64::from(max) => Err(TokenRefusal::UsedUp { uses: max }.into()),
-            Some(_) => {
-                self.store(&mut entries, |entries| count(entries, facts.id))?;
-                Ok(facts)
+    pub(super) fn admit(&self, token: &Token, key: &[u8], now: Moment) -> Result<TokenFacts, TokenError> {
+        let facts = good(&self.read(), token, now)?;
+        if facts.uses_max.is_none() {
+            // Nobody waits for the disk: the number is only looked at.
+            if let Some(entry) = self.write().get_mut(&facts.id) {
+                entry.uses += 1;
             }
-            None => {
-                // Nobody waits for the disk: the number is only looked at.
-                count(&mut entries, facts.id);
-                Ok(facts)
-            }
+            return Ok(facts);
         }
+        let _changing = self.changing();
+        let mut changed = self.read().clone();
+        let facts = good(&changed, token, now)?;
+        let Some(entry) = changed.get_mut(&facts.id) else { return Err(TokenRefusal::Unknown.into()) };
+        let key = hex(&Sha256::digest(key)).split_off(64 - KEY_DIGITS);
+        if entry.keys.contains(&key) {
+            return Ok(facts);
+        }
+        if let Some(max) = facts.uses_max.filter(|&max| facts.uses >= u64::from(max)) {
+            return Err(TokenRefusal::UsedUp { uses: max }.into());
+        }
+        entry.uses += 1;
+        entry.keys.push(key);
+        if entry.keys.len() > KEYS_MAX {
+            entry.keys.remove(0);
+        }
+        self.store(&changed)?;
+        *self.write() = changed;
+        Ok(facts)
     }
 
     /// What a token allows whoever shows it with every request.
@@ -251,47 +285,49 @@ impl TokenBook {
         all
     }
 
-    /// Revokes a token; one that was revoked before stays as it is. `certificate_life_s`: what was revoked longer ago
-    /// than that has no identities left and is forgotten.
+    /// Revokes a token; one that was revoked before stays as it is. It holds from here on, also when the disk is full.
+    /// `certificate_life_s`: what was revoked longer ago than that has no identities left and is forgotten, but for the
+    /// token that stands in a file of its own.
     ///
     /// # Errors
-    /// No such token, or the file cannot be written; then nothing has changed.
-    pub fn revoke(
+    /// No such token; or the file cannot be written, and it holds as long as this process does.
+    pub(super) fn revoke(
         &self,
         id: TokenId,
+        standing: TokenId,
         now: Moment,
         certificate_life_s: u64,
     ) -> Result<TokenFacts, TokenError> {
-        let mut entries = self.write();
-        if !entries.contains_key(&id) {
-            return Err(TokenError::NoToken { id });
+        let _changing = self.changing();
+        let mut changed = self.read().clone();
+        let entry = changed.get_mut(&id).ok_or(TokenError::NoToken { id })?;
+        entry.revoked_unix_s.get_or_insert(now.unix_s());
+        let facts = entry.facts().ok_or(TokenError::NoToken { id })?;
+        let is_needed = |entry: &Entry| {
+            entry.revoked_unix_s.is_none_or(|at| now.unix_s() <= at.saturating_add(certificate_life_s))
+        };
+        changed.retain(|&other, entry| other == id || other == standing || is_needed(entry));
+        self.write().clone_from(&changed);
+        match self.store(&changed) {
+            Ok(()) => Ok(facts),
+            Err(TokenError::File(error)) => Err(TokenError::UntilRestart(error)),
+            Err(error) => Err(error),
         }
-        self.store(&mut entries, |entries| {
-            if let Some(entry) = entries.get_mut(&id) {
-                entry.revoked_unix_s.get_or_insert(now.unix_s());
-            }
-            let is_needed = |entry: &Entry| {
-                entry.revoked_unix_s.is_none_or(|at| now.unix_s() <= at.saturating_add(certificate_life_s))
-            };
-            entries.retain(|&other, entry| other == id || is_needed(entry));
-        })?;
-        entries.get(&id).and_then(Entry::facts).ok_or(TokenError::NoToken { id })
     }
 
-    /// Changes the entries and the file, or neither.
-    fn store(
-        &self,
-        entries: &mut BTreeMap<TokenId, Entry>,
-        change: impl FnOnce(&mut BTreeMap<TokenId, Entry>),
-    ) -> Result<(), FileError> {
-        let mut changed = entries.clone();
-        change(&mut changed);
-        let stored = Stored { tokens: changed.values().cloned().collect() };
+    /// Writes the file.
+    fn store(&self, entries: &BTreeMap<TokenId, Entry>) -> Result<(), TokenError> {
+        let stored = Stored { tokens: entries.values().cloned().collect() };
         let text = serde_json::to_string_pretty(&stored)
             .map_err(|error| FileError::DamagedTokens { path: self.path.clone(), what: error.to_string() })?;
-        private_file::replace(&self.path, &(text + "\n"))?;
-        *entries = changed;
-        Ok(())
+        if text.len() as u64 >= private_file::FILE_MAX_BYTES {
+            return Err(TokenError::TooMany);
+        }
+        Ok(private_file::replace(&self.path, &(text + "\n"))?)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<TokenId, Entry>> {
@@ -318,12 +354,6 @@ fn good(entries: &BTreeMap<TokenId, Entry>, token: &Token, now: Moment) -> Resul
     match facts.until {
         Some(at) if now >= at => Err(TokenRefusal::Ended { at }),
         Some(_) | None => Ok(facts),
-    }
-}
-
-fn count(entries: &mut BTreeMap<TokenId, Entry>, id: TokenId) {
-    if let Some(entry) = entries.get_mut(&id) {
-        entry.uses += 1;
     }
 }
 
@@ -417,6 +447,14 @@ mod tests {
         TokenBook::load(&folder.path().join("tokens.json")).unwrap()
     }
 
+    fn admit(tokens: &TokenBook, token: &Token, now: Moment) -> Result<TokenFacts, TokenError> {
+        tokens.admit(token, &private_file::random_bytes::<65>().unwrap(), now)
+    }
+
+    fn revoke(tokens: &TokenBook, id: TokenId, now: Moment) -> Result<TokenFacts, TokenError> {
+        tokens.revoke(id, TokenId([0; ID_BYTES]), now, 100)
+    }
+
     fn new(uses_max: Option<u32>, life_s: Option<u64>) -> NewToken {
         NewToken { roles: Roles::of(&[Role::Viewer]), life_s, uses_max, note: String::new() }
     }
@@ -434,15 +472,40 @@ mod tests {
         let tokens = book(&folder);
         let (token, facts) = tokens.make(&new(Some(2), Some(60)), NOW).unwrap();
         assert_eq!(facts.id, TokenId::of(&token));
-        assert_eq!(tokens.admit(&token, NOW).unwrap().roles, Roles::of(&[Role::Viewer]));
+        assert_eq!(admit(&tokens, &token, NOW).unwrap().roles, Roles::of(&[Role::Viewer]));
         // A coordinator that starts again has counted, too.
         let again = book(&folder);
-        assert!(again.admit(&token, NOW.later(59)).is_ok());
-        assert_eq!(refusal(again.admit(&token, NOW.later(59))), TokenRefusal::UsedUp { uses: 2 });
-        assert_eq!(refusal(again.admit(&token, NOW.later(60))), TokenRefusal::Ended { at: NOW.later(60) });
-        assert_eq!(refusal(book(&folder).admit(&token, NOW)), TokenRefusal::UsedUp { uses: 2 });
-        assert_eq!(refusal(again.admit(&Token([7; 32]), NOW)), TokenRefusal::Unknown);
+        assert!(admit(&again, &token, NOW.later(59)).is_ok());
+        assert_eq!(refusal(admit(&again, &token, NOW.later(59))), TokenRefusal::UsedUp { uses: 2 });
+        assert_eq!(refusal(admit(&again, &token, NOW.later(60))), TokenRefusal::Ended { at: NOW.later(60) });
+        assert_eq!(refusal(admit(&book(&folder), &token, NOW)), TokenRefusal::UsedUp { uses: 2 });
+        assert_eq!(refusal(admit(&again, &Token([7; 32]), NOW)), TokenRefusal::Unknown);
         assert_eq!(again.bearer(&token, NOW), Err(TokenRefusal::Counted));
+    }
+
+    #[test]
+    fn who_asks_again_with_the_same_key_takes_no_other_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let (token, _) = tokens.make(&new(Some(1), Some(60)), NOW).unwrap();
+        for _ in 0..3 {
+            assert!(tokens.admit(&token, &[4; 65], NOW).is_ok());
+        }
+        assert!(book(&folder).admit(&token, &[4; 65], NOW).is_ok());
+        assert_eq!(refusal(tokens.admit(&token, &[5; 65], NOW)), TokenRefusal::UsedUp { uses: 1 });
+        assert!(tokens.admit(&token, &[4; 65], NOW.later(60)).is_err(), "not for ever");
+    }
+
+    #[test]
+    fn the_printed_token_is_not_forgotten_while_its_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = book(&folder);
+        let (_, standing) = tokens.make(&new(None, None), NOW).unwrap();
+        let (_, other) = tokens.make(&new(None, None), NOW).unwrap();
+        for id in [standing.id, other.id] {
+            tokens.revoke(id, standing.id, NOW.later(if id == other.id { 1_000 } else { 0 }), 100).unwrap();
+        }
+        assert!(matches!(book(&folder).check(standing.id), Err(TokenRefusal::Revoked { .. })));
     }
 
     #[test]
@@ -451,18 +514,18 @@ mod tests {
         let tokens = book(&folder);
         let (token, facts) = tokens.make(&new(None, None), NOW).unwrap();
         assert!(tokens.check(facts.id).is_ok() && tokens.bearer(&token, NOW).is_ok());
-        tokens.revoke(facts.id, NOW, 100).unwrap();
-        tokens.revoke(facts.id, NOW.later(5), 100).unwrap();
+        revoke(&tokens, facts.id, NOW).unwrap();
+        revoke(&tokens, facts.id, NOW.later(5)).unwrap();
         let revoked = TokenRefusal::Revoked { id: facts.id, at: NOW };
         let again = book(&folder);
         assert_eq!(again.check(facts.id), Err(revoked));
-        assert_eq!(refusal(again.admit(&token, NOW)), revoked);
+        assert_eq!(refusal(admit(&again, &token, NOW)), revoked);
         let (_, other) = again.make(&new(None, None), NOW).unwrap();
-        again.revoke(other.id, NOW.later(100), 100).unwrap();
+        revoke(&again, other.id, NOW.later(100)).unwrap();
         assert_eq!(again.check(facts.id), Err(revoked), "a certificate may have a second left");
-        again.revoke(other.id, NOW.later(101), 100).unwrap();
+        revoke(&again, other.id, NOW.later(101)).unwrap();
         assert_eq!(again.check(facts.id), Err(TokenRefusal::Unknown));
-        assert!(matches!(again.revoke(facts.id, NOW, 100), Err(TokenError::NoToken { .. })));
+        assert!(matches!(revoke(&again, facts.id, NOW), Err(TokenError::NoToken { .. })));
     }
 
     #[test]
@@ -471,12 +534,21 @@ mod tests {
         let tokens = book(&folder);
         let (token, facts) = tokens.make(&new(Some(1), None), NOW).unwrap();
         std::fs::remove_dir_all(folder.path()).unwrap();
-        assert!(matches!(tokens.admit(&token, NOW), Err(TokenError::File(_))));
+        assert!(matches!(admit(&tokens, &token, NOW), Err(TokenError::File(_))));
+        let (_, other) = {
+            std::fs::create_dir(folder.path()).unwrap();
+            let made = tokens.make(&new(None, None), NOW).unwrap();
+            std::fs::remove_dir_all(folder.path()).unwrap();
+            made
+        };
         assert!(tokens.make(&new(None, None), NOW).is_err());
-        assert!(tokens.revoke(facts.id, NOW, 1).is_err());
+        // What was revoked stays out, as long as there is somebody to remember it.
+        let error = revoke(&tokens, other.id, NOW).unwrap_err();
+        assert!(error.to_string().contains("until the next start"), "{error}");
+        assert!(tokens.check(other.id).is_err() && tokens.check(facts.id).is_ok());
         std::fs::create_dir(folder.path()).unwrap();
-        assert_eq!(tokens.list().len(), 1);
-        assert!(tokens.admit(&token, NOW).is_ok(), "its use was not counted");
+        assert_eq!(tokens.list().len(), 2);
+        assert!(admit(&tokens, &token, NOW).is_ok(), "its use was not counted");
     }
 
     #[test]
@@ -492,6 +564,7 @@ mod tests {
             uses: 0,
             revoked_unix_s: None,
             note: String::new(),
+            keys: Vec::new(),
         };
         for number in 1..=TOKENS_MAX as u64 {
             let entry = entry(number);

@@ -328,6 +328,8 @@ impl Driver {
 
     fn on_lost(&mut self, status: Option<Status>, session: &mut Option<Session>) -> Next {
         *session = None;
+        // What is on its way for them breaks off with the link, and says nothing of whether they can be run.
+        self.waiting.clear();
         self.metrics.set_connected(false);
         if self.config.private {
             return Next::End;

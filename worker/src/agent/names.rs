@@ -23,14 +23,16 @@ pub(super) struct Name {
     pub wire: Option<LeaseId>,
     pub job: JobId,
     pub attempt: u32,
+    /// It counts as a whole: what comes of it is not what its tasks give one by one.
+    pub whole: bool,
 }
 
 impl Names {
     /// A name of our own for a lease that was just granted.
-    pub fn add(&mut self, wire: LeaseId, job: JobId, attempt: u32) -> LeaseId {
+    pub fn add(&mut self, wire: LeaseId, job: JobId, attempt: u32, whole: bool) -> LeaseId {
         self.last += 1;
         let ours = LeaseId(self.last);
-        self.names.insert(ours, Name { wire: Some(wire), job, attempt });
+        self.names.insert(ours, Name { wire: Some(wire), job, attempt, whole });
         ours
     }
 
@@ -74,15 +76,15 @@ mod tests {
     #[test]
     fn a_lease_keeps_its_name_here_whatever_the_coordinator_calls_it() {
         let mut names = Names::default();
-        let first = names.add(LeaseId(7), JobId(1), 2);
-        let second = names.add(LeaseId(9), JobId(1), 1);
+        let first = names.add(LeaseId(7), JobId(1), 2, false);
+        let second = names.add(LeaseId(9), JobId(1), 1, false);
         assert_eq!((names.wire(first), names.ours(LeaseId(9))), (Some(LeaseId(7)), Some(second)));
         names.rename([(second, LeaseId(7))].into_iter());
         assert_eq!((names.wire(first), names.wire(second)), (None, Some(LeaseId(7))));
         assert_eq!(names.ours(LeaseId(7)), Some(second));
-        assert_eq!(names.get(first), Some(Name { wire: None, job: JobId(1), attempt: 2 }));
+        assert_eq!(names.get(first), Some(Name { wire: None, job: JobId(1), attempt: 2, whole: false }));
         // A new lease may have the number of an old one.
-        let third = names.add(LeaseId(9), JobId(2), 1);
+        let third = names.add(LeaseId(9), JobId(2), 1, true);
         assert!(third != first && third != second);
     }
 
@@ -90,7 +92,7 @@ mod tests {
     fn names_without_use_do_not_pile_up() {
         let mut names = Names::default();
         for lease in 0..10_000 {
-            let ours = names.add(LeaseId(lease), JobId(1), 1);
+            let ours = names.add(LeaseId(lease), JobId(1), 1, false);
             names.sweep(|name| name == ours);
             assert!(names.names.len() <= SPARE_NAMES + 3);
         }

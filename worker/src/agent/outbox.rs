@@ -70,13 +70,18 @@ impl Outbox {
             *report = v1::Report { blocks, number, ..v1::Report::default() };
         }
         self.sent = 0;
-        // What was given back before is nobody's.
-        self.kept.iter_mut().for_each(|kept| kept.report.returned.clear());
+        self.kept.iter_mut().for_each(|kept| forget_asides(&mut kept.report));
         self.kept.retain(|kept| {
             let stays = kept.report != v1::Report { number: kept.report.number, ..v1::Report::default() };
             self.bytes -= if stays { 0 } else { kept.bytes };
             stays
         });
+    }
+
+    /// Nobody waits for any of them any more.
+    pub fn clear(&mut self) {
+        (self.sent, self.bytes) = (0, 0);
+        self.kept.clear();
     }
 
     /// Tasks whose results are kept, by lease; those of blocks that leave some out are not among them.
@@ -102,6 +107,13 @@ impl Outbox {
         };
         self.kept.iter().flat_map(move |kept| of(&kept.report))
     }
+}
+
+/// Leaves of a report what another link may carry, too: results and failures. What was given back is nobody's, and a worker
+/// that could not run a job may have been kept from it by the link.
+pub(super) fn forget_asides(report: &mut v1::Report) {
+    let v1::Report { blocks, failures, number, .. } = std::mem::take(report);
+    *report = v1::Report { blocks, failures, number, ..v1::Report::default() };
 }
 
 #[cfg(test)]

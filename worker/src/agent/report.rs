@@ -182,9 +182,10 @@ impl ReportBuilder {
         whole.map(|block| (LeaseId(block.lease), IndexRange::from_count(block.start, block.count)))
     }
 
-    /// What was to be given back was taken away instead.
-    pub fn forget_returned(&mut self) {
-        self.report.returned.clear();
+    /// Another link stands: what was to be given back was taken away instead, and what else was said beside results and
+    /// failures was about the old one.
+    pub fn forget_asides(&mut self) {
+        super::outbox::forget_asides(&mut self.report);
     }
 }
 

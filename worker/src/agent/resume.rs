@@ -35,11 +35,13 @@ impl Driver {
         let mut left = HELD_RANGES_MAX;
         let mut all = Vec::new();
         for (lease, tasks) in tasks {
-            let Some(name) = self.names.get(lease) else { continue };
+            // A combined block is not what its tasks gave one by one.
+            let Some(name) = self.names.get(lease).filter(|name| !name.whole) else { continue };
             let ranges = tasks.iter().count();
             let Some(rest) = left.checked_sub(ranges.max(1)) else { break };
             left = rest;
-            let held = Held { claim: lease.0, job: name.job, attempt: name.attempt, tasks };
+            let open = self.jobs.contains_key(&name.job) && self.agent.is_open(name.job);
+            let held = Held { claim: lease.0, job: name.job, attempt: name.attempt, tasks, open };
             all.push(held_to_wire(&held));
         }
         all
@@ -48,9 +50,10 @@ impl Driver {
     /// A coordinator greets this worker: what it does not let it keep is of no use any more.
     pub fn take_up(&mut self, state: u64, adopted: &[Adopted]) {
         self.outbox.rewind();
-        self.report.forget_returned();
+        self.report.forget_asides();
         if state != self.state {
             // Its jobs have the same numbers and are others.
+            self.outbox.clear();
             self.drop_all();
             self.state = state;
             return;

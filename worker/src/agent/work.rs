@@ -169,8 +169,8 @@ impl Driver {
                 return self.feed_backlog();
             }
         };
-        let lease = self.names.add(grant.lease, job_id, grant.attempt);
         let (range, whole) = (state.range, state.whole);
+        let lease = self.names.add(grant.lease, job_id, grant.attempt, whole);
         job.count_slot_time(now);
         job.leases += 1;
         self.leases.insert(lease, state);
@@ -194,8 +194,10 @@ impl Driver {
             Some(waiting) => waiting.recalls.push((lease, count)),
             None => {
                 // Of one that is not here any more nothing comes back, which is said, too.
-                let ours =
-                    self.names.ours(lease).unwrap_or_else(|| self.names.add(lease, JobId::default(), 1));
+                let ours = self
+                    .names
+                    .ours(lease)
+                    .unwrap_or_else(|| self.names.add(lease, JobId::default(), 1, false));
                 self.feed(Input::Recall { lease: ours, count });
             }
         }

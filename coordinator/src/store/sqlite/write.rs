@@ -18,7 +18,10 @@ pub fn apply(
 ) -> Result<(), StoreError> {
     match record {
         Record::PluginAdded(plugin) => add_plugin(to, plugin),
-        Record::PluginRemoved { digest } => run(to, "DELETE FROM plugins WHERE digest = ?1", params![digest]),
+        Record::PluginRemoved { digest } => {
+            gone.push(*digest);
+            run(to, "DELETE FROM plugins WHERE digest = ?1", params![digest])
+        }
         Record::WorkerCame { incarnation } => run(
             to,
             "INSERT OR IGNORE INTO workers (incarnation) VALUES (?1)",
