@@ -105,7 +105,9 @@ fn announce(running: &Running) {
         (Some(join), _) => {
             let _ = terminal::print(join);
             note("workers join with: muster worker start --join STRING (the line on stdout; it is a secret)");
-            note("clients on other machines: muster token new --role submitter prints a join string for one");
+            note(
+                "clients on other machines: muster token new --role submitter,publisher prints a join string",
+            );
         }
         (None, Some(path)) => {
             let _ = terminal::print(format_args!("unix:{}", path.display()));

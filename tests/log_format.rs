@@ -35,12 +35,14 @@ fn logs_are_json_and_hold_no_secret_however_much_is_logged() {
         ["coordinator", "start", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
     let mut coordinator = start(&here, &listen, "trace");
     let join = coordinator.wait_for_lines(1).remove(0);
-    let token = join.rsplit(':').next().unwrap().to_owned();
+    let client = here.run(&["token", "new", "--role", "submitter,publisher"]).ok().text().trim().to_owned();
+    let secret = |join: &str| join.rsplit(':').next().unwrap().to_owned();
+    let tokens = [secret(&join), secret(&client)];
     let file = there.write("join", &join);
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let worker =
         start(&there, &["worker", "start", "--join", &file, "--name", "far", "--http", "none"], "trace");
-    let mut run = there.command(&["run", &plugin("null"), "-n", "1000", "--cluster", &file, "--json"]);
+    let mut run = there.command(&["run", &plugin("null"), "-n", "1000", "--cluster", &client, "--json"]);
     run.env("MUSTER_LOG", "trace");
     let run = Started::new(run).finish().ok();
     assert_eq!(run.json()["ok"], 1_000);
@@ -49,7 +51,10 @@ fn logs_are_json_and_hold_no_secret_however_much_is_logged() {
     coordinator.signal(libc::SIGTERM);
     let coordinator = coordinator.finish().ok().stderr;
     for (name, log) in [("coordinator", &coordinator), ("worker", &worker), ("run", &run.stderr)] {
-        assert!(token.len() > 20 && !log.contains(&token), "the token is in the log of the {name}");
+        for token in &tokens {
+            assert!(token.len() > 20 && !log.contains(token), "the token is in the log of the {name}");
+        }
+        assert!(!log.contains("PRIVATE KEY"), "a key is in the log of the {name}");
     }
     let of = |log: &str, message: &str| events(log).into_iter().find(|event| event["message"] == message);
     let attached = of(&coordinator, "worker attached").expect("the worker attached");
