@@ -82,7 +82,7 @@ async fn a_plain_port_wants_the_token_too() {
     let error = refused(&plain(Token([3; 32]))).await;
     assert!(error.to_string().contains("no such token"), "{error}");
     let counted = refused(&plain(world.token(Role::Admin, Some(2)))).await;
-    assert!(counted.to_string().contains("without --uses"), "{counted}");
+    assert!(counted.to_string().contains("with --uses any"), "{counted}");
     let endpoint = tonic::transport::Endpoint::try_from(format!("http://{}", world.address())).unwrap();
     let mut client = ClusterClient::new(endpoint.connect().await.unwrap());
     let status = client.info(InfoRequest { protocol: PROTOCOL_VERSION }).await.unwrap_err();

@@ -94,7 +94,7 @@ pub enum TokenRefusal {
         at: Moment,
     },
     /// A connection that cannot hold a certificate.
-    #[error("the token has a number of uses, which cannot be counted without TLS: make one without --uses")]
+    #[error("the token has a number of uses, which cannot be counted without TLS: make one with --uses any")]
     Counted,
 }
 
