@@ -77,11 +77,19 @@ impl Identity for IdentityService {
             self.shared.refused(Status::invalid_argument(text))
         })?;
         self.key(&public_key)?;
-        let signed = self.on_disk(move || {
+        let (token, now) = (Token(token), Moment::now());
+        // Strangers get no thread for tokens that are none.
+        let counted = authority.tokens().is_counted(&token, now);
+        let counted = counted.map_err(|refusal| self.refused(&refusal.into()))?;
+        let enroll = move || {
             let key = PublicKey::new(&public_key).ok_or_else(|| TokenError::from(keys_error()))?;
-            authority.enroll(&Token(token), &key, Moment::now())
-        });
-        let signed = signed.await?;
+            authority.enroll(&token, &key, now)
+        };
+        let signed = if counted {
+            self.on_disk(enroll).await?
+        } else {
+            enroll().map_err(|error| self.refused(&error))?
+        };
         if let Some(peer) = peer {
             let Caller { id, token, roles, until } = &signed.identity;
             tracing::info!(%peer, %id, %token, %roles, %until, "joined");

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 /// Strangers of one address that are looked after at the same time.
-pub const STRANGERS_PER_ADDRESS_MAX: usize = 8;
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 6;
 /// How long a stranger may keep his place while others of his address wait for one.
 const PATIENCE: Duration = Duration::from_secs(1);
 

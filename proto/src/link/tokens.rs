@@ -220,6 +220,14 @@ impl TokenBook {
         Ok(facts)
     }
 
+    /// Whether admitting by a token means writing to the disk.
+    ///
+    /// # Errors
+    /// Why the token admits nobody, which is known without that.
+    pub fn is_counted(&self, token: &Token, now: Moment) -> Result<bool, TokenRefusal> {
+        Ok(good(&self.read(), token, now)?.uses_max.is_some())
+    }
+
     /// Lets one identity join by a token. A counted use is in the file before this returns; who asks again with the same
     /// key, because the answer did not arrive, takes no other one.
     ///
