@@ -5,32 +5,17 @@
 
 mod fixture;
 
-use fixture::{Muster, Started, plugin};
-
-/// A coordinator in the foreground, and its join string.
-fn coordinator(muster: &Muster) -> (Started, String) {
-    let arguments =
-        ["coordinator", "start", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
-    let mut started = muster.start(&arguments);
-    let join = started.wait_for_lines(1).remove(0);
-    assert!(join.starts_with("muster1:127.0.0.1:"), "{join}");
-    (started, join)
-}
+use fixture::{Muster, end, joinable, plugin};
 
 /// A join string for whoever has these roles.
 fn token(muster: &Muster, roles: &str) -> String {
     muster.run(&["token", "new", "--role", roles]).ok().text().trim().to_owned()
 }
 
-fn end(started: Started) {
-    started.signal(libc::SIGTERM);
-    started.finish().ok();
-}
-
 #[test]
 fn a_job_runs_on_a_worker_that_joined_with_the_string() {
     let (here, there, client) = (Muster::new(), Muster::new(), Muster::new());
-    let (coordinator, join) = coordinator(&here);
+    let (coordinator, join) = joinable(&here);
     let file = there.write("join", &join);
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let detached =
@@ -66,7 +51,7 @@ fn a_job_runs_on_a_worker_that_joined_with_the_string() {
 #[test]
 fn who_has_not_the_string_is_refused() {
     let (here, there) = (Muster::new(), Muster::new());
-    let (coordinator, join) = coordinator(&here);
+    let (coordinator, join) = joinable(&here);
     let mut parts: Vec<&str> = join.rsplitn(3, ':').collect();
     parts.reverse();
     let (address, pin, token) = (parts[0], parts[1], parts[2]);
@@ -86,7 +71,7 @@ fn who_has_not_the_string_is_refused() {
 #[test]
 fn a_coordinator_that_cannot_start_says_why() {
     let (muster, other) = (Muster::new(), Muster::new());
-    let (coordinator, join) = coordinator(&muster);
+    let (coordinator, join) = joinable(&muster);
     muster.run(&["coordinator", "start", "--http", "none"]).fails(5, &["up already", "--name"]);
     let address = join.trim_start_matches("muster1:").rsplitn(3, ':').last().unwrap();
     let busy = ["coordinator", "start", "--listen", address, "--http", "none"];

@@ -6,22 +6,8 @@ mod daemons;
 mod fixture;
 
 use daemons::{Daemon, SOON, until};
-use fixture::{Muster, Started, plugin};
+use fixture::{Muster, end, joinable, plugin};
 use serde_json::Value;
-
-/// A coordinator in the foreground, and its join string.
-fn coordinator(muster: &Muster) -> (Started, String) {
-    let arguments =
-        ["coordinator", "start", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1", "--http", "none"];
-    let mut started = muster.start(&arguments);
-    let join = started.wait_for_lines(1).remove(0);
-    (started, join)
-}
-
-fn end(started: Started) {
-    started.signal(libc::SIGTERM);
-    started.finish().ok();
-}
 
 fn tokens(muster: &Muster) -> Vec<Value> {
     muster.run(&["token", "ls", "--json"]).ok().json()["tokens"].as_array().unwrap().clone()
@@ -30,7 +16,7 @@ fn tokens(muster: &Muster) -> Vec<Value> {
 #[test]
 fn a_token_is_made_for_so_many_and_so_long() {
     let (here, there) = (Muster::new(), Muster::new());
-    let (coordinator, _) = coordinator(&here);
+    let (coordinator, _) = joinable(&here);
     let made = here.run(&["token", "new", "--role", "viewer", "--note", "for Ada"]).ok();
     assert!(
         made.stderr.contains("viewer, until 20") && made.stderr.contains("for 1 machine;"),
@@ -74,7 +60,7 @@ fn a_token_is_made_for_so_many_and_so_long() {
 #[test]
 fn a_revoked_worker_is_cut_off_and_told() {
     let (here, there) = (Muster::new(), Muster::new());
-    let (coordinator, join) = coordinator(&here);
+    let (coordinator, join) = joinable(&here);
     let command = there.command(&["worker", "start", "--http", "none", "--name", "far", "--join", &join]);
     let mut worker = Daemon::start("worker", &there.path(""), command);
     let is_open = || tokens(&here)[0]["connections"] == 1;
@@ -98,7 +84,7 @@ fn a_revoked_worker_is_cut_off_and_told() {
     here.run(&["token", "revoke", "001122334455"]).fails(3, &["no token 001122334455"]);
     end(coordinator);
     // Another one is printed from now on, and only that one admits.
-    let (coordinator, other) = self::coordinator(&here);
+    let (coordinator, other) = joinable(&here);
     assert_ne!(other.rsplit(':').next(), join.rsplit(':').next());
     end(coordinator);
 }

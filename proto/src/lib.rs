@@ -5,9 +5,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod convert;
+mod hex;
 pub mod link;
 pub mod logging;
 pub mod packed;
+
+pub use hex::hex;
 
 /// The generated messages, clients and servers.
 #[allow(missing_docs, unused_qualifications, clippy::all)]

@@ -79,12 +79,16 @@ fn row(status: &v1::JobStatus) -> Vec<String> {
 /// How long ago a Unix time is.
 pub fn ago(then: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let seconds = (now - then).max(0.0) as u64;
+    format!("{} ago", whole_units((now - then).max(0.0) as u64))
+}
+
+/// A time that is long or short, in whole units that fit into a column.
+pub fn whole_units(seconds: u64) -> String {
     match seconds {
-        0..=119 => format!("{seconds} s ago"),
-        120..=7199 => format!("{} min ago", seconds / 60),
-        7200..=172_799 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `muster token`.
 
-use super::job::ago;
+use super::job::{ago, whole_units};
 use super::printed;
 use crate::cli::{TokenCommand, TokenNewArgs, ViewArgs};
 use crate::cluster::{clients, session};
@@ -115,19 +115,10 @@ fn state(token: &v1::TokenInfo) -> String {
         _ if is_over => "ended".to_owned(),
         _ if is_used_up => "used up".to_owned(),
         token if token.until_unix_s > 0 => {
-            left(Moment::of_unix_s(token.until_unix_s).since(Moment::now()).as_secs())
+            let left = Moment::of_unix_s(token.until_unix_s).since(Moment::now());
+            format!("{} left", whole_units(left.as_secs()))
         }
         _ => "no end".to_owned(),
-    }
-}
-
-/// How long it still admits somebody, short enough for a column.
-fn left(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s left"),
-        120..=7_199 => format!("{} min left", seconds / 60),
-        7_200..=172_799 => format!("{} h left", seconds / 3_600),
-        _ => format!("{} days left", seconds / 86_400),
     }
 }
 

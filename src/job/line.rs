@@ -5,7 +5,7 @@ use crate::cluster::clients;
 use crate::exit::{Exit, Failure};
 use crate::terminal::note;
 use muster_proto::PROTOCOL_VERSION;
-use muster_proto::link::{Link, Target, connect, random_bytes};
+use muster_proto::link::{Link, Target, connect, jittered};
 use muster_proto::v1;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -107,23 +107,4 @@ async fn state_of(link: &Link) -> Option<u64> {
     let mut client = clients::cluster(link);
     let reply = tokio::time::timeout(STATE_WAIT, client.info(request)).await.ok()?;
     Some(reply.ok()?.into_inner().state)
-}
-
-/// Between half of the pause and all of it, so that many clients do not come back at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    let [part] = random_bytes::<1>().unwrap_or([128]);
-    pause / 2 + (pause / 2).mul_f64(f64::from(part) / 255.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_stay_within_their_bounds() {
-        for _ in 0..100 {
-            let pause = jittered(PAUSE_MAX);
-            assert!(pause >= PAUSE_MAX / 2 && pause <= PAUSE_MAX, "{pause:?}");
-        }
-    }
 }

@@ -2,8 +2,9 @@
 
 use super::table::{number, pairs, seconds};
 use super::times::{busy_share, sketch};
-use super::words::{hex, shape};
+use super::words::shape;
 use muster_core::shape::Shape;
+use muster_proto::hex;
 use muster_proto::v1;
 
 /// Slots busier than this have nothing left to give.

@@ -4,8 +4,9 @@ mod text;
 
 use super::open_loop::OpenLoop;
 use super::times::{Times, at, busy_share, in_flight, mean_run, secs, sketch, times};
-use super::words::{class_name, hex, model_name, state_name, why_stand_ins};
+use super::words::{class_name, model_name, state_name, why_stand_ins};
 use crate::job::is_final;
+use muster_proto::hex;
 use muster_proto::v1::{self, JobState};
 use serde::Serialize;
 use std::collections::BTreeMap;

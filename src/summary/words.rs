@@ -27,11 +27,6 @@ pub const fn why_stand_ins(reduces: bool) -> &'static str {
     if reduces { "results are combined (--reduce)" } else { "the plugin has no async form" }
 }
 
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// How lists and JSON call a job's state.
 pub const fn state_name(state: JobState) -> &'static str {
     match state {

@@ -6,6 +6,7 @@ use muster_core::sandbox::Need;
 use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
+use muster_proto::hex;
 use muster_proto::link::Link;
 use muster_proto::v1::PullRequest;
 use muster_proto::v1::plugins_client::PluginsClient;
@@ -239,10 +240,6 @@ fn is_noexec(folder: &Path) -> io::Result<bool> {
     // SAFETY: the path is NUL-terminated and `facts` is valid to write to.
     crate::os::check(unsafe { libc::statvfs(path.as_ptr(), &mut facts) })?;
     Ok(facts.f_flag & libc::ST_NOEXEC != 0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn short(digest: &[u8; 32]) -> String {

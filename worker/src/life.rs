@@ -1,8 +1,8 @@
 //! A folder of one life of a worker. Its lock says that the worker lives; what dead workers left is removed by the next one.
 
+use muster_proto::link::try_flock;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -51,9 +51,9 @@ impl LifeFolder {
     }
 }
 
+/// Who cannot lock it has not got it.
 fn lock_now(file: &File) -> bool {
-    // SAFETY: the call takes numbers only.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+    try_flock(file).unwrap_or(false)
 }
 
 fn sweep(base: &Path) {

@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderMap, Request, Response};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use muster_proto::link::RIGHTS;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,42 +15,14 @@ use tower::{Layer, Service};
 const GRPC_STATUS: &str = "grpc-status";
 /// What methods that are not here are counted as.
 const OTHER: &str = "other";
-/// The methods of this server.
-const METHODS: &[&str] = &[
-    "WorkerLink/Attach",
-    "Jobs/Submit",
-    "Jobs/Feed",
-    "Jobs/Watch",
-    "Jobs/Get",
-    "Jobs/List",
-    "Jobs/Cancel",
-    "Jobs/Remove",
-    "Jobs/Results",
-    "Jobs/Acknowledge",
-    "Jobs/Retry",
-    "Jobs/Why",
-    "Jobs/Case",
-    "Jobs/Logs",
-    "Jobs/TaskSamples",
-    "Plugins/Push",
-    "Plugins/Pull",
-    "Plugins/List",
-    "Plugins/Find",
-    "Plugins/Remove",
-    "Cluster/Info",
-    "Cluster/Workers",
-    "Cluster/Drain",
-    "Cluster/Shutdown",
-    "Identity/Enroll",
-    "Identity/Renew",
-    "Identity/NewToken",
-    "Identity/ListTokens",
-    "Identity/RevokeToken",
-    "Health/Check",
-    "Health/List",
-    "Health/Watch",
-    "ServerReflection/ServerReflectionInfo",
-];
+/// The methods of this server beside muster's own.
+const FURTHER: &[&str] =
+    &["Health/Check", "Health/List", "Health/Watch", "ServerReflection/ServerReflectionInfo"];
+
+/// All methods of this server.
+fn methods() -> impl Iterator<Item = &'static str> {
+    RIGHTS.iter().map(|&(name, _)| name).chain(FURTHER.iter().copied())
+}
 
 /// How requests ended.
 #[derive(Debug, Default)]
@@ -189,7 +162,7 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for CountedBody<B> {
 /// The method of a path such as `/muster.v1.Jobs/Submit`.
 fn method(path: &str) -> &'static str {
     let name = path.rsplit_once('.').map_or("", |(_, name)| name);
-    METHODS.iter().find(|known| **known == name).copied().unwrap_or(OTHER)
+    methods().find(|known| *known == name).unwrap_or(OTHER)
 }
 
 /// A code as a label.
@@ -238,7 +211,7 @@ mod tests {
             assert_eq!(method(&format!("/muster.v1.{name}")), name);
         }
         let others = ["Health/Check", "Health/List", "Health/Watch", "ServerReflection/ServerReflectionInfo"];
-        assert_eq!(METHODS.len(), found.len() + others.len());
+        assert_eq!(methods().count(), found.len() + others.len());
         assert_eq!(method("/grpc.health.v1.Health/Check"), "Health/Check");
         for path in ["", "/", "/metrics", "/muster.v1.Jobs/Nothing", "/x.Jobs/Submit/more"] {
             assert_eq!(method(path), OTHER, "{path}");

@@ -4,8 +4,8 @@ use super::Shared;
 use crate::joining::Joining;
 use muster_proto::convert::token_request;
 use muster_proto::link::{
-    FileError, Identity as Caller, Moment, Peer, PublicKey, Role, Session, Signed, Token, TokenError,
-    TokenFacts, TokenId,
+    Identity as Caller, Moment, Peer, PublicKey, Role, Session, Signed, Token, TokenError, TokenFacts,
+    TokenId,
 };
 use muster_proto::v1;
 use muster_proto::v1::identity_server::Identity;
@@ -48,7 +48,7 @@ impl IdentityService {
         if status.code() == Code::Unauthenticated { status } else { self.shared.refused(status) }
     }
 
-    fn key<'a>(&self, bytes: &'a [u8]) -> Result<PublicKey<'a>, Status> {
+    fn key(&self, bytes: &[u8]) -> Result<PublicKey, Status> {
         let text = "public_key is not an uncompressed point on P-256 (65 bytes)";
         PublicKey::new(bytes).ok_or_else(|| self.shared.refused(Status::invalid_argument(text)))
     }
@@ -76,15 +76,12 @@ impl Identity for IdentityService {
             let text = format!("token has {} bytes, 32 are wanted: copy all of the join string", token.len());
             self.shared.refused(Status::invalid_argument(text))
         })?;
-        self.key(&public_key)?;
+        let key = self.key(&public_key)?;
         let (token, now) = (Token(token), Moment::now());
         // Strangers get no thread for tokens that are none.
         let counted = authority.tokens().is_counted(&token, now);
         let counted = counted.map_err(|refusal| self.refused(&refusal.into()))?;
-        let enroll = move || {
-            let key = PublicKey::new(&public_key).ok_or_else(|| TokenError::from(keys_error()))?;
-            authority.enroll(&token, &key, now)
-        };
+        let enroll = move || authority.enroll(&token, &key, now);
         let signed = if counted {
             self.on_disk(enroll).await?
         } else {
@@ -172,10 +169,6 @@ fn enrolled(signed: Signed) -> v1::Enrolled {
         until_unix_s: signed.identity.until.unix_s(),
         now_unix_s: signed.at.unix_s(),
     }
-}
-
-fn keys_error() -> FileError {
-    FileError::Keys { what: "the key is not a point on P-256".to_owned() }
 }
 
 fn status(error: &TokenError) -> Status {

@@ -1,5 +1,7 @@
 //! Large things as files named by their BLAKE3 digest, written once and never changed.
 
+pub use muster_proto::hex;
+
 use super::StoreError;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -23,16 +25,6 @@ pub struct Blobs {
 enum Place {
     Folder(Arc<Path>),
     Memory(Arc<Mutex<HashMap<Digest, Bytes>>>),
-}
-
-/// The digest as people write it.
-#[must_use]
-pub fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl Blobs {

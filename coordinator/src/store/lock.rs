@@ -1,8 +1,8 @@
 //! One coordinator per state folder.
 
 use super::StoreError;
+use muster_proto::link::try_flock;
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -24,14 +24,9 @@ impl FolderLock {
             .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
             .open(&path)
             .map_err(StoreError::file("opening", &path))?;
-        // SAFETY: the descriptor is open for as long as `file` lives, which is longer than this call.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(Self { _file: file });
+        match try_flock(&file).map_err(StoreError::file("locking", &path))? {
+            true => Ok(Self { _file: file }),
+            false => Err(StoreError::InUse { path: folder.to_owned() }),
         }
-        let error = std::io::Error::last_os_error();
-        if error.kind() == std::io::ErrorKind::WouldBlock {
-            return Err(StoreError::InUse { path: folder.to_owned() });
-        }
-        Err(StoreError::file("locking", &path)(error))
     }
 }

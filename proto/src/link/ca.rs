@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PublicKeyData,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{PemObject, SectionKind};
@@ -23,7 +23,7 @@ use super::moment::Moment;
 use super::private_file;
 use super::session::Sessions;
 use super::target::{Pin, Target, Token};
-use super::tokens::{TokenBook, TokenError, TokenFacts, TokenId};
+use super::tokens::{TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal};
 use super::verifier::{pin_of, server_config};
 
 pub(super) use super::verifier::provider;
@@ -130,8 +130,8 @@ impl Authority {
     ///
     /// # Errors
     /// Why the token admits nobody.
-    pub fn enroll(&self, token: &Token, key: &PublicKey<'_>, now: Moment) -> Result<Signed, TokenError> {
-        let facts = self.tokens.admit(token, key.bytes(), now)?;
+    pub fn enroll(&self, token: &Token, key: &PublicKey, now: Moment) -> Result<Signed, TokenError> {
+        let facts = self.tokens.admit(token, key.der_bytes(), now)?;
         let identity = Identity::admitted(&facts, now.later(self.life_s))?;
         self.sign(key, identity, now)
     }
@@ -140,7 +140,7 @@ impl Authority {
     ///
     /// # Errors
     /// When its token was revoked.
-    pub fn renew(&self, identity: &Identity, key: &PublicKey<'_>, now: Moment) -> Result<Signed, TokenError> {
+    pub fn renew(&self, identity: &Identity, key: &PublicKey, now: Moment) -> Result<Signed, TokenError> {
         self.tokens.check(identity.token)?;
         let identity = Identity { until: now.later(self.life_s), ..identity.clone() };
         self.sign(key, identity, now)
@@ -157,7 +157,7 @@ impl Authority {
         revoked.map(|facts| (facts, ended))
     }
 
-    fn sign(&self, key: &PublicKey<'_>, identity: Identity, now: Moment) -> Result<Signed, TokenError> {
+    fn sign(&self, key: &PublicKey, identity: Identity, now: Moment) -> Result<Signed, TokenError> {
         let certificate = certificate::sign(&self.issuer, key, &identity, now)
             .map_err(|error| FileError::Keys { what: error.to_string() })?;
         Ok(Signed { certificate, identity, at: now })
@@ -207,19 +207,15 @@ fn standing_token(folder: &Path, tokens: &TokenBook) -> Result<Token, FileError>
         Token::from_text(text.trim()).ok_or_else(|| FileError::Damaged { path, what: "not a token".into() })
     };
     let mut token = load()?;
-    if tokens.list().iter().any(|facts| facts.id == TokenId::of(&token) && facts.revoked.is_some()) {
+    if matches!(tokens.check(TokenId::of(&token)), Err(TokenRefusal::Revoked { .. })) {
         private_file::remove(&folder.join(TOKEN_FILE))?;
         token = load()?;
     }
-    if !tokens.list().iter().any(|facts| facts.id == TokenId::of(&token)) {
-        match tokens.add_standing(&token, Moment::now()) {
-            Ok(()) => {}
-            Err(TokenError::File(error)) => return Err(error),
-            Err(error) => {
-                let path = folder.join(TOKENS_FILE);
-                return Err(FileError::DamagedTokens { path, what: error.to_string() });
-            }
-        }
+    if tokens.check(TokenId::of(&token)).is_err() {
+        tokens.add_standing(&token, Moment::now()).map_err(|error| match error {
+            TokenError::File(error) => error,
+            error => FileError::DamagedTokens { path: folder.join(TOKENS_FILE), what: error.to_string() },
+        })?;
     }
     Ok(token)
 }
@@ -317,8 +313,7 @@ pub(super) mod tests {
         let authority =
             Authority::load_or_create(folder.path()).unwrap().with_certificate_life(Duration::from_secs(60));
         let key = KeyPair::generate().unwrap();
-        let key = rcgen::PublicKeyData::der_bytes(&key);
-        let key = PublicKey::new(key).unwrap();
+        let key = PublicKey::new(key.der_bytes()).unwrap();
         let now = Moment::now();
         let token = *authority.standing_token();
         let first = authority.enroll(&token, &key, now).unwrap();

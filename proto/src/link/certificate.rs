@@ -20,7 +20,8 @@ use super::error::FileError;
 use super::moment::Moment;
 use super::private_file::random_bytes;
 use super::role::Roles;
-use super::tokens::{TokenFacts, TokenId, TokenRefusal, hex};
+use super::tokens::{TokenFacts, TokenId, TokenRefusal};
+use crate::hex;
 
 /// A certificate is valid from so long before it was made, for clocks that differ.
 const SLACK_S: u64 = 300;
@@ -89,26 +90,21 @@ pub enum IdentityError {
 }
 
 /// A key that a certificate was asked for.
-#[derive(Debug)]
-pub struct PublicKey<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub struct PublicKey([u8; PUBLIC_KEY_BYTES]);
 
-impl<'a> PublicKey<'a> {
+impl PublicKey {
     /// A point on P-256, uncompressed. Whether it is on the curve shows when its owner signs the handshake.
     #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Option<Self> {
-        (bytes.len() == PUBLIC_KEY_BYTES && bytes[0] == UNCOMPRESSED).then_some(Self(bytes))
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.try_into().ok()?;
+        Some(Self(bytes)).filter(|key| key.0[0] == UNCOMPRESSED)
     }
 }
 
-impl PublicKey<'_> {
-    pub(super) const fn bytes(&self) -> &[u8] {
-        self.0
-    }
-}
-
-impl PublicKeyData for PublicKey<'_> {
+impl PublicKeyData for PublicKey {
     fn der_bytes(&self) -> &[u8] {
-        self.0
+        &self.0
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
@@ -150,7 +146,7 @@ impl Identity {
 /// The library's reason.
 pub(super) fn sign(
     issuer: &Issuer<'_, KeyPair>,
-    key: &PublicKey<'_>,
+    key: &PublicKey,
     identity: &Identity,
     now: Moment,
 ) -> Result<Vec<u8>, rcgen::Error> {

@@ -21,7 +21,7 @@ use super::error::FileError;
 use super::moment::Moment;
 use super::private_file;
 use super::target::{Pin, Token};
-use super::tokens::hex;
+use crate::hex;
 use crate::v1::Enrolled;
 
 /// How often, and with what pause, the lock of a file is tried; then its holder is not waited for any longer.

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -351,16 +350,10 @@ async fn lock_folder(folder: &Path) -> Result<File, ListenError> {
     let failed = |source| ListenError::Unix { path: folder.to_path_buf(), source };
     let handle = File::open(folder).map_err(failed)?;
     for _ in 0..LOCK_TRIES {
-        // SAFETY: the descriptor is open as long as `handle` lives, and flock touches no memory.
-        if unsafe { libc::flock(handle.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        if private_file::try_flock(&handle).map_err(failed)? {
             return Ok(handle);
         }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            io::ErrorKind::WouldBlock => sleep(LOCK_PAUSE).await,
-            io::ErrorKind::Interrupted => {}
-            _ => return Err(failed(error)),
-        }
+        sleep(LOCK_PAUSE).await;
     }
     Err(ListenError::FolderBusy { folder: folder.to_path_buf() })
 }

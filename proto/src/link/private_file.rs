@@ -106,16 +106,24 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
+    try_flock(&file).map(|taken| taken.then_some(file)).map_err(failed)
+}
+
+/// Takes the lock of an open file or folder, as long as that is open; `false`: another one has it.
+///
+/// # Errors
+/// When it cannot be locked.
+pub fn try_flock(file: &File) -> io::Result<bool> {
     loop {
         // SAFETY: the descriptor is open as long as `file` lives, and flock touches no memory.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(Some(file));
+            return Ok(true);
         }
         let error = io::Error::last_os_error();
         match error.kind() {
-            io::ErrorKind::WouldBlock => return Ok(None),
+            io::ErrorKind::WouldBlock => return Ok(false),
             io::ErrorKind::Interrupted => {}
-            _ => return Err(failed(error)),
+            _ => return Err(error),
         }
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::FileError;
 use super::private_file;
-use super::tokens::hex;
+use crate::hex;
 
 /// Shorter tokens can be guessed.
 const SECRET_BYTES_MIN: usize = 16;

@@ -15,6 +15,7 @@ use super::moment::Moment;
 use super::private_file;
 use super::role::{Role, Roles};
 use super::target::Token;
+use crate::hex;
 
 /// Tokens that a cluster keeps, also those that are no longer good for anything.
 pub const TOKENS_MAX: usize = 1_000;
@@ -434,15 +435,6 @@ impl FromStr for TokenId {
 
 fn hash(token: &Token) -> [u8; 32] {
     Sha256::digest(token.0).into()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

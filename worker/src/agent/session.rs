@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use muster_core::id::{Epoch, WorkerId};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::{Adopted, ConvertError, Welcome};
-use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through};
+use muster_proto::link::{Link, LinkError, Target, connect_worker, connect_worker_through, jittered};
 use muster_proto::v1::worker_link_client::WorkerLinkClient;
 use muster_proto::v1::{FromWorker, ToWorker, from_worker, to_worker};
 use prost::Message as _;
@@ -151,23 +151,9 @@ async fn open(way: &Way, events: &Events) -> Result<Session, SessionError> {
     Ok(Session { link, epoch, worker, heartbeat, state, adopted, outgoing, incoming })
 }
 
-/// Between half of the pause and all of it, so that many workers do not come back at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    let noise = u64::from(crate::os::monotonic_ns() as u32) ^ u64::from(std::process::id()).rotate_left(16);
-    pause / 2 + (pause / 2).mul_f64((noise % 1_000) as f64 / 1_000.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_stay_within_their_bounds() {
-        for _ in 0..100 {
-            let pause = jittered(BACKOFF_MAX);
-            assert!(pause >= BACKOFF_MAX / 2 && pause <= BACKOFF_MAX, "{pause:?}");
-        }
-    }
 
     #[test]
     fn what_would_end_the_same_way_is_not_tried_again() {
