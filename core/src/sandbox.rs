@@ -75,7 +75,7 @@ pub enum Need {
 impl Need {
     /// A need as a plugin's manifest spells it.
     #[must_use]
-    pub fn of_plugin(text: &str) -> Self {
+    fn of_plugin(text: &str) -> Self {
         text.parse().unwrap_or_else(|_| Self::Unknown(text.to_owned()))
     }
 
@@ -226,6 +226,12 @@ impl Unkept {
             }
         }
     }
+}
+
+/// Needs as a plugin's manifest spells them.
+#[must_use]
+pub fn needs_of_plugin(texts: &[String]) -> Vec<Need> {
+    texts.iter().map(|text| Need::of_plugin(text)).collect()
 }
 
 /// Needs and grants as text, for messages and tables.

@@ -15,7 +15,7 @@ use crate::plugin::{Located, PluginFailure, PluginFile, Searched, locate};
 use crate::shell::quoted;
 use crate::summary::{Before, Facts, Report, before, where_time_went, why_stand_ins};
 use crate::terminal::{self, note};
-use muster_core::sandbox::{Level, Need, Terms};
+use muster_core::sandbox::{Level, Terms, needs_of_plugin};
 use muster_plugin_host::{F_ASYNC, Manifest};
 use muster_proto::link::connect;
 use muster_proto::v1;
@@ -221,7 +221,7 @@ async fn open_cluster(
 /// Whether workers of our own can run the job as it is to be run.
 fn check_sandbox(args: &RunArgs, manifest: &Manifest) -> Result<(), Failure> {
     let terms = Terms { level: Level::None, most: Kernel::here().most(), grants: args.allow.clone() };
-    let needs: Vec<Need> = manifest.needs().iter().map(|text| Need::of_plugin(text)).collect();
+    let needs = needs_of_plugin(manifest.needs());
     let unkept = terms.level_for(args.job.sandbox, &needs).err();
     unkept
         .map_or(Ok(()), |unkept| Err(Failure::usage(unkept.text(manifest.name(), "a private cluster here"))))

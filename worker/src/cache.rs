@@ -2,7 +2,7 @@
 //! read-only and shared by all workers of the user on this machine. A file with the right name is still checked
 //! once by each worker: disks and people change files.
 
-use muster_core::sandbox::Need;
+use muster_core::sandbox::{Need, needs_of_plugin};
 use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
@@ -225,7 +225,7 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
     let (reusable, interleaves) = (has("multi_job"), has("async"));
     let name = inspection.manifest.name().to_owned();
     let metrics = inspection.manifest.metrics().to_vec();
-    let needs = inspection.manifest.needs().iter().map(|text| Need::of_plugin(text)).collect();
+    let needs = needs_of_plugin(inspection.manifest.needs());
     Ok(Some(PluginFile { path, name, reusable, interleaves, metrics, needs }))
 }
 

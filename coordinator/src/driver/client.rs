@@ -3,16 +3,15 @@
 use super::command::{Reply, Snapshot};
 use super::effect::Effect;
 use super::job::{Accepted, Job};
-use super::plugins::Abilities;
 use super::report::Subject;
 use super::{Driver, Refusal};
 use crate::store::Record;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
-use muster_core::sandbox::Need;
+use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::Input;
-use muster_proto::convert::{Feed, PluginRef, Submission, TASKS_MAX, job_spec_to_wire};
+use muster_proto::convert::{Feed, Hello, PluginRef, Submission, TASKS_MAX, job_spec_to_wire};
 use muster_proto::v1::JobStatus;
 use prost::Message;
 
@@ -64,12 +63,11 @@ impl Driver {
             });
         }
         let asked = &submission.plugin;
-        let plugin = self
+        let (plugin, abilities) = self
             .plugins
-            .get(&asked.digest)
+            .known(&asked.digest)
             .ok_or_else(|| Refusal::NoPlugin(format!("{} with digest {}", asked.name, hex(&asked.digest))))?;
         let cannot = |field, why| Refusal::PluginCannot { field, plugin: plugin.name.clone(), why };
-        let abilities = Abilities::of(plugin);
         if abilities.is_chaos() && !self.settings.allow_chaos {
             return Err(Refusal::Chaos(plugin.name.clone()));
         }
@@ -81,7 +79,7 @@ impl Driver {
             (false, "required") => return Err(cannot("has_inputs", "needs an input per task")),
             _ => {}
         }
-        self.check_sandbox(submission, &plugin.name, &abilities.needs())?;
+        self.check_sandbox(submission, &plugin.name, &abilities.needs)?;
         submission.plugin = PluginRef {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
@@ -96,15 +94,20 @@ impl Driver {
     fn check_sandbox(&self, submission: &Submission, plugin: &str, needs: &[Need]) -> Result<(), Refusal> {
         let mut refused = None;
         for worker in self.workers.values().filter(|worker| !worker.draining) {
-            match worker.hello.sandbox.level_for(submission.sandbox, needs) {
-                Ok(_) => return Ok(()),
-                Err(unkept) => {
-                    let who = format!("worker {}", worker.hello.name);
-                    refused.get_or_insert_with(|| unkept.text(plugin, &who));
-                }
+            match why_not(&worker.hello, submission.sandbox, plugin, needs) {
+                Some(why) => _ = refused.get_or_insert(why),
+                None => return Ok(()),
             }
         }
         refused.map_or(Ok(()), |why| Err(Refusal::Sandbox(why)))
+    }
+
+    /// Why a worker must not run a job; `None`: it may.
+    pub(super) fn unkept(&self, hello: &Hello, id: JobId) -> Option<String> {
+        let submission = &self.jobs.get(&id)?.submission;
+        let plugin = &submission.plugin;
+        let needs = self.plugins.known(&plugin.digest).map_or(&[][..], |(_, abilities)| &abilities.needs);
+        why_not(hello, submission.sandbox, &plugin.name, needs)
     }
 
     /// Whether a job takes tasks, and whether they have inputs.
@@ -243,6 +246,12 @@ impl Driver {
     pub(super) fn no_job(&self, id: JobId) -> Refusal {
         if id.0 > 0 && id < self.next_job { Refusal::Forgotten(id) } else { Refusal::NoJob(id) }
     }
+}
+
+/// Why a worker cannot keep from a plugin what is asked for, or does not grant what the plugin needs.
+fn why_not(hello: &Hello, asked: Option<Level>, plugin: &str, needs: &[Need]) -> Option<String> {
+    let unkept = hello.sandbox.level_for(asked, needs).err()?;
+    Some(unkept.text(plugin, &format!("worker {}", hello.name)))
 }
 
 /// A job without unfinished inputs always has room for one more block.

@@ -2,7 +2,6 @@
 
 use super::effect::Effect;
 use super::job::Job;
-use super::plugins::Abilities;
 use super::report::Subject;
 use super::worker::{NotReading, Worker};
 use super::{Driver, ended};
@@ -16,7 +15,7 @@ use muster_core::reduce::Block;
 use muster_core::scheduler::{DropReason, FailureClass, Grant, GrantKind, Input, Loss, Outcome, Output};
 use muster_core::shape::Shape;
 use muster_core::time::Span;
-use muster_proto::convert::{Hello, JobOpen, failure_class_to_wire, grant_to_wire, job_open_to_wire};
+use muster_proto::convert::{JobOpen, failure_class_to_wire, grant_to_wire, job_open_to_wire};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::{INPUT_MAX_BYTES, v1};
 use prost::Message;
@@ -173,16 +172,6 @@ impl Driver {
         }
         self.unfit.push((worker_id, id));
         true
-    }
-
-    /// Why a worker must not run a job; `None`: it may.
-    pub(super) fn unkept(&self, hello: &Hello, id: JobId) -> Option<String> {
-        let submission = &self.jobs.get(&id)?.submission;
-        let plugin = &submission.plugin;
-        let needs =
-            self.plugins.get(&plugin.digest).map_or_else(Vec::new, |record| Abilities::of(record).needs());
-        let unkept = hello.sandbox.level_for(submission.sandbox, &needs).err()?;
-        Some(unkept.text(&plugin.name, &format!("worker {}", hello.name)))
     }
 
     fn grant(&mut self, worker_id: WorkerId, grant: &Grant) {

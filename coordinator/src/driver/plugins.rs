@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::plugin::Version;
 use crate::store::PluginRecord;
 use crate::store::blobs::hex;
-use muster_core::sandbox::Need;
+use muster_core::sandbox::{Need, needs_of_plugin};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,14 @@ const DIGITS_MIN: usize = 8;
 /// Plugins by digest.
 #[derive(Debug, Default)]
 pub struct Plugins {
-    by_digest: BTreeMap<[u8; 32], Arc<PluginRecord>>,
+    by_digest: BTreeMap<[u8; 32], Known>,
+}
+
+/// A plugin, and what its manifest says, which is read once.
+#[derive(Debug)]
+struct Known {
+    record: Arc<PluginRecord>,
+    abilities: Abilities,
 }
 
 /// What a job needs to know about its plugin.
@@ -33,21 +40,17 @@ pub struct Abilities {
     #[serde(default)]
     flags: Vec<String>,
     /// What it cannot do without in a sandbox.
-    #[serde(default)]
-    needs: Vec<String>,
+    #[serde(skip)]
+    pub needs: Vec<Need>,
+    #[serde(default, rename = "needs")]
+    need_texts: Vec<String>,
 }
 
 impl Abilities {
     /// As the manifest says.
-    #[must_use]
-    pub fn of(plugin: &PluginRecord) -> Self {
-        serde_json::from_str(&plugin.manifest).unwrap_or_default()
-    }
-
-    /// What it cannot do without in a sandbox.
-    #[must_use]
-    pub fn needs(&self) -> Vec<Need> {
-        self.needs.iter().map(|text| Need::of_plugin(text)).collect()
+    fn of(plugin: &PluginRecord) -> Self {
+        let said: Self = serde_json::from_str(&plugin.manifest).unwrap_or_default();
+        Self { needs: needs_of_plugin(&said.need_texts), ..said }
     }
 
     /// Whether it is made to harm its process.
@@ -66,10 +69,10 @@ impl Plugins {
         if self.by_digest.contains_key(&plugin.digest) {
             return Ok(true);
         }
-        let same = |known: &&Arc<PluginRecord>| {
+        let same = |known: &&PluginRecord| {
             known.name == plugin.name && known.version == plugin.version && known.target == plugin.target
         };
-        if let Some(known) = self.by_digest.values().find(same) {
+        if let Some(known) = self.records().map(|record| &**record).find(same) {
             return Err(Refusal::OtherBytes {
                 name: plugin.name.clone(),
                 version: plugin.version.clone(),
@@ -86,7 +89,8 @@ impl Plugins {
 
     /// Adds a plugin that passed [`Plugins::check`].
     pub fn insert(&mut self, plugin: PluginRecord) {
-        self.by_digest.insert(plugin.digest, Arc::new(plugin));
+        let abilities = Abilities::of(&plugin);
+        self.by_digest.insert(plugin.digest, Known { record: Arc::new(plugin), abilities });
     }
 
     /// Forgets a plugin.
@@ -97,13 +101,23 @@ impl Plugins {
     /// The plugin with this digest.
     #[must_use]
     pub fn get(&self, digest: &[u8; 32]) -> Option<&Arc<PluginRecord>> {
-        self.by_digest.get(digest)
+        self.by_digest.get(digest).map(|known| &known.record)
+    }
+
+    /// The plugin with this digest, with what it can do and what it needs.
+    #[must_use]
+    pub fn known(&self, digest: &[u8; 32]) -> Option<(&PluginRecord, &Abilities)> {
+        self.by_digest.get(digest).map(|known| (&*known.record, &known.abilities))
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Arc<PluginRecord>> {
+        self.by_digest.values().map(|known| &known.record)
     }
 
     /// All plugins, by name, then version, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<PluginRecord>> {
-        let mut all: Vec<_> = self.by_digest.values().cloned().collect();
+        let mut all: Vec<_> = self.records().cloned().collect();
         all.sort_by(|a, b| {
             let newest_first = || Version::of(&b.version).cmp(&Version::of(&a.version));
             a.name.cmp(&b.name).then_with(newest_first).then_with(|| a.target.cmp(&b.target))
@@ -121,14 +135,14 @@ impl Plugins {
             Some((name, version)) => plugin.name == name && plugin.version == version,
             None => plugin.name == query,
         };
-        let newest = self.by_digest.values().filter(named).max_by_key(|plugin| Version::of(&plugin.version));
+        let newest = self.records().filter(named).max_by_key(|plugin| Version::of(&plugin.version));
         if let Some(plugin) = newest {
             return Ok(Arc::clone(plugin));
         }
         let is_digest = query.len() >= DIGITS_MIN && query.bytes().all(|digit| digit.is_ascii_hexdigit());
         let digits = query.to_ascii_lowercase();
         let mut fitting =
-            self.by_digest.values().filter(|plugin| is_digest && hex(&plugin.digest).starts_with(&digits));
+            self.records().filter(|plugin| is_digest && hex(&plugin.digest).starts_with(&digits));
         let found = fitting.next().ok_or_else(|| Refusal::NoPlugin(query.to_owned()))?;
         match fitting.count() {
             0 => Ok(Arc::clone(found)),

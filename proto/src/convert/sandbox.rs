@@ -7,12 +7,16 @@ use crate::v1;
 
 /// A level; `None`: nothing was said.
 pub(super) fn level(field: &'static str, wire: i32) -> Result<Option<Level>, ConvertError> {
-    match v1::Sandbox::try_from(wire) {
-        Ok(v1::Sandbox::Unspecified) => Ok(None),
-        Ok(v1::Sandbox::None) => Ok(Some(Level::None)),
-        Ok(v1::Sandbox::Limits) => Ok(Some(Level::Limits)),
-        Ok(v1::Sandbox::Standard) => Ok(Some(Level::Standard)),
-        Err(_) => Err(ConvertError::wrong(field, wire, "not a known level")),
+    let known = v1::Sandbox::try_from(wire).map(known);
+    known.map_err(|_| ConvertError::wrong(field, wire, "not a known level"))
+}
+
+const fn known(wire: v1::Sandbox) -> Option<Level> {
+    match wire {
+        v1::Sandbox::Unspecified => None,
+        v1::Sandbox::None => Some(Level::None),
+        v1::Sandbox::Limits => Some(Level::Limits),
+        v1::Sandbox::Standard => Some(Level::Standard),
     }
 }
 
@@ -29,12 +33,8 @@ pub fn level_to_wire(level: Option<Level>) -> v1::Sandbox {
 
 /// The level of a worker as it is shown. One that says nothing, as workers did before there were levels, keeps nothing.
 #[must_use]
-pub const fn level_shown(wire: v1::Sandbox) -> Level {
-    match wire {
-        v1::Sandbox::Unspecified | v1::Sandbox::None => Level::None,
-        v1::Sandbox::Limits => Level::Limits,
-        v1::Sandbox::Standard => Level::Standard,
-    }
+pub fn level_shown(wire: v1::Sandbox) -> Level {
+    known(wire).unwrap_or_default()
 }
 
 /// What a worker says. One that says nothing, as workers did before there were levels, keeps nothing.

@@ -15,7 +15,6 @@ use muster_core::shape::Flow;
 use muster_core::time::Span;
 use muster_proto::convert::RanOn;
 use muster_proto::packed::Items;
-use std::path::Path;
 use std::sync::Arc;
 
 /// What the outputs speak of that is not in them.
@@ -163,7 +162,7 @@ impl Driver {
         let around = Surroundings { scratch, spawner: &self.spawner, events: &self.events, log: &self.log };
         let (handle, shelf) = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
         let record = handle.crash.as_ref().and_then(|crash| crash.for_executor().ok());
-        let scratch = handle.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned();
+        let scratch = handle.scratch_text();
         let load =
             ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some(), sandbox, scratch };
         handle.send(load.encode(), record.into_iter().chain(shelf).collect());
@@ -202,7 +201,7 @@ impl Driver {
             grace_ns: job.open.limits.grace.0,
             memory_bytes: job.open.limits.memory_bytes.unwrap_or(0),
             extra_millionths: self.config.emulation.speed.extra_millionths(),
-            scratch: executor.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned(),
+            scratch: executor.scratch_text(),
             flow: job.open.shape.flow,
             gil: job.open.gil,
             arrivals: job.open.arrivals,

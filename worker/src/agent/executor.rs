@@ -18,7 +18,7 @@ use muster_core::id::{ExecutorId, JobId};
 use muster_core::time::Time;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -125,6 +125,11 @@ impl Process {
 }
 
 impl ExecutorHandle {
+    /// Its folder for tasks, as it is told it; empty for none.
+    pub fn scratch_text(&self) -> String {
+        self.scratch.as_deref().and_then(Path::to_str).unwrap_or_default().to_owned()
+    }
+
     /// Starts an executor; gives what it is to be told of its shelf with, if there is one. What it says and how it ends
     /// comes as events.
     pub fn start(
