@@ -104,7 +104,9 @@ fn announce(running: &Running) {
     match (running.join_string(), &running.unix) {
         (Some(join), _) => {
             let _ = terminal::print(join);
-            note("workers join with: muster worker start --join STRING (the line on stdout; it is a secret)");
+            note(
+                "workers join with: muster worker start --join STRING --trust any (STRING: the line on stdout; it is a secret)",
+            );
             note(
                 "clients on other machines: muster token new --role submitter,publisher prints a join string",
             );
@@ -120,7 +122,10 @@ impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         let exit = match error {
             WorkerError::Join(error) => return error.into(),
-            WorkerError::NoCoordinator | WorkerError::Flag { .. } | WorkerError::Secret(_) => Exit::Usage,
+            WorkerError::NoCoordinator
+            | WorkerError::NoTrust
+            | WorkerError::Flag { .. }
+            | WorkerError::Secret(_) => Exit::Usage,
             WorkerError::Link(ref link) if link.is_permission() => Exit::Permission,
             WorkerError::Link(_) | WorkerError::Refused { .. } | WorkerError::Http { .. } => Exit::Connection,
             WorkerError::Cache(_) => Exit::Storage,

@@ -12,14 +12,45 @@ fn token(muster: &Muster, roles: &str) -> String {
     muster.run(&["token", "new", "--role", roles]).ok().text().trim().to_owned()
 }
 
+/// Plugins of the network are native code: a worker says which of them it runs.
+#[test]
+fn a_worker_that_joins_runs_what_it_trusts_and_nothing_else() {
+    let (here, there) = (Muster::new(), Muster::new());
+    let (coordinator, join) = joinable(&here);
+    let start = |trust: &[&str]| {
+        let flags = ["worker", "start", "--join", &join, "--name", "wary", "--http", "none", "--detach"];
+        there.run(&[&flags, trust].concat())
+    };
+    start(&[]).fails(2, &["--trust is not given", "--trust NAME@VERSION", "--trust any"]);
+    start(&["--trust", "primes"]).fails(2, &["--trust primes", "NAME@VERSION"]);
+    let (primes, null) = (plugin("primes"), plugin("null"));
+    let inspected = here.run(&["plugin", "info", &primes, "--json"]).ok().json();
+    let digest = inspected["digest"].as_str().unwrap();
+    let file = there.write("trusted", format!("# what this machine runs\n{digest}  # primes\n"));
+    start(&["--trust", &file]).ok();
+    let job = |plugin: &str, more: &[&str]| here.run(&[&["run", plugin][..], more].concat());
+    assert_eq!(job(&primes, &["limit=200000", "--reduce", "--out", "-"]).ok().text().trim(), "17984");
+    let words = ["worker wary does not trust plugin null@", "--trust "];
+    job(&null, &["-n", "1"]).fails(2, &words);
+    let listed = here.run(&["worker", "ls", "--json"]).ok().json();
+    assert_eq!(listed["workers"][0]["trust"], serde_json::json!([digest]));
+    let wary = listed["workers"][0]["pid"].as_u64().unwrap();
+    there.signal(u32::try_from(wary).unwrap(), libc::SIGTERM);
+    there.assert_no_process_left();
+    end(coordinator);
+}
+
 #[test]
 fn a_job_runs_on_a_worker_that_joined_with_the_string() {
     let (here, there, client) = (Muster::new(), Muster::new(), Muster::new());
     let (coordinator, join) = joinable(&here);
     let file = there.write("join", &join);
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let detached =
-        there.run(&["worker", "start", "--join", &file, "--name", "far", "--slots", "2", "--detach"]).ok();
+    let detached = there
+        .run(&[
+            "worker", "start", "--trust", "any", "--join", &file, "--name", "far", "--slots", "2", "--detach",
+        ])
+        .ok();
     let log = format!("worker-{}.log", detached.text().trim());
     assert!(detached.stderr.contains(&log), "{log} is not in {}", detached.stderr);
     assert!(there.files().iter().any(|path| path.ends_with(&log)), "{:?}", there.files());
@@ -57,11 +88,13 @@ fn who_has_not_the_string_is_refused() {
     let (address, pin, token) = (parts[0], parts[1], parts[2]);
     let other = "A".repeat(token.len());
     let wrong_token = format!("{address}:{pin}:{other}");
-    there.run(&["worker", "start", "--join", &wrong_token]).fails(6, &["token"]);
-    there.run(&["worker", "start", "--join", &wrong_token, "--detach"]).fails(6, &["token"]);
+    there.run(&["worker", "start", "--trust", "any", "--join", &wrong_token]).fails(6, &["token"]);
+    there
+        .run(&["worker", "start", "--trust", "any", "--join", &wrong_token, "--detach"])
+        .fails(6, &["token"]);
     there.run(&["job", "ls", "--cluster", &wrong_token]).fails(6, &["token"]);
     let wrong_pin = format!("{address}:{other}:{token}");
-    there.run(&["worker", "start", "--join", &wrong_pin]).fails(5, &["join string"]);
+    there.run(&["worker", "start", "--trust", "any", "--join", &wrong_pin]).fails(5, &["join string"]);
     let bare = address.trim_start_matches("muster1:");
     there.run(&["job", "ls", "--cluster", bare]).fails(2, &["whole join string"]);
     end(coordinator);

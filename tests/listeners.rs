@@ -77,7 +77,8 @@ fn every_listener_is_a_socket_of_its_user_tls_or_a_plain_page() {
         coordinator.assert_runs();
         coordinator.output().lines().next().map(str::to_owned)
     });
-    let command = there.command(&["worker", "start", "--slots", "2", "--name", "far", "--join", &join]);
+    let command = there
+        .command(&["worker", "start", "--trust", "any", "--slots", "2", "--name", "far", "--join", &join]);
     let worker = Daemon::start("worker", &there.path(""), command);
     until("the worker", SOON, || {
         let listed = here.run(&["worker", "ls", "--json"]).ok().json();

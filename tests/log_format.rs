@@ -40,8 +40,11 @@ fn logs_are_json_and_hold_no_secret_however_much_is_logged() {
     let tokens = [secret(&join), secret(&client)];
     let file = there.write("join", &join);
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let worker =
-        start(&there, &["worker", "start", "--join", &file, "--name", "far", "--http", "none"], "trace");
+    let worker = start(
+        &there,
+        &["worker", "start", "--trust", "any", "--join", &file, "--name", "far", "--http", "none"],
+        "trace",
+    );
     let mut run = there.command(&["run", &plugin("null"), "-n", "1000", "--cluster", &client, "--json"]);
     run.env("MUSTER_LOG", "trace");
     let run = Started::new(run).finish().ok();

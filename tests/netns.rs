@@ -75,7 +75,8 @@ impl Site {
         let name = format!("w{machine}");
         let user = self.user(machine);
         let mut command = muster(user, &self.network.on_without(machine, &self.hidden));
-        command.args(["worker", "start", "--slots", "1", "--http", "none", "--name", &name, "--join", join]);
+        command.args(["worker", "start", "--trust", "any", "--slots", "1", "--http", "none"]);
+        command.args(["--name", &name, "--join", join]);
         Daemon::start(&name, &user.path(""), command)
     }
 

@@ -127,7 +127,10 @@ fn worker(muster: &Muster, network: &Network, machine: u8, join: &str) -> Daemon
     let name = format!("w{machine}");
     let cache = muster.path(&format!("cache-{name}"));
     let mut command = on(muster, network, machine);
-    command.args(["worker", "start", "--slots", "2", "--http", "none", "--name", &name, "--join", join]);
+    command.args([
+        "worker", "start", "--trust", "any", "--slots", "2", "--http", "none", "--name", &name, "--join",
+        join,
+    ]);
     command.arg("--cache").arg(cache);
     Daemon::start(&name, &muster.path(""), command)
 }

@@ -217,6 +217,8 @@ impl Joined {
                 "none",
                 "--name",
                 &worker_name,
+                "--trust",
+                "any",
                 "--join",
                 join.trim(),
             ];

@@ -61,7 +61,8 @@ fn a_token_is_made_for_so_many_and_so_long() {
 fn a_revoked_worker_is_cut_off_and_told() {
     let (here, there) = (Muster::new(), Muster::new());
     let (coordinator, join) = joinable(&here);
-    let command = there.command(&["worker", "start", "--http", "none", "--name", "far", "--join", &join]);
+    let command = there
+        .command(&["worker", "start", "--trust", "any", "--http", "none", "--name", "far", "--join", &join]);
     let mut worker = Daemon::start("worker", &there.path(""), command);
     let is_open = || tokens(&here)[0]["connections"] == 1;
     until("the worker has joined", SOON, || {
@@ -80,7 +81,7 @@ fn a_revoked_worker_is_cut_off_and_told() {
         lost["workers"].as_array().unwrap().iter().filter(|worker| worker["state"] == "up").count(),
         0
     );
-    there.run(&["worker", "start", "--join", &join]).fails(6, &["was revoked"]);
+    there.run(&["worker", "start", "--trust", "any", "--join", &join]).fails(6, &["was revoked"]);
     here.run(&["token", "revoke", "001122334455"]).fails(3, &["no token 001122334455"]);
     end(coordinator);
     // Another one is printed from now on, and only that one admits.
@@ -110,7 +111,8 @@ fn without_tls_only_this_machine_is_taken() {
     let mut coordinator = here.start(&arguments);
     let join = coordinator.wait_for_lines(1).remove(0);
     assert!(join.starts_with("muster1-plain:127.0.0.1:"), "{join}");
-    let worker = there.run(&["worker", "start", "--join", &join, "--slots", "2", "--detach"]).ok();
+    let worker =
+        there.run(&["worker", "start", "--trust", "any", "--join", &join, "--slots", "2", "--detach"]).ok();
     let client = here
         .run(&["token", "new", "--role", "submitter,publisher", "--uses", "any"])
         .ok()

@@ -11,6 +11,11 @@ use muster_proto::packed::{Items, Packed};
 use muster_proto::v1::{self, from_worker, to_worker};
 use tonic::Code;
 
+fn trust(digests: usize, bytes: usize, version: &str) -> Option<v1::Trust> {
+    let digests = vec![vec![0; bytes].into(); digests];
+    Some(v1::Trust { any: false, digests, versions: vec![version.to_owned()] })
+}
+
 #[tokio::test]
 async fn hellos() {
     let world = World::counted().await;
@@ -42,6 +47,9 @@ async fn hellos() {
         (|hello| (hello.sandbox, hello.sandbox_most) = (3, 2), Code::InvalidArgument, "sandbox is standard"),
         (|hello| hello.grants = vec!["read:x".into()], Code::InvalidArgument, "grants is read:x"),
         (|hello| hello.grants = vec!["exec".into(); 257], Code::ResourceExhausted, "grants"),
+        (|hello| hello.trust = trust(1, 31, "x@1"), Code::InvalidArgument, "trust.digests is 31 bytes"),
+        (|hello| hello.trust = trust(1, 32, "x"), Code::InvalidArgument, "trust.versions is x"),
+        (|hello| hello.trust = trust(1_024, 32, "x@1"), Code::ResourceExhausted, "trust (number of plugins)"),
     ] {
         let mut hello = hello(1);
         change(&mut hello);

@@ -30,6 +30,7 @@ pub mod sampling;
 pub mod sandbox;
 pub mod shape;
 pub mod sketch;
+pub mod trust;
 
 #[cfg(feature = "mutations")]
 pub mod mutation;

@@ -7,6 +7,7 @@ use crate::summary::{Column, bytes, list, number};
 use crate::terminal::{self, note};
 use muster_proto::PROTOCOL_VERSION;
 use muster_proto::convert::level_shown;
+use muster_proto::hex;
 use muster_proto::link::{AccessFolder, Link, connect_worker};
 use muster_proto::v1::{self, WorkerState};
 use std::ffi::OsString;
@@ -67,6 +68,7 @@ async fn ls(all: bool, view: &ViewArgs) -> Outcome {
         Column::number("SEEN").wide(),
         Column::number("PID").wide(),
         Column::text("METRICS").wide(),
+        Column::text("TRUST").wide(),
     ];
     super::printed(terminal::print(list(&columns, workers.iter().map(row).collect())))
 }
@@ -89,6 +91,11 @@ fn row(worker: &v1::WorkerInfo) -> Vec<String> {
         now(format!("{:.1} s ago", worker.heartbeat_age_s)),
         worker.pid.to_string(),
         worker.metrics_address.clone(),
+        match trust(worker).as_slice() {
+            [any] if any == "any" => "any".to_owned(),
+            [one] => one.chars().take(20).collect(),
+            listed => format!("{} plugins", listed.len()),
+        },
     ]
 }
 
@@ -104,6 +111,14 @@ async fn drain(worker: String, deadline: Option<Duration>, view: &ViewArgs) -> O
     super::printed(terminal::print(format_args!("worker {} {}", worker.name, state_name(worker.state()))))
 }
 
+/// What it trusts, as `--trust` takes it; `["any"]`: all.
+fn trust(worker: &v1::WorkerInfo) -> Vec<String> {
+    let Some(v1::Trust { any: false, digests, versions }) = &worker.trust else {
+        return vec!["any".to_owned()];
+    };
+    digests.iter().map(|digest| hex(digest)).chain(versions.iter().cloned()).collect()
+}
+
 fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
     serde_json::json!({
         "worker": worker.worker, "name": worker.name, "host": worker.host, "pid": worker.pid,
@@ -112,7 +127,7 @@ fn facts(worker: &v1::WorkerInfo) -> serde_json::Value {
         "pss_bytes": worker.pss_bytes, "heartbeat_age_s": worker.heartbeat_age_s,
         "metrics_address": worker.metrics_address, "leased": worker.leased, "committed": worker.committed,
         "sandbox": level_shown(worker.sandbox()).name(), "sandbox_most": level_shown(worker.sandbox_most()).name(),
-        "grants": worker.grants,
+        "grants": worker.grants, "trust": trust(worker),
     })
 }
 

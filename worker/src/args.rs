@@ -53,6 +53,10 @@ pub struct WorkerArgs {
     /// times
     #[arg(long, value_name = "WHAT", value_parser = str::parse::<Need>)]
     pub allow: Vec<Need>,
+    /// Which plugins it loads: any, NAME@VERSION, a digest as `muster plugin info` shows it, or a file that lists such (a
+    /// path with a /, one in each line); may be given several times. Must be given with --join [default: any with --connect]
+    #[arg(long, value_name = "WHAT", env = "MUSTER_TRUST", value_delimiter = ',')]
+    pub trust: Vec<String>,
     /// How it is to seem
     #[command(flatten)]
     pub emulation: EmulationArgs,
@@ -76,7 +80,6 @@ impl WorkerArgs {
             })?),
         };
         Ok(Config {
-            target,
             name: self.name.filter(|name| !name.is_empty()).unwrap_or_else(Config::default_name),
             slots: self.slots.unwrap_or_else(usable_cpus),
             cache: self.cache.unwrap_or_else(Config::default_cache),
@@ -94,7 +97,9 @@ impl WorkerArgs {
             adopts: true,
             sandbox: self.sandbox,
             grants: self.allow,
+            trust: crate::trust::read(&self.trust, &target)?,
             emulation: self.emulation.into_emulation()?,
+            target,
         })
     }
 }

@@ -23,8 +23,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct PluginFile {
     /// The file.
     pub path: PathBuf,
+    /// BLAKE3 of the file.
+    pub digest: [u8; 32],
     /// The plugin's name.
     pub name: String,
+    /// Its version.
+    pub version: String,
     /// An executor may serve several jobs of it, one after the other.
     pub reusable: bool,
     /// Its threads can keep many tasks going at the same time.
@@ -212,8 +216,7 @@ async fn known(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, Ca
 }
 
 fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheError> {
-    let found = std::fs::read(&path).map(|bytes| *blake3::hash(&bytes).as_bytes());
-    if found.as_ref().ok() != Some(&digest) {
+    if digest_of(&path).ok() != Some(digest) {
         tracing::warn!(path = %path.display(), "a plugin file in the cache is damaged; it is fetched again");
         return match std::fs::remove_file(&path) {
             Ok(()) => Ok(None),
@@ -223,10 +226,17 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
     let inspection = inspect(&path)?;
     let has = |name| inspection.manifest.flag_names().any(|flag| flag == name);
     let (reusable, interleaves) = (has("multi_job"), has("async"));
-    let name = inspection.manifest.name().to_owned();
+    let (name, version) = (inspection.manifest.name().to_owned(), inspection.manifest.version().to_owned());
     let metrics = inspection.manifest.metrics().to_vec();
     let needs = needs_of_plugin(inspection.manifest.needs());
-    Ok(Some(PluginFile { path, name, reusable, interleaves, metrics, needs }))
+    Ok(Some(PluginFile { path, digest, name, version, reusable, interleaves, metrics, needs }))
+}
+
+/// The BLAKE3 digest of a file.
+pub fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(*hasher.finalize().as_bytes())
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -242,7 +252,8 @@ fn is_noexec(folder: &Path) -> io::Result<bool> {
     Ok(facts.f_flag & libc::ST_NOEXEC != 0)
 }
 
-fn short(digest: &[u8; 32]) -> String {
+/// The beginning of a digest, for people.
+pub fn short(digest: &[u8; 32]) -> String {
     hex(&digest[..6])
 }
 

@@ -2,6 +2,7 @@
 
 use crate::emulation::Emulation;
 use muster_core::sandbox::{Level, Need};
+use muster_core::trust::Trust;
 use muster_proto::link::{Readers, Target, host_name};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub struct Config {
     pub sandbox: Option<Level>,
     /// What plugins may need in a sandbox.
     pub grants: Vec<Need>,
+    /// Which plugins it loads.
+    pub trust: Trust,
     /// How it is to seem: slower, farther away, cut off.
     pub emulation: Emulation,
 }

@@ -13,6 +13,12 @@ pub enum WorkerError {
         "which coordinator? give its join string with --join (or MUSTER_JOIN), or its socket with --connect unix:PATH"
     )]
     NoCoordinator,
+    /// Nothing says whose code may run.
+    #[error(
+        "--trust is not given: plugins that come over the network are native code; say which ones this worker loads, for example --trust NAME@VERSION \
+         or --trust DIGEST (muster plugin ls --json shows both), or --trust any for all that the coordinator has"
+    )]
+    NoTrust,
     /// What was given to join with cannot be used.
     #[error(transparent)]
     Join(#[from] JoinError),

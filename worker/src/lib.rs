@@ -35,6 +35,7 @@ mod http;
 mod metrics;
 mod process;
 mod stand_in;
+mod trust;
 mod workload_metrics;
 
 pub use agent::{Stop, run};

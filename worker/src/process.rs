@@ -46,7 +46,7 @@ impl WorkerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if system_error(self) == Some(std::io::ErrorKind::PermissionDenied) => 6,
-            Self::NoCoordinator | Self::Join(_) | Self::Secret(_) | Self::Flag { .. } => 2,
+            Self::NoCoordinator | Self::NoTrust | Self::Join(_) | Self::Secret(_) | Self::Flag { .. } => 2,
             Self::Link(error) if error.is_permission() => 6,
             Self::Link(_) | Self::Refused { .. } | Self::Http { .. } => 5,
             Self::Cache(_) => 9,

@@ -7,8 +7,10 @@ use fixture::coordinator::{Coordinator, Session, grant, open, results, settled};
 use fixture::executor::until;
 use fixture::plugin::{null, wild};
 use fixture::worker::{Worker, is_alive};
-use muster_proto::v1::{FailureClass, JobClose, PluginRef, Work};
+use muster_plugin_host::inspect;
+use muster_proto::v1::{FailureClass, JobClose, JobOpen, PluginRef, Sandbox, Work};
 use muster_worker::page::JobPage;
+use std::path::PathBuf;
 
 /// A coordinator and a worker that has attached.
 fn world(arguments: &[&str]) -> (Coordinator, Worker, Session) {
@@ -107,16 +109,28 @@ fn cancelled_tasks_stop_and_deaf_ones_are_killed() {
     }
 }
 
+/// What the worker says of a job that it cannot run.
+fn trouble_with(coordinator: &Coordinator, session: &mut Session, open: JobOpen) -> String {
+    let job = open.job;
+    let (opens, grants) = (vec![open], vec![grant(job, job, 0, 10)]);
+    coordinator.work(session, Work { opens, grants, ..Work::default() });
+    let report = coordinator.reports_until(session, |report| !report.troubles.is_empty());
+    assert_eq!(report.troubles[0].job, job);
+    report.troubles[0].message.clone()
+}
+
+fn runs(coordinator: &Coordinator, session: &mut Session, job: u64, plugin: &PluginRef) {
+    let opens = vec![open(job, plugin, "{}", 1)];
+    coordinator.work(session, Work { opens, grants: vec![grant(job, job, 0, 10)], ..Work::default() });
+    coordinator.reports_until(session, |report| settled(report) == 10);
+}
+
 #[test]
 fn a_plugin_that_cannot_be_used_is_said_in_words() {
     let Some(wild) = wild() else { return };
     let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
     let trouble = |session: &mut Session, job, plugin: &PluginRef, params: &str| {
-        let (opens, grants) = (vec![open(job, plugin, params, 1)], vec![grant(job, job, 0, 10)]);
-        coordinator.work(session, Work { opens, grants, ..Work::default() });
-        let report = coordinator.reports_until(session, |report| !report.troubles.is_empty());
-        assert_eq!(report.troubles[0].job, job);
-        report.troubles[0].message.clone()
+        trouble_with(&coordinator, session, open(job, plugin, params, 1))
     };
     let mut unknown = coordinator.plugin(&wild);
     unknown.digest = vec![9; 32].into();
@@ -130,9 +144,56 @@ fn a_plugin_that_cannot_be_used_is_said_in_words() {
     let text = trouble(&mut session, 3, &plugin, r#"{"mode":"refuse"}"#);
     assert!(text.contains("not welcome"), "{text}");
     // The worker still works.
-    let opens = vec![open(4, &plugin, "{}", 1)];
-    coordinator.work(&session, Work { opens, grants: vec![grant(4, 4, 0, 10)], ..Work::default() });
-    coordinator.reports_until(&mut session, |report| settled(report) == 10);
+    runs(&coordinator, &mut session, 4, &plugin);
+}
+
+/// The files of plugins that the worker keeps.
+fn kept(coordinator: &Coordinator) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(coordinator.folder().join("cache")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "so")).collect()
+}
+
+#[test]
+fn what_is_not_trusted_is_not_even_fetched() {
+    let Some(wild) = wild() else { return };
+    let null = inspect(&null()).unwrap();
+    let trusted = format!("{}@{}", null.manifest.name(), null.manifest.version());
+    let mut coordinator = Coordinator::start();
+    let _worker = Worker::start(&coordinator, &["--slots", "1", "--trust", &trusted]);
+    let mut session = coordinator.session();
+    assert_eq!(session.hello.trust.as_ref().unwrap().versions, [trusted]);
+    let null = coordinator.plugin(&fixture::plugin::null());
+    let other = coordinator.plugin(&wild);
+    let text = trouble_with(&coordinator, &mut session, open(1, &other, "{}", 1));
+    assert!(text.contains("does not trust plugin") && text.contains("--trust "), "{text}");
+    assert!(kept(&coordinator).is_empty());
+    // A coordinator that lies about the name gets its file to the worker, but not into an executor.
+    let lie = PluginRef { name: null.name.clone(), version: null.version.clone(), ..other.clone() };
+    let text = trouble_with(&coordinator, &mut session, open(2, &lie, "{}", 1));
+    assert!(text.contains(&format!("does not trust plugin {}@", other.name)), "{text}");
+    runs(&coordinator, &mut session, 3, &null);
+}
+
+#[test]
+fn a_file_that_changes_after_it_came_is_not_loaded() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
+    let plugin = coordinator.plugin(&wild);
+    runs(&coordinator, &mut session, 1, &plugin);
+    coordinator.work(&session, close(1, false));
+    let file = kept(&coordinator).remove(0);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    // As somebody does who puts another file there.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, bytes).unwrap();
+    // In a sandbox of its own the job cannot have the executor of the first one.
+    let open = JobOpen { sandbox: Sandbox::Limits.into(), ..open(2, &plugin, "{}", 1) };
+    let text = trouble_with(&coordinator, &mut session, open);
+    assert!(text.contains("was changed after it came") && text.contains(file.to_str().unwrap()), "{text}");
+    runs(&coordinator, &mut session, 3, &plugin);
 }
 
 #[test]
@@ -184,7 +245,7 @@ fn after_a_new_coordinator_nothing_of_the_old_one_is_reported() {
 /// The job page that an executor has mapped.
 fn page_of(executor: u32) -> JobPage {
     let links = std::fs::read_dir(format!("/proc/{executor}/fd")).unwrap();
-    let is_page = |path: &std::path::PathBuf| {
+    let is_page = |path: &PathBuf| {
         std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("muster-page"))
     };
     let path = links.map(|link| link.unwrap().path()).find(is_page).unwrap();

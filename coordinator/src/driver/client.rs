@@ -5,8 +5,8 @@ use super::effect::Effect;
 use super::job::{Accepted, Job};
 use super::report::Subject;
 use super::{Driver, Refusal};
-use crate::store::Record;
 use crate::store::blobs::hex;
+use crate::store::{PluginRecord, Record};
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::sandbox::{Level, Need};
@@ -79,7 +79,7 @@ impl Driver {
             (false, "required") => return Err(cannot("has_inputs", "needs an input per task")),
             _ => {}
         }
-        self.check_sandbox(submission, &plugin.name, &abilities.needs)?;
+        self.check_workers(submission, plugin, &abilities.needs)?;
         submission.plugin = PluginRef {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
@@ -91,7 +91,12 @@ impl Driver {
 
     /// Whether some worker that is here could run a job as it is to be run. Without workers it waits for some, and these
     /// refuse it if they must.
-    fn check_sandbox(&self, submission: &Submission, plugin: &str, needs: &[Need]) -> Result<(), Refusal> {
+    fn check_workers(
+        &self,
+        submission: &Submission,
+        plugin: &PluginRecord,
+        needs: &[Need],
+    ) -> Result<(), Refusal> {
         let mut refused = None;
         for worker in self.workers.values().filter(|worker| !worker.draining) {
             match why_not(&worker.hello, submission.sandbox, plugin, needs) {
@@ -99,15 +104,14 @@ impl Driver {
                 None => return Ok(()),
             }
         }
-        refused.map_or(Ok(()), |why| Err(Refusal::Sandbox(why)))
+        refused.map_or(Ok(()), |why| Err(Refusal::NoFit(why)))
     }
 
     /// Why a worker must not run a job; `None`: it may.
     pub(super) fn unkept(&self, hello: &Hello, id: JobId) -> Option<String> {
         let submission = &self.jobs.get(&id)?.submission;
-        let plugin = &submission.plugin;
-        let needs = self.plugins.known(&plugin.digest).map_or(&[][..], |(_, abilities)| &abilities.needs);
-        why_not(hello, submission.sandbox, &plugin.name, needs)
+        let (plugin, abilities) = self.plugins.known(&submission.plugin.digest)?;
+        why_not(hello, submission.sandbox, plugin, &abilities.needs)
     }
 
     /// Whether a job takes tasks, and whether they have inputs.
@@ -248,10 +252,11 @@ impl Driver {
     }
 }
 
-/// Why a worker cannot keep from a plugin what is asked for, or does not grant what the plugin needs.
-fn why_not(hello: &Hello, asked: Option<Level>, plugin: &str, needs: &[Need]) -> Option<String> {
-    let unkept = hello.sandbox.level_for(asked, needs).err()?;
-    Some(unkept.text(plugin, &format!("worker {}", hello.name)))
+/// Why a worker does not load a plugin, cannot keep from it what is asked for, or does not grant what it needs.
+fn why_not(hello: &Hello, asked: Option<Level>, plugin: &PluginRecord, needs: &[Need]) -> Option<String> {
+    let who = format!("worker {}", hello.name);
+    let untrusted = hello.trust.why_not(&plugin.name, &plugin.version, &plugin.digest, &who);
+    untrusted.or_else(|| Some(hello.sandbox.level_for(asked, needs).err()?.text(&plugin.name, &who)))
 }
 
 /// A job without unfinished inputs always has room for one more block.

@@ -87,6 +87,7 @@ mod tests {
             state: 0,
             held: Vec::new(),
             sandbox: Default::default(),
+            trust: Default::default(),
         }
     }
 

@@ -79,9 +79,9 @@ pub enum Refusal {
     /// Only jobs that have ended can be removed.
     #[error("job is {}: it has not ended; cancel it first", .0.0)]
     NotEnded(JobId),
-    /// No worker can keep from the plugin what the job wants, or grants what the plugin needs.
-    #[error("spec.sandbox: no worker that is here can run this job: {0}")]
-    Sandbox(String),
+    /// No worker loads the plugin, can keep from it what the job wants and grants what it needs.
+    #[error("no worker that is here can run this job: {0}")]
+    NoFit(String),
     /// No such worker.
     #[error("worker {} is not attached", shown(.0))]
     NoWorker(String),
@@ -201,7 +201,7 @@ impl Refusal {
             | Self::NotEnded(_)
             | Self::PluginCannot { .. }
             | Self::Chaos(_)
-            | Self::Sandbox(_)
+            | Self::NoFit(_)
             | Self::Closed { .. }
             | Self::NoRetry { .. }
             | Self::NotFailed { .. }

@@ -3,7 +3,7 @@
 use muster_core::id::{JobId, WorkerId};
 use muster_core::sandbox::need_texts;
 use muster_core::time::Time;
-use muster_proto::convert::{Heartbeat, Hello, level_to_wire};
+use muster_proto::convert::{Heartbeat, Hello, level_to_wire, trust_to_wire};
 use muster_proto::v1::{self, WorkerState};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -182,6 +182,7 @@ impl Worker {
             sandbox: level_to_wire(Some(self.hello.sandbox.level)).into(),
             sandbox_most: level_to_wire(Some(self.hello.sandbox.most)).into(),
             grants: need_texts(&self.hello.sandbox.grants),
+            trust: Some(trust_to_wire(&self.hello.trust)),
         }
     }
 }

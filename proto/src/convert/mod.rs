@@ -13,6 +13,7 @@ mod log;
 mod report;
 mod sandbox;
 mod scalar;
+mod trust;
 mod work;
 
 pub use arrivals::{LOCK_WAITS_MAX, LockWait, TaskSample, arrivals_to_wire};
@@ -43,6 +44,7 @@ pub use scalar::{
     plugin_to_wire, range, shape, shape_request, shape_request_to_wire, shape_to_wire, sketch,
     sketch_to_wire,
 };
+pub use trust::trust_to_wire;
 pub use work::{Adopted, GrantIn, JobOpen, Welcome, Work, grant_to_wire, job_open_to_wire};
 
 use std::fmt;

@@ -9,12 +9,14 @@ use muster_core::sandbox::Terms;
 use muster_core::scheduler::{FailureClass, Held};
 use muster_core::sketch::Sketch;
 use muster_core::time::{Span, Time};
+use muster_core::trust::Trust;
 
 use super::arrivals::TaskSample;
 use super::evidence::Evidence;
 use super::held;
 use super::sandbox::terms;
 use super::scalar::{exit_cause, failure_class, range, sketch, sketch_to_wire};
+use super::trust::trust;
 use super::{
     BUSY_MAX_NS, ConvertError, EXECUTORS_MAX, PROGRESS_JOBS_MAX, PSS_MAX_BYTES, SLOTS_MAX, TASKS_MAX,
 };
@@ -49,6 +51,8 @@ pub struct Hello {
     pub held: Vec<Held>,
     /// What it keeps from executors, and what it grants them.
     pub sandbox: Terms,
+    /// Which plugins it loads.
+    pub trust: Trust,
 }
 
 /// What a worker says of itself every second.
@@ -232,6 +236,7 @@ impl TryFrom<v1::WorkerHello> for Hello {
             state: wire.state,
             held: held::all_held(wire.held)?,
             sandbox: terms(wire.sandbox, wire.sandbox_most, wire.grants)?,
+            trust: trust(wire.trust)?,
         })
     }
 }

@@ -34,19 +34,18 @@ pub struct PluginRef {
 /// No name, or a digest of another length.
 pub fn plugin(wire: Option<v1::PluginRef>) -> Result<PluginRef, ConvertError> {
     let wire = wire.ok_or_else(|| ConvertError::missing("plugin"))?;
-    let digest = wire.digest.as_ref().try_into().map_err(|_| {
-        ConvertError::wrong(
-            "plugin.digest",
-            format_args!("{} bytes", wire.digest.len()),
-            "32 bytes are wanted",
-        )
-    })?;
     Ok(PluginRef {
         name: named("plugin.name", wire.name)?,
         version: name("plugin.version", wire.version)?,
-        digest,
+        digest: digest("plugin.digest", &wire.digest)?,
         size: wire.size,
     })
+}
+
+/// A BLAKE3 digest.
+pub(super) fn digest(field: &'static str, wire: &[u8]) -> Result<[u8; 32], ConvertError> {
+    wire.try_into()
+        .map_err(|_| ConvertError::wrong(field, format_args!("{} bytes", wire.len()), "32 bytes are wanted"))
 }
 
 /// The reference to a plugin for the wire.

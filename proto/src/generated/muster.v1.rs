@@ -265,11 +265,27 @@ pub struct WorkerHello {
     /// "network", "exec", "read:PATH", "write:PATH", "env:NAME"
     #[prost(string, repeated, tag = "72")]
     pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// which plugins it loads; absent: any, as before workers were asked
+    #[prost(message, optional, tag = "73")]
+    pub trust: ::core::option::Option<Trust>,
     /// as the last Welcome said, 0 = none; what is held is from a lease of that state
     #[prost(fixed64, tag = "50")]
     pub state: u64,
     #[prost(message, repeated, tag = "51")]
     pub held: ::prost::alloc::vec::Vec<HeldTasks>,
+}
+/// The plugins that a worker loads.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Trust {
+    /// then nothing is listed
+    #[prost(bool, tag = "1")]
+    pub any: bool,
+    /// BLAKE3, 32 bytes each
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub digests: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// "NAME@VERSION"
+    #[prost(string, repeated, tag = "3")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Tasks that a worker has from a lease that ended with its link, and has not
 /// reported, or not so that it knows the report lasts.
@@ -1331,6 +1347,8 @@ pub struct WorkerInfo {
     pub sandbox_most: i32,
     #[prost(string, repeated, tag = "72")]
     pub grants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "73")]
+    pub trust: ::core::option::Option<Trust>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkersRequest {

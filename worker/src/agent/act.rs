@@ -160,11 +160,13 @@ impl Driver {
         let sandbox = Sandbox::clone(&confinement.sandbox);
         let scratch = self.scratch.as_ref().map(|place| place.join(id.0.to_string()));
         let around = Surroundings { scratch, spawner: &self.spawner, events: &self.events, log: &self.log };
-        let (handle, shelf) = ExecutorHandle::start(self.now(), id, seat, plugin, confinement, around);
+        let (handle, shelf) =
+            ExecutorHandle::start(self.now(), id, seat, Arc::clone(&plugin), confinement, around);
         let record = handle.crash.as_ref().and_then(|crash| crash.for_executor().ok());
         let scratch = handle.scratch_text();
+        let (digest, record_comes, shelf_comes) = (plugin.digest, record.is_some(), shelf.is_some());
         let load =
-            ToExecutor::Load { path, record: record.is_some(), shelf: shelf.is_some(), sandbox, scratch };
+            ToExecutor::Load { path, digest, record: record_comes, shelf: shelf_comes, sandbox, scratch };
         handle.send(load.encode(), record.into_iter().chain(shelf).collect());
         self.executors.insert(id, handle);
         let again = self.jobs.get_mut(&seat.job).is_some_and(JobState::replaces_crashed);

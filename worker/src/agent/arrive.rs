@@ -53,6 +53,8 @@ impl Driver {
             FromExecutor::LoadFailed { text } => {
                 self.metrics.plugin_loaded(false);
                 executor.circumstances.refusal = Some(text);
+                // The next job has the file looked at anew.
+                self.plugins.remove(&executor.plugin.digest);
             }
             FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(text),
             FromExecutor::Opened { .. } => {

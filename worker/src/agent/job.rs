@@ -541,7 +541,9 @@ mod tests {
             },
             Arc::new(PluginFile {
                 path: "/x".into(),
+                digest: [0; 32],
                 name: "x".to_owned(),
+                version: "1".to_owned(),
                 reusable: true,
                 interleaves: false,
                 metrics: Vec::new(),

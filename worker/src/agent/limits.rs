@@ -29,6 +29,7 @@ impl Driver {
         open: &JobOpen,
         plugin: &PluginFile,
     ) -> Result<(Confinement, Option<String>), String> {
+        self.check_trust(&plugin.name, &plugin.version, &plugin.digest)?;
         let sandbox = Arc::new(self.sandbox(open, plugin)?);
         let bounds = bounds(open);
         if bounds.memory_bytes.is_none() && bounds.processes.is_none() {
@@ -63,6 +64,14 @@ impl Driver {
         });
         let cgroups = Some(Arc::clone(cgroups));
         Ok((Confinement { bounds, cgroups, sandbox, scratch: None }, notice))
+    }
+
+    /// Whether a plugin is loaded here.
+    ///
+    /// # Errors
+    /// It is not listed, in words.
+    pub fn check_trust(&self, name: &str, version: &str, digest: &[u8; 32]) -> Result<(), String> {
+        self.config.trust.why_not(name, version, digest, "this worker").map_or(Ok(()), Err)
     }
 
     /// What executors of a job are kept from.

@@ -38,7 +38,7 @@ use driver::Driver;
 use event::Events;
 use futures_util::Stream;
 use muster_core::sandbox::{Terms, need_texts};
-use muster_proto::convert::level_to_wire;
+use muster_proto::convert::{level_to_wire, trust_to_wire};
 use muster_proto::link::host_name;
 use muster_proto::v1::WorkerHello;
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
@@ -122,6 +122,7 @@ fn hello(config: &Config, terms: &Terms, http: Option<SocketAddr>) -> Result<Wor
         sandbox: level_to_wire(Some(terms.level)).into(),
         sandbox_most: level_to_wire(Some(terms.most)).into(),
         grants: need_texts(&terms.grants),
+        trust: Some(trust_to_wire(&config.trust)),
         ..WorkerHello::default()
     })
 }

@@ -54,6 +54,11 @@ impl Driver {
 
     fn on_open(&mut self, open: JobOpen, link: &Link) {
         let (id, digest) = (open.job, open.plugin.digest);
+        // Nothing of it is fetched. Names are those of the coordinator; once the file is here, its own are looked at.
+        if let Err(reason) = self.check_trust(&open.plugin.name, &open.plugin.version, &digest) {
+            tracing::error!(job = %id, reason, "this worker cannot run the job");
+            return self.report.trouble(id, reason);
+        }
         let known = self.plugins.get(&digest).filter(|file| file.path.exists()).map(Arc::clone);
         let fetching = self.waiting.values().any(|waiting| waiting.open.plugin.digest == digest);
         let reopened = self.jobs.contains_key(&id);

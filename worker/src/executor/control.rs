@@ -10,6 +10,7 @@ use super::outbox::Outbox;
 use super::readings::{INTERVAL_MS, Readings, has_metrics};
 use super::services::{Services, Serving, Sharing};
 use super::{EXIT_CUT_OFF, EXIT_REFUSED, end, exit_code_for};
+use crate::cache::{digest_of, short};
 use crate::frame::{FrameError, FromExecutor, OpenJob, ToExecutor, split_frame};
 use crate::os::socket;
 use crate::region::Regions;
@@ -143,13 +144,13 @@ impl Control {
 
     fn obey(&mut self, frame: Bytes) -> Result<(), End> {
         match ToExecutor::decode(frame).map_err(broken)? {
-            ToExecutor::Load { path, record, shelf, sandbox, scratch } => {
+            ToExecutor::Load { path, digest, record, shelf, sandbox, scratch } => {
                 let record = if record { self.descriptors.pop_front() } else { None };
                 if let Some(shelf) = if shelf { self.descriptors.pop_front() } else { None } {
                     self.outbox.set_shelf(ShelfSide::new(shelf));
                 }
                 let scratch = (!scratch.is_empty()).then(|| Path::new(&scratch));
-                self.load(Path::new(&path), record, |path| sandbox.enter(path, scratch))
+                self.load((Path::new(&path), &digest), record, |path| sandbox.enter(path, scratch))
             }
             ToExecutor::Open(open) => self.open(open),
             ToExecutor::Close { job } => {
@@ -174,7 +175,7 @@ impl Control {
     /// Loads the plugin, once this process was confined.
     fn load(
         &mut self,
-        path: &Path,
+        (path, digest): (&Path, &[u8; 32]),
         record: Option<OwnedFd>,
         confine: impl FnOnce(&Path) -> Result<(), SandboxError>,
     ) -> Result<(), End> {
@@ -183,8 +184,9 @@ impl Control {
         {
             eprintln!("executor: crashes will not be recorded: {error}");
         }
-        if let Err(error) = confine(path) {
-            self.outbox.send(&FromExecutor::LoadFailed { text: error.to_string() });
+        let checked = confine(path).map_err(|error| error.to_string());
+        if let Err(text) = checked.and_then(|()| check(path, digest)) {
+            self.outbox.send(&FromExecutor::LoadFailed { text });
             return Err(End(EXIT_REFUSED));
         }
         let services = Services {
@@ -266,4 +268,18 @@ impl Control {
 fn broken(error: FrameError) -> End {
     eprintln!("executor: the agent sent what no agent sends: {error}");
     End(2)
+}
+
+/// Whether a plugin's file still is what the agent checked.
+fn check(path: &Path, digest: &[u8; 32]) -> Result<(), String> {
+    match digest_of(path) {
+        Ok(found) if found != *digest => Err(format!(
+            "plugin file {}: it was changed after it came (its digest is {}, expected {}); the next job fetches it again",
+            path.display(),
+            short(&found),
+            short(digest)
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("plugin file {}: {error}", path.display())),
+    }
 }

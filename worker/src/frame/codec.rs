@@ -82,6 +82,10 @@ impl Writer {
         self.bytes.extend(value);
     }
 
+    pub fn digest(&mut self, value: &[u8; 32]) {
+        self.bytes.extend(value);
+    }
+
     /// A text, cut at a character's border when it is too long.
     pub fn text(&mut self, value: &str) {
         let mut end = value.len().min(TEXT_BYTES_MAX);
@@ -152,6 +156,12 @@ impl Reader {
     pub fn bytes(&mut self, field: &'static str) -> Result<Bytes, FrameError> {
         let len = self.u32(field)? as usize;
         self.take(field, len)
+    }
+
+    pub fn digest(&mut self, field: &'static str) -> Result<[u8; 32], FrameError> {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(&self.take(field, 32)?);
+        Ok(digest)
     }
 
     pub fn text(&mut self, field: &'static str) -> Result<String, FrameError> {

@@ -134,6 +134,7 @@ fn every_message_survives_the_way() {
         }),
         ToExecutor::Load {
             path: "/a/b".into(),
+            digest: [5; 32],
             record: true,
             shelf: false,
             sandbox: Sandbox {

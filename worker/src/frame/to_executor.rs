@@ -16,6 +16,8 @@ pub enum ToExecutor {
     Load {
         /// Its file.
         path: String,
+        /// BLAKE3 of the file.
+        digest: [u8; 32],
         /// Whether a descriptor of the crash record travels with this.
         record: bool,
         /// Whether that of a shelf travels behind it.
@@ -88,9 +90,10 @@ impl ToExecutor {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Writer::begin();
         match self {
-            Self::Load { path, record, shelf, sandbox, scratch } => {
+            Self::Load { path, digest, record, shelf, sandbox, scratch } => {
                 frame.u8(LOAD);
                 frame.text(path);
+                frame.digest(digest);
                 frame.u8(u8::from(*record));
                 frame.u8(u8::from(*shelf));
                 write_sandbox(&mut frame, sandbox);
@@ -133,6 +136,7 @@ impl ToExecutor {
         let message = match fields.u8("kind")? {
             LOAD => Self::Load {
                 path: fields.text("path")?,
+                digest: fields.digest("digest")?,
                 record: fields.u8("record")? != 0,
                 shelf: fields.u8("shelf")? != 0,
                 sandbox: sandbox(&mut fields)?,

@@ -1,0 +1,119 @@
+//! What `--trust` says: which plugins a worker loads.
+
+use crate::error::WorkerError;
+use muster_core::trust::{TRUSTED_MAX, Trust, Trusted};
+use muster_proto::link::Target;
+
+/// The longest file of plugins that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What was given for a worker of the coordinator at `target`.
+///
+/// # Errors
+/// Nothing was given and the coordinator is on the network, or something that names no plugin.
+pub(crate) fn read(given: &[String], target: &Target) -> Result<Trust, WorkerError> {
+    match target {
+        Target::Unix(_) if given.is_empty() => return Ok(Trust::Any),
+        Target::Tls { .. } | Target::Plain { .. } if given.is_empty() => return Err(WorkerError::NoTrust),
+        Target::Unix(_) | Target::Tls { .. } | Target::Plain { .. } => {}
+    }
+    let mut words = Vec::new();
+    for text in given {
+        if text.contains('/') {
+            words.extend(in_file(text)?);
+        } else {
+            words.push((text.clone(), text.clone()));
+        }
+    }
+    if words.len() > TRUSTED_MAX {
+        let value = format!("lists {} plugins", words.len());
+        return Err(wrong(&value, &format!("at most {TRUSTED_MAX} can be")));
+    }
+    match words.iter().find(|(_, word)| word == "any") {
+        Some(_) if words.len() == 1 => Ok(Trust::Any),
+        Some((place, _)) => Err(wrong(place, "with any, no other plugins can be listed")),
+        None => words
+            .iter()
+            .map(|(place, word)| trusted(place, word))
+            .collect::<Result<_, _>>()
+            .map(Trust::Listed),
+    }
+}
+
+fn trusted(place: &str, word: &str) -> Result<Trusted, WorkerError> {
+    word.parse().map_err(|wanted: String| wrong(place, &format!("any, a file (a path with /), {wanted}")))
+}
+
+/// One plugin in each line, with where it stands; what follows a # is not read.
+fn in_file(path: &str) -> Result<Vec<(String, String)>, WorkerError> {
+    let cannot = |error: std::io::Error| wrong(path, &format!("the file cannot be read: {error}"));
+    let bytes = std::fs::metadata(path).map_err(cannot)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(wrong(path, &format!("the file has {bytes} bytes, at most {FILE_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    let words = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let placed = words.enumerate().filter(|(_, word)| !word.is_empty());
+    Ok(placed.map(|(at, word)| (format!("{path}, line {}, {word}", at + 1), word.to_owned())).collect())
+}
+
+fn wrong(value: &str, wanted: &str) -> WorkerError {
+    WorkerError::Flag { flag: "--trust", value: value.to_owned(), wanted: wanted.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_proto::link::Token;
+
+    fn given(texts: &[&str]) -> Result<Trust, String> {
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        read(&texts, &Target::Unix("/run/m.sock".into())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_who_reaches_the_coordinator_by_a_socket_trusts_it_unasked() {
+        assert_eq!(given(&[]), Ok(Trust::Any));
+        let plain = Target::plain("127.0.0.1:1", Token([3; 32])).unwrap();
+        let error = read(&[], &plain).unwrap_err().to_string();
+        assert!(error.contains("--trust any") && error.contains("NAME@VERSION"), "{error}");
+        assert_eq!(read(&["any".to_owned()], &plain).unwrap(), Trust::Any);
+    }
+
+    #[test]
+    fn plugins_come_from_the_command_line_and_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trusted");
+        let digest = "ab".repeat(32);
+        std::fs::write(&file, format!("# ours\nprimes@1.0.0\n\n  {digest}  # loop\n")).unwrap();
+        let file = file.to_str().unwrap();
+        let both = given(&["x@2", file]).unwrap();
+        assert!(both.admits("primes", "1.0.0", &[0; 32]) && both.admits("any", "1", &[0xab; 32]));
+        assert!(both.admits("x", "2", &[0; 32]) && !both.admits("x", "1", &[0; 32]));
+        std::fs::write(file, "primes@1.0.0\nprimes\n").unwrap();
+        let error = given(&[file]).unwrap_err();
+        assert!(error.contains("line 2, primes: ") && error.contains("NAME@VERSION"), "{error}");
+        std::fs::write(file, "any\n").unwrap();
+        assert_eq!(given(&[file]), Ok(Trust::Any));
+        std::fs::write(file, "any\nx@1\n").unwrap();
+        assert!(given(&[file]).unwrap_err().contains("line 1, any: with any"));
+        std::fs::write(file, [0xff, 0xfe]).unwrap();
+        assert!(given(&[file]).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn what_names_no_plugin_is_named() {
+        for (texts, words) in [
+            (&["primes"][..], "--trust primes: any, a file (a path with /), NAME@VERSION"),
+            (&[""], "NAME@VERSION"),
+            (&["any", "x@1"], "no other plugins"),
+            (&["/no/such/file"], "cannot be read"),
+        ] {
+            let error = given(texts).unwrap_err();
+            assert!(error.contains(words) && !error.contains('\n'), "{error}");
+        }
+        let many = vec!["x@1".to_owned(); TRUSTED_MAX + 1];
+        let error = read(&many, &Target::Unix("/x".into())).unwrap_err().to_string();
+        assert!(error.contains("at most 1024"), "{error}");
+    }
+}
