@@ -16,8 +16,8 @@ pub enum Refusal {
     NoJob(JobId),
     /// A job that is remembered no more.
     #[error(
-        "job is {}: it has ended and was forgotten with its results; coordinators keep as many as they are told to (--keep-jobs), and without \
-         --state only as many as have their results in memory",
+        "job is {}: it has ended and was forgotten with its results: it was removed (muster job rm), or was more than the coordinator keeps \
+         (--keep-jobs, --keep-for, --keep-results; without --state what fits into its memory)",
         .0.0
     )]
     Forgotten(JobId),

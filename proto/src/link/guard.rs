@@ -114,9 +114,11 @@ fn not_allowed(method: &str, needed: Roles, roles: Roles) -> Status {
         Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
         Some(_) | None => first.to_owned(),
     };
+    // Whoever runs a plugin of his own needs both: one without the other leads to the next refusal.
+    let role = if matches!(first, "submitter" | "publisher") { "submitter,publisher" } else { first };
     Status::permission_denied(format!(
         "{method} needs the role {wanted}, and this identity has {roles}: \
-         make a join string on the coordinator's machine, muster token new --role {first}"
+         make a join string on the coordinator's machine, muster token new --role {role}"
     ))
 }
 

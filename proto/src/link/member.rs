@@ -111,10 +111,10 @@ impl Member<'_> {
     }
 }
 
-/// Both reasons: the token alone would not say why it was needed again.
+/// Both reasons, if they are two: the token alone would not say why it was needed again.
 fn after_refusal(error: LinkError, refused: &str) -> LinkError {
     match error {
-        LinkError::Unknown { target, reason } => {
+        LinkError::Unknown { target, reason } if reason != refused => {
             LinkError::Unknown { target, reason: format!("{reason} (needed again because {refused})") }
         }
         other => other,

@@ -12,8 +12,8 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error as RustlsError,
-    RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName,
+    Error as RustlsError, RootCertStore, ServerConfig, SignatureScheme,
 };
 use sha2::{Digest, Sha256};
 
@@ -22,9 +22,12 @@ use super::target::Pin;
 
 const ALPN_HTTP2: &[u8] = b"h2";
 
-/// The cryptography of all links.
+/// The cryptography of all links. AES with keys of 128 bits comes first: ten rounds for a block, not fourteen, are felt
+/// where millions of outputs a second go through.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
 }
 
 /// The pin of an authority's certificate.
