@@ -5,6 +5,7 @@ use crate::cpus::usable_cpus;
 use crate::emulation::EmulationArgs;
 use crate::error::WorkerError;
 use clap::Args;
+use muster_core::quantity::size;
 use muster_core::sandbox::{Level, Need};
 use muster_proto::link::{Hosts, Readers, Secret, Target, parse_bare_host};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +31,9 @@ pub struct WorkerArgs {
     /// The folder that keeps plugins [default: muster/plugins in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// How much it may keep there; plugins that were not used for longest go, those in use stay
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = cache_size)]
+    pub cache_size: u64,
     /// The folder in which tasks have folders of their own while they run [default: one below that of the plugins]
     #[arg(long, value_name = "DIR", env = "MUSTER_SCRATCH")]
     pub scratch: Option<PathBuf>,
@@ -83,6 +87,7 @@ impl WorkerArgs {
             name: self.name.filter(|name| !name.is_empty()).unwrap_or_else(Config::default_name),
             slots: self.slots.unwrap_or_else(usable_cpus),
             cache: self.cache.unwrap_or_else(Config::default_cache),
+            cache_bytes: self.cache_size,
             scratch: self.scratch,
             http,
             readers: Readers {
@@ -102,6 +107,10 @@ impl WorkerArgs {
             target,
         })
     }
+}
+
+fn cache_size(text: &str) -> Result<u64, String> {
+    size(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

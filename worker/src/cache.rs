@@ -7,19 +7,21 @@ use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
 use muster_proto::hex;
-use muster_proto::link::Link;
+use muster_proto::link::{Link, try_flock};
 use muster_proto::v1::PullRequest;
 use muster_proto::v1::plugins_client::PluginsClient;
 use std::ffi::CString;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// A plugin that executors can load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PluginFile {
     /// The file.
     pub path: PathBuf,
@@ -109,6 +111,31 @@ pub enum CacheError {
 #[derive(Clone, Debug)]
 pub struct PluginCache {
     folder: PathBuf,
+    /// Bytes that it may have beside what is in use.
+    limit: u64,
+}
+
+/// A plugin's file stays in the folder as long as this is there, whichever worker on the machine fetches others.
+#[derive(Debug)]
+pub struct InUse {
+    _file: File,
+}
+
+impl PluginFile {
+    /// Keeps the file where it is.
+    ///
+    /// # Errors
+    /// It is there no more.
+    pub fn hold(&self) -> io::Result<InUse> {
+        let file = File::open(&self.path)?;
+        // SAFETY: the descriptor is open, and flock touches no memory.
+        crate::os::check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH) })?;
+        // It may have been removed before it was locked.
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(InUse { _file: file })
+    }
 }
 
 impl PluginCache {
@@ -120,7 +147,7 @@ impl PluginCache {
         let failed = |source| CacheError::Folder { folder: folder.to_path_buf(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let folder = folder.canonicalize().map_err(failed)?;
-        let cache = Self { folder };
+        let cache = Self { folder, limit: u64::MAX };
         let trial = cache.temporary("trial");
         let created = create(&trial).map_err(failed);
         let _ = std::fs::remove_file(&trial);
@@ -131,14 +158,50 @@ impl PluginCache {
         Ok(cache)
     }
 
+    /// The same folder, in which files that were not used for longest make room for new ones beyond so many bytes.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
     /// What is in the folder now; nothing when it cannot be read.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Usage::default() };
-        let plugins =
-            entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "so"));
-        let sizes = plugins.filter_map(|entry| Some(entry.metadata().ok()?.len()));
-        sizes.fold(Usage::default(), |sum, bytes| Usage { files: sum.files + 1, bytes: sum.bytes + bytes })
+        let sum = |sum: Usage, (_, facts): (PathBuf, Metadata)| Usage {
+            files: sum.files + 1,
+            bytes: sum.bytes + facts.len(),
+        };
+        self.files().into_iter().fold(Usage::default(), sum)
+    }
+
+    fn files(&self) -> Vec<(PathBuf, Metadata)> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let plugins = entries.flatten().map(|entry| entry.path());
+        let plugins = plugins.filter(|path| path.extension().is_some_and(|end| end == "so"));
+        plugins.filter_map(|path| path.metadata().ok().map(|facts| (path, facts))).collect()
+    }
+
+    /// Removes what was not used for longest until the limit is kept, but nothing that is in use, and not `newest`.
+    fn make_room(&self, newest: &Path) {
+        let mut files = self.files();
+        let mut bytes: u64 = files.iter().map(|(_, facts)| facts.len()).sum();
+        files.sort_by_key(|(_, facts)| facts.modified().ok());
+        for (path, facts) in files {
+            if bytes <= self.limit {
+                return;
+            }
+            if path != newest && remove_unused(&path) {
+                tracing::info!(path = %path.display(), bytes = facts.len(), "removed a plugin from the cache to make room");
+                bytes -= facts.len();
+            }
+        }
+        if bytes > self.limit {
+            tracing::warn!(
+                bytes,
+                limit = self.limit,
+                "the plugins that are in use are more than --cache-size; they stay while they are"
+            );
+        }
     }
 
     /// The plugin's file, from the folder or else from the coordinator.
@@ -152,9 +215,12 @@ impl PluginCache {
         }
         self.pull(link, plugin, &path).await?;
         let file = known(path.clone(), plugin.digest).await?.ok_or_else(|| CacheError::File {
-            path,
+            path: path.clone(),
             source: io::Error::new(io::ErrorKind::NotFound, "it vanished right after it was written"),
         })?;
+        let cache = self.clone();
+        // What it cannot remove now it removes after the next one.
+        let _ = tokio::task::spawn_blocking(move || cache.make_room(&path)).await;
         Ok((file, Origin::Coordinator))
     }
 
@@ -215,6 +281,12 @@ async fn known(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, Ca
     check.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
+/// Removes a file unless somebody has it in use.
+fn remove_unused(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    try_flock(&file).unwrap_or(false) && std::fs::remove_file(path).is_ok()
+}
+
 fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheError> {
     if digest_of(&path).ok() != Some(digest) {
         tracing::warn!(path = %path.display(), "a plugin file in the cache is damaged; it is fetched again");
@@ -223,6 +295,8 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
             Err(source) => Err(CacheError::File { path, source }),
         };
     }
+    // When it was used last: those that were not for longest go first.
+    let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
     let inspection = inspect(&path)?;
     let has = |name| inspection.manifest.flag_names().any(|flag| flag == name);
     let (reusable, interleaves) = (has("multi_job"), has("async"));
@@ -267,6 +341,7 @@ fn words(status: &tonic::Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_folder_that_cannot_be_written_to_is_named() {
@@ -287,6 +362,32 @@ mod tests {
         assert!(known(path.clone(), [7; 32]).await.unwrap().is_none());
         assert!(!path.exists());
         assert!(known(path, [7; 32]).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room_but_nothing_that_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = PluginCache::open(folder.path()).unwrap().with_limit(25);
+        let file = |name: &str, age_s: u64| {
+            let path = cache.folder.join(format!("{name}.so"));
+            std::fs::write(&path, [0; 10]).unwrap();
+            let used = SystemTime::now() - Duration::from_secs(age_s);
+            File::open(&path).unwrap().set_modified(used).unwrap();
+            PluginFile { path, ..PluginFile::default() }
+        };
+        let (held, old, new, newest) =
+            (file("held", 40), file("old", 30), file("new", 20), file("newest", 10));
+        let in_use = held.hold().unwrap();
+        cache.make_room(&newest.path);
+        let left = || [&held, &old, &new, &newest].map(|file| file.path.exists());
+        assert_eq!(left(), [true, false, false, true]);
+        assert!(old.hold().is_err());
+        assert_eq!(cache.usage(), Usage { files: 2, bytes: 20 });
+        // What nobody uses any more goes with the next one.
+        drop(in_use);
+        let cache = cache.with_limit(5);
+        cache.make_room(&newest.path);
+        assert_eq!(left(), [false, false, false, true]);
     }
 
     #[tokio::test]

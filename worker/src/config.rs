@@ -18,6 +18,8 @@ pub struct Config {
     pub slots: u32,
     /// The folder that keeps plugins.
     pub cache: PathBuf,
+    /// Bytes that it may have beside plugins that are in use.
+    pub cache_bytes: u64,
     /// The folder in which tasks have theirs; `None`: one below that of the plugins.
     pub scratch: Option<PathBuf>,
     /// Where metrics and health are served.

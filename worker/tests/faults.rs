@@ -176,6 +176,17 @@ fn what_is_not_trusted_is_not_even_fetched() {
 }
 
 #[test]
+fn a_full_cache_keeps_what_is_in_use() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "2", "--cache-size", "1B"]);
+    let null = coordinator.plugin(&null());
+    runs(&coordinator, &mut session, 1, &null);
+    runs(&coordinator, &mut session, 2, &coordinator.plugin(&wild));
+    assert_eq!(kept(&coordinator).len(), 2, "the first job is open");
+    runs(&coordinator, &mut session, 3, &null);
+}
+
+#[test]
 fn a_file_that_changes_after_it_came_is_not_loaded() {
     let Some(wild) = wild() else { return };
     let (coordinator, _worker, mut session) = world(&["--slots", "1"]);

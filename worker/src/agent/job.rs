@@ -6,7 +6,7 @@ use super::deadline::Deadlines;
 use super::executor::Seat;
 use super::stop::StopCount;
 use crate::arena::{Arena, Place};
-use crate::cache::PluginFile;
+use crate::cache::{InUse, PluginFile};
 use crate::frame::EntryUse;
 use crate::os::monotonic_ns;
 use crate::page::{JobPage, KIND_COMBINE, KIND_FINISH, KIND_RUN, Known, PageError};
@@ -33,6 +33,8 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(super) struct JobState {
     pub open: JobOpen,
     pub plugin: Arc<PluginFile>,
+    /// The plugin's file is not removed while the job is open.
+    _in_use: Option<InUse>,
     pub memory: Option<Memory>,
     /// What its tasks share by name; the pages of executors come and go, this stays.
     pub regions: Option<RegionFile>,
@@ -162,6 +164,7 @@ impl JobState {
             phases: Phases { job: open.job, stand_ins, ..Phases::default() },
             open,
             plugin,
+            _in_use: None,
             memory: None,
             regions: None,
             trouble: String::new(),
@@ -171,6 +174,11 @@ impl JobState {
             slots: SlotTime::default(),
             quiet: Quiet::default(),
         }
+    }
+
+    /// Its plugin's file stays where it is.
+    pub fn holding(self, in_use: InUse) -> Self {
+        Self { _in_use: Some(in_use), ..self }
     }
 
     /// An executor of it crashed.
@@ -539,16 +547,7 @@ mod tests {
                 task_samples: 0,
                 sandbox: None,
             },
-            Arc::new(PluginFile {
-                path: "/x".into(),
-                digest: [0; 32],
-                name: "x".to_owned(),
-                version: "1".to_owned(),
-                reusable: true,
-                interleaves: false,
-                metrics: Vec::new(),
-                needs: Vec::new(),
-            }),
+            Arc::new(PluginFile { name: "x".to_owned(), reusable: true, ..PluginFile::default() }),
             Confinement::default(),
             0,
         );

@@ -65,7 +65,7 @@ pub async fn run(config: Config, stops: impl Stream<Item = Stop>) -> Result<(), 
         let wanted = format!("1 to {SLOTS_MAX} are possible");
         return Err(WorkerError::Flag { flag: "--slots", value: config.slots.to_string(), wanted });
     }
-    let cache = PluginCache::open(&config.cache)?;
+    let cache = PluginCache::open(&config.cache)?.with_limit(config.cache_bytes);
     let spawner = Spawner::start(config.adopts)
         .map_err(|source| WorkerError::System { what: "the thread that starts executors", source })?;
     // The command that has a private cluster does so itself.

@@ -149,10 +149,23 @@ impl Driver {
                 return self.report.trouble(job, reason);
             }
         };
+        let in_use = match file.hold() {
+            Ok(in_use) => in_use,
+            Err(error) => {
+                let reason = format!(
+                    "plugin file {}: {error}; other plugins took its room before the job began: start this worker with a larger \
+                     --cache-size",
+                    file.path.display()
+                );
+                self.plugins.remove(&file.digest);
+                tracing::error!(%job, reason, "this worker cannot run the job");
+                return self.report.trouble(job, reason);
+            }
+        };
         let key = (open.plugin.digest, bounds(&open), confinement.sandbox.level);
         let plugin = PluginKey(*self.plugin_keys.entry(key).or_insert(numbers));
         self.log.open_job(job.0, open.limits.log_bytes);
-        let state = JobState::new(open, file, confinement, stand_ins.unwrap_or(0));
+        let state = JobState::new(open, file, confinement, stand_ins.unwrap_or(0)).holding(in_use);
         self.jobs.insert(job, state);
         self.feed(Input::Open { job, shape, plugin, reusable, reduce, grace });
     }
