@@ -27,14 +27,19 @@ pub fn read<T: Leftover>(path: &Path) -> Outcome<Option<T>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::io(Exit::Storage, "read", path, &error)),
     };
+    parse(path, &text).map(Some)
+}
+
+/// What the text of the file at `path` holds.
+pub fn parse<T: Leftover>(path: &Path, text: &[u8]) -> Outcome<T> {
     let damaged = |why: String| {
         Failure::new(Exit::Storage, format_args!("{} cannot be read: {why}", path.display()))
             .hint("remove it")
     };
-    let found: T = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let found: T = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
     let (version, known) = (found.version(), T::VERSION);
     if version != known {
         return Err(damaged(format!("it has format {version}, this muster reads {known}")));
     }
-    Ok(Some(found))
+    Ok(found)
 }

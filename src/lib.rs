@@ -17,6 +17,9 @@ mod compare;
 mod conformance;
 pub mod emulation;
 mod experiment;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grafana;
 mod http_server;
 mod input;

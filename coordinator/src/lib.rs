@@ -12,6 +12,9 @@ mod running;
 mod serving;
 
 pub mod driver;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod store;
 
 pub mod checksum;

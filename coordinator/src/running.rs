@@ -266,7 +266,7 @@ pub fn raise_file_limit() {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+pub(crate) fn settings(config: &Config) -> Settings {
     let span = |time: Duration| Span(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     Settings {
         scheduler: scheduler::Config {

@@ -543,6 +543,26 @@ fn a_damaged_result_is_an_error_and_not_a_panic() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
+#[test]
+fn numbers_that_cannot_be_are_errors_and_no_panics() {
+    for change in [
+        "UPDATE jobs SET tasks = -1",
+        "UPDATE jobs SET job = -1",
+        "UPDATE commits SET count = -1",
+        "UPDATE results SET count = 9223372036854775807, width = 9, lengths = NULL",
+        "UPDATE results SET width = 4294967296",
+    ] {
+        let mut world = World::folder();
+        world.add(vec![submitted(), committed(0, &[b"a", b"bb"])]);
+        let database = world.folder.as_ref().map(|folder| folder.path().join("muster.db")).unwrap();
+        rusqlite::Connection::open(database).unwrap().execute(change, []).unwrap();
+        let replayed = world.store().replay(&mut |_| Ok(()));
+        let read = world.store().readers()().unwrap().results(JOB, IndexRange::new(0, 2), 100);
+        let error = replayed.and(read.map(drop)).unwrap_err().to_string();
+        assert!(error.starts_with("state folder: ") && !error.contains('\n'), "{change}: {error}");
+    }
+}
+
 /// Bytes a second and commits a second; run by hand with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]

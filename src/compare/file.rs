@@ -116,8 +116,13 @@ pub fn read(args: &CompareArgs) -> Outcome<(CompareArgs, Written)> {
         return Err(wrong(path, &format!("{size} bytes are too much: at most {FILE_BYTES_MAX}")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| Failure::io(Exit::Job, "read", path, &error))?;
-    let text: Text = toml::from_str(&text).map_err(|error| at(path, &text, &error))?;
-    text.with(args, path)
+    parse(args, path, &text)
+}
+
+/// Reads the text of the file at `path`.
+pub fn parse(args: &CompareArgs, path: &Path, text: &str) -> Outcome<(CompareArgs, Written)> {
+    let read: Text = toml::from_str(text).map_err(|error| at(path, text, &error))?;
+    read.with(args, path)
 }
 
 impl Text {

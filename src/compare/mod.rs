@@ -35,6 +35,8 @@ pub use configuration::{Configuration, Configurations, configurations};
 pub use course::{End, Limits, Measured, Tell, measure};
 pub use environment::Machine;
 pub use fail::{Failed, failed};
+#[cfg(fuzzing)]
+pub use file::parse as parse_file;
 pub use file::{Written, is_file, read as read_file};
 pub use group::{Case, Factors, Group};
 pub use inputs::Inputs;

@@ -77,6 +77,13 @@ fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
     (!name.starts_with(b".") || pattern.starts_with(b".")) && matches(pattern, name)
 }
 
+/// Whether a pattern matches a name; `None`: it is no pattern.
+#[cfg(fuzzing)]
+pub fn pattern_matches(pattern: &str, name: &str) -> Option<bool> {
+    check(pattern.as_bytes()).ok()?;
+    Some(name_matches(pattern.as_bytes(), name.as_bytes()))
+}
+
 /// Matches bytes without backtracking further than the last `*`: linear in practice, quadratic at worst.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);

@@ -7,6 +7,8 @@ mod lines;
 
 pub use block::Block;
 pub use files::{FileList, FileParts};
+#[cfg(fuzzing)]
+pub use glob::pattern_matches;
 pub use lines::Lines;
 
 use crate::exit::{Exit, Failure};

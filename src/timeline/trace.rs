@@ -146,7 +146,7 @@ impl Trace {
         self.events.push(if run.end == End::Ok { slice } else { slice.wrong() });
         for &(start_ns, wait_ns) in &run.lock_waits {
             let start_ns = start_ns.min(run.run_ns);
-            let times = (run.at_ns + start_ns, wait_ns.min(run.run_ns - start_ns));
+            let times = (run.at_ns.saturating_add(start_ns), wait_ns.min(run.run_ns - start_ns));
             self.events.push(Event::slice("lock wait", "gil", track, times, Map::new()));
         }
     }
@@ -331,6 +331,12 @@ mod tests {
         assert_eq!(numbers, [1, 0, 1, 0, 0]);
         let waits: Vec<Value> = of(&events, "X").into_iter().filter(|it| it["name"] == "lock wait").collect();
         assert_eq!((&waits[1]["ts"], &waits[1]["dur"]), (&json!(0.14), &json!(0.01)));
+    }
+
+    #[test]
+    fn times_that_no_clock_shows_are_drawn() {
+        let last = TaskRun { lock_waits: vec![(40, 800)], ..run(0, 1, u64::MAX, 50) };
+        assert_eq!(of(&drawn(vec![last, run(1, 1, 0, u64::MAX)]), "X").len(), 5);
     }
 
     #[test]

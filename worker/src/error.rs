@@ -54,7 +54,7 @@ pub enum WorkerError {
         source: io::Error,
     },
     /// A flag holds something that makes no sense.
-    #[error("{flag} {value}: {wanted}")]
+    #[error("{flag} {}: {wanted}", .value.escape_debug())]
     Flag {
         /// The flag.
         flag: &'static str,

@@ -13,6 +13,8 @@ mod discovery;
 mod effect;
 mod ended;
 mod feeding;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod inputs;
 mod job;
 mod kept;

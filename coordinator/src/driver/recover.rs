@@ -10,9 +10,9 @@ use bytes::Bytes;
 use muster_core::id::{Incarnation, JobId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
-use muster_core::scheduler::{Charges, FailureClass, RecoveredJob};
+use muster_core::scheduler::{Charges, FailureClass, JobSpec, RecoveredJob};
 use muster_core::time::Span;
-use muster_proto::convert::{Outputs, Submission, failure_class};
+use muster_proto::convert::{Outputs, Submission, TASKS_MAX, failure_class};
 use muster_proto::packed::{Items, Packed};
 use muster_proto::v1;
 use prost::Message;
@@ -101,6 +101,7 @@ impl Driver {
         let spec = v1::JobSpec::decode(left.spec.clone()).map_err(|_| damaged("the description"))?;
         let request = v1::SubmitRequest { request_id: left.request_id.clone(), spec: Some(spec) };
         let submission = Submission::try_from(request).map_err(|_| damaged("the description"))?;
+        left.check(&submission.spec).map_err(damaged)?;
         if let Some((how, status)) = left.ended {
             let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
             status.state = ended::state(how).into();
@@ -188,6 +189,31 @@ impl Driver {
 }
 
 impl Left {
+    /// Whether all of it can be true of one job; what cannot.
+    fn check(&self, spec: &JobSpec) -> Result<(), &'static str> {
+        let tasks = spec.tasks.max(self.tasks);
+        if tasks > TASKS_MAX || (!spec.open && self.tasks > spec.tasks) {
+            return Err("the number of tasks");
+        }
+        if self.committed.last().is_some_and(|range| range.end > tasks) || self.taken > tasks {
+            return Err("a commit");
+        }
+        if self.failed.keys().any(|&index| index >= tasks || self.committed.contains(index)) {
+            return Err("a failure");
+        }
+        if self.charged.last_key_value().is_some_and(|(&index, _)| index >= tasks) {
+            return Err("the attempts");
+        }
+        let mut end = 0;
+        for block in self.partials.keys() {
+            if Block::from_range(block.range()) != Some(*block) || block.start < end || block.start >= tasks {
+                return Err("a partial result");
+            }
+            end = block.range().end;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, record: Record) {
         match record {
             Record::Submitted { job: _, request_id, at_unix_ns, spec } => {
@@ -239,5 +265,56 @@ impl Left {
             | Record::WorkerCame { .. }
             | Record::WorkerWent { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: JobId = JobId(1);
+
+    fn failed(index: u64) -> Record {
+        Record::TaskFailed { job: JOB, index, class: 1, message: String::new() }
+    }
+
+    fn committed(start: u64, count: u64) -> Record {
+        let range = IndexRange::from_count(start, count);
+        Record::Committed { job: JOB, range, outputs: None, checksum: 0, bytes: 0 }
+    }
+
+    fn partial(start: u64, size: u64) -> Record {
+        Record::Partial { job: JOB, block: Block { start, size }, data: Bytes::new() }
+    }
+
+    fn extended(end: u64) -> Record {
+        Record::Extended { job: JOB, range: IndexRange::new(0, end), inputs: None }
+    }
+
+    #[test]
+    fn records_that_contradict_each_other_are_damaged() {
+        let check = |open: bool, records: Vec<Record>| {
+            let mut left = Left::default();
+            records.into_iter().for_each(|record| left.add(record));
+            left.check(&JobSpec { tasks: if open { 0 } else { 10 }, open, ..JobSpec::default() })
+        };
+        assert_eq!(check(false, vec![committed(0, 4), failed(4), partial(0, 4), partial(8, 4)]), Ok(()));
+        assert_eq!(check(true, vec![extended(20), committed(12, 8)]), Ok(()));
+        let charged = Record::Charged { job: JOB, index: 10, class: 2, charged: 1 };
+        for (what, records) in [
+            ("the number of tasks", vec![extended(11)]),
+            ("a commit", vec![committed(8, 3)]),
+            ("a commit", vec![Record::Taken { job: JOB, below: 11 }]),
+            ("a failure", vec![failed(10)]),
+            ("a failure", vec![committed(0, 4), failed(3)]),
+            ("the attempts", vec![charged]),
+            ("a partial result", vec![partial(1, 2)]),
+            ("a partial result", vec![partial(0, 3)]),
+            ("a partial result", vec![partial(0, 4), partial(2, 2)]),
+            ("a partial result", vec![partial(16, 4)]),
+        ] {
+            assert_eq!(check(false, records.clone()), Err(what), "{records:?}");
+        }
+        assert_eq!(check(true, vec![extended(TASKS_MAX + 1)]), Err("the number of tasks"));
     }
 }

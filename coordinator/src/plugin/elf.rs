@@ -163,7 +163,10 @@ fn collect(mut notes: NoteIterator<'_, Header>, found: &mut Vec<String>) -> Resu
 
 fn check(manifest: &str) -> Result<Manifest, FileError> {
     let wrong = |reason: String| FileError::BadManifest { reason };
-    let parsed: Manifest = serde_json::from_str(manifest).map_err(|error| wrong(error.to_string()))?;
+    // By way of a value: of a field that is there twice the last one counts, as for who loads the plugin.
+    let value: serde_json::Value =
+        serde_json::from_str(manifest).map_err(|error| wrong(error.to_string()))?;
+    let parsed = Manifest::deserialize(value).map_err(|error| wrong(error.to_string()))?;
     if parsed.muster != 1 {
         let found = parsed.muster;
         return Err(wrong(format!("it is for plugin ABI {found}, this muster speaks 1; rebuild the plugin")));
@@ -229,6 +232,12 @@ mod tests {
         assert_eq!(plugin.target, "x86_64-unknown-linux-gnu");
         assert_eq!(plugin.manifest, GOOD);
         assert_eq!(plugin.digest, *blake3::hash(&file).as_bytes());
+    }
+
+    #[test]
+    fn of_a_field_that_is_there_twice_the_last_counts() {
+        let file = fake_plugin(&[r#"{"muster":1,"name":"a","name":"b","version":"1.0.0"}"#]);
+        assert_eq!(describe(&file, 7).unwrap().name, "b");
     }
 
     #[test]

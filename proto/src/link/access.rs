@@ -26,6 +26,18 @@ pub struct Access {
     pub process: Process,
 }
 
+impl Access {
+    /// What the file at `path` says.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let stored: Stored = serde_json::from_str(text).map_err(|error| damaged(path, &error))?;
+        let target = Target::parse(&stored.target).map_err(|error| damaged(path, &error))?;
+        Ok(Self { name: stored.name, target, http: stored.http, process: stored.process })
+    }
+}
+
 /// The folder of access files.
 #[derive(Clone, Debug)]
 pub struct AccessFolder {
@@ -103,9 +115,7 @@ impl AccessFolder {
         let Some(text) = private_file::read(&path)? else {
             return Err(FileError::NoCluster { name: name.to_owned(), folder: self.path.clone() });
         };
-        let stored: Stored = serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?;
-        let target = Target::parse(&stored.target).map_err(|error| damaged(&path, &error))?;
-        Ok(Access { name: stored.name, target, http: stored.http, process: stored.process })
+        Access::parse(&path, &text)
     }
 
     /// The names of all clusters with an access file, in order. Whether they run is not checked.

@@ -117,6 +117,11 @@ impl Authority {
         &self.reader
     }
 
+    #[cfg(fuzzing)]
+    pub(super) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// The target of a coordinator with this authority at `address` (`HOST:PORT`) for whoever has the token.
     ///
     /// # Errors
@@ -163,7 +168,12 @@ impl Authority {
         Ok(Signed { certificate, identity, at: now })
     }
 
-    fn from_pem(text: &str, standing: Token, tokens: TokenBook, lock: File) -> Result<Self, String> {
+    pub(super) fn from_pem(
+        text: &str,
+        standing: Token,
+        tokens: TokenBook,
+        lock: File,
+    ) -> Result<Self, String> {
         let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes());
         let mut next = |kind: SectionKind, name: &str| match sections.next() {
             Some(Ok((found, der))) if found == kind => Ok(der),

@@ -122,11 +122,11 @@ impl Identity {
         Ok(Self { id: IdentityId(id), token: facts.id, roles: facts.roles, until })
     }
 
-    fn uri(&self) -> String {
+    pub(super) fn uri(&self) -> String {
         format!("{SCHEME}{}?token={}&roles={}&until={}", self.id, self.token, self.roles, self.until.unix_s())
     }
 
-    fn from_uri(uri: &str) -> Option<Self> {
+    pub(super) fn from_uri(uri: &str) -> Option<Self> {
         let (id, claims) = uri.strip_prefix(SCHEME)?.split_once('?')?;
         let mut claims = claims.split('&');
         let mut next = |name: &str| claims.next()?.strip_prefix(name)?.strip_prefix('=');

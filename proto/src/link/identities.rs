@@ -204,7 +204,7 @@ impl Credential {
         (self.until.since(self.from) / 20).max(Duration::from_secs(1))
     }
 
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let stored = Stored {
             certificate: STANDARD.encode(&self.certificate),
             key: self.key.serialize_pem(),
@@ -214,10 +214,10 @@ impl Credential {
         serde_json::to_string_pretty(&stored).expect("texts and numbers can be written") + "\n"
     }
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    pub(super) fn from_text(text: &str) -> Result<Self, String> {
         let stored: Stored = serde_json::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self {
-            key: KeyPair::from_pem(&stored.key).map_err(|error| format!("the key: {error}"))?,
+            key: KeyPair::from_pem(&stored.key).map_err(|_| "the key is no private key in PEM".to_owned())?,
             certificate: STANDARD
                 .decode(stored.certificate)
                 .map_err(|error| format!("the certificate: {error}"))?,
@@ -283,12 +283,14 @@ mod tests {
         assert!(!first.newest(&name).unwrap().unwrap().is(&first.keep(&name, other_credential())));
         second.keep(&name, credential(0));
         assert!(second.get(&name).unwrap().is_none() && Identities::at(&at).get(&name).unwrap().is_none());
-        for bad in
-            ["", "{}", "{\"certificate\": \"!\", \"key\": \"\", \"from_unix_s\": 1, \"until_unix_s\": 2}"]
-        {
+        let of_key = |key: &str| {
+            format!("{{\"certificate\": \"!\", \"key\": \"{key}\", \"from_unix_s\": 1, \"until_unix_s\": 2}}")
+        };
+        let two_lines = of_key("-----BEGIN A-----\\nAAAA\\n-----END B\\nC-----");
+        for bad in ["", "{}", &of_key(""), &two_lines] {
             private_file::replace(&path, bad).unwrap();
-            let error = Identities::at(&at).get(&name).unwrap_err();
-            assert!(error.to_string().contains("remove it so that it is made anew"), "{error}");
+            let error = Identities::at(&at).get(&name).unwrap_err().to_string();
+            assert!(error.contains("remove it so that it is made anew") && !error.contains('\n'), "{error}");
         }
     }
 

@@ -11,6 +11,9 @@ mod connect;
 mod connection;
 mod crowd;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod hosts;

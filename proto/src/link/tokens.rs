@@ -167,16 +167,35 @@ impl TokenBook {
     /// # Errors
     /// A file that cannot be read, that others may read, or that is damaged.
     pub(super) fn load(path: &Path) -> Result<Self, FileError> {
-        let damaged = |what: String| FileError::DamagedTokens { path: path.to_path_buf(), what };
-        let mut entries = BTreeMap::new();
-        if let Some(text) = private_file::read(path)? {
-            let stored: Stored = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-            for entry in stored.tokens {
-                let facts = entry.facts().ok_or_else(|| damaged(format!("the token {:?}", entry.sha256)))?;
-                entries.insert(facts.id, entry);
-            }
+        match private_file::read(path)? {
+            Some(text) => Self::parse(path, &text),
+            None => Ok(Self::of(path, BTreeMap::new())),
         }
-        Ok(Self { path: path.to_path_buf(), entries: RwLock::new(entries), changing: Mutex::new(()) })
+    }
+
+    /// What the file at `path` says.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let damaged = |what: String| FileError::DamagedTokens { path: path.to_path_buf(), what };
+        let stored: Stored = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let mut entries = BTreeMap::new();
+        for entry in stored.tokens {
+            let facts = entry.facts().ok_or_else(|| damaged(format!("the token {:?}", entry.sha256)))?;
+            entries.insert(facts.id, entry);
+        }
+        Ok(Self::of(path, entries))
+    }
+
+    fn of(path: &Path, entries: BTreeMap<TokenId, Entry>) -> Self {
+        Self { path: path.to_path_buf(), entries: RwLock::new(entries), changing: Mutex::new(()) }
+    }
+
+    /// The text of its file.
+    #[cfg(fuzzing)]
+    pub(super) fn text(&self) -> Result<String, TokenError> {
+        self.text_of(&self.read())
     }
 
     /// Makes a token.
@@ -326,13 +345,18 @@ impl TokenBook {
 
     /// Writes the file.
     fn store(&self, entries: &BTreeMap<TokenId, Entry>) -> Result<(), TokenError> {
+        let text = self.text_of(entries)?;
+        Ok(private_file::replace(&self.path, &text)?)
+    }
+
+    fn text_of(&self, entries: &BTreeMap<TokenId, Entry>) -> Result<String, TokenError> {
         let stored = Stored { tokens: entries.values().cloned().collect() };
         let text = serde_json::to_string_pretty(&stored)
             .map_err(|error| FileError::DamagedTokens { path: self.path.clone(), what: error.to_string() })?;
         if text.len() as u64 >= private_file::FILE_MAX_BYTES {
             return Err(TokenError::TooMany);
         }
-        Ok(private_file::replace(&self.path, &(text + "\n"))?)
+        Ok(text + "\n")
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

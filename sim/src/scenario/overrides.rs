@@ -28,12 +28,17 @@ impl FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
+            Some((key, value)) if is_key(key) && !value.trim().is_empty() => {
                 Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
             }
             _ => Err("is not key=value, as in workers.count=500".to_owned()),
         }
     }
+}
+
+/// Whether it can be a key: it is told in messages as it is.
+pub(super) fn is_key(text: &str) -> bool {
+    !text.trim().is_empty() && !text.trim().contains(char::is_control)
 }
 
 /// Writes a change into what the file says.

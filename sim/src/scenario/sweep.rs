@@ -1,7 +1,7 @@
 //! `--sweep key=10..10000`: several values for a key, and the cross product of several sweeps.
 
 use super::keys::Kind;
-use super::overrides::{Override, kind_of};
+use super::overrides::{Override, is_key, kind_of};
 use muster_core::quantity;
 use std::str::FromStr;
 
@@ -133,7 +133,7 @@ impl FromStr for Sweep {
         let no_key = || SweepError::NoKey { text: text.to_owned() };
         let (key, values) = text.split_once('=').ok_or_else(no_key)?;
         let (key, values) = (key.trim(), values.trim());
-        if key.is_empty() || values.is_empty() {
+        if !is_key(key) || values.is_empty() {
             return Err(no_key());
         }
         let is_range =
@@ -386,5 +386,17 @@ mod tests {
         assert!(matches!(super::points(&many), Err(SweepError::TooManyPoints { .. })));
         let twice = [sweep("workers=1,2"), sweep("workers=3,4")];
         assert!(matches!(super::points(&twice), Err(SweepError::Twice { .. })));
+    }
+
+    #[test]
+    fn a_key_is_one_word_in_one_line() {
+        for text in ["a\nb=1", "a\rb=1..2", "a\u{1b}[2Jb=1"] {
+            let error = text.parse::<Sweep>().unwrap_err();
+            assert!(
+                matches!(error, SweepError::NoKey { .. }) && !error.to_string().contains(char::is_control)
+            );
+            assert!(text.parse::<Override>().is_err(), "{text:?}");
+        }
+        assert_eq!("jobs.0.params.odd key=1".parse::<Override>().unwrap().key, "jobs.0.params.odd key");
     }
 }

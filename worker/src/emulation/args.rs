@@ -230,6 +230,7 @@ mod tests {
             (&["--emulate-latency", "-1ms"], &["--emulate-latency -1ms"]),
             (&["--emulate-latency", "3s"], &["--emulate-latency 3s", "at most 2s"]),
             (&["--emulate-jitter", "x"], &["--emulate-jitter x"]),
+            (&["--emulate-jitter", "x\ny"], &["--emulate-jitter x\\ny"]),
             (
                 &["--emulate-latency", "1s", "--emulate-jitter", "1.5s"],
                 &["--emulate-jitter 1.5s", "together"],

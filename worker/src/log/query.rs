@@ -1,5 +1,6 @@
 //! Reading lines back: of all tasks or of some, from a position on, or only the last.
 
+use super::LINE_BYTES_MAX;
 use super::line::{ENTRY_BYTES, Entry, Line};
 use super::segment::{data_path, index_path};
 use bytes::Bytes;
@@ -102,6 +103,11 @@ fn read_segment(
 }
 
 fn line(entry: Entry, data: &File) -> io::Result<Line> {
+    // An index that was damaged must not ask for memory.
+    let end = u64::from(entry.offset) + u64::from(entry.len);
+    if entry.len as usize > LINE_BYTES_MAX && end > data.metadata()?.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut text = vec![0; entry.len as usize];
     data.read_exact_at(&mut text, entry.offset.into())?;
     let Entry { time_ns, executor, task, source, .. } = entry;
@@ -168,5 +174,24 @@ fn open(folder: &Path, number: u32) -> io::Result<Option<(File, File)>> {
         Ok(both) => Ok(Some(both)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Source;
+
+    #[test]
+    fn an_index_that_promises_more_than_there_is_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (len, is_there) in [(5, true), (6, false), (u32::MAX, false)] {
+            let entry = Entry { time_ns: 1, executor: 1, task: None, source: Source::Output, offset: 0, len };
+            std::fs::write(index_path(folder.path(), 0), entry.encode()).unwrap();
+            std::fs::write(data_path(folder.path(), 0), b"hello").unwrap();
+            let found = read(folder.path(), &Query { bytes_max: 100, ..Query::default() });
+            let error = found.as_ref().err().map(io::Error::kind);
+            assert_eq!(error, (!is_there).then_some(io::ErrorKind::UnexpectedEof), "{len}");
+        }
     }
 }

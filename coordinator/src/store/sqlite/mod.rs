@@ -2,6 +2,9 @@
 //!
 //! `synchronous=FULL` makes every commit wait for the disk. The format's number is SQLite's `user_version`.
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod read;
 mod replay;
 mod rows;

@@ -20,8 +20,8 @@ pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(
         |row| each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?)),
     )?;
     query(from, "SELECT value FROM meta WHERE key = 'removed'", None, |row| {
-        let job = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading the last removed job"))?;
-        each(Record::Removed { job: JobId(job as u64) })
+        let job = rows::whole(row, 0).map_err(StoreError::sqlite("reading the last removed job"))?;
+        each(Record::Removed { job: JobId(job) })
     })?;
     query(from, "SELECT incarnation FROM workers ORDER BY incarnation", None, |row| {
         let number = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading workers"))?;
@@ -29,7 +29,7 @@ pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(
     })?;
     let mut jobs = Vec::new();
     query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {
-        jobs.push(JobId(row.get::<_, i64>(0).map_err(StoreError::sqlite("reading jobs"))? as u64));
+        jobs.push(JobId(rows::whole(row, 0).map_err(StoreError::sqlite("reading jobs"))?));
         Ok(())
     })?;
     jobs.into_iter().try_for_each(|job| replay_job(from, blobs, job, each))
@@ -93,7 +93,7 @@ fn replay_inputs(
 fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
     const CHARGES: &str = "SELECT task, class, charged FROM charges WHERE job = ?1 ORDER BY task, class";
     query(from, CHARGES, Some(job), |row| {
-        let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+        let read = || Ok((rows::whole(row, 0)?, row.get(1)?, row.get(2)?));
         let (index, class, charged) = read().map_err(StoreError::sqlite("reading attempts"))?;
         each(Record::Charged { job, index, class, charged })
     })?;
@@ -102,19 +102,19 @@ fn replay_tasks(from: &Connection, job: JobId, each: &mut Each<'_>) -> Result<()
         "SELECT task, class, message FROM failures WHERE job = ?1 ORDER BY task",
         Some(job),
         |row| {
-            let read = || Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+            let read = || Ok((rows::whole(row, 0)?, row.get(1)?, row.get(2)?));
             let (index, class, message) = read().map_err(StoreError::sqlite("reading failures"))?;
             each(Record::TaskFailed { job, index, class, message })
         },
     )?;
     query(from, "SELECT task, data FROM post_mortems WHERE job = ?1 ORDER BY task", Some(job), |row| {
-        let read = || Ok((row.get::<_, i64>(0)? as u64, Bytes::from(row.get::<_, Vec<u8>>(1)?)));
+        let read = || Ok((rows::whole(row, 0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)));
         let (index, data) = read().map_err(StoreError::sqlite("reading post-mortems"))?;
         each(Record::PostMortem { job, index, data: Some(data) })
     })?;
     query(from, "SELECT start, size, data FROM partials WHERE job = ?1 ORDER BY start", Some(job), |row| {
         let read = || {
-            let block = Block { start: row.get::<_, i64>(0)? as u64, size: row.get::<_, i64>(1)? as u64 };
+            let block = Block { start: rows::whole(row, 0)?, size: rows::whole(row, 1)? };
             Ok((block, Bytes::from(row.get::<_, Vec<u8>>(2)?)))
         };
         let (block, data) = read().map_err(StoreError::sqlite("reading partial results"))?;
@@ -150,14 +150,14 @@ impl Head {
         };
         Ok(Self {
             request_id: row.get("request_id")?,
-            at_unix_ns: row.get::<_, i64>("submitted_ns")? as u64,
+            at_unix_ns: rows::whole(row, "submitted_ns")?,
             spec: row.get::<_, Vec<u8>>("spec")?.into(),
-            tasks: row.get::<_, i64>("tasks")? as u64,
+            tasks: rows::whole(row, "tasks")?,
             sealed: row.get("sealed")?,
             checksum: row.get::<_, i64>("checksum")? as u64,
-            bytes: row.get::<_, i64>("bytes")? as u64,
+            bytes: rows::whole(row, "bytes")?,
             reduced: row.get::<_, Option<Vec<u8>>>("reduced")?.map(Bytes::from),
-            taken: row.get::<_, i64>("taken")? as u64,
+            taken: rows::whole(row, "taken")?,
             paused: row.get("paused")?,
             ended,
         })
@@ -170,15 +170,15 @@ fn plugin(row: &Row<'_>) -> rusqlite::Result<PluginRecord> {
         name: row.get(1)?,
         version: row.get(2)?,
         target: row.get(3)?,
-        size: row.get::<_, i64>(4)? as u64,
+        size: rows::whole(row, 4)?,
         manifest: row.get(5)?,
-        added_unix_ns: row.get::<_, i64>(6)? as u64,
+        added_unix_ns: rows::whole(row, 6)?,
     })
 }
 
 /// (start, count) as the first two columns.
 fn range_of(row: &Row<'_>) -> rusqlite::Result<IndexRange> {
-    Ok(IndexRange::from_count(row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
+    Ok(IndexRange::from_count(rows::whole(row, 0)?, rows::whole(row, 1)?))
 }
 
 fn query(

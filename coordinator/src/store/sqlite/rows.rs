@@ -5,7 +5,7 @@ use crate::store::{INLINE_MAX_BYTES, Piece, StoreError};
 use bytes::Bytes;
 use muster_core::range::IndexRange;
 use muster_proto::v1::Packed;
-use rusqlite::Row;
+use rusqlite::{Row, RowIndex};
 
 /// What a row holds of some items.
 pub struct ItemsRow<'a> {
@@ -52,10 +52,17 @@ pub fn split<'a>(
     Ok(())
 }
 
+/// A column with a number that is never below zero.
+pub fn whole(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
+    let column = column.idx(row.as_ref())?;
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
 /// Reads a row of (start, count, width, lengths, data, blob) back. `None`: the row is damaged.
 pub fn read(row: &Row<'_>, blobs: &Blobs) -> rusqlite::Result<Option<Piece>> {
-    let number = |column: usize| row.get::<_, i64>(column);
-    let (start, count, width) = (number(0)? as u64, number(1)? as u64, number(2)? as u32);
+    let (start, count) = (whole(row, 0)?, whole(row, 1)?);
+    let width: u32 = row.get(2)?;
     let bytes = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob_or_null()?);
     let lengths = lengths_from_bytes(bytes(3)?.unwrap_or_default());
     let data = match bytes(5)? {
@@ -66,7 +73,7 @@ pub fn read(row: &Row<'_>, blobs: &Blobs) -> rusqlite::Result<Option<Piece>> {
         },
     };
     let expected = if lengths.is_empty() {
-        u64::from(width) * count
+        u64::from(width).saturating_mul(count)
     } else {
         lengths.iter().map(|&length| u64::from(length)).sum()
     };
