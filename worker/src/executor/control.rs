@@ -280,6 +280,9 @@ fn check(path: &Path, digest: &[u8; 32]) -> Result<(), String> {
             short(digest)
         )),
         Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("plugin file {}: no such file", path.display()))
+        }
         Err(error) => Err(format!("plugin file {}: {error}", path.display())),
     }
 }
