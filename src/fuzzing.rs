@@ -121,6 +121,12 @@ pub fn traced_run(text: &[u8]) -> Outcome<()> {
     Ok(())
 }
 
+/// What is told of an error at the end: a message in one line.
+#[must_use]
+pub fn told(error: impl std::fmt::Display) -> String {
+    Failure::usage(error).message().to_owned()
+}
+
 fn drawn(recordings: &[timeline::Recording]) {
     recordings.iter().for_each(|recording| drop(recording.share()));
     drop(Trace::new(recordings).to_json("fuzzing"));

@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use muster::fuzzing::told;
 use muster_core::quantity;
 use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::PolicySpec;
@@ -41,7 +42,7 @@ fn changed(text: &str) {
     for word in line.split(' ').filter(|word| !word.is_empty()) {
         match word.parse::<Sweep>() {
             Ok(sweep) => sweeps.push(sweep),
-            Err(error) => assert_one_line(error),
+            Err(error) => assert_one_line(told(error)),
         }
         if let Err(error) = word.parse::<Override>() {
             assert_one_line(error);
@@ -49,7 +50,7 @@ fn changed(text: &str) {
     }
     match points(&sweeps) {
         Ok(points) => points.iter().take(2).for_each(|changes| read_and_write(text, changes)),
-        Err(error) => assert_one_line(error),
+        Err(error) => assert_one_line(told(error)),
     }
 }
 
@@ -61,9 +62,9 @@ fn read_and_write(text: &str, changes: &[Override]) {
     }
     let scenario = match Scenario::parse(text, "scenario.toml", Path::new("/nowhere"), changes) {
         Ok(scenario) => scenario,
-        Err(error) => return assert_one_line(error),
+        Err(error) => return assert_one_line(told(error)),
     };
-    scenario.notes.iter().for_each(assert_one_line);
+    scenario.notes.iter().for_each(|note| assert_one_line(told(note)));
     let path = FOLDER.path().join("scenario.toml");
     std::fs::write(&path, text).expect("there is room");
     let again = |text: &str| Scenario::parse(text, "scenario.toml", Path::new("/nowhere"), &[]);

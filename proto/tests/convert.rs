@@ -86,6 +86,7 @@ fn a_worker_must_say_who_it_is() {
     refuses("slots", |it| it.slots = u32::MAX);
     refuses("target", |it| it.target.clear());
     refuses("host", |it| it.host = "\u{1b}[2J".into());
+    refuses("grants", |it| it.grants = vec!["net\nwork".into()]);
 }
 
 #[test]

@@ -201,7 +201,8 @@ impl Left {
         if self.failed.keys().any(|&index| index >= tasks || self.committed.contains(index)) {
             return Err("a failure");
         }
-        if self.charged.last_key_value().is_some_and(|(&index, _)| index >= tasks) {
+        let is_used_up = |charges: &Charges| charges.total() >= spec.attempts_max();
+        if self.charged.iter().any(|(&index, charges)| index >= tasks || is_used_up(charges)) {
             return Err("the attempts");
         }
         let mut end = 0;
@@ -300,14 +301,16 @@ mod tests {
         };
         assert_eq!(check(false, vec![committed(0, 4), failed(4), partial(0, 4), partial(8, 4)]), Ok(()));
         assert_eq!(check(true, vec![extended(20), committed(12, 8)]), Ok(()));
-        let charged = Record::Charged { job: JOB, index: 10, class: 2, charged: 1 };
+        let charged = |index, charged| Record::Charged { job: JOB, index, class: 2, charged };
+        assert_eq!(check(false, vec![charged(9, 2)]), Ok(()));
         for (what, records) in [
             ("the number of tasks", vec![extended(11)]),
             ("a commit", vec![committed(8, 3)]),
             ("a commit", vec![Record::Taken { job: JOB, below: 11 }]),
             ("a failure", vec![failed(10)]),
             ("a failure", vec![committed(0, 4), failed(3)]),
-            ("the attempts", vec![charged]),
+            ("the attempts", vec![charged(10, 1)]),
+            ("the attempts", vec![charged(9, 3)]),
             ("a partial result", vec![partial(1, 2)]),
             ("a partial result", vec![partial(0, 3)]),
             ("a partial result", vec![partial(0, 4), partial(2, 2)]),

@@ -402,6 +402,11 @@ mod tests {
                 "params.properties.n.default is 1; it must be a whole number of at least 2",
             ),
             (json!({"params": {"required": ["n"]}}), "params.required names n, which is no property"),
+            (json!({"params": {"required": ["n\n"]}}), "params.required names n\\n, which is no property"),
+            (
+                json!({"params": {"properties": {"a\nb": {}}}}),
+                "params.properties has \"a\\nb\"; a name is without",
+            ),
             (json!({"muster": 2}), "muster is 2; it must be 1"),
             (json!({"needs": {"network": true}}), "needs must be a list of strings"),
             (json!({"needs": ["exec", ""]}), "needs has \"\"; it must be like network"),

@@ -162,7 +162,7 @@ impl fmt::Display for ParamSpec {
             f.write_str("one of")?;
             for (at, choice) in self.choices.iter().enumerate() {
                 let comma = if at == 0 { " " } else { ", " };
-                match choice.as_str() {
+                match choice.as_str().filter(|text| !text.contains(char::is_control)) {
                     Some(text) => write!(f, "{comma}{text}")?,
                     None => write!(f, "{comma}{choice}")?,
                 }
@@ -198,8 +198,13 @@ pub(crate) fn parse(schema: Option<&Value>) -> Result<Vec<ParamSpec>, ManifestEr
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
         Some(_) => return Err(ManifestError::new("params.required", "must be a list of names")),
     };
+    if let Some(name) = properties.keys().find(|name| name.contains(char::is_control)) {
+        let found = format!("has {name:?}; a name is without control characters");
+        return Err(ManifestError::new("params.properties", found));
+    }
     if let Some(name) = required.iter().find(|name| !properties.contains_key(**name)) {
-        return Err(ManifestError::new("params.required", format!("names {name}, which is no property")));
+        let found = format!("names {}, which is no property", name.escape_debug());
+        return Err(ManifestError::new("params.required", found));
     }
     properties.iter().map(|(name, body)| ParamSpec::parse(name, body, required.contains(&&**name))).collect()
 }

@@ -98,7 +98,11 @@ impl ConvertError {
     /// A field that holds what it may not hold.
     #[must_use]
     pub fn wrong(field: &'static str, value: impl fmt::Display, limit: impl fmt::Display) -> Self {
-        let value = clip(&value.to_string(), NAME_MAX_BYTES).to_owned();
+        let mut value = value.to_string();
+        if value.contains(char::is_control) {
+            value = value.escape_debug().to_string();
+        }
+        let value = clip(&value, NAME_MAX_BYTES).to_owned();
         Self { field, value, limit: limit.to_string(), too_much: false }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn explained(text: &str, offset: usize, place: &Place) -> Option<Scen
     let value_start = line[..offset - start].rfind(ENDS).map_or(equals + 1, |at| (at + 1).max(equals + 1));
     let rest = &line[value_start..];
     let word = rest[..rest.find(|c| ENDS.contains(&c) || c == '#').unwrap_or(rest.len())].trim();
-    if key.is_empty() || !is_text(word) {
+    if key.is_empty() || key.contains(char::is_control) || !is_text(word) {
         return None;
     }
     let is_alone = line[equals + 1..value_start].trim().is_empty();

@@ -197,6 +197,7 @@ fn text_without_quotes_is_shown_with_them() {
     }
     // What is no text is left to the parser, and nothing breaks.
     for line in [
+        "a\rb = x.y",
         "seed = 007",
         "seed = 1.",
         "name = ",

@@ -276,15 +276,12 @@ impl Batch {
         gather.gil_wait = self.gil_wait.clone();
         gather.timings.clone_from(&self.timings);
         for block in &self.blocks {
-            let lengths = match block.results.lengths.as_slice() {
-                [] => vec![block.results.width; block.items as usize],
-                lengths => lengths.to_vec(),
-            };
+            let lengths = &block.results.lengths;
             gather.heads.push(Head {
                 place: block.place,
                 range: block.range,
                 items: block.items,
-                width: None,
+                width: lengths.is_empty().then_some(block.results.width),
                 lengths: lengths.len(),
                 bytes: block.results.data.len(),
                 busy_ns: block.busy_ns,
@@ -292,7 +289,7 @@ impl Batch {
                 last_ns: block.last_ns,
                 skipped: block.skipped.clone(),
             });
-            gather.lengths.extend(lengths);
+            gather.lengths.extend_from_slice(lengths);
             gather.data.extend_from_slice(&block.results.data);
         }
         let mut frame = gather.encode_head(Vec::new());

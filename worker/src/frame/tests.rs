@@ -11,7 +11,7 @@ use muster_core::shape::{Flow, Gil};
 use muster_core::sketch::Sketch;
 use muster_core::time::Span;
 use muster_proto::convert::{LockWait, TaskSample};
-use muster_proto::packed::Items;
+use muster_proto::packed::{Items, Packed};
 use proptest::prelude::*;
 
 const PLACE: EntryUse = EntryUse { entry: 3, generation: 9 };
@@ -50,6 +50,17 @@ fn neighbouring_claims_become_one_block() {
     assert_eq!((first.busy_ns, first.ended_ns, first.last_ns), (150, 2_000, 4_000));
     gather.clear();
     assert!(gather.is_empty() && gather.bytes() == 0);
+}
+
+#[test]
+fn a_batch_is_written_as_small_as_it_came() {
+    let results = Packed { width: 7, ..Packed::default() };
+    let block = Block { items: u32::MAX, results, range: IndexRange::new(0, 1), ..Block::default() };
+    let batch = Batch { blocks: vec![block], ..Batch::default() };
+    let bytes = FromExecutor::Batch(batch.clone()).encode();
+    assert!(bytes.len() < 400, "{}", bytes.len());
+    let frame = split_frame(&mut BytesMut::from(&bytes[..])).unwrap().unwrap();
+    assert_eq!(FromExecutor::decode(frame), Ok(FromExecutor::Batch(batch)));
 }
 
 #[test]
