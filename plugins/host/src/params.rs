@@ -197,7 +197,7 @@ mod tests {
             ("name=a rate=-1", "is \"-1.0\"; it must be a number of at least 0.0"),
             ("name=a mode=fast", "it must be one of const, exp"),
             ("name=a loud=1", "it must be true or false"),
-            ("name=a li\u{0}mi\u{1b}t=3", "no parameter li\\0mi\\u{1b}t; it has limit"),
+            ("name=a li\u{0}mi\u{1b}t=3", "no parameter li\\0mi\\u{1b}t; did you mean limit?"),
             ("limit=3", "plugin sleep needs the parameter name: a text; add name=VALUE"),
             ("name=a name=b", "parameter name is given twice; keep one"),
         ] {
