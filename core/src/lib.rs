@@ -13,6 +13,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod hex;
+
 pub mod id;
 pub mod quantity;
 pub mod random;
@@ -40,3 +42,5 @@ mod small_map;
 
 pub mod agent;
 pub mod scheduler;
+
+pub use hex::hex;

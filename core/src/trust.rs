@@ -1,6 +1,7 @@
 //! Which plugins a worker loads. They are native code: whoever may send a worker any of them may do on its machine what its
 //! user may, but for what a sandbox keeps.
 
+use crate::hex::hex;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -67,7 +68,7 @@ impl Trust {
 impl fmt::Display for Trusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Digest(digest) => digest.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Digest(digest) => f.write_str(&hex(digest)),
             Self::Version { name, version } => write!(f, "{name}@{version}"),
         }
     }

@@ -5,12 +5,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod convert;
-mod hex;
 pub mod link;
 pub mod logging;
 pub mod packed;
 
-pub use hex::hex;
+pub use muster_core::hex;
 
 /// The generated messages, clients and servers.
 #[allow(missing_docs, unused_qualifications, clippy::all)]

@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::input::Blocks;
 use crate::interrupt::Interrupt;
 use crate::output::Sink;
+use muster_proto::hex;
 use muster_proto::link::{Link, random_bytes};
 use muster_proto::v1;
 use std::time::Duration;
@@ -273,8 +274,7 @@ pub async fn submit(link: &Link, spec: v1::JobSpec) -> Result<u64, Failure> {
 pub fn request(spec: v1::JobSpec) -> Result<v1::SubmitRequest, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Storage, error);
     let id: [u8; 16] = random_bytes().map_err(failed)?;
-    let request_id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(v1::SubmitRequest { request_id, spec: Some(spec) })
+    Ok(v1::SubmitRequest { request_id: hex(&id), spec: Some(spec) })
 }
 
 /// Gives the number of the job that the request has made, however often it was sent.

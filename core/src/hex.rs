@@ -1,6 +1,7 @@
 //! Bytes as people write and read them.
 
-use std::fmt::Write as _;
+use alloc::string::String;
+use core::fmt::Write as _;
 
 /// Bytes as hexadecimal digits, two for each.
 #[must_use]
