@@ -45,7 +45,12 @@ impl Inputs {
         let (&start, first) = self.blocks.range(..=range.start).next_back()?;
         let part = |start: u64, block: &Block| {
             let within = range.intersect(IndexRange::from_count(start, block.items.len() as u64));
-            (within.start - start) as usize..(within.end - start) as usize
+            // Behind a gap, in a state that was damaged, a block may end before the range begins.
+            if within.is_empty() {
+                0..0
+            } else {
+                (within.start - start) as usize..(within.end - start) as usize
+            }
         };
         let here = part(start, first);
         if here.len() as u64 == range.len() {
@@ -134,6 +139,7 @@ mod tests {
         assert_eq!(texts(inputs.slice(IndexRange::new(1, 3)).unwrap(), 2), ["bb", "ccc"]);
         assert_eq!(texts(inputs.slice(IndexRange::new(2, 6)).unwrap(), 4), ["ccc", "dd", "ee", "f"]);
         assert_eq!(inputs.slice(IndexRange::new(4, 7)), None);
+        assert_eq!(inputs.slice(IndexRange::new(9, 11)), None);
     }
 
     #[test]

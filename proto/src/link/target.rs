@@ -188,16 +188,17 @@ pub fn is_address(text: &str) -> bool {
 /// Whether a text is what an address may have before its port: a name, an IPv4 address, or an IPv6 one in brackets.
 #[must_use]
 pub fn is_host(host: &str) -> bool {
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match bracketed {
         Some(inner) => {
             // A scope (`%eth0`) is part of an address, but not of what the parser takes.
-            inner.split('%').next().is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+            let (address, scope) = inner.split_once('%').map_or((inner, None), |(a, scope)| (a, Some(scope)));
+            address.parse::<std::net::Ipv6Addr>().is_ok() && scope.is_none_or(is_word)
         }
-        None => {
-            !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-        }
+        None => is_word(host),
     }
 }
 
@@ -283,6 +284,8 @@ mod tests {
             &whole.replace("h:7000", "h:70000"),
             &whole.replace("h:7000", "::1:7000"),
             &whole.replace("h:7000", "[::g]:7000"),
+            &whole.replace("h:7000", "[::1%]:7000"),
+            &whole.replace("h:7000", "[::1%a\nb]:7000"),
             &whole.replace("h:7000", "7000"),
             &whole.replace("h:7000", "a b:7000"),
             &format!("{whole}:x"),
