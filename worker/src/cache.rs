@@ -7,13 +7,12 @@ use muster_plugin_host::{MetricSpec, PluginError, inspect};
 use muster_proto::MESSAGE_MAX_BYTES;
 use muster_proto::convert::PluginRef;
 use muster_proto::hex;
-use muster_proto::link::{Link, try_flock};
+use muster_proto::link::{Link, try_flock, try_flock_shared};
 use muster_proto::v1::PullRequest;
 use muster_proto::v1::plugins_client::PluginsClient;
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -128,10 +127,8 @@ impl PluginFile {
     /// It is there no more.
     pub fn hold(&self) -> io::Result<InUse> {
         let file = File::open(&self.path)?;
-        // SAFETY: the descriptor is open, and flock touches no memory.
-        crate::os::check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH) })?;
-        // It may have been removed before it was locked.
-        if file.metadata()?.nlink() == 0 {
+        // Who has the lock for himself removes it, or has removed it before this one had it.
+        if !try_flock_shared(&file)? || file.metadata()?.nlink() == 0 {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(InUse { _file: file })

@@ -3,6 +3,8 @@
 use crate::error::WorkerError;
 use muster_core::trust::{TRUSTED_MAX, Trust, Trusted};
 use muster_proto::link::Target;
+use std::fs::File;
+use std::io::Read as _;
 
 /// The longest file of plugins that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -12,10 +14,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// Nothing was given and the coordinator is on the network, or something that names no plugin.
 pub(crate) fn read(given: &[String], target: &Target) -> Result<Trust, WorkerError> {
-    match target {
-        Target::Unix(_) if given.is_empty() => return Ok(Trust::Any),
-        Target::Tls { .. } | Target::Plain { .. } if given.is_empty() => return Err(WorkerError::NoTrust),
-        Target::Unix(_) | Target::Tls { .. } | Target::Plain { .. } => {}
+    if given.is_empty() {
+        return match target {
+            Target::Unix(_) => Ok(Trust::Any),
+            Target::Tls { .. } | Target::Plain { .. } => Err(WorkerError::NoTrust),
+        };
     }
     let mut words = Vec::new();
     for text in given {
@@ -47,11 +50,17 @@ fn trusted(place: &str, word: &str) -> Result<Trusted, WorkerError> {
 /// One plugin in each line, with where it stands; what follows a # is not read.
 fn in_file(path: &str) -> Result<Vec<(String, String)>, WorkerError> {
     let cannot = |error: std::io::Error| wrong(path, &format!("the file cannot be read: {error}"));
-    let bytes = std::fs::metadata(path).map_err(cannot)?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(wrong(path, &format!("the file has {bytes} bytes, at most {FILE_BYTES_MAX} are read")));
+    // Pipes and devices may have no end.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(wrong(path, "this is no file"));
     }
-    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(cannot)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong(path, &format!("at most {FILE_BYTES_MAX} bytes of a file are read")));
+    }
     let words = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let placed = words.enumerate().filter(|(_, word)| !word.is_empty());
     Ok(placed.map(|(at, word)| (format!("{path}, line {}, {word}", at + 1), word.to_owned())).collect())
@@ -108,6 +117,7 @@ mod tests {
             (&[""], "NAME@VERSION"),
             (&["any", "x@1"], "no other plugins"),
             (&["/no/such/file"], "cannot be read"),
+            (&["/dev/zero"], "--trust /dev/zero: this is no file"),
         ] {
             let error = given(texts).unwrap_err();
             assert!(error.contains(words) && !error.contains('\n'), "{error}");

@@ -50,7 +50,7 @@ pub use listen::{ListenConfig, Listener, Security, TcpConfig, listen, server};
 pub use moment::Moment;
 pub use pages::serve_pages;
 pub use pause::jittered;
-pub use private_file::{random_bytes, read as read_private_file, try_flock};
+pub use private_file::{random_bytes, read as read_private_file, try_flock, try_flock_shared};
 pub use process::Process;
 pub use readers::Readers;
 pub use role::{RIGHTS, Right, Role, Roles, right_to};

@@ -114,9 +114,21 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
 /// # Errors
 /// When it cannot be locked.
 pub fn try_flock(file: &File) -> io::Result<bool> {
+    flock(file, libc::LOCK_EX)
+}
+
+/// The same, beside others who take it so; `false`: one has it for himself.
+///
+/// # Errors
+/// When it cannot be locked.
+pub fn try_flock_shared(file: &File) -> io::Result<bool> {
+    flock(file, libc::LOCK_SH)
+}
+
+fn flock(file: &File, how: libc::c_int) -> io::Result<bool> {
     loop {
         // SAFETY: the descriptor is open as long as `file` lives, and flock touches no memory.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        if unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) } == 0 {
             return Ok(true);
         }
         let error = io::Error::last_os_error();
