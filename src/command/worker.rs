@@ -93,7 +93,8 @@ fn row(worker: &v1::WorkerInfo) -> Vec<String> {
         worker.metrics_address.clone(),
         match trust(worker).as_slice() {
             [any] if any == "any" => "any".to_owned(),
-            [one] => one.chars().take(20).collect(),
+            [version] if version.contains('@') => version.clone(),
+            [digest] => digest.chars().take(12).collect(),
             listed => format!("{} plugins", listed.len()),
         },
     ]

@@ -126,7 +126,7 @@ impl PluginFile {
     /// # Errors
     /// It is there no more.
     pub fn hold(&self) -> io::Result<InUse> {
-        let file = File::open(&self.path)?;
+        let file = open(&self.path)?;
         // Who has the lock for himself removes it, or has removed it before this one had it.
         if !try_flock_shared(&file)? || file.metadata()?.nlink() == 0 {
             return Err(io::ErrorKind::NotFound.into());
@@ -280,7 +280,7 @@ async fn known(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, Ca
 
 /// Removes a file unless somebody has it in use.
 fn remove_unused(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = open(path) else { return false };
     try_flock(&file).unwrap_or(false) && std::fs::remove_file(path).is_ok()
 }
 
@@ -293,7 +293,7 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
         };
     }
     // When it was used last: those that were not for longest go first.
-    let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+    let _ = open(&path).and_then(|file| file.set_modified(SystemTime::now()));
     let inspection = inspect(&path)?;
     let has = |name| inspection.manifest.flag_names().any(|flag| flag == name);
     let (reusable, interleaves) = (has("multi_job"), has("async"));
@@ -303,10 +303,16 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
     Ok(Some(PluginFile { path, digest, name, version, reusable, interleaves, metrics, needs }))
 }
 
-/// The BLAKE3 digest of a file.
+/// Opens a file, and nothing that only leads to one or has no end, whoever put it there.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+}
+
+/// The BLAKE3 digest of a plain file.
 pub fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(open(path)?)?;
     Ok(*hasher.finalize().as_bytes())
 }
 
@@ -385,6 +391,16 @@ mod tests {
         let cache = cache.with_limit(5);
         cache.make_room(&newest.path);
         assert_eq!(left(), [false, false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_leads_to_a_device_is_damage_and_no_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.so");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(known(path.clone(), [7; 32]).await.unwrap().is_none());
+        assert!(path.symlink_metadata().is_err(), "it is removed");
+        assert!(digest_of(Path::new("/dev/zero")).is_err());
     }
 
     #[tokio::test]

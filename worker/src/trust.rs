@@ -2,9 +2,11 @@
 
 use crate::error::WorkerError;
 use muster_core::trust::{TRUSTED_MAX, Trust, Trusted};
+use muster_proto::convert::{NAME_MAX_BYTES, clip};
 use muster_proto::link::Target;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 /// The longest file of plugins that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -20,31 +22,40 @@ pub(crate) fn read(given: &[String], target: &Target) -> Result<Trust, WorkerErr
             Target::Tls { .. } | Target::Plain { .. } => Err(WorkerError::NoTrust),
         };
     }
-    let mut words = Vec::new();
-    for text in given {
-        if text.contains('/') {
-            words.extend(in_file(text)?);
-        } else {
-            words.push((text.clone(), text.clone()));
+    let (mut listed, mut any) = (Vec::new(), None);
+    for text in given.iter().map(|text| text.trim()) {
+        let words =
+            if text.contains('/') { in_file(text)? } else { vec![(text.to_owned(), text.to_owned())] };
+        for (place, word) in words {
+            match word.parse::<Trusted>() {
+                _ if word == "any" => any = Some(place),
+                Ok(trusted) => listed.push(trusted),
+                Err(wanted) => return Err(not_one(text, &place, &wanted)),
+            }
         }
     }
-    if words.len() > TRUSTED_MAX {
-        let value = format!("lists {} plugins", words.len());
-        return Err(wrong(&value, &format!("at most {TRUSTED_MAX} can be")));
-    }
-    match words.iter().find(|(_, word)| word == "any") {
-        Some(_) if words.len() == 1 => Ok(Trust::Any),
-        Some((place, _)) => Err(wrong(place, "with any, no other plugins can be listed")),
-        None => words
-            .iter()
-            .map(|(place, word)| trusted(place, word))
-            .collect::<Result<_, _>>()
-            .map(Trust::Listed),
+    match any {
+        Some(place) if !listed.is_empty() => Err(wrong(&place, "with any, no other plugins can be listed")),
+        Some(_) => Ok(Trust::Any),
+        None if listed.len() > TRUSTED_MAX => {
+            let value = format!("lists {} plugins", listed.len());
+            Err(wrong(&value, &format!("at most {TRUSTED_MAX} can be")))
+        }
+        None => Ok(Trust::Listed(listed)),
     }
 }
 
-fn trusted(place: &str, word: &str) -> Result<Trusted, WorkerError> {
-    word.parse().map_err(|wanted: String| wrong(place, &format!("any, a file (a path with /), {wanted}")))
+/// What names no plugin, on the command line or in a file.
+fn not_one(given: &str, place: &str, wanted: &str) -> WorkerError {
+    if given.contains('/') {
+        return wrong(place, wanted);
+    }
+    let file = if Path::new(given).is_file() {
+        format!("a file (write ./{given})")
+    } else {
+        "a file (a path with /)".to_owned()
+    };
+    wrong(place, &format!("any, {file}, {wanted}"))
 }
 
 /// One plugin in each line, with where it stands; what follows a # is not read.
@@ -52,7 +63,7 @@ fn in_file(path: &str) -> Result<Vec<(String, String)>, WorkerError> {
     let cannot = |error: std::io::Error| wrong(path, &format!("the file cannot be read: {error}"));
     // Pipes and devices may have no end.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(wrong(path, "this is no file"));
+        return Err(wrong(path, "a plain file is wanted, this is a folder, a pipe or a device"));
     }
     let mut text = String::new();
     File::open(path)
@@ -63,11 +74,17 @@ fn in_file(path: &str) -> Result<Vec<(String, String)>, WorkerError> {
     }
     let words = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let placed = words.enumerate().filter(|(_, word)| !word.is_empty());
-    Ok(placed.map(|(at, word)| (format!("{path}, line {}, {word}", at + 1), word.to_owned())).collect())
+    let placed = placed.map(|(at, word)| (format!("{path}, line {}, {word}", at + 1), word.to_owned()));
+    let placed: Vec<_> = placed.collect();
+    if placed.is_empty() {
+        return Err(wrong(path, "it lists no plugin; any, in a line, is for all of them"));
+    }
+    Ok(placed)
 }
 
 fn wrong(value: &str, wanted: &str) -> WorkerError {
-    WorkerError::Flag { flag: "--trust", value: value.to_owned(), wanted: wanted.to_owned() }
+    let value = clip(value, NAME_MAX_BYTES).to_owned();
+    WorkerError::Flag { flag: "--trust", value, wanted: wanted.to_owned() }
 }
 
 #[cfg(test)]
@@ -87,6 +104,7 @@ mod tests {
         let error = read(&[], &plain).unwrap_err().to_string();
         assert!(error.contains("--trust any") && error.contains("NAME@VERSION"), "{error}");
         assert_eq!(read(&["any".to_owned()], &plain).unwrap(), Trust::Any);
+        assert_eq!(given(&[" any", "any "]), Ok(Trust::Any));
     }
 
     #[test]
@@ -106,6 +124,10 @@ mod tests {
         assert_eq!(given(&[file]), Ok(Trust::Any));
         std::fs::write(file, "any\nx@1\n").unwrap();
         assert!(given(&[file]).unwrap_err().contains("line 1, any: with any"));
+        std::fs::write(file, "# nothing yet\n").unwrap();
+        assert!(given(&[file]).unwrap_err().contains("lists no plugin"));
+        std::fs::write(file, "x".repeat(200_000)).unwrap();
+        assert!(given(&[file]).unwrap_err().len() < 1_000);
         std::fs::write(file, [0xff, 0xfe]).unwrap();
         assert!(given(&[file]).unwrap_err().contains("cannot be read"));
     }
@@ -114,10 +136,12 @@ mod tests {
     fn what_names_no_plugin_is_named() {
         for (texts, words) in [
             (&["primes"][..], "--trust primes: any, a file (a path with /), NAME@VERSION"),
+            // A variable that is empty must not mean any.
             (&[""], "NAME@VERSION"),
             (&["any", "x@1"], "no other plugins"),
             (&["/no/such/file"], "cannot be read"),
-            (&["/dev/zero"], "--trust /dev/zero: this is no file"),
+            (&["/dev/zero"], "--trust /dev/zero: a plain file is wanted"),
+            (&["/"], "a plain file is wanted"),
         ] {
             let error = given(texts).unwrap_err();
             assert!(error.contains(words) && !error.contains('\n'), "{error}");
