@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
+use crate::limits::{Limits, Setting, parse_limit};
 use crate::quantity::{duration, size};
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{AccessFolder, CERTIFICATE_LIFE, FileError, is_address, parse_bare_host};
@@ -93,6 +94,11 @@ pub struct CoordinatorArgs {
     #[arg(long)]
     pub allow_chaos: bool,
 
+    /// How much of something is taken, for example jobs=20000 or upload-idle=2m; may be given several times
+    /// (docs/limits.md lists them)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_limit, allow_hyphen_values = true)]
+    pub limit: Vec<Setting>,
+
     /// How the scheduler chooses
     #[arg(long, value_name = "POLICY", help = POLICY_HELP, allow_hyphen_values = true)]
     pub policy: Option<PolicySpec>,
@@ -136,6 +142,7 @@ impl CoordinatorArgs {
             keep_for: self.keep_for,
             keep_results: self.keep_results,
             allow_chaos: self.allow_chaos,
+            limits: Limits::default().with(&self.limit),
             policy: self.policy.unwrap_or_default(),
             ..Config::default()
         })

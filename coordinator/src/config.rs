@@ -1,5 +1,6 @@
 //! What a coordinator is started with.
 
+use crate::limits::Limits;
 use crate::page::Reports;
 use muster_core::scheduler::{self, PolicySpec};
 use muster_proto::link::CERTIFICATE_LIFE;
@@ -68,6 +69,8 @@ pub struct Config {
     pub keep_results: Option<u64>,
     /// Whether jobs may run plugins that are made to harm their process.
     pub allow_chaos: bool,
+    /// How much of everything is taken.
+    pub limits: Limits,
     /// How the scheduler chooses.
     pub policy: PolicySpec,
     /// Jobs most of whose attempts crash are paused.
@@ -109,6 +112,7 @@ impl Default for Config {
             keep_for: None,
             keep_results: None,
             allow_chaos: false,
+            limits: Limits::default(),
             policy: PolicySpec::default(),
             pauses: true,
             credit_tasks: scheduler::Config::default().credit_tasks,

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod config;
 mod joining;
+pub mod limits;
 pub mod quantity;
 mod running;
 mod serving;

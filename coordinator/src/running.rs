@@ -5,6 +5,7 @@ use crate::config::{KEEP_JOBS, KEEP_JOBS_IN_MEMORY};
 use crate::driver::{Command, Driver, Handle, Life, Retention, Settings};
 use crate::http::{self, Sources};
 use crate::joining::Joining;
+use crate::limits::Limit;
 use crate::metrics::Rejected;
 use crate::page::{self, Source};
 use crate::plugin::{FolderError, read_folder};
@@ -221,7 +222,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let services = Services {
         worker_link: WorkerLinkService::new(shared.clone()),
         jobs,
-        plugins: PluginsService::new(shared.clone(), blobs),
+        plugins: PluginsService::new(shared.clone(), blobs, &config.limits),
         cluster: ClusterService::new(shared.clone(), about, Arc::clone(&stop)),
         identity: IdentityService::new(shared, joining),
     };
@@ -231,6 +232,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         listener,
         guard,
         services,
+        config.limits.link(),
         Arc::clone(&rejected),
         Arc::clone(&calls),
         until(ended.clone()),
@@ -281,6 +283,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         heartbeat: config.heartbeat(),
         feed_wait: config.feed_wait,
         allow_chaos: config.allow_chaos,
+        limits: config.limits.clone(),
         watched: config.has_page(),
         retention: Retention {
             jobs: config.keep_jobs.unwrap_or(if config.state.is_some() {
@@ -303,7 +306,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
 fn page_settings(config: &Config) -> Result<Option<page::Settings>, SecretError> {
     let Some(page) = config.page.as_ref().filter(|_| config.has_page()) else { return Ok(None) };
     let secret = page.token.as_deref().map(|file| Secret::read("--page-token", file)).transpose()?;
-    Ok(Some(page::Settings { hosts: hosts(config), secret }))
+    Ok(Some(page::Settings { hosts: hosts(config), secret, pages: config.limits.count(Limit::Pages) }))
 }
 
 /// Who may read what is for machines.
@@ -350,7 +353,9 @@ async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Arc<
         let in_state = || config.state.as_ref().map(|state| state.join("authority"));
         let folder = config.keys.clone().or_else(in_state);
         let folder = folder.ok_or_else(|| StartError::NoKeys { listen: address.clone() })?;
-        let keys = Authority::load_or_create(&folder)?.with_certificate_life(config.certificate_life);
+        let keys = Authority::load_or_create(&folder)?
+            .with_certificate_life(config.certificate_life)
+            .with_capacity(config.limits.link());
         let keys = Arc::new(keys);
         let security =
             if config.insecure { Security::PlainLoopback } else { Security::Tls(Arc::clone(&keys)) };

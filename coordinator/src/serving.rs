@@ -5,7 +5,7 @@ use crate::service::calls::{Calls, CountCalls};
 use crate::service::{
     ClusterService, IdentityService, JobsService, PluginsService, WorkerLinkService, look_at,
 };
-use muster_proto::link::{Guard, Listener, server};
+use muster_proto::link::{Capacity, Guard, Listener, server};
 use muster_proto::v1::cluster_server::ClusterServer;
 use muster_proto::v1::identity_server::IdentityServer;
 use muster_proto::v1::jobs_server::JobsServer;
@@ -37,6 +37,7 @@ pub async fn serve(
     listener: Listener,
     guard: Guard,
     services: Services,
+    capacity: Capacity,
     rejected: Arc<Rejected>,
     calls: Arc<Calls>,
     stop: impl Future<Output = ()>,
@@ -55,7 +56,7 @@ pub async fn serve(
     reporter.set_serving::<PluginsServer<PluginsService>>().await;
     reporter.set_serving::<ClusterServer<ClusterService>>().await;
     reporter.set_serving::<IdentityServer<IdentityService>>().await;
-    let mut router = server()
+    let mut router = server(capacity)
         .layer(CountCalls(calls))
         .layer(MapResponseLayer::new(move |response| look_at(&rejected, response)))
         .layer(guard)

@@ -6,6 +6,7 @@ mod fixture;
 use fixture::{Worker, World, block_of, done, soon};
 use futures_util::FutureExt;
 use muster_coordinator::driver::{Command, Driver, Handle, Life, Refusal, Retention, Settings};
+use muster_coordinator::limits::Limits;
 use muster_coordinator::metrics::Rejected;
 use muster_coordinator::store::writer::Log;
 use muster_coordinator::store::{OpenReader, PluginRecord, Record, Store, StoreError};
@@ -266,6 +267,7 @@ async fn what_cannot_be_stored_is_never_acknowledged() {
         feed_wait: Duration::from_secs(600),
         retention: Retention { jobs: 1_000, age: None, bytes: None, fails_over: false },
         allow_chaos: false,
+        limits: Limits::default(),
         watched: false,
     };
     let driver =

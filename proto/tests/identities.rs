@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use muster_proto::PROTOCOL_VERSION;
 use muster_proto::link::{
-    CONNECTIONS_PER_IDENTITY_MAX, Identities, Link, LinkError, Moment, Role, STRANGERS_PER_ADDRESS_MAX,
-    TokenId, connect_by,
+    Capacity, Identities, Link, LinkError, Moment, Role, STRANGERS_PER_ADDRESS_MAX, TokenId, connect_by,
 };
 use muster_proto::v1::cluster_client::ClusterClient;
 use muster_proto::v1::{DrainRequest, InfoRequest};
@@ -133,7 +132,7 @@ async fn an_identity_has_a_limit_of_connections_that_is_told() {
     let world = World::tls().await;
     let (one, other) = (Identities::in_memory(), Identities::in_memory());
     let mut links = Vec::new();
-    for _ in 0..CONNECTIONS_PER_IDENTITY_MAX {
+    for _ in 0..Capacity::DEFAULT.connections {
         links.push(connect_by(&one, &world.target()).await.unwrap());
     }
     let error = connect_by(&one, &world.target()).await.unwrap_err();

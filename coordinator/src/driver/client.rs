@@ -5,22 +5,16 @@ use super::effect::Effect;
 use super::job::{Accepted, Job};
 use super::report::Subject;
 use super::{Driver, Refusal};
+use crate::limits::Limit;
 use crate::store::blobs::hex;
 use crate::store::{PluginRecord, Record};
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::Input;
-use muster_proto::convert::{Feed, Hello, PluginRef, Submission, TASKS_MAX, job_spec_to_wire};
+use muster_proto::convert::{Feed, Hello, PluginRef, Submission, job_spec_to_wire};
 use muster_proto::v1::JobStatus;
 use prost::Message;
-
-/// Jobs that may be there without having ended.
-pub(super) const LIVE_MAX: usize = 10_000;
-/// Inputs of a job's unfinished tasks; above it, its client waits.
-const INPUTS_MAX_BYTES: u64 = 256 << 20;
-/// Feeds of one job that may wait for room.
-const PARKED_FEEDS_MAX: usize = 64;
 
 impl Driver {
     /// A new job, or the one that this request made before.
@@ -54,14 +48,11 @@ impl Driver {
     }
 
     fn check_submission(&self, submission: &mut Submission) -> Result<(), Refusal> {
-        if self.jobs.len() >= LIVE_MAX {
-            let value = self.jobs.len() as u64 + 1;
-            return Err(Refusal::TooMany {
-                what: "the number of unfinished jobs",
-                value,
-                max: LIVE_MAX as u64,
-            });
-        }
+        let limits = &self.settings.limits;
+        limits.check(Limit::Jobs, self.jobs.len() as u64 + 1)?;
+        limits.check(Limit::Tasks, submission.spec.tasks)?;
+        limits.check(Limit::Params, submission.params.len() as u64)?;
+        limits.check(Limit::Output, submission.result_max_bytes)?;
         let asked = &submission.plugin;
         let (plugin, abilities) = self
             .plugins
@@ -137,8 +128,9 @@ impl Driver {
             self.refuse(reply, refusal);
             return;
         }
+        let most = self.settings.limits.get(Limit::Inputs);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.parked_feeds.is_empty() && has_room(job, &feed) {
+        if job.parked_feeds.is_empty() && has_room(job, &feed, most) {
             self.take_in(id, feed, reply);
         } else {
             job.parked_feeds.push_back((feed, reply));
@@ -151,16 +143,9 @@ impl Driver {
         if job.sealed {
             return Err(Refusal::Closed { job: id, why: "it was sealed" });
         }
-        let tasks = job.tasks.saturating_add(feed.count);
-        if tasks > TASKS_MAX {
-            return Err(Refusal::TooMany { what: "the number of tasks", value: tasks, max: TASKS_MAX });
-        }
-        if job.parked_feeds.len() >= PARKED_FEEDS_MAX {
-            let value = job.parked_feeds.len() as u64 + 1;
-            let max = PARKED_FEEDS_MAX as u64;
-            return Err(Refusal::TooMany { what: "the number of feeds that wait for room", value, max });
-        }
-        Ok(())
+        let limits = &self.settings.limits;
+        limits.check(Limit::Tasks, job.tasks.saturating_add(feed.count))?;
+        limits.check(Limit::Feeds, job.parked_feeds.len() as u64 + 1)
     }
 
     fn take_in(&mut self, id: JobId, feed: Feed, reply: Reply<u64>) {
@@ -194,9 +179,10 @@ impl Driver {
 
     /// Takes in what waited for room, as far as there is some.
     pub(super) fn take_in_parked(&mut self, id: JobId) {
+        let most = self.settings.limits.get(Limit::Inputs);
         while let Some(job) = self.jobs.get_mut(&id)
             && let Some((feed, _)) = job.parked_feeds.front()
-            && has_room(job, feed)
+            && has_room(job, feed, most)
             && let Some((feed, reply)) = job.parked_feeds.pop_front()
         {
             match self.check_feed(id, &feed) {
@@ -259,8 +245,8 @@ fn why_not(hello: &Hello, asked: Option<Level>, plugin: &PluginRecord, needs: &[
     untrusted.or_else(|| Some(hello.sandbox.level_for(asked, needs).err()?.text(&plugin.name, &who)))
 }
 
-/// A job without unfinished inputs always has room for one more block.
-fn has_room(job: &Job, feed: &Feed) -> bool {
+/// Whether the inputs of a job's unfinished tasks stay below a limit. Without any there is always room for one more block.
+fn has_room(job: &Job, feed: &Feed, most: u64) -> bool {
     let bytes = feed.inputs.as_ref().map_or(0, |inputs| inputs.data().len() as u64 + 4 * feed.count);
-    job.inputs.bytes() == 0 || job.inputs.bytes() + bytes <= INPUTS_MAX_BYTES
+    job.inputs.bytes() == 0 || job.inputs.bytes() + bytes <= most
 }

@@ -5,6 +5,7 @@ use super::effect::Effect;
 use super::report::Subject;
 use super::worker::Worker;
 use super::{Driver, Refusal};
+use crate::limits::Limit;
 use crate::store::{PluginRecord, Record};
 use muster_core::id::{JobId, WorkerId};
 use muster_core::metric::{OTHER, PLUGINS_MAX};
@@ -17,8 +18,6 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tonic::Status;
 
-/// Workers that may be attached at the same time.
-const WORKERS_MAX: usize = 20_000;
 /// Workers that left and are still listed.
 const GONE_MAX: usize = 256;
 /// After so many workers went, memory is given back to the system.
@@ -27,10 +26,8 @@ const TRIM_AFTER: u64 = 256;
 impl Driver {
     /// A worker's stream began.
     pub(super) fn attach(&mut self, mut hello: Hello, reply: Reply<Attached>) {
-        if self.workers.len() >= WORKERS_MAX {
-            let value = self.workers.len() as u64 + 1;
-            let max = WORKERS_MAX as u64;
-            self.refuse(reply, Refusal::TooMany { what: "the number of workers", value, max });
+        if let Err(refusal) = self.settings.limits.check(Limit::Workers, self.workers.len() as u64 + 1) {
+            self.refuse(reply, refusal);
             return;
         }
         // The same life of a worker on a second stream: the first one is dead and does not know it yet.
@@ -211,7 +208,7 @@ impl Driver {
 
     /// A plugin whose file is in the blob folder.
     pub(super) fn add_plugin(&mut self, plugin: PluginRecord, reply: Reply<bool>) {
-        match self.plugins.check(&plugin) {
+        match self.plugins.check(&plugin, &self.settings.limits) {
             Ok(true) => self.answer(reply, Ok(true)),
             Ok(false) => {
                 tracing::info!(name = plugin.name, version = plugin.version, "plugin added");

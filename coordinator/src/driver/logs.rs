@@ -2,6 +2,7 @@
 
 use super::command::Reply;
 use super::{Driver, Refusal};
+use crate::limits::Limit;
 use muster_core::id::{Incarnation, JobId, WorkerId};
 use muster_core::scheduler::Loss;
 use muster_proto::convert::{ConvertError, LogChunk, LogQuery};
@@ -11,8 +12,6 @@ use tonic::Status;
 
 /// Workers that are remembered by job; beyond it all workers are asked.
 const HOSTS_MAX: usize = 1_000;
-/// Questions that one worker may owe an answer to.
-const QUERIES_MAX: usize = 64;
 
 /// The workers that a job ran on.
 #[derive(Clone, Debug, Default)]
@@ -80,10 +79,8 @@ impl Driver {
     /// Asks a worker for lines.
     pub(super) fn ask_log(&mut self, id: WorkerId, mut query: LogQuery, reply: Reply<LogChunk>) {
         let owed = self.queries.waiting.values().filter(|(worker, _)| *worker == id).count();
-        if owed >= QUERIES_MAX {
-            let what = "the number of questions about logs that a worker has not answered";
-            return self
-                .refuse(reply, Refusal::TooMany { what, value: owed as u64 + 1, max: QUERIES_MAX as u64 });
+        if let Err(refusal) = self.settings.limits.check(Limit::LogQueries, owed as u64 + 1) {
+            return self.refuse(reply, refusal);
         }
         let Some(worker) = self.workers.get_mut(&id) else {
             return drop(reply.send(Err(Refusal::NoWorker(id.0.to_string()))));

@@ -43,11 +43,12 @@ pub use command::{
     Snapshot,
 };
 pub use discovery::Target;
-pub use feeding::Feeder;
+pub use feeding::{Feeder, in_words};
 pub use logs::LogSources;
 pub use refusal::{Refusal, reason};
 pub use retention::Retention;
 
+use crate::limits::Limits;
 use crate::store::writer::{Durable, Log};
 use crate::store::{Record, StoreError};
 use clock::Clock;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Whether jobs may run plugins that are made to harm their process.
     pub allow_chaos: bool,
+    /// How much of everything is taken.
+    pub limits: Limits,
     /// Whether somebody may want to see the blocks of results that came last.
     pub watched: bool,
 }

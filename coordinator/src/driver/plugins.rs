@@ -1,6 +1,7 @@
 //! The plugins that are registered, and how they are found.
 
 use super::Refusal;
+use crate::limits::{Limit, Limits};
 use crate::plugin::Version;
 use crate::store::PluginRecord;
 use crate::store::blobs::hex;
@@ -9,8 +10,6 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Plugins that may be registered at the same time.
-pub const PLUGINS_MAX: usize = 10_000;
 /// Digits of a digest that are enough to ask for it.
 const DIGITS_MIN: usize = 8;
 
@@ -64,8 +63,8 @@ impl Plugins {
     /// Takes a plugin up. `Ok(true)`: it was there.
     ///
     /// # Errors
-    /// [`Refusal::OtherBytes`] when its version is taken, [`Refusal::TooMany`].
-    pub fn check(&self, plugin: &PluginRecord) -> Result<bool, Refusal> {
+    /// [`Refusal::OtherBytes`] when its version is taken, [`Refusal::Limit`].
+    pub fn check(&self, plugin: &PluginRecord, limits: &Limits) -> Result<bool, Refusal> {
         if self.by_digest.contains_key(&plugin.digest) {
             return Ok(true);
         }
@@ -80,10 +79,7 @@ impl Plugins {
                 new: plugin.digest,
             });
         }
-        if self.by_digest.len() >= PLUGINS_MAX {
-            let value = self.by_digest.len() as u64 + 1;
-            return Err(Refusal::TooMany { what: "the number of plugins", value, max: PLUGINS_MAX as u64 });
-        }
+        limits.check(Limit::Plugins, self.by_digest.len() as u64 + 1)?;
         Ok(false)
     }
 
@@ -190,10 +186,11 @@ mod tests {
     fn a_version_never_changes_its_bytes() {
         let mut plugins = Plugins::default();
         let first = plugin("primes", "1.0.0", 1);
-        assert!(!plugins.check(&first).unwrap());
+        let limits = Limits::default();
+        assert!(!plugins.check(&first, &limits).unwrap());
         plugins.insert(first.clone());
-        assert!(plugins.check(&first).unwrap());
-        let error = plugins.check(&plugin("primes", "1.0.0", 2)).unwrap_err();
+        assert!(plugins.check(&first, &limits).unwrap());
+        let error = plugins.check(&plugin("primes", "1.0.0", 2), &limits).unwrap_err();
         assert!(error.to_string().contains("raise the version"), "{error}");
         assert!(error.to_string().contains("0100000000"), "{error}");
     }

@@ -1,5 +1,6 @@
 //! Why a request was refused. Nothing has changed then.
 
+use crate::limits::Limit;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
 use muster_proto::convert::{ConvertError, NAME_MAX_BYTES, clip};
@@ -156,13 +157,19 @@ pub enum Refusal {
     #[error("the results of job {} are being taken by another client", .0.0)]
     BeingTaken(JobId),
     /// A limit of the coordinator.
-    #[error("{what} is {value}: at most {max}")]
-    TooMany {
-        /// What there would be too much of.
-        what: &'static str,
-        /// How much.
+    #[error(
+        "{} is {}: at most {}; {}",
+        .limit.row().what,
+        .limit.row().unit.exactly(*.value),
+        .limit.row().unit.exactly(*.max),
+        .limit.setting()
+    )]
+    Limit {
+        /// Of what.
+        limit: Limit,
+        /// How much there would be.
         value: u64,
-        /// The limit.
+        /// How much there may be.
         max: u64,
     },
     /// What a stale worker sent.
@@ -209,7 +216,7 @@ impl Refusal {
             | Self::NotKept(_)
             | Self::Taken { .. }
             | Self::BeingTaken(_) => Code::FailedPrecondition,
-            Self::TooMany { .. } => Code::ResourceExhausted,
+            Self::Limit { .. } => Code::ResourceExhausted,
             Self::StaleEpoch { .. } | Self::Superseded(_) => Code::Aborted,
             Self::Stopping => Code::Unavailable,
         }

@@ -1,12 +1,12 @@
 //! Letting a paused job go on, and trying failed tasks again, also of a job that has ended.
 
-use super::client::LIVE_MAX;
 use super::command::Reply;
 use super::effect::Effect;
 use super::ended::Ended;
 use super::job::{Accepted, Job};
 use super::report::Subject;
 use super::{Driver, Refusal};
+use crate::limits::Limit;
 use crate::store::Record;
 use crate::store::blobs::hex;
 use muster_core::id::JobId;
@@ -61,10 +61,7 @@ impl Driver {
             _ if ended.streams() => return no(STREAMED),
             _ => {}
         }
-        if self.jobs.len() >= LIVE_MAX {
-            let (what, value) = ("the number of unfinished jobs", self.jobs.len() as u64 + 1);
-            return Err(Refusal::TooMany { what, value, max: LIVE_MAX as u64 });
-        }
+        self.settings.limits.check(Limit::Jobs, self.jobs.len() as u64 + 1)?;
         asked_of(id, &ended.failed, ended.status.tasks, asked)
     }
 

@@ -8,6 +8,7 @@ use super::look::Eye;
 use super::patch::diff;
 use super::view::View;
 use crate::driver::Refusal;
+use crate::limits::Limit;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,8 +23,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Streams at the same time. Well below the connections that the server takes, so that scrapes and probes find a place.
-pub const STREAMS_MAX: usize = 64;
 /// Changes of a view that are kept for tabs that are slow.
 const CHANGES_MAX: usize = 16;
 /// How often a view is looked at, at the most.
@@ -39,6 +38,8 @@ pub struct Feeds {
     source: Source,
     history: Arc<History>,
     feeds: Mutex<HashMap<View, Arc<Feed>>>,
+    /// Pages that may be open at the same time.
+    pages: usize,
     places: Arc<Semaphore>,
 }
 
@@ -57,14 +58,18 @@ struct Latest {
 }
 
 impl Feeds {
-    pub fn new(source: Source, history: Arc<History>) -> Self {
-        Self { source, history, feeds: Mutex::default(), places: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    pub fn new(source: Source, history: Arc<History>, pages: usize) -> Self {
+        Self { source, history, feeds: Mutex::default(), places: Arc::new(Semaphore::new(pages)), pages }
     }
 
     /// A stream of a view; `served`: its connection is not the one that makes room for another.
     pub fn subscribe(self: &Arc<Self>, view: View, served: Option<Served>) -> Response {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let text = format!("{STREAMS_MAX} pages are open: close one, or try again later\n");
+            let setting = Limit::Pages.setting();
+            let text = format!(
+                "{} pages are open, the limit: close one, or try again later; {setting}\n",
+                self.pages
+            );
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], text).into_response();
         };
         let mut feeds = self.lock();

@@ -67,7 +67,7 @@ pub fn router(source: Source, settings: Settings, address: SocketAddr) -> Router
         return Router::new().route("/", get(|| async { (StatusCode::FORBIDDEN, guard::NEEDS_TOKEN) }));
     }
     let history = History::start(source.driver.clone());
-    let feeds = Arc::new(Feeds::new(source.clone(), history));
+    let feeds = Arc::new(Feeds::new(source.clone(), history, settings.pages));
     let shared = Arc::new(Shared { source, feeds, drawing: Arc::new(Semaphore::new(1)) });
     let mut router = Router::new()
         .route("/page/events", get(events))

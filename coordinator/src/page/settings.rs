@@ -9,4 +9,6 @@ pub struct Settings {
     pub hosts: Hosts,
     /// What whoever looks must know; off loopback there is no page without it.
     pub secret: Option<Secret>,
+    /// How many may look at the same time.
+    pub pages: usize,
 }

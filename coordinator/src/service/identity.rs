@@ -175,7 +175,9 @@ fn status(error: &TokenError) -> Status {
     match error {
         TokenError::Refused(_) => Status::unauthenticated(error.to_string()),
         TokenError::NoToken { .. } => Status::not_found(error.to_string()),
-        TokenError::TooMany => Status::resource_exhausted(error.to_string()),
+        TokenError::TooMany { .. } | TokenError::FileFull { .. } => {
+            Status::resource_exhausted(error.to_string())
+        }
         TokenError::File(_) => Status::unavailable(error.to_string()),
         TokenError::UntilRestart(_) => Status::data_loss(error.to_string()),
     }

@@ -299,8 +299,12 @@ async fn feed_all(
         }
         Ok(())
     };
-    let (read, forwarded): (Result<(), Status>, Result<(), Status>) = tokio::join!(read, forward);
-    forwarded.and(read)
+    let mut forward = std::pin::pin!(forward);
+    tokio::select! {
+        // What is refused is told at once, also to who sends nothing more before it is.
+        refused = &mut forward => refused,
+        read = read => forward.await.and(read),
+    }
 }
 
 /// Messages of one feed that may be on their way to the store.

@@ -1,8 +1,9 @@
 //! Plugins: push, pull, list, find, remove. The coordinator never runs or loads one.
 
 use super::{STREAM_MESSAGES, Sent, Shared};
-use crate::driver::Command;
-use crate::plugin::{PLUGIN_MAX_BYTES, describe};
+use crate::driver::{Command, in_words};
+use crate::limits::{Limit, Limits};
+use crate::plugin::describe;
 use crate::store::PluginRecord;
 use crate::store::blobs::{Blobs, Digest, hex};
 use bytes::Bytes;
@@ -12,43 +13,60 @@ use muster_proto::v1::plugins_server::Plugins;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-
-/// Files that may be received at the same time: each is in memory until it was checked.
-const PUSHES_MAX: usize = 2;
 
 /// Serves plugins' files.
 #[derive(Clone, Debug)]
 pub struct PluginsService {
     shared: Shared,
     blobs: Blobs,
-    pushes: Arc<Semaphore>,
+    limits: Limits,
+    /// Files that may be received at the same time: each is in memory until it was checked.
+    uploads: Arc<Semaphore>,
 }
 
 impl PluginsService {
     /// A service that keeps files in `blobs`.
     #[must_use]
-    pub fn new(shared: Shared, blobs: Blobs) -> Self {
-        Self { shared, blobs, pushes: Arc::new(Semaphore::new(PUSHES_MAX)) }
+    pub fn new(shared: Shared, blobs: Blobs, limits: &Limits) -> Self {
+        let uploads = Arc::new(Semaphore::new(limits.count(Limit::Uploads)));
+        Self { shared, blobs, limits: limits.clone(), uploads }
     }
 
     fn invalid(&self, text: String) -> Status {
         self.shared.refused(Status::invalid_argument(text))
     }
 
+    /// The next piece of a file: whoever sends none keeps others waiting.
+    async fn next(&self, stream: &mut Streaming<v1::PushRequest>) -> Result<Option<v1::PushRequest>, Status> {
+        let idle = self.limits.upload_idle();
+        match timeout(idle, self.shared.next(stream)).await {
+            Ok(next) => next,
+            Err(_) => {
+                let (idle, setting) = (in_words(idle), Limit::UploadIdle.setting());
+                let text =
+                    format!("nothing more came of the plugin's file for {idle}: push it again; {setting}");
+                Err(self.shared.refused(Status::deadline_exceeded(text)))
+            }
+        }
+    }
+
     /// The whole file, with the digest that it was announced with.
     async fn receive(&self, mut stream: Streaming<v1::PushRequest>) -> Result<(Vec<u8>, Bytes), Status> {
-        let first = self.shared.next(&mut stream).await?;
+        let first = self.next(&mut stream).await?;
         let first = first.ok_or_else(|| self.invalid("digest is missing: nothing was sent".into()))?;
         if first.digest.len() != 32 {
             let found = first.digest.len();
             return Err(self.invalid(format!("digest is {found} bytes long: 32 are wanted (BLAKE3)")));
         }
-        if first.size == 0 || first.size > PLUGIN_MAX_BYTES {
-            let text = format!("size is {}: 1 to {PLUGIN_MAX_BYTES} bytes are taken", first.size);
-            return Err(self.shared.refused(Status::resource_exhausted(text)));
+        if first.size == 0 {
+            return Err(self.invalid("size is 0: a plugin's file is not empty".into()));
         }
+        self.limits
+            .check(Limit::Plugin, first.size)
+            .map_err(|refusal| self.shared.refused(refusal.into()))?;
         let (digest, size) = (first.digest.clone(), first.size as usize);
         let mut bytes = Vec::new();
         let mut next = Some(first);
@@ -57,7 +75,7 @@ impl PluginsService {
                 return Err(self.invalid(format!("chunk: more came than the {size} bytes that size says")));
             }
             bytes.extend_from_slice(&message.chunk);
-            next = self.shared.next(&mut stream).await?;
+            next = self.next(&mut stream).await?;
         }
         if bytes.len() != size {
             return Err(self.invalid(format!("chunk: {} bytes came, size says {size}", bytes.len())));
@@ -108,7 +126,7 @@ impl Plugins for PluginsService {
         &self,
         request: Request<Streaming<v1::PushRequest>>,
     ) -> Result<Response<v1::PushReply>, Status> {
-        let _turn = self.pushes.acquire().await.map_err(|_| Status::unavailable("stopping"))?;
+        let _turn = self.uploads.acquire().await.map_err(|_| Status::unavailable("stopping"))?;
         let (bytes, digest) = self.receive(request.into_inner()).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         let plugin = describe(&bytes, now).map_err(|error| self.invalid(error.to_string()))?;

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::SERVER_NAME;
+use super::capacity::Capacity;
 use super::certificate::{self, Identity, PublicKey, Reader};
 use super::error::{FileError, JoinError};
 use super::moment::Moment;
@@ -81,6 +82,16 @@ impl Authority {
     #[must_use]
     pub fn with_certificate_life(self, life: Duration) -> Self {
         Self { life_s: life.as_secs(), ..self }
+    }
+
+    /// The same authority, with so much room for tokens and connections.
+    #[must_use]
+    pub fn with_capacity(self, capacity: Capacity) -> Self {
+        Self {
+            tokens: self.tokens.with_most(capacity.tokens),
+            sessions: Sessions::with_most(capacity.connections),
+            ..self
+        }
     }
 
     /// The pin that clients check.

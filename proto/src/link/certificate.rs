@@ -78,7 +78,8 @@ pub enum IdentityError {
     },
     /// Its identity has as many connections as one may have.
     #[error(
-        "this identity has {max} connections open, the limit: close some, or join others by tokens of their own"
+        "this identity has {max} connections open, the limit: close some, or join others by tokens of their own (the coordinator's \
+         --limit connections=N sets it)"
     )]
     TooMany {
         /// The limit.

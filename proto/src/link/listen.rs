@@ -20,6 +20,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream, server as tls};
 use tonic::transport::Server;
 
 use super::ca::Authority;
+use super::capacity::Capacity;
 use super::connection::{Connection, Peer, Wire};
 use super::crowd::Crowd;
 use super::error::ListenError;
@@ -28,9 +29,8 @@ use super::moment::Moment;
 use super::quiet::about_stranger;
 use super::session::Session;
 use super::{
-    ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEADERS_MAX_BYTES,
-    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
-    private_file,
+    ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, KEEPALIVE_INTERVAL,
+    KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, private_file,
 };
 use crate::FRAME_BYTES;
 
@@ -113,13 +113,13 @@ pub async fn listen(config: ListenConfig) -> Result<Listener, ListenError> {
 
 /// A tonic server with the settings that every link of muster has.
 #[must_use]
-pub fn server() -> Server {
+pub fn server(capacity: Capacity) -> Server {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES as u32)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-        .http2_max_header_list_size(HEADERS_MAX_BYTES)
+        .max_concurrent_streams(capacity.streams)
+        .http2_max_header_list_size(capacity.headers)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod ca;
+mod capacity;
 mod certificate;
 mod connect;
 mod connection;
@@ -37,6 +38,7 @@ mod verifier;
 
 pub use access::{Access, AccessFolder};
 pub use ca::{Authority, CERTIFICATE_LIFE, Signed};
+pub use capacity::Capacity;
 pub use certificate::{Identity, IdentityError, IdentityId, PUBLIC_KEY_BYTES, PublicKey};
 pub use connect::{Bearer, Link, connect, connect_by, connect_worker, connect_worker_through};
 pub use connection::{Connection, Peer};
@@ -55,11 +57,9 @@ pub use process::Process;
 pub use readers::Readers;
 pub use role::{RIGHTS, Right, Role, Roles, right_to};
 pub use secret::{Secret, SecretError};
-pub use session::{CONNECTIONS_PER_IDENTITY_MAX, Session, Sessions};
+pub use session::{Session, Sessions};
 pub use target::{Pin, Target, Token, host_and_port, is_address, is_host, parse_bare_host};
-pub use tokens::{
-    NOTE_BYTES_MAX, NewToken, TOKENS_MAX, TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal,
-};
+pub use tokens::{NOTE_BYTES_MAX, NewToken, TokenBook, TokenError, TokenFacts, TokenId, TokenRefusal};
 
 use std::time::Duration;
 
@@ -71,10 +71,6 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes that may be under way at the same time; then the oldest makes room for the next.
 pub const HANDSHAKES_MAX: usize = 512;
-/// Calls that may be under way at the same time on one connection.
-pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
-/// The headers of one call.
-pub const HEADERS_MAX_BYTES: u32 = 16 << 10;
 /// How long a client of the pages may take for its next request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client of the pages may leave what it asked for unread.

@@ -9,12 +9,11 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 
+use super::capacity::Capacity;
 use super::certificate::{Identity, IdentityError, IdentityId};
 use super::moment::Moment;
 use super::tokens::TokenId;
 
-/// Connections that one identity may have open.
-pub const CONNECTIONS_PER_IDENTITY_MAX: usize = 256;
 /// How long a connection without an identity may take for what it may do.
 pub(super) const STRANGER_LIFE_S: u64 = 10;
 
@@ -28,11 +27,12 @@ pub struct Session {
 }
 
 /// All that are open.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Sessions(Arc<Mutex<Open>>);
 
-#[derive(Default)]
 struct Open {
+    /// Connections that one identity may have.
+    most: usize,
     next: u64,
     all: BTreeMap<u64, Arc<Session>>,
     by_identity: BTreeMap<IdentityId, usize>,
@@ -85,7 +85,19 @@ impl Session {
     }
 }
 
+impl Default for Sessions {
+    fn default() -> Self {
+        Self::with_most(Capacity::DEFAULT.connections)
+    }
+}
+
 impl Sessions {
+    /// No connections; an identity may have so many.
+    pub(super) fn with_most(most: usize) -> Self {
+        let open = Open { most, next: 0, all: BTreeMap::new(), by_identity: BTreeMap::new() };
+        Self(Arc::new(Mutex::new(open)))
+    }
+
     /// A connection of this caller begins; a stranger's when its identity has too many.
     pub(super) fn open(&self, caller: Result<Identity, IdentityError>, now: Moment) -> Place {
         let mut open = self.lock();
@@ -128,8 +140,8 @@ impl Sessions {
 impl Open {
     fn count(&mut self, identity: &Identity) -> Result<(), IdentityError> {
         let count = self.by_identity.entry(identity.id).or_default();
-        if *count >= CONNECTIONS_PER_IDENTITY_MAX {
-            return Err(IdentityError::TooMany { max: CONNECTIONS_PER_IDENTITY_MAX });
+        if *count >= self.most {
+            return Err(IdentityError::TooMany { max: self.most });
         }
         *count += 1;
         Ok(())
@@ -212,9 +224,9 @@ mod tests {
 
     #[test]
     fn an_identity_has_so_many_connections_and_no_more() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::with_most(3);
         let open = |id| sessions.open(Ok(identity(id, 1)), NOW);
-        let mut held: Vec<Place> = (0..CONNECTIONS_PER_IDENTITY_MAX).map(|_| open(1)).collect();
+        let mut held: Vec<Place> = (0..3).map(|_| open(1)).collect();
         let refused = |place: Place| matches!(place.session.caller, Err(IdentityError::TooMany { .. }));
         assert!(held.iter().all(|place| place.session.caller.is_ok()) && refused(open(1)));
         assert!(!refused(open(2)), "another one with the same token");

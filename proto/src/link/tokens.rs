@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::capacity::Capacity;
 use super::error::FileError;
 use super::moment::Moment;
 use super::private_file;
@@ -17,8 +18,6 @@ use super::role::{Role, Roles};
 use super::target::Token;
 use crate::hex;
 
-/// Tokens that a cluster keeps, also those that are no longer good for anything.
-pub const TOKENS_MAX: usize = 1_000;
 /// Bytes of a token's note.
 pub const NOTE_BYTES_MAX: usize = 200;
 /// Keys for which a token gave certificates that are remembered: whoever asks again with one takes no further use.
@@ -114,8 +113,21 @@ pub enum TokenError {
         id: TokenId,
     },
     /// The limit is reached.
-    #[error("there are {TOKENS_MAX} tokens, the limit: revoke those that nobody needs")]
-    TooMany,
+    #[error(
+        "there are {max} tokens, the limit: revoke those that nobody needs (the coordinator's --limit tokens=N sets it)"
+    )]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// The tokens, with the keys that they gave certificates for, are more than their file may hold.
+    #[error("the file of tokens would have {bytes} bytes: at most {max}; revoke those that nobody needs")]
+    FileFull {
+        /// What it would have.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
     /// It holds as long as this coordinator runs, and no longer.
     #[error("the token is revoked, but only until the next start: {0}")]
     UntilRestart(FileError),
@@ -128,6 +140,8 @@ pub enum TokenError {
 #[derive(Debug)]
 pub struct TokenBook {
     path: PathBuf,
+    /// Tokens that may be there without being revoked.
+    most: usize,
     /// Read by every call, so never held while something is written to the disk.
     entries: RwLock<BTreeMap<TokenId, Entry>>,
     /// Held by who changes the file.
@@ -189,7 +203,12 @@ impl TokenBook {
     }
 
     fn of(path: &Path, entries: BTreeMap<TokenId, Entry>) -> Self {
-        Self { path: path.to_path_buf(), entries: RwLock::new(entries), changing: Mutex::new(()) }
+        let most = Capacity::DEFAULT.tokens;
+        Self { path: path.to_path_buf(), most, entries: RwLock::new(entries), changing: Mutex::new(()) }
+    }
+
+    pub(super) fn with_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The text of its file.
@@ -207,8 +226,8 @@ impl TokenBook {
             private_file::random_bytes().map_err(|error| FileError::Keys { what: error.to_string() })?;
         let token = Token(bytes);
         let _changing = self.changing();
-        if self.read().values().filter(|entry| entry.revoked_unix_s.is_none()).count() >= TOKENS_MAX {
-            return Err(TokenError::TooMany);
+        if self.read().values().filter(|entry| entry.revoked_unix_s.is_none()).count() >= self.most {
+            return Err(TokenError::TooMany { max: self.most });
         }
         let facts = self.add(&token, new, now)?;
         Ok((token, facts))
@@ -353,8 +372,9 @@ impl TokenBook {
         let stored = Stored { tokens: entries.values().cloned().collect() };
         let text = serde_json::to_string_pretty(&stored)
             .map_err(|error| FileError::DamagedTokens { path: self.path.clone(), what: error.to_string() })?;
-        if text.len() as u64 >= private_file::FILE_MAX_BYTES {
-            return Err(TokenError::TooMany);
+        let (bytes, max) = (text.len() as u64, private_file::FILE_MAX_BYTES);
+        if bytes >= max {
+            return Err(TokenError::FileFull { bytes, max });
         }
         Ok(text + "\n")
     }
@@ -590,11 +610,12 @@ mod tests {
             note: String::new(),
             keys: Vec::new(),
         };
-        for number in 1..=TOKENS_MAX as u64 {
+        let tokens = tokens.with_most(20);
+        for number in 1..=20 {
             let entry = entry(number);
             tokens.write().insert(entry.facts().unwrap().id, entry);
         }
-        assert!(matches!(tokens.make(&new(None, None), NOW), Err(TokenError::TooMany)));
+        assert!(matches!(tokens.make(&new(None, None), NOW), Err(TokenError::TooMany { max: 20 })));
         let path = folder.path().join("damaged.json");
         for bad in ["", "{}", "{\"tokens\": 1}", "{\"tokens\": [{\"sha256\": \"00\"}]}"] {
             private_file::replace(&path, bad).unwrap();

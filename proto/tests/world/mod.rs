@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::link::{
-    Authority, CERTIFICATE_LIFE, Guard, Identities, Link, ListenConfig, Listener, Moment, NewToken, Peer,
-    PublicKey, Role, Roles, Security, Target, TcpConfig, Token, TokenError, connect_by, listen, server,
+    Authority, CERTIFICATE_LIFE, Capacity, Guard, Identities, Link, ListenConfig, Listener, Moment, NewToken,
+    Peer, PublicKey, Role, Roles, Security, Target, TcpConfig, Token, TokenError, connect_by, listen, server,
 };
 use muster_proto::v1::cluster_client::ClusterClient;
 use muster_proto::v1::cluster_server::{Cluster, ClusterServer};
@@ -171,7 +171,7 @@ pub fn serve(listener: Listener, authority: &Arc<Authority>, protocol: u32) -> J
     let guard = Guard::with_authority(Arc::clone(authority));
     let cluster = ClusterServer::new(Fake { protocol }).max_decoding_message_size(MESSAGE_MAX_BYTES);
     let identity = IdentityServer::new(Certificates(Arc::clone(authority)));
-    let router = server().layer(guard).add_service(cluster).add_service(identity);
+    let router = server(Capacity::DEFAULT).layer(guard).add_service(cluster).add_service(identity);
     let serving = router.serve_with_incoming(listener);
     tokio::spawn(async move { serving.await.unwrap() })
 }
