@@ -218,7 +218,7 @@ async fn beyond(limit: Limit) -> Option<String> {
             let target = Target::parse(&token(&world).await.unwrap()).unwrap();
             let identities = Identities::in_memory();
             let _first: Link = connect_by(&identities, &target).await.unwrap();
-            Some(connect_by(&identities, &target).await.err().expect("it is refused").to_string())
+            Some(connect_by(&identities, &target).await.expect_err("it is refused").to_string())
         }
         Limit::Streams => {
             let world = world(&["streams=8"]).await;
@@ -250,14 +250,26 @@ async fn beyond(limit: Limit) -> Option<String> {
 #[tokio::test]
 async fn what_is_beyond_a_limit_is_told_which_and_what_sets_it() {
     for row in &ROWS {
-        println!("{}", row.name);
-        match beyond(row.limit).await {
+        match Box::pin(beyond(row.limit)).await {
             Some(said) => {
                 assert_eq!(row.beyond, "refused", "{}", row.name);
                 assert!(said.contains(&format!("--limit {}=N", row.name)), "{}: {said}", row.name);
             }
             None => assert_ne!(row.beyond, "refused", "{}", row.name),
         }
+    }
+}
+
+/// The depth of JSON is not for anybody to set: more would use up a thread's stack.
+#[tokio::test]
+async fn parameters_are_nested_only_so_deep() {
+    let world = world(&[]).await;
+    let nested = |levels: usize| [&"{\"a\":".repeat(levels - 1), "{}", &"}".repeat(levels - 1)].concat();
+    let spec = async |levels| v1::JobSpec { params: nested(levels).into(), ..world.spec(1).await };
+    world.submit_as("deep", spec(127).await).await.unwrap();
+    for too_deep in [128, 10_000] {
+        let said = refused(world.submit_as("deeper", spec(too_deep).await).await);
+        assert_eq!(said, "spec.params is nested too deeply: at most 127 levels (fixed)");
     }
 }
 

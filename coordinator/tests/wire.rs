@@ -221,7 +221,7 @@ async fn plugins_that_are_not_what_they_say() {
         (Bytes::from_static(b"x"), size, Code::InvalidArgument, "digest"),
         (digest.clone(), size - 1, Code::InvalidArgument, "chunk"),
         (digest.clone(), size + 1, Code::InvalidArgument, "chunk"),
-        (digest.clone(), 0, Code::ResourceExhausted, "size"),
+        (digest.clone(), 0, Code::InvalidArgument, "size"),
         (digest.clone(), (256 << 20) + 1, Code::ResourceExhausted, "size"),
         (digest.clone(), u64::MAX, Code::ResourceExhausted, "size"),
     ] {

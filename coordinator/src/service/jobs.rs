@@ -78,8 +78,12 @@ impl Jobs for JobsService {
             let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
                 serde_json::from_slice(&submission.params);
             parsed.map_err(|error| {
-                let text = format!("spec.params is not a JSON object: {error}");
-                self.shared.refused(Status::invalid_argument(text))
+                let too_deep = error.to_string().starts_with("recursion limit exceeded");
+                self.shared.refused(if too_deep {
+                    Status::resource_exhausted("spec.params is nested too deeply: at most 127 levels (fixed)")
+                } else {
+                    Status::invalid_argument(format!("spec.params is not a JSON object: {error}"))
+                })
             })?;
         }
         let job = self.shared.driver.ask(|reply| Command::Submit(Box::new(submission), reply)).await?;

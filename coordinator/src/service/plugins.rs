@@ -64,9 +64,9 @@ impl PluginsService {
         if first.size == 0 {
             return Err(self.invalid("size is 0: a plugin's file is not empty".into()));
         }
-        self.limits
-            .check(Limit::Plugin, first.size)
-            .map_err(|refusal| self.shared.refused(refusal.into()))?;
+        self.limits.check(Limit::Plugin, first.size).map_err(|refusal| {
+            self.shared.refused(Status::new(refusal.code(), format!("size: {refusal}")))
+        })?;
         let (digest, size) = (first.digest.clone(), first.size as usize);
         let mut bytes = Vec::new();
         let mut next = Some(first);

@@ -109,7 +109,7 @@ impl ConvertError {
     /// A field that holds more than it may.
     #[must_use]
     pub fn too_much(field: &'static str, value: impl fmt::Display, max: impl fmt::Display) -> Self {
-        Self { too_much: true, ..Self::wrong(field, value, format_args!("at most {max}")) }
+        Self { too_much: true, ..Self::wrong(field, value, format_args!("at most {max} (fixed)")) }
     }
 
     fn missing(field: &'static str) -> Self {
