@@ -63,6 +63,7 @@ impl Trial {
                 inputs: Some(Items::of(inputs).into_packed()),
                 count: inputs.len() as u64,
                 seal: true,
+                start: None,
             };
             let failed = |status: tonic::Status| Failure::about_job("sending inputs", &status);
             let replies =

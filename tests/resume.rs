@@ -55,6 +55,50 @@ fn a_run_and_a_wait_go_on_with_the_coordinator() {
     assert_eq!(ledger::starts(&file), ledger::Starts { tasks: 1_000, again: 0 });
 }
 
+/// A number in letters, which are all that `wordcount` counts.
+fn word(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
+/// Inputs that are still being read are sent on: each line is a task, once, and in its place.
+#[test]
+fn lines_go_on_with_the_coordinator() {
+    const LINES: usize = 30_000;
+    let mut siege = Siege::new(2);
+    let wordcount = plugin("wordcount");
+    let mut run = Started::new(siege.client(&["run", &wordcount, "--lines", "-", "--out", "-"]));
+    let mut submit = Started::new(siege.client(&["submit", &wordcount, "--lines", "-"]));
+    let lines = |part: std::ops::Range<usize>| part.map(|line| word(line) + "\n").collect::<String>();
+    for part in 0..3 {
+        let text = lines(part * LINES / 3..(part + 1) * LINES / 3);
+        for command in [&mut run, &mut submit] {
+            command.write(text.as_bytes());
+        }
+        run.wait_for_lines(part * LINES / 3 + 1);
+        if part < 2 {
+            siege.kill_coordinator();
+            // Who reads goes on reading, as far as there is room.
+            siege.start_coordinator();
+            siege.until_listening();
+            siege.until_workers(2);
+            run.wait_for_note(BACK);
+            submit.wait_for_note(BACK);
+        }
+    }
+    [&mut run, &mut submit].into_iter().for_each(Started::close_input);
+    let job = submit.finish().ok().text().trim().to_owned();
+    siege.ask(&["job", "wait", &job]).ok();
+    let kept = siege.ask(&["job", "results", &job]).ok();
+    for results in [run.finish().ok(), kept] {
+        let results = results.json_lines();
+        assert_eq!(results.len(), LINES);
+        for (index, result) in results.iter().enumerate() {
+            assert_eq!(result["index"], index);
+            assert_eq!(result["output"], word(index) + " 1\n");
+        }
+    }
+}
+
 #[test]
 fn another_coordinator_in_its_place_knows_nothing_of_the_job() {
     let muster = Muster::new();

@@ -27,6 +27,7 @@ async fn fed(world: &World, inputs: &[Vec<u8>]) -> u64 {
         count: inputs.len() as u64,
         inputs: Some(Items::of(inputs).into_packed()),
         seal: true,
+        start: None,
     };
     let replies = world.jobs().feed(tokio_stream::iter([feed])).await.unwrap();
     let accepted = soon(replies.into_inner().message()).await.unwrap().unwrap().accepted;

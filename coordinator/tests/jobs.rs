@@ -165,7 +165,7 @@ async fn a_job_whose_inputs_broke_off_says_so_and_is_cancelled_in_the_end() {
     for job in [fed, broken] {
         let (feed, messages) = mpsc::channel(4);
         let inputs = Some(Items::of(["one task"]).into_packed());
-        feed.send(v1::FeedRequest { job, inputs, count: 1, seal: false }).await.unwrap();
+        feed.send(v1::FeedRequest { job, inputs, count: 1, seal: false, start: None }).await.unwrap();
         let mut replies = soon(world.jobs().feed(ReceiverStream::new(messages))).await.unwrap().into_inner();
         assert_eq!(soon(replies.message()).await.unwrap().unwrap().accepted, 1);
         feeds.push((feed, replies));
@@ -201,6 +201,7 @@ async fn inputs_survive_a_restart_until_their_tasks_are_done() {
         count: texts.len() as u64,
         inputs: Some(Items::of(texts).into_packed()),
         seal,
+        start: None,
     };
     let fed = world.jobs().feed(tokio_stream::iter([feed(&["a", "bb"], false)])).await.unwrap();
     assert_eq!(soon(fed.into_inner().message()).await.unwrap().unwrap().accepted, 2);
@@ -497,12 +498,14 @@ async fn a_lease_is_cut_where_its_inputs_do_not_fit_into_a_message() {
         count: 4_096,
         inputs: Some(Packed { width: 1, lengths: Vec::new(), data: vec![b'y'; 4_096].into() }),
         seal: false,
+        start: None,
     }];
     messages.extend((0..6).map(|part| v1::FeedRequest {
         job,
         count: 1,
         inputs: Some(Items::of([&large]).into_packed()),
         seal: part == 5,
+        start: None,
     }));
     let mut replies = world.jobs().feed(tokio_stream::iter(messages)).await.unwrap().into_inner();
     while soon(replies.message()).await.unwrap().is_some() {}
@@ -545,4 +548,47 @@ async fn workers_of_several_sizes_are_counted_by_their_slots() {
     large.take_grant().await;
     let status = world.status(job).await;
     assert_eq!((status.workers, status.processes, status.threads, status.slots), (2, 1, 3, 4));
+}
+
+/// Who lost the link does not know what was taken, and sends it again: it is taken once.
+#[tokio::test]
+async fn inputs_that_are_sent_again_are_taken_once() {
+    let world = World::durable().await;
+    let job = world.submit(v1::JobSpec { open: true, has_inputs: true, ..world.spec(0).await }).await;
+    let message = |texts: &[&str], start, seal| v1::FeedRequest {
+        job,
+        count: texts.len() as u64,
+        inputs: (!texts.is_empty()).then(|| Items::of(texts).into_packed()),
+        seal,
+        start: Some(start),
+    };
+    let feed = async |world: &World, messages: Vec<v1::FeedRequest>| {
+        let mut replies = world.jobs().feed(tokio_stream::iter(messages)).await?.into_inner();
+        let mut accepted = Vec::new();
+        while let Some(reply) = soon(replies.message()).await? {
+            accepted.push(reply.accepted);
+        }
+        Ok::<_, tonic::Status>(accepted)
+    };
+    let first = || vec![message(&["a", "b"], 0, false), message(&["c"], 2, false)];
+    assert_eq!(feed(&world, first()).await.unwrap(), [2, 3]);
+    let gap = feed(&world, vec![message(&["e"], 4, false)]).await.unwrap_err();
+    assert_eq!(gap.message(), format!("start is 4: job {job} has 3 tasks"));
+    let overlap = feed(&world, vec![message(&["c", "d"], 2, false)]).await.unwrap_err();
+    assert_eq!(overlap.message(), format!("start is 2: job {job} has 3 tasks"));
+    let world = world.restart().await;
+    assert_eq!(feed(&world, first()).await.unwrap(), [3, 3]);
+    let last = || vec![message(&["d"], 3, false), message(&[], 4, true)];
+    assert_eq!(feed(&world, last()).await.unwrap(), [4, 4]);
+    assert_eq!(feed(&world, last()).await.unwrap(), [4, 4], "also of a job that is sealed");
+    let more = feed(&world, vec![message(&["e"], 4, false)]).await.unwrap_err();
+    assert!(more.message().contains("it was sealed"), "{more:?}");
+    tokio::spawn(Worker::attach(&world, 2).await.serve(|grant| {
+        let inputs = Items::try_new(grant.inputs.clone().unwrap(), grant.count).unwrap();
+        done(grant, inputs.into_packed())
+    }));
+    assert_eq!(world.ended(job).await.ok, 4);
+    let items = world.results(job, 0).await.items;
+    let texts: Vec<&[u8]> = items.iter().map(|(_, item)| item.as_slice()).collect();
+    assert_eq!(texts, [b"a", b"b", b"c", b"d"]);
 }

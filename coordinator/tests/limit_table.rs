@@ -72,7 +72,7 @@ async fn open_job(world: &World) -> u64 {
 fn feed(job: u64) -> v1::FeedRequest {
     const ITEM: usize = 1 << 20;
     let inputs = Packed { width: ITEM as u32, lengths: Vec::new(), data: vec![2; ITEM].into() };
-    v1::FeedRequest { job, count: 1, inputs: Some(inputs), seal: false }
+    v1::FeedRequest { job, count: 1, inputs: Some(inputs), seal: false, start: None }
 }
 
 /// The first piece of a plugin's file, and then nothing as long as the sender lives.
@@ -104,7 +104,7 @@ async fn beyond(limit: Limit) -> Option<String> {
         Limit::Tasks => {
             let world = world(&["tasks=10"]).await;
             let job = world.submit(v1::JobSpec { open: true, ..world.spec(0).await }).await;
-            let more = v1::FeedRequest { job, count: 11, inputs: None, seal: false };
+            let more = v1::FeedRequest { job, count: 11, inputs: None, seal: false, start: None };
             let fed = soon(world.jobs().feed(tokio_stream::iter([more])))
                 .await
                 .unwrap()

@@ -211,6 +211,7 @@ async fn feeding_waits_when_the_inputs_are_too_many() {
         count: 1,
         inputs: Some(input.clone()),
         seal: part == 11,
+        start: None,
     });
     let mut replies = world.jobs().feed(tokio_stream::iter(messages)).await.unwrap().into_inner();
     for accepted in 1..=8 {

@@ -86,7 +86,7 @@ async fn results_that_are_files_go_with_their_job_unless_another_has_the_same() 
         };
         let job = world.submit(spec).await;
         let inputs = Items::of([letters.repeat(LARGE)]).into_packed();
-        let feed = v1::FeedRequest { job, count: 1, inputs: Some(inputs), seal: true };
+        let feed = v1::FeedRequest { job, count: 1, inputs: Some(inputs), seal: true, start: None };
         let mut answers = soon(world.jobs().feed(tokio_stream::iter([feed]))).await.unwrap().into_inner();
         while soon(answers.message()).await.unwrap().is_some() {}
         assert_eq!(world.ended(job).await.ok, 1);

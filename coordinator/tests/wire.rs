@@ -159,7 +159,7 @@ async fn feeds() {
     let job = world.submit(open.clone()).await;
     let sealed = world.submit(open).await;
     let items = |count: usize| Some(Items::of(vec!["x"; count]).into_packed());
-    let feed = |job, count, inputs| v1::FeedRequest { job, count, inputs, seal: false };
+    let feed = |job, count, inputs| v1::FeedRequest { job, count, inputs, seal: false, start: None };
     let send = async |messages: Vec<v1::FeedRequest>| {
         let mut client = world.jobs();
         let mut replies = client.feed(tokio_stream::iter(messages)).await?.into_inner();
@@ -199,7 +199,7 @@ async fn messages_over_the_limit() {
     let large = v1::JobSpec { params: data.clone(), ..spec };
     world.refuses(Code::ResourceExhausted, LIMIT, world.submit_as("large", large)).await;
     let inputs = Some(Packed { width: 65 << 20, lengths: Vec::new(), data: data.clone() });
-    let feed = v1::FeedRequest { job, count: 1, inputs, seal: false };
+    let feed = v1::FeedRequest { job, count: 1, inputs, seal: false, start: None };
     world.refuses(Code::ResourceExhausted, LIMIT, world.jobs().feed(tokio_stream::iter([feed]))).await;
     let push = v1::PushRequest { digest: vec![0; 32].into(), size: 65 << 20, chunk: data };
     world.refuses(Code::ResourceExhausted, LIMIT, world.plugins().push(tokio_stream::iter([push]))).await;

@@ -228,7 +228,7 @@ fn wire() {
     put("submit-one-task", 'c', submit(v1::JobSpec { reduce: false, has_inputs: true, only, ..spec() }));
     let arrivals = Some(v1::Arrivals { rate_per_s: 200.0, pattern: v1::ArrivalPattern::Poisson.into() });
     put("submit-paced", 'c', submit(v1::JobSpec { arrivals, ..spec() }));
-    let feed = v1::FeedRequest { job: 1, count: 3, inputs: Some(packed()), seal: true };
+    let feed = v1::FeedRequest { job: 1, count: 3, inputs: Some(packed()), seal: true, start: None };
     put("feed", 'd', feed.encode_to_vec());
     let results = v1::ResultsReply {
         start: 0,

@@ -245,7 +245,7 @@ fn submissions_are_checked() {
 #[test]
 fn a_feed_fits_its_job() {
     let two = || Some(Items::of(["a", "b"]).into_packed());
-    let feed = |inputs, count| v1::FeedRequest { job: 1, inputs, count, seal: false };
+    let feed = |inputs, count| v1::FeedRequest { job: 1, inputs, count, seal: false, start: None };
     assert_eq!(Feed::try_new(feed(two(), 2), true).unwrap().inputs.unwrap().len(), 2);
     assert_eq!(Feed::try_new(feed(None, 7), false).unwrap().count, 7);
     assert!(Feed::try_new(feed(None, 0), true).is_ok(), "a seal alone");

@@ -32,6 +32,7 @@ pub async fn times(link: &Link, plugin: &PluginFile) -> Result<Sketch, Failure> 
         inputs: Some(input.clone()),
         count: 1,
         seal: false,
+        start: None,
     };
     let mut client = jobs(link);
     let feeding = tokio::spawn(async move {

@@ -105,10 +105,7 @@ async fn wait(job: JobRef, timeout: Option<Duration>, view: &ViewArgs) -> Outcom
     let job = get(&session, job).await?.job;
     let mut progress = Progress::new(terminal::watched(), None);
     let bar = progress.handle();
-    let line = match session.target.clone() {
-        Some(target) => Line::new(session.link.clone(), target).await,
-        None => Line::once(session.link.clone()),
-    };
+    let line = Line::of(&session).await;
     let limit = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,

@@ -44,11 +44,7 @@ pub async fn run(args: &RunArgs) -> Outcome {
     let output_kind = manifest.output_of(args.job.reduce);
     let sink = Sink::new(opened, output_kind, manifest.name(), names.clone());
     let (mut cluster, reference) = open_cluster(args, &prepared, session).await?;
-    let link = cluster.session().link.clone();
-    let line = match cluster.session().target.clone() {
-        Some(target) => Line::new(link, target).await,
-        None => Line::once(link),
-    };
+    let line = Line::of(cluster.session()).await;
     let name = cluster.session().name.clone();
     let wants_results = target.is_some() || args.job.reduce;
     let outputs = match args.state {

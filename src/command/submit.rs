@@ -6,7 +6,7 @@ use crate::cluster::{clients, session};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Names;
 use crate::interrupt::Interrupt;
-use crate::job::{Given, Plan, feed, submit as submit_job};
+use crate::job::{Given, Line, Plan, feed, submit as submit_job};
 use crate::plugin::{Located, locate, without_cluster};
 use crate::terminal::{self, note};
 use muster_proto::v1;
@@ -43,7 +43,8 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
     let job = submit_job(&session.link, spec).await?;
     let mut fed = tasks;
     if let Some(blocks) = plan.source.blocks(Names::default()) {
-        let feeding = feed(clients::jobs(&session.link), job, blocks);
+        let line = Line::of(&session).await;
+        let feeding = feed(&line, job, blocks);
         let outcome = tokio::select! {
             outcome = feeding => outcome,
             _ = interrupt.next() => Err(Failure::new(Exit::Interrupted, "cancelled while inputs were sent")),
@@ -52,7 +53,7 @@ pub async fn submit(args: &SubmitArgs) -> Outcome {
             Ok(count) => fed = Some(count),
             Err(failure) => {
                 // Without all of its inputs the job would wait for ever.
-                let _ = clients::jobs(&session.link).cancel(v1::JobRequest { job }).await;
+                let _ = clients::jobs(&line.link().1).cancel(v1::JobRequest { job }).await;
                 return Err(failure);
             }
         }

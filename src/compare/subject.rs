@@ -8,10 +8,10 @@ use super::sample::{Sample, Told, sample};
 use super::tasks;
 use super::usage::Usage;
 use crate::bench::Bench;
-use crate::cluster::{Private, Session, clients};
+use crate::cluster::{Private, Session};
 use crate::command::push;
 use crate::exit::Outcome;
-use crate::job::{self, Results, feed, is_final, results, submit, unfinished, wait_until_still};
+use crate::job::{self, Line, Results, feed, is_final, results, submit, unfinished, wait_until_still};
 use crate::plugin::PluginFile;
 use crate::statistics::quantile;
 use muster_proto::link::Link;
@@ -235,7 +235,8 @@ impl Subject {
     pub async fn submit(&self, link: &Link, spec: v1::JobSpec) -> Outcome<u64> {
         let job = submit(link, spec).await?;
         if let Some(blocks) = self.inputs.as_ref().map(Inputs::open).transpose()?.flatten() {
-            tokio::spawn(feed(clients::jobs(link), job, blocks));
+            let line = Line::once(link.clone());
+            tokio::spawn(async move { feed(&line, job, blocks).await });
         }
         Ok(job)
     }
@@ -247,7 +248,7 @@ impl Subject {
         let job = job::submit_request(link, request).await?;
         let feeding = async {
             match self.inputs.as_ref().map(Inputs::open).transpose()?.flatten() {
-                Some(blocks) => feed(clients::jobs(link), job, blocks).await.map(drop),
+                Some(blocks) => feed(&Line::once(link.clone()), job, blocks).await.map(drop),
                 None => Ok(()),
             }
         };

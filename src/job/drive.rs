@@ -67,7 +67,7 @@ impl Drive {
         let (_, first) = line.link();
         let feeding = async {
             match self.blocks {
-                Some(blocks) => feed(clients::jobs(&first), job, blocks).await.map(drop),
+                Some(blocks) => feed(line, job, blocks).await.map(drop),
                 None => Ok(()),
             }
         };

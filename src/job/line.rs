@@ -1,7 +1,7 @@
 //! A link to a coordinator that is opened anew when it was lost: a coordinator that keeps its state goes on where it was,
 //! and so do those who watch its jobs.
 
-use crate::cluster::clients;
+use crate::cluster::{Session, clients};
 use crate::exit::{Exit, Failure};
 use crate::terminal::note;
 use muster_proto::PROTOCOL_VERSION;
@@ -49,8 +49,16 @@ impl Line {
         Self { way: None, current, restoring: tokio::sync::Mutex::new(()) }
     }
 
+    /// The link of a session.
+    pub async fn of(session: &Session) -> Self {
+        match session.target.clone() {
+            Some(target) => Self::new(session.link.clone(), target).await,
+            None => Self::once(session.link.clone()),
+        }
+    }
+
     /// A link to a coordinator that may come back.
-    pub async fn new(link: Link, target: Target) -> Self {
+    async fn new(link: Link, target: Target) -> Self {
         let state = state_of(&link).await.filter(|&state| state != 0);
         let way = state.map(|state| Way { target, state });
         Self { way, ..Self::once(link) }

@@ -12,7 +12,7 @@ use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::Input;
-use muster_proto::convert::{Feed, Hello, PluginRef, Submission, job_spec_to_wire};
+use muster_proto::convert::{ConvertError, Feed, Hello, PluginRef, Submission, job_spec_to_wire};
 use muster_proto::v1::JobStatus;
 use prost::Message;
 
@@ -130,6 +130,9 @@ impl Driver {
         }
         let most = self.settings.limits.get(Limit::Inputs);
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if is_there(job, &feed) {
+            return self.answer_fed(id, reply);
+        }
         if job.parked_feeds.is_empty() && has_room(job, &feed, most) {
             self.take_in(id, feed, reply);
         } else {
@@ -140,6 +143,9 @@ impl Driver {
     fn check_feed(&self, id: JobId, feed: &Feed) -> Result<(), Refusal> {
         self.feed_to(id)?;
         let Some(job) = self.jobs.get(&id) else { return Err(Refusal::NoJob(id)) };
+        if is_there(job, feed) {
+            return Ok(());
+        }
         if job.sealed {
             return Err(Refusal::Closed { job: id, why: "it was sealed" });
         }
@@ -148,10 +154,21 @@ impl Driver {
         limits.check(Limit::Feeds, job.parked_feeds.len() as u64 + 1)
     }
 
+    /// What was fed is there, or will be once everything before is durable.
+    fn answer_fed(&mut self, id: JobId, reply: Reply<u64>) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let tasks = job.tasks;
+        self.when_durable(Effect::Fed(reply, tasks));
+    }
+
     fn take_in(&mut self, id: JobId, feed: Feed, reply: Reply<u64>) {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Feed { count, inputs, seal } = feed;
+        let Feed { count, inputs, seal, start } = feed;
+        if let Some(start) = start.filter(|&start| start != job.tasks) {
+            let has = format!("job {} has {} tasks", id.0, job.tasks);
+            return self.refuse(reply, ConvertError::wrong("start", start, has).into());
+        }
         job.feeding.begun |= count > 0;
         if count > 0 {
             let range = IndexRange::from_count(job.tasks, count);
@@ -165,15 +182,14 @@ impl Driver {
             self.write(Record::Extended { job: id, range, inputs: packed });
             self.tell(Input::Extend { job: id, tasks: count, bytes }, Subject::Nothing);
         }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let tasks = job.tasks;
         if seal {
+            let Some(job) = self.jobs.get_mut(&id) else { return };
             job.sealed = true;
             self.write(Record::Sealed { job: id });
-            self.when_durable(Effect::Fed(reply, tasks));
+        }
+        self.answer_fed(id, reply);
+        if seal {
             self.tell(Input::Seal { job: id }, Subject::Nothing);
-        } else {
-            self.when_durable(Effect::Fed(reply, tasks));
         }
     }
 
@@ -186,6 +202,9 @@ impl Driver {
             && let Some((feed, reply)) = job.parked_feeds.pop_front()
         {
             match self.check_feed(id, &feed) {
+                Ok(()) if self.jobs.get(&id).is_some_and(|job| is_there(job, &feed)) => {
+                    self.answer_fed(id, reply)
+                }
                 Ok(()) => self.take_in(id, feed, reply),
                 Err(refusal) => self.refuse(reply, refusal),
             }
@@ -243,6 +262,12 @@ fn why_not(hello: &Hello, asked: Option<Level>, plugin: &PluginRecord, needs: &[
     let who = format!("worker {}", hello.name);
     let untrusted = hello.trust.why_not(&plugin.name, &plugin.version, &plugin.digest, &who);
     untrusted.or_else(|| Some(hello.sandbox.level_for(asked, needs).err()?.text(&plugin.name, &who)))
+}
+
+/// Whether a job has all of this: who feeds it sent it a second time, because he did not hear that it was taken.
+fn is_there(job: &Job, feed: &Feed) -> bool {
+    let end = feed.start.map(|start| start.saturating_add(feed.count));
+    end.is_some_and(|end| end <= job.tasks) && (!feed.seal || job.sealed)
 }
 
 /// Whether the inputs of a job's unfinished tasks stay below a limit. Without any there is always room for one more block.

@@ -86,6 +86,8 @@ pub struct Feed {
     pub inputs: Option<Items>,
     /// These are the last.
     pub seal: bool,
+    /// The index of the first one; `None`: whatever comes next.
+    pub start: Option<u64>,
 }
 
 /// A part of a job's results.
@@ -296,7 +298,8 @@ impl Feed {
         if let Some(inputs) = &inputs {
             at_most("inputs (bytes of one)", inputs.longest(), INPUT_MAX_BYTES as u32)?;
         }
-        Ok(Self { count, inputs, seal: wire.seal })
+        let start = wire.start.map(|start| at_most("start", start, TASKS_MAX)).transpose()?;
+        Ok(Self { count, inputs, seal: wire.seal, start })
     }
 
     /// The job that the first message of a stream names.

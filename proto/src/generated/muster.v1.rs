@@ -865,6 +865,9 @@ pub struct FeedRequest {
     pub count: u64,
     #[prost(bool, tag = "4")]
     pub seal: bool,
+    /// index of its first task; what the job has already is not taken again
+    #[prost(uint64, optional, tag = "5")]
+    pub start: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FeedReply {
