@@ -569,6 +569,9 @@ fn a_cluster_that_is_not_there_is_named() {
     refused(&muster, &["run", "./primes"], 4, &["no plugin", "./primes", "the path of a plugin file"]);
     refused(&muster, &["worker", "start", "--join", "muster1:127.0.0.1:1:bad:bad"], 2, &["damaged"]);
     refused(&muster, &["worker", "start", "--join", "nobody"], 2, &["nobody", "join string"]);
+    let missing = ["join file ./missing", "No such file", "unix:./missing"];
+    refused(&muster, &["worker", "start", "--trust", "any", "--join", "./missing"], 2, &missing);
+    refused(&muster, &["worker", "start", "--cache-size", "-1"], 2, &["--cache-size", "-1"]);
     refused(&muster, &["worker", "start"], 2, &["--join", "MUSTER_JOIN", "--connect unix:PATH"]);
     refused(
         &muster,

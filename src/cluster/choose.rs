@@ -49,8 +49,8 @@ impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         let failure = Self::caused(Exit::Usage, &error);
         match &error {
-            JoinError::Unknown { text } if text.starts_with(['/', '.']) => {
-                failure.hint(format_args!("a coordinator's socket is given as unix:{text}"))
+            JoinError::File { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                failure.hint(format_args!("a coordinator's socket is given as unix:{}", path.display()))
             }
             _ => failure,
         }

@@ -33,6 +33,7 @@ pub struct WorkerArgs {
     pub cache: Option<PathBuf>,
     /// How much it may keep there; plugins that were not used for longest go, those in use stay
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = cache_size)]
+    #[arg(allow_hyphen_values = true)]
     pub cache_size: u64,
     /// The folder in which tasks have folders of their own while they run [default: one below that of the plugins]
     #[arg(long, value_name = "DIR", env = "MUSTER_SCRATCH")]

@@ -68,7 +68,7 @@ impl Target {
             Err(_) if host_and_port(text).is_some() => {
                 Err(JoinError::BareAddress { address: shortened(text) })
             }
-            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied || text.contains('/') => {
                 Err(JoinError::File { path: path.to_path_buf(), source })
             }
             Err(_) => Err(JoinError::Unknown { text: shortened(text) }),
