@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use muster::fuzzing::told;
+use muster_coordinator::limits::parse_limit;
 use muster_core::quantity;
 use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::PolicySpec;
@@ -110,6 +111,9 @@ fn words(text: &str) {
         drop(quantity::size_text(bytes));
     }
     if let Err(error) = muster::fuzzing::quantities(text) {
+        assert_one_line(error);
+    }
+    if let Err(error) = parse_limit(text) {
         assert_one_line(error);
     }
     printed::<PolicySpec>(text);
