@@ -11,6 +11,7 @@ use muster_core::range::{IndexRange, RangeSet};
 use muster_core::reduce::Block;
 use muster_proto::packed::{Items, Packed};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const JOB: JobId = JobId(7);
 
@@ -477,6 +478,88 @@ fn refuses_what_it_does_not_understand() {
         .unwrap();
     let error = SqliteStore::open(other.path()).unwrap_err();
     assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
+}
+
+/// Bytes of the database, without its log.
+fn database_bytes(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("muster.db")).unwrap().len()
+}
+
+/// The longest step that was taken until there was none to take.
+fn shrink(world: &mut World) -> Duration {
+    let mut longest = Duration::ZERO;
+    loop {
+        let begun = Instant::now();
+        let more = world.store().shrink().unwrap();
+        longest = longest.max(begun.elapsed());
+        if !more {
+            return longest;
+        }
+    }
+}
+
+fn auto_vacuum(folder: &Path) -> i64 {
+    let database = rusqlite::Connection::open(folder.join("muster.db")).unwrap();
+    database.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_database_becomes_smaller_when_large_jobs_are_removed() {
+    const ITEM: usize = 512 << 10;
+    const LARGE: JobId = JobId(8);
+    let mut world = World::folder();
+    let folder = world.folder.as_ref().unwrap().path().to_owned();
+    let of = |job, record| match record {
+        Record::Submitted { at_unix_ns, spec, .. } => {
+            Record::Submitted { job, request_id: format!("{job:?}"), at_unix_ns, spec }
+        }
+        Record::Committed { range, outputs, checksum, bytes, .. } => {
+            Record::Committed { job, range, outputs, checksum, bytes }
+        }
+        other => other,
+    };
+    let item = |index: u64| vec![index as u8; ITEM];
+    world.add(vec![submitted(), of(LARGE, submitted())]);
+    // What stays lies between what goes.
+    for index in 0..320 {
+        let job = if index % 20 == 19 { JOB } else { LARGE };
+        world.add(vec![of(job, committed(index, &[&item(index)]))]);
+    }
+    assert!(!world.store().shrink().unwrap(), "nothing is free");
+    world.add(vec![Record::Removed { job: LARGE }]);
+    let full = database_bytes(&folder);
+    assert!(full >= 150 << 20, "{full}");
+    let longest = shrink(&mut world);
+    let left = database_bytes(&folder);
+    // Eight megabytes of results, what is always kept, and what the pages of the map take.
+    assert!(left < 80 << 20, "{full} bytes became {left}");
+    assert!(longest < Duration::from_secs(1), "a commit would have to wait for {longest:?}");
+    let log = std::fs::metadata(folder.join("muster.db-wal")).unwrap().len();
+    assert!(log <= 64 << 20, "{log}");
+    let kept: Vec<u64> = (0..320).filter(|index| index % 20 == 19).collect();
+    let results = world.all(IndexRange::from_count(0, 320), 4 << 20);
+    assert_eq!(results.iter().map(|(index, _)| *index).collect::<Vec<_>>(), kept);
+    assert!(results.iter().all(|(index, found)| *found == item(*index)));
+    world.crash();
+    assert_eq!(world.all(IndexRange::from_count(0, 320), 4 << 20).len(), kept.len());
+}
+
+#[test]
+fn a_small_database_of_an_older_muster_is_written_anew() {
+    let mut world = World::folder();
+    let folder = world.folder.as_ref().unwrap().path().to_owned();
+    world.add(vec![submitted(), committed(0, &[b"x"])]);
+    drop(world.store.take());
+    assert_eq!(auto_vacuum(&folder), 2);
+    let database = rusqlite::Connection::open(folder.join("muster.db")).unwrap();
+    database.execute_batch("PRAGMA auto_vacuum = NONE; PRAGMA journal_mode = DELETE; VACUUM").unwrap();
+    drop(database);
+    assert_eq!(auto_vacuum(&folder), 0);
+    world.crash();
+    assert!(!world.store().shrink().unwrap());
+    assert_eq!(world.all(IndexRange::from_count(0, 9), 100), [(0, b"x".to_vec())]);
+    drop(world.store.take());
+    assert_eq!(auto_vacuum(&folder), 2);
 }
 
 #[test]

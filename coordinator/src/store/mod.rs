@@ -48,6 +48,15 @@ pub trait Store: Send {
     /// nothing may be acknowledged any more.
     fn append(&mut self, epoch: Epoch, batch: &[(LogPos, Record)]) -> Result<(), StoreError>;
 
+    /// Gives some of the room back that removed records took, when it is much; called while there is nothing to write, and so
+    /// brief that what comes then does not notice. Says whether to go on.
+    ///
+    /// # Errors
+    /// When it cannot be written, as for [`Store::append`].
+    fn shrink(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Everything that is in the store, in an order that makes sense: plugins, then each job with what
     /// belongs to it. Results are not read, only which tasks they belong to.
     ///

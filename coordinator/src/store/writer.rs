@@ -165,7 +165,21 @@ fn write_all(
     durable: &watch::Sender<Durable>,
     commits: &Commits,
 ) {
-    while let Some(mut batch) = batches.blocking_recv() {
+    let mut shrinking = true;
+    loop {
+        let next = match batches.try_recv() {
+            Err(mpsc::error::TryRecvError::Empty) if shrinking => {
+                match store.shrink() {
+                    Ok(more) => shrinking = more,
+                    Err(error) => return fail(durable, error),
+                }
+                continue;
+            }
+            Err(mpsc::error::TryRecvError::Empty) => batches.blocking_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected) => None,
+            Ok(batch) => Some(batch),
+        };
+        let Some(mut batch) = next else { return };
         let mut bytes: usize = batch.iter().map(|(_, record)| record.weight()).sum();
         while bytes < TRANSACTION_BYTES
             && let Ok(more) = batches.try_recv()
@@ -176,6 +190,8 @@ fn write_all(
         if !commit(&mut *store, epoch, &batch, durable, commits) {
             return;
         }
+        // What else frees room is of jobs that go on, which need it again.
+        shrinking |= batch.iter().any(|(_, record)| matches!(record, Record::Removed { .. }));
     }
 }
 
@@ -200,8 +216,12 @@ fn commit(
             true
         }
         Err(error) => {
-            durable.send_modify(|durable| durable.failed = Some(Arc::new(error)));
+            fail(durable, error);
             false
         }
     }
+}
+
+fn fail(durable: &watch::Sender<Durable>, error: StoreError) {
+    durable.send_modify(|durable| durable.failed = Some(Arc::new(error)));
 }

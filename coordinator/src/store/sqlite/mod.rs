@@ -9,6 +9,7 @@ mod read;
 mod replay;
 mod rows;
 mod schema;
+mod shrink;
 mod write;
 
 use super::blobs::Blobs;
@@ -141,6 +142,10 @@ impl Store for SqliteStore {
         // Until now somebody may have started again with the rows.
         gone.iter().for_each(|digest| self.blobs.remove(digest));
         Ok(())
+    }
+
+    fn shrink(&mut self) -> Result<bool, StoreError> {
+        shrink::step(&self.connection)
     }
 
     fn replay(&mut self, each: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {

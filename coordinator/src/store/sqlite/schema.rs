@@ -12,8 +12,10 @@ const APPLICATION_ID: i64 = 0x6d73_7472;
 /// Pages in the WAL before it is folded into the database and written from its start again. Not more: a commit
 /// that makes the file longer takes about ten times as long as one that writes over what is there.
 const CHECKPOINT_PAGES: u32 = 1_000;
+/// What the WAL keeps of its length once it is folded into the database, after a long transaction or a long read.
+const WAL_BYTES_KEPT: u32 = 64 << 20;
 /// Large enough that a packed range is a few pages, small enough for single results.
-const PAGE_BYTES: u32 = 16_384;
+pub(super) const PAGE_BYTES: u32 = 16_384;
 
 // Row ids stay implicit where rows hold large values, so that those lie in one tree only.
 const TABLES: &str = "
@@ -102,10 +104,13 @@ pub fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
 
 /// Settings of every connection that writes; says whether the database is empty.
 fn set_up(connection: &Connection) -> rusqlite::Result<bool> {
+    // Before anything is written: what removed records leave behind is given back in steps.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
