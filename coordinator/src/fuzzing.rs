@@ -2,15 +2,7 @@
 
 pub use crate::store::sqlite::fuzzing::{Database, TABLES};
 
-use crate::Config;
-use crate::driver::{Driver, Life};
-use crate::metrics::Rejected;
-use crate::running::settings;
-use crate::store::writer::Log;
-use crate::store::{MemoryStore, Record, StoreError};
-use muster_core::id::Epoch;
-use std::path::PathBuf;
-use std::sync::Arc;
+use crate::store::{Record, StoreError};
 
 /// Takes up these records as a coordinator that starts does, and lets a worker come that runs all there is.
 ///
@@ -20,14 +12,7 @@ use std::sync::Arc;
 /// # Panics
 /// What was taken up contradicts itself.
 pub fn take_up(records: Vec<Record>) -> Result<(), StoreError> {
-    let log = Log::start(Box::new(MemoryStore::new()), Epoch(0)).map_err(|source| StoreError::File {
-        doing: "starting the writer",
-        path: PathBuf::new(),
-        source,
-    })?;
-    let config = Config::private(PathBuf::from("/nowhere/socket"));
-    let life = Life { state: 1, epoch: Epoch(1) };
-    let mut driver = Driver::new(settings(&config), life, log, Arc::new(Rejected::default()));
+    let mut driver = crate::state::trial()?;
     driver.recover(records)?;
     driver.hold_against_itself();
     Ok(())

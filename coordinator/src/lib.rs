@@ -16,6 +16,7 @@ pub mod driver;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod state;
 pub mod store;
 
 pub mod checksum;

@@ -653,14 +653,14 @@ fn speed() {
     let folder = std::env::var_os("MUSTER_STORE_BENCH");
     let own = tempfile::tempdir().unwrap();
     let folder = folder.as_deref().map_or(own.path(), Path::new);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let mut store = SqliteStore::open(&folder.join("speed")).unwrap();
     eprintln!("opened in {:?}", start.elapsed());
     let epoch = store.begin_epoch().unwrap();
     store.append(epoch, &[(LogPos(1), submitted())]).unwrap();
     let (rows, per_row) = (2_400u64, 16_384u64);
     let items = Packed { width: 8, lengths: Vec::new(), data: vec![5; per_row as usize * 8].into() };
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     for batch in 0..rows / 16 {
         let records: Vec<_> = (0..16)
             .map(|row| {
@@ -675,7 +675,7 @@ fn speed() {
     let seconds = start.elapsed().as_secs_f64();
     let tasks = (rows * per_row) as f64;
     eprintln!("{:.1} M tasks/s, {:.0} MB/s", tasks / seconds / 1e6, tasks * 8.0 / seconds / 1e6);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     for index in 0..2_000 {
         store.append(epoch, &[(LogPos(3), committed(1 << 40 | index, &[b"12345678"]))]).unwrap();
     }

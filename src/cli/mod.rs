@@ -16,6 +16,7 @@ mod report;
 mod retry;
 mod runs;
 mod simulate;
+mod state;
 mod token;
 mod tour;
 mod trace;
@@ -38,6 +39,7 @@ pub use plugin::{Language, PluginCommand, PluginTestArgs};
 pub use report::{ExportArgs, Format, ReportArgs};
 pub use runs::{DiffArgs, RunRef, RunsCommand};
 pub use simulate::{RUNS_MAX, SimulateArgs};
+pub use state::{StateArgs, StateCommand};
 pub use token::{TokenCommand, TokenNewArgs};
 pub use tour::TourArgs;
 pub use trace::{TraceArgs, TraceOf};
@@ -102,6 +104,9 @@ pub enum Command {
     /// Make, list and revoke the tokens by which workers and clients on other machines join
     #[command(subcommand, arg_required_else_help = false)]
     Token(TokenCommand),
+    /// Check, copy and mend the state folders of coordinators
+    #[command(subcommand, arg_required_else_help = false)]
+    State(StateCommand),
     /// Start a coordinator
     #[command(subcommand, arg_required_else_help = false)]
     Coordinator(CoordinatorCommand),

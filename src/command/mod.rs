@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod runs;
 mod simulate;
+mod state;
 mod submit;
 mod token;
 mod trace;
@@ -52,6 +53,7 @@ pub fn execute(cli: Cli) -> Outcome {
         Command::Job(command) => block_on(job::job(command)),
         Command::Worker(command) => worker::worker(command),
         Command::Token(command) => block_on(token::token(command)),
+        Command::State(command) => state::state(command),
         Command::Coordinator(command) => coordinator::coordinator(command),
         Command::Emulate(args) => block_on(emulate::emulate(&args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),

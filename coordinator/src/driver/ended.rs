@@ -27,7 +27,7 @@ pub struct Ended {
     pub hosts: Hosts,
     /// Its tasks that were looked at one by one.
     pub samples: Samples,
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     reduces: bool,
 }
 

@@ -22,6 +22,15 @@ use std::collections::BTreeMap;
 /// the tasks that they have. A worker tries to connect once a second at the least.
 const RECOVERY_WINDOW: Span = Span::from_millis(2_000);
 
+/// What must be kept of the results of a job.
+#[derive(Debug)]
+pub struct Kept {
+    /// The tasks that have results, and what these add up to; `None`: they need not be there.
+    pub results: Option<(RangeSet, u64)>,
+    /// The checksum of the one output.
+    pub reduced: Option<u64>,
+}
+
 /// The records of one job.
 #[derive(Debug, Default)]
 struct Left {
@@ -75,6 +84,25 @@ impl Driver {
         }
         self.act_on_outputs(&Subject::Nothing);
         Ok(())
+    }
+
+    /// Takes up the records of one job, and says what must be kept of its results.
+    ///
+    /// # Errors
+    /// Records that make no sense.
+    pub fn examine(&mut self, id: JobId, records: Vec<Record>) -> Result<Kept, StoreError> {
+        let mut left = Left::default();
+        records.into_iter().for_each(|record| left.add(record));
+        let (committed, sum, taken) = (left.committed.clone(), left.checksum, left.taken);
+        let is_done = matches!(left.ended, Some((EndedAs::Done, _)));
+        self.take_up(id, left)?;
+        let (outputs, reduces, told) = match (self.jobs.get(&id), self.ended.get(&id)) {
+            (Some(job), _) => (job.submission.outputs, job.reduces(), None),
+            (None, Some(ended)) => (ended.outputs, ended.reduces(), is_done.then_some(ended.status.checksum)),
+            (None, None) => return Ok(Kept { results: None, reduced: None }),
+        };
+        let keeps = outputs == Outputs::Keep && !reduces && taken == 0;
+        Ok(Kept { results: keeps.then_some((committed, sum)), reduced: told.filter(|_| reduces) })
     }
 
     /// A worker attached. When it is the last one that an earlier life knew, nobody is waited for any more.

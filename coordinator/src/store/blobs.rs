@@ -46,6 +46,12 @@ impl Blobs {
         Ok(Self { place: Place::Folder(folder.into()) })
     }
 
+    /// Blobs that are in `folder`; nothing is made or removed.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self { place: Place::Folder(folder.into()) }
+    }
+
     /// Blobs that end with the process.
     #[must_use]
     pub fn in_memory() -> Self {
@@ -122,6 +128,14 @@ impl Blobs {
                 read().map_err(StoreError::file("reading", &path))
             }
         }
+    }
+
+    /// Whether a blob has the bytes that its name says.
+    ///
+    /// # Errors
+    /// As [`Blobs::get`].
+    pub fn is_whole(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(*blake3::hash(&self.get(digest)?).as_bytes() == *digest)
     }
 
     /// Forgets a blob that nothing names any more. A blob that is not there is fine.

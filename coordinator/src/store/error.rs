@@ -30,6 +30,20 @@ pub enum StoreError {
         /// What it is called.
         path: PathBuf,
     },
+    /// There is no such folder.
+    #[error("there is no state folder {path}; name the one that the coordinator was given with --state")]
+    NoFolder {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// No coordinator kept its state there.
+    #[error(
+        "{path} holds no state: it has no database muster.db; name the folder that the coordinator was given with --state"
+    )]
+    NoDatabase {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder belongs to a running coordinator.
     #[error(
         "state folder {path} is in use by another coordinator; stop that one first, or name another folder"
@@ -72,7 +86,7 @@ pub enum StoreError {
     },
     /// What was read makes no sense.
     #[error(
-        "state folder: {what} of job {job} is damaged; restore the folder from a backup or remove the job"
+        "state folder: {what} of job {job} is damaged; restore the folder from a backup, or remove the job (muster state rm DIR JOB)"
     )]
     Damaged {
         /// What was being read.

@@ -48,7 +48,7 @@ pub struct Authority {
     config: Arc<ServerConfig>,
     life_s: u64,
     // Two that change the same tokens would forget each other's.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// A certificate that was just signed.
@@ -74,8 +74,31 @@ impl Authority {
         let (keys_path, keys) = load_or(folder, KEYS_FILE, make_keys)?;
         let tokens = TokenBook::load(&folder.join(TOKENS_FILE))?;
         let standing = standing_token(folder, &tokens)?;
-        Self::from_pem(&keys, standing, tokens, lock)
+        Self::from_pem(&keys, standing, tokens, Some(lock))
             .map_err(|what| FileError::Damaged { path: keys_path, what })
+    }
+
+    /// The files in `folder` that make an authority the same again elsewhere, by name, once it is seen that they can be read.
+    /// Nothing is made or locked; there are none where no coordinator ever listened for other machines.
+    ///
+    /// # Errors
+    /// Files that others can read, or damaged ones.
+    pub fn files(folder: &Path) -> Result<Vec<(&'static str, String)>, FileError> {
+        let read =
+            |name| Ok::<_, FileError>(private_file::read(&folder.join(name))?.map(|text| (name, text)));
+        let (keys, token, tokens) = (read(KEYS_FILE)?, read(TOKEN_FILE)?, read(TOKENS_FILE)?);
+        let damaged = |name: &str, what| FileError::Damaged { path: folder.join(name), what };
+        let standing = match &token {
+            Some((name, text)) => {
+                Token::from_text(text.trim()).ok_or_else(|| damaged(name, "not a token".into()))?
+            }
+            None => Token([0; 32]),
+        };
+        let book = TokenBook::load(&folder.join(TOKENS_FILE))?;
+        if let Some((name, text)) = &keys {
+            Self::from_pem(text, standing, book, None).map_err(|what| damaged(name, what))?;
+        }
+        Ok([keys, token, tokens].into_iter().flatten().collect())
     }
 
     /// The same authority, whose certificates are good for so long.
@@ -183,7 +206,7 @@ impl Authority {
         text: &str,
         standing: Token,
         tokens: TokenBook,
-        lock: File,
+        lock: Option<File>,
     ) -> Result<Self, String> {
         let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes());
         let mut next = |kind: SectionKind, name: &str| match sections.next() {

@@ -10,17 +10,27 @@ mod replay;
 mod rows;
 mod schema;
 mod shrink;
+pub mod source;
 mod write;
 
 use super::blobs::Blobs;
 use super::lock::FolderLock;
 use super::{OpenReader, Record, Store, StoreError};
-use muster_core::id::{Epoch, LogPos};
+use muster_core::id::{Epoch, JobId, LogPos};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The database in the folder.
+const DATABASE: &str = "muster.db";
+/// The folder of large items and plugin files in it.
+const BLOBS: &str = "blobs";
+/// The files that records name.
+pub(crate) const NAMED: &str =
+    "SELECT digest FROM plugins UNION SELECT blob FROM results WHERE blob IS NOT NULL
+                     UNION SELECT blob FROM inputs WHERE blob IS NOT NULL";
 
 /// Keeps records in a folder.
 #[derive(Debug)]
@@ -47,8 +57,8 @@ impl SqliteStore {
             .create(folder)
             .map_err(StoreError::file("making the folder", folder))?;
         let lock = FolderLock::take(folder)?;
-        let blobs = Blobs::open(&folder.join("blobs"))?;
-        let path = folder.join("muster.db");
+        let blobs = Blobs::open(&folder.join(BLOBS))?;
+        let path = folder.join(DATABASE);
         if !has_bytes(&path) && !blobs.list()?.is_empty() {
             // A new database would name none of them, and they would be swept. A log without its database is no help: SQLite deletes it.
             return Err(StoreError::Emptied { path });
@@ -63,18 +73,30 @@ impl SqliteStore {
         self.blobs.clone()
     }
 
+    /// The jobs that are there.
+    ///
+    /// # Errors
+    /// Rows that make no sense.
+    pub fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        replay::jobs(&self.connection)
+    }
+
+    /// Writes the database anew, without the room that removed records left.
+    ///
+    /// # Errors
+    /// When there is no room for it, or it cannot be written.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+            .map_err(StoreError::sqlite("writing the database anew"))
+    }
+
     /// Removes blobs that no record names.
     ///
     /// # Errors
     /// When database or folder cannot be read.
     pub fn sweep_blobs(&mut self) -> Result<usize, StoreError> {
-        let mut named = self
-            .connection
-            .prepare(
-                "SELECT digest FROM plugins UNION SELECT blob FROM results WHERE blob IS NOT NULL
-                 UNION SELECT blob FROM inputs WHERE blob IS NOT NULL",
-            )
-            .map_err(StoreError::sqlite("listing blobs"))?;
+        let mut named = self.connection.prepare(NAMED).map_err(StoreError::sqlite("listing blobs"))?;
         let named: std::collections::HashSet<[u8; 32]> = named
             .query_map([], |row| row.get(0))
             .and_then(Iterator::collect)
@@ -153,7 +175,7 @@ impl Store for SqliteStore {
     }
 
     fn readers(&self) -> OpenReader {
-        let (path, blobs) = (self.folder.join("muster.db"), self.blobs.clone());
+        let (path, blobs) = (self.folder.join(DATABASE), self.blobs.clone());
         Arc::new(move || {
             let connection = schema::open_to_read(&path)?;
             Ok(Box::new(read::SqliteReader::new(connection, blobs.clone())))

@@ -13,12 +13,7 @@ type Each<'a> = dyn FnMut(Record) -> Result<(), StoreError> + 'a;
 
 /// Calls `each` with everything the database holds.
 pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(), StoreError> {
-    query(
-        from,
-        "SELECT digest, name, version, target, size, manifest, added_ns FROM plugins",
-        None,
-        |row| each(Record::PluginAdded(plugin(row).map_err(StoreError::sqlite("reading plugins"))?)),
-    )?;
+    plugins(from)?.into_iter().try_for_each(|plugin| each(Record::PluginAdded(plugin)))?;
     query(from, "SELECT value FROM meta WHERE key = 'removed'", None, |row| {
         let job = rows::whole(row, 0).map_err(StoreError::sqlite("reading the last removed job"))?;
         each(Record::Removed { job: JobId(job) })
@@ -27,15 +22,37 @@ pub fn replay(from: &Connection, blobs: &Blobs, each: &mut Each<'_>) -> Result<(
         let number = row.get::<_, i64>(0).map_err(StoreError::sqlite("reading workers"))?;
         each(Record::WorkerCame { incarnation: Incarnation(number.cast_unsigned()) })
     })?;
+    jobs(from)?.into_iter().try_for_each(|job| replay_job(from, blobs, job, each))
+}
+
+/// All plugins.
+pub fn plugins(from: &Connection) -> Result<Vec<PluginRecord>, StoreError> {
+    const QUERY: &str = "SELECT digest, name, version, target, size, manifest, added_ns FROM plugins";
+    let mut plugins = Vec::new();
+    query(from, QUERY, None, |row| {
+        plugins.push(plugin(row).map_err(StoreError::sqlite("reading plugins"))?);
+        Ok(())
+    })?;
+    Ok(plugins)
+}
+
+/// The numbers of all jobs.
+pub fn jobs(from: &Connection) -> Result<Vec<JobId>, StoreError> {
     let mut jobs = Vec::new();
     query(from, "SELECT job FROM jobs ORDER BY job", None, |row| {
         jobs.push(JobId(rows::whole(row, 0).map_err(StoreError::sqlite("reading jobs"))?));
         Ok(())
     })?;
-    jobs.into_iter().try_for_each(|job| replay_job(from, blobs, job, each))
+    Ok(jobs)
 }
 
-fn replay_job(from: &Connection, blobs: &Blobs, job: JobId, each: &mut Each<'_>) -> Result<(), StoreError> {
+/// What the database holds of a job.
+pub fn replay_job(
+    from: &Connection,
+    blobs: &Blobs,
+    job: JobId,
+    each: &mut Each<'_>,
+) -> Result<(), StoreError> {
     let mut head = None;
     query(from, "SELECT * FROM jobs WHERE job = ?1", Some(job), |row| {
         head = Some(Head::read(row).map_err(StoreError::sqlite("reading a job"))?);

@@ -75,19 +75,23 @@ pub fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
     if is_new {
         create(&connection).map_err(StoreError::sqlite("making the database"))?;
     }
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let ours = number("application_id").map_err(|error| refuse(path, error))?;
-    if ours != APPLICATION_ID {
-        return Err(StoreError::NotOurs { path: path.to_owned() });
-    }
-    let found = number("user_version").map_err(|error| refuse(path, error))?;
-    if found > FORMAT {
-        return Err(StoreError::TooNew { path: folder.to_owned(), found, known: FORMAT });
-    }
+    let found = format_of(&connection, folder, path)?;
     if found < FORMAT {
         migrate(&connection, found).map_err(StoreError::sqlite("bringing the database up to date"))?;
     }
     Ok(connection)
+}
+
+/// The format of a database, of those that this build knows.
+pub fn format_of(connection: &Connection, folder: &Path, path: &Path) -> Result<i64, StoreError> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let ours = number("application_id").map_err(|error| refuse(path, error))?;
+    let found = number("user_version").map_err(|error| refuse(path, error))?;
+    match found {
+        _ if ours != APPLICATION_ID || found < 1 => Err(StoreError::NotOurs { path: path.to_owned() }),
+        1..=FORMAT => Ok(found),
+        _ => Err(StoreError::TooNew { path: folder.to_owned(), found, known: FORMAT }),
+    }
 }
 
 /// Opens the database beside the writer.
