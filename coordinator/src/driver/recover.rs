@@ -130,6 +130,7 @@ impl Driver {
         let request = v1::SubmitRequest { request_id: left.request_id.clone(), spec: Some(spec) };
         let submission = Submission::try_from(request).map_err(|_| damaged("the description"))?;
         left.check(&submission.spec).map_err(damaged)?;
+        left.check_tasks(&submission).map_err(damaged)?;
         if let Some((how, status)) = left.ended {
             let mut status = v1::JobStatus::decode(status).map_err(|_| damaged("the status"))?;
             status.state = ended::state(how).into();
@@ -243,6 +244,35 @@ impl Left {
         Ok(())
     }
 
+    /// Whether the tasks are those that may run, and have their inputs.
+    fn check_tasks(&self, submission: &Submission) -> Result<(), &'static str> {
+        let tasks = submission.spec.tasks.max(self.tasks);
+        let mut settled = self.committed.clone();
+        self.failed.keys().for_each(|&index| settled.insert(IndexRange::from_count(index, 1)));
+        if let Some(only) = &submission.only {
+            let others = only.others(tasks);
+            return match settled.iter().any(|range| others.overlap(range).next().is_some()) {
+                true => Err("what became of its only task"),
+                false => Ok(()),
+            };
+        }
+        if !submission.has_inputs || self.ended.is_some() {
+            return Ok(());
+        }
+        let (mut inputs, mut count) = (RangeSet::new(), 0);
+        for (range, _) in &self.inputs {
+            inputs.insert(*range);
+            count += range.len();
+        }
+        let is_beyond = inputs.last().is_some_and(|range| range.end > tasks);
+        // Inputs go with the last task of those that they came with.
+        inputs.iter().for_each(|range| settled.insert(range));
+        if count != inputs.len() || is_beyond || settled.len() != tasks {
+            return Err("an input");
+        }
+        Ok(())
+    }
+
     fn add(&mut self, record: Record) {
         match record {
             Record::Submitted { job: _, request_id, at_unix_ns, spec } => {
@@ -347,5 +377,50 @@ mod tests {
             assert_eq!(check(false, records.clone()), Err(what), "{records:?}");
         }
         assert_eq!(check(true, vec![extended(TASKS_MAX + 1)]), Err("the number of tasks"));
+    }
+
+    #[test]
+    fn tasks_that_are_not_done_have_their_inputs_once() {
+        let submission = |change: fn(&mut v1::JobSpec)| {
+            let plugin = v1::PluginRef { name: "p".into(), digest: vec![1; 32].into(), ..Default::default() };
+            let mut spec = v1::JobSpec { plugin: Some(plugin), tasks: 10, ..Default::default() };
+            change(&mut spec);
+            let request = v1::SubmitRequest { request_id: "r".into(), spec: Some(spec) };
+            Submission::try_from(request).unwrap()
+        };
+        let check = |submission: &Submission, records: Vec<Record>| {
+            let mut left = Left::default();
+            records.into_iter().for_each(|record| left.add(record));
+            left.check_tasks(submission)
+        };
+        let inputs = |start, end| {
+            let inputs = Some(Packed::default());
+            Record::Extended { job: JOB, range: IndexRange::new(start, end), inputs }
+        };
+        let fed = submission(|spec| (spec.open, spec.has_inputs, spec.tasks) = (true, true, 0));
+        let ended =
+            Record::Ended { job: JOB, how: EndedAs::Done, reason: String::new(), status: Bytes::new() };
+        for good in [
+            vec![],
+            vec![inputs(0, 4), inputs(4, 9)],
+            vec![extended(9), committed(0, 3), failed(3), inputs(4, 9)],
+            vec![extended(9), committed(2, 1), inputs(0, 4), inputs(4, 9)],
+            vec![extended(9), ended],
+        ] {
+            assert_eq!(check(&fed, good.clone()), Ok(()), "{good:?}");
+        }
+        for bad in [
+            vec![extended(9), inputs(0, 8)],
+            vec![extended(9), inputs(0, 4), inputs(5, 9)],
+            vec![extended(9), inputs(0, 4), inputs(3, 9)],
+            vec![extended(9), committed(0, 3), inputs(4, 9)],
+        ] {
+            assert_eq!(check(&fed, bad.clone()), Err("an input"), "{bad:?}");
+        }
+        let only = submission(|spec| spec.only = Some(v1::OnlyTask { index: 3, ..Default::default() }));
+        assert_eq!(check(&only, vec![committed(3, 1)]), Ok(()));
+        assert_eq!(check(&only, vec![failed(3)]), Ok(()));
+        assert_eq!(check(&only, vec![failed(4)]), Err("what became of its only task"));
+        assert_eq!(check(&only, vec![committed(2, 2)]), Err("what became of its only task"));
     }
 }
