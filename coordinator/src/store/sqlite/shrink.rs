@@ -61,7 +61,7 @@ fn older(connection: &Connection, pages: i64, free: i64) -> rusqlite::Result<()>
         return connection.execute_batch("VACUUM");
     }
     if free > FREE_KEPT.max(pages / 2) {
-        let megabytes = free * i64::from(PAGE_BYTES) >> 20;
+        let megabytes = (free * i64::from(PAGE_BYTES)) >> 20;
         tracing::warn!(
             megabytes,
             "the database has room that it does not give back: muster state compact makes it smaller"
