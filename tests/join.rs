@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use fixture::{Muster, end, joinable, plugin};
+use fixture::{Muster, end, joinable, plugin, wait_until};
 
 /// A join string for whoever has these roles.
 fn token(muster: &Muster, roles: &str) -> String {
@@ -36,6 +36,53 @@ fn a_worker_that_joins_runs_what_it_trusts_and_nothing_else() {
     assert_eq!(listed["workers"][0]["trust"], serde_json::json!([digest]));
     let wary = listed["workers"][0]["pid"].as_u64().unwrap();
     there.signal(u32::try_from(wary).unwrap(), libc::SIGTERM);
+    there.assert_no_process_left();
+    end(coordinator);
+}
+
+/// Workers are exchanged one after the other, and for a time nobody trusts the job's plugin: it waits.
+#[test]
+fn a_rolling_restart_with_unlike_lists_loses_no_job() {
+    let (here, there) = (Muster::new(), Muster::new());
+    let (coordinator, join) = joinable(&here);
+    let start = |name: &str, trusted: &str| {
+        let flags = ["worker", "start", "--join", &join, "--slots", "2", "--http", "none", "--detach"];
+        there.run(&[&flags[..], &["--name", name, "--trust", trusted]].concat()).ok();
+    };
+    let sleep = plugin("sleep");
+    let info = here.run(&["plugin", "info", &sleep, "--json"]).ok().json();
+    let named = format!("sleep@{}", info["version"].as_str().unwrap());
+    let workers = || {
+        let listed = here.run(&["worker", "ls", "--json"]).ok().json();
+        let names = listed["workers"].as_array().unwrap().iter().map(|worker| worker["name"].clone());
+        names.collect::<Vec<_>>()
+    };
+    let leave = |name: &str| {
+        here.run(&["worker", "drain", name]).ok();
+        assert!(wait_until(|| !workers().contains(&name.into())), "{name} stays");
+    };
+    start("old", &named);
+    let job = here.run(&["submit", &sleep, "ms=20", "-n", "100", "--json"]).ok().json();
+    let job = job["job"].as_u64().unwrap().to_string();
+    let info = || here.run(&["job", "info", &job, "--json"]).ok().json();
+    assert!(wait_until(|| info()["ok"].as_u64() > Some(0)));
+    start("new-1", "other@1.0.0");
+    start("new-2", &"7".repeat(64));
+    leave("old");
+    let waiting = info();
+    assert_eq!(waiting["reason"], format!("all 2 workers do not trust {named}"), "{waiting}");
+    let shown = here.run(&["job", "info", &job]).ok();
+    assert!(shown.text().contains("do not trust"), "{}", shown.text());
+    start("new-3", &named);
+    leave("new-1");
+    let ended = here.run(&["job", "wait", &job, "--json"]).ok().json();
+    assert_eq!(
+        (&ended["ok"], &ended["retried"], &ended["workers"]),
+        (&100.into(), &0.into(), &2.into()),
+        "{ended}"
+    );
+    leave("new-2");
+    leave("new-3");
     there.assert_no_process_left();
     end(coordinator);
 }

@@ -38,6 +38,34 @@ async fn a_job_that_no_worker_trusts_is_refused_with_the_flag() {
     assert_eq!(workers[1].trust.as_ref().unwrap().digests, [plugin.digest]);
 }
 
+/// Why a job waits names everybody's reason, and nothing is charged to it: neither when the only worker that trusts its plugin
+/// leaves, nor for those that do not.
+#[tokio::test]
+async fn a_job_whose_only_worker_left_waits_with_the_reason_and_goes_on() {
+    let world = World::start().await;
+    let spec = world.spec(1_000).await;
+    let plugin = spec.plugin.clone().unwrap();
+    let named = format!("{}@{}", plugin.name, plugin.version);
+    let mut first = Worker::attach_as(&world, trusting(&[&plugin.digest], &[])).await.unwrap();
+    let _wary = Worker::attach_as(&world, trusting(&[], &["other@1".into()])).await.unwrap();
+    let job = world.submit(spec).await;
+    let grant = first.take_grant().await;
+    assert_eq!(grant.attempt, 1);
+    let lost = world.status(job).await.leased;
+    drop(first);
+    while world.status(job).await.leased > 0 {
+        tokio::task::yield_now().await;
+    }
+    let status = world.status(job).await;
+    assert_eq!((status.reason, status.retried), (format!("the only worker does not trust {named}"), 0));
+    let _weary = Worker::attach_as(&world, trusting(&[], &[])).await.unwrap();
+    assert_eq!(world.status(job).await.reason, format!("all 2 workers do not trust {named}"));
+    let last = Worker::attach_as(&world, trusting(&[], &[named])).await.unwrap();
+    tokio::spawn(last.serve(indexes));
+    let status = world.ended(job).await;
+    assert_eq!((status.state(), status.ok, status.retried), (JobState::Done, 1_000, lost));
+}
+
 #[tokio::test]
 async fn a_worker_is_not_told_of_what_it_does_not_trust() {
     let world = World::start().await;

@@ -41,6 +41,8 @@ pub enum Mutation {
     CrashesUncounted,
     /// A job is said to be paused and goes on.
     PauseUnheard,
+    /// Whoever must not run a job gets it all the same.
+    UnfitUnheard,
     /// A worker that is to finish goes on as before.
     DrainUnheard,
     /// A worker is said to have drained while it has leases.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 1_000;
 
 /// Which checkers may be the one that notices, by the guarantee.
-const EXPECTED: [(&str, &[&str]); 27] = [
+const EXPECTED: [(&str, &[&str]); 28] = [
     ("no-fencing", &["fencing"]),
     ("no-duplicate-check", &["commit_once", "fencing"]),
     ("no-heartbeat-timeout", &["silence"]),
@@ -28,6 +28,7 @@ const EXPECTED: [(&str, &[&str]); 27] = [
     ("class-budget-ignored", &["budgets"]),
     ("crashes-uncounted", &["pauses"]),
     ("pause-unheard", &["pauses", "no_lease_after_end"]),
+    ("unfit-unheard", &["fit"]),
     ("drain-unheard", &["no_lease_after_end"]),
     ("drained-early", &["drains"]),
     ("rank-ignored", &["order"]),

@@ -6,13 +6,12 @@ use super::job::{Accepted, Job};
 use super::report::Subject;
 use super::{Driver, Refusal};
 use crate::limits::Limit;
+use crate::store::Record;
 use crate::store::blobs::hex;
-use crate::store::{PluginRecord, Record};
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};
-use muster_core::sandbox::{Level, Need};
 use muster_core::scheduler::Input;
-use muster_proto::convert::{ConvertError, Feed, Hello, PluginRef, Submission, job_spec_to_wire};
+use muster_proto::convert::{ConvertError, Feed, PluginRef, Submission, job_spec_to_wire};
 use muster_proto::v1::JobStatus;
 use prost::Message;
 
@@ -42,6 +41,7 @@ impl Driver {
         let job = Job::new(submission, at_unix_ns, now, Accepted::Waiting(vec![reply]));
         self.jobs.insert(id, job);
         self.when_durable(Effect::Accepted(id));
+        self.tell_whom_it_does_not_suit(id);
         if !self.begin_only_task(id) {
             self.tell(Input::Submit { job: id, spec }, Subject::Nothing);
         }
@@ -70,7 +70,7 @@ impl Driver {
             (false, "required") => return Err(cannot("has_inputs", "needs an input per task")),
             _ => {}
         }
-        self.check_workers(submission, plugin, &abilities.needs)?;
+        self.check_workers(submission)?;
         submission.plugin = PluginRef {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
@@ -78,31 +78,6 @@ impl Driver {
             size: plugin.size,
         };
         Ok(())
-    }
-
-    /// Whether some worker that is here could run a job as it is to be run. Without workers it waits for some, and these
-    /// refuse it if they must.
-    fn check_workers(
-        &self,
-        submission: &Submission,
-        plugin: &PluginRecord,
-        needs: &[Need],
-    ) -> Result<(), Refusal> {
-        let mut refused = None;
-        for worker in self.workers.values().filter(|worker| !worker.draining) {
-            match why_not(&worker.hello, submission.sandbox, plugin, needs) {
-                Some(why) => _ = refused.get_or_insert(why),
-                None => return Ok(()),
-            }
-        }
-        refused.map_or(Ok(()), |why| Err(Refusal::NoFit(why)))
-    }
-
-    /// Why a worker must not run a job; `None`: it may.
-    pub(super) fn unkept(&self, hello: &Hello, id: JobId) -> Option<String> {
-        let submission = &self.jobs.get(&id)?.submission;
-        let (plugin, abilities) = self.plugins.known(&submission.plugin.digest)?;
-        why_not(hello, submission.sandbox, plugin, &abilities.needs)
     }
 
     /// Whether a job takes tasks, and whether they have inputs.
@@ -224,7 +199,7 @@ impl Driver {
     pub(super) fn snapshot(&self, id: JobId) -> Result<Snapshot, Refusal> {
         let id = self.resolve(id)?;
         if let Some(job) = self.jobs.get(&id) {
-            let mut status = job.status(id, self.scheduler.job(id), self.clock.now());
+            let mut status = self.live_status(id, job);
             self.stopping.tell(id, &mut status);
             return Ok(Snapshot { status, state: Some(job.state.subscribe()) });
         }
@@ -232,6 +207,14 @@ impl Driver {
         let mut status = ended.status.clone();
         self.stopping.tell(id, &mut status);
         Ok(Snapshot { status, state: None })
+    }
+
+    /// What a job that has not ended looks like, with the reason when it waits because nobody runs it.
+    fn live_status(&self, id: JobId, job: &Job) -> JobStatus {
+        let view = self.scheduler.job(id);
+        let waits_for_worker = view.is_some_and(|view| view.fitting == 0 && view.leased == 0);
+        let why_nobody = if waits_for_worker { self.why_nobody(id) } else { String::new() };
+        job.status(id, view, why_nobody, self.clock.now())
     }
 
     /// The newest jobs.
@@ -255,13 +238,6 @@ impl Driver {
     pub(super) fn no_job(&self, id: JobId) -> Refusal {
         if id.0 > 0 && id < self.next_job { Refusal::Forgotten(id) } else { Refusal::NoJob(id) }
     }
-}
-
-/// Why a worker does not load a plugin, cannot keep from it what is asked for, or does not grant what it needs.
-fn why_not(hello: &Hello, asked: Option<Level>, plugin: &PluginRecord, needs: &[Need]) -> Option<String> {
-    let who = format!("worker {}", hello.name);
-    let untrusted = hello.trust.why_not(&plugin.name, &plugin.version, &plugin.digest, &who);
-    untrusted.or_else(|| Some(hello.sandbox.level_for(asked, needs).err()?.text(&plugin.name, &who)))
 }
 
 /// Whether a job has all of this: who feeds it sent it a second time, because he did not hear that it was taken.

@@ -7,13 +7,12 @@ use super::worker::Worker;
 use super::{Driver, Refusal};
 use crate::limits::Limit;
 use crate::store::{PluginRecord, Record};
-use muster_core::id::{JobId, WorkerId};
+use muster_core::id::WorkerId;
 use muster_core::metric::{OTHER, PLUGINS_MAX};
 use muster_core::scheduler::{Input, Loss};
 use muster_proto::convert::Hello;
 use muster_proto::v1::{self, WorkerState, to_worker};
 use muster_proto::{FEATURES, PROTOCOL_VERSION};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tonic::Status;
@@ -40,16 +39,9 @@ impl Driver {
         let id = self.next_worker;
         self.next_worker = WorkerId(id.0 + 1);
         let slots = hello.slots;
-        let mut held = std::mem::take(&mut hello.held);
+        let held = std::mem::take(&mut hello.held);
         // Job numbers of another state mean other jobs.
         let is_ours = hello.state == self.state && self.state != 0;
-        if is_ours {
-            // Whoever must not run a job does not keep tasks of it either.
-            let jobs: BTreeSet<JobId> = held.iter().map(|held| held.job).collect();
-            let unfit: BTreeSet<JobId> =
-                jobs.into_iter().filter(|&job| self.unkept(&hello, job).is_some()).collect();
-            held.retain(|held| !unfit.contains(&held.job));
-        }
         tracing::info!(worker = id.0, name = hello.name, host = hello.host, slots, "worker attached");
         self.totals.registrations += 1;
         self.incarnations.insert(incarnation, id);
@@ -71,6 +63,7 @@ impl Driver {
             return;
         }
         self.changed_workers.insert(id);
+        self.tell_what_does_not_fit(id);
         if is_ours && !held.is_empty() {
             self.tell(Input::Rejoined { worker: id, slots, held }, Subject::Nothing);
         } else {

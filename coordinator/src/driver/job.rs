@@ -298,8 +298,8 @@ impl Job {
         self.state.send_if_modified(|held| std::mem::replace(held, state) != state);
     }
 
-    /// Its status, with what the scheduler knows of it.
-    pub fn status(&self, id: JobId, view: Option<JobView>, now: Time) -> v1::JobStatus {
+    /// Its status, with what the scheduler knows of it, and why nobody runs it when nobody can.
+    pub fn status(&self, id: JobId, view: Option<JobView>, why_nobody: String, now: Time) -> v1::JobStatus {
         let numbers = &self.numbers;
         let until = numbers.last_commit.filter(|_| view.is_none()).unwrap_or(now);
         // Workers may be of different sizes: the widest shape is told, and how many slots there are in all.
@@ -310,7 +310,7 @@ impl Job {
             job: id.0,
             spec: Some(job_spec_to_show(&self.submission)),
             state: (*self.state.borrow()).into(),
-            reason: view.map_or_else(String::new, |view| self.waits_for(id, view)),
+            reason: view.map_or_else(String::new, |view| self.waits_for(id, view, why_nobody)),
             attempts: numbers.attempts + numbers.retried_there + numbers.lost_tasks,
             quarantined: self.quarantined.len(),
             exits: numbers.exits(),
@@ -357,7 +357,7 @@ impl Job {
     }
 
     /// Why nothing of it runs, when nothing does, or why it will not end by itself.
-    fn waits_for(&self, id: JobId, view: JobView) -> String {
+    fn waits_for(&self, id: JobId, view: JobView, why_nobody: String) -> String {
         if *self.state.borrow() == JobState::Paused {
             return self.paused.clone().unwrap_or_default();
         }
@@ -375,7 +375,7 @@ impl Job {
         } else if view.waiting > 0 && view.waiting == view.ready {
             "what is left of it waits before it is tried again"
         } else if view.fitting == 0 {
-            "no worker is there that has enough slots for it"
+            return why_nobody;
         } else if view.ready > 0 {
             "the workers are busy with other jobs"
         } else if !self.sealed {

@@ -13,6 +13,7 @@ mod discovery;
 mod effect;
 mod ended;
 mod feeding;
+mod fit;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod inputs;
@@ -146,8 +147,6 @@ pub struct Driver {
     not_reading: Vec<WorkerId>,
     /// Ends of leases that did not fit into a message: they count as given back.
     unsent: Vec<(WorkerId, LeaseId, IndexRange)>,
-    /// Workers that must not run a job which the scheduler has just given them.
-    unfit: Vec<(WorkerId, JobId)>,
     /// Cancelled jobs whose tasks may still be running.
     stopping: Stopping,
 }
@@ -192,7 +191,6 @@ impl Driver {
             held_jobs: BTreeSet::new(),
             not_reading: Vec::new(),
             unsent: Vec::new(),
-            unfit: Vec::new(),
             stopping: Stopping::default(),
         }
     }
@@ -281,10 +279,6 @@ impl Driver {
             self.make_room();
             for (worker, lease, range) in std::mem::take(&mut self.unsent) {
                 self.tell(Input::Returned { worker, lease, range }, Subject::Nothing);
-            }
-            while let Some(&(worker, job)) = self.unfit.last() {
-                self.tell(Input::Trouble { worker, job }, Subject::Nothing);
-                self.unfit.retain(|unfit| *unfit != (worker, job));
             }
             for id in std::mem::take(&mut self.changed_workers) {
                 if self.workers.get_mut(&id).is_some_and(|worker| worker.flush().is_err()) {

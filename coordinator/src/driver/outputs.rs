@@ -101,9 +101,6 @@ impl Driver {
     }
 
     fn open(&mut self, worker_id: WorkerId, id: JobId, shape: Shape, leaf: Option<u64>) {
-        if self.keeps_away(worker_id, id) {
-            return;
-        }
         self.introduce(worker_id, id, shape);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let submission = &job.submission;
@@ -162,22 +159,7 @@ impl Driver {
         }
     }
 
-    /// A worker that keeps less from a plugin than the job wants, or grants less than it needs, is not even told of the job:
-    /// one of an earlier version would run it all the same.
-    fn keeps_away(&mut self, worker_id: WorkerId, id: JobId) -> bool {
-        let Some(worker) = self.workers.get(&worker_id) else { return false };
-        let Some(unkept) = self.unkept(&worker.hello, id) else { return false };
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.trouble = Some(unkept);
-        }
-        self.unfit.push((worker_id, id));
-        true
-    }
-
     fn grant(&mut self, worker_id: WorkerId, grant: &Grant) {
-        if self.unfit.contains(&(worker_id, grant.job)) {
-            return;
-        }
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&grant.job) else { return };
         let (wire, rest) = match &grant.kind {
@@ -345,7 +327,7 @@ impl Driver {
             // Its workers were busy until now, whatever came of it.
             EndedAs::Cancelled | EndedAs::Failed => job.numbers.last_commit.insert(now),
         };
-        let mut status = job.status(id, None, now);
+        let mut status = job.status(id, None, String::new(), now);
         status.state = ended::state(how).into();
         status.ended_s = self.clock.unix_ns(now) as f64 / 1e9;
         status.reason.clone_from(&reason);

@@ -111,6 +111,7 @@ impl Driver {
         tracing::info!(job = id.0, tasks = released.len(), "job runs again");
         self.write(Record::Released { job: id, tasks: released });
         self.jobs.insert(id, job);
+        self.tell_whom_it_does_not_suit(id);
         self.scheduler.recover(recovered);
         self.act_on_outputs(&Subject::Nothing);
         Ok(())

@@ -54,7 +54,7 @@ impl Scheduler {
         let Held { claim, job: id, attempt, tasks, open } = held;
         let Some(view) = self.fleet.get(worker) else { return };
         let (slots, place) = (view.slots, view.leases.len());
-        if !self.jobs.get(&id).is_some_and(|job| self.fits(job, worker, slots as u32)) {
+        if !self.jobs.get(&id).is_some_and(|job| self.fits(id, job, worker, slots as u32)) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -29,9 +29,9 @@ impl Scheduler {
             let worker = next.1;
             match self.choose_job(worker) {
                 Some(job) => {
+                    // Nothing suits those before it, now as before.
                     self.lease_out(worker, job);
                     self.balanced = false;
-                    place = None;
                 }
                 // Nothing that is ready suits this worker; it may suit the next.
                 None => place = Some(next),
@@ -43,11 +43,12 @@ impl Scheduler {
 
     /// Whether a worker is large enough for a job's executors and can run it as far as is known. A paced job has one worker
     /// until that one is lost or leaves.
-    pub(super) fn fits(&self, job: &Job, worker: WorkerId, slots: u32) -> bool {
+    pub(super) fn fits(&self, id: JobId, job: &Job, worker: WorkerId, slots: u32) -> bool {
         let serves = |id: &WorkerId| self.fleet.get(*id).is_some_and(|view| !view.draining);
         let is_served_elsewhere =
             job.spec.paced && !job.workers.contains(&worker) && job.workers.iter().any(serves);
-        !job.banned.contains(&worker)
+        !self.unfit.contains(id, worker)
+            && !job.banned.contains(&worker)
             && !is_served_elsewhere
             && (job.spec.oversubscribe || job.spec.shape.resolve(slots).slots() <= slots)
     }
@@ -58,7 +59,9 @@ impl Scheduler {
         let is_only = self.ready.len() == 1;
         let mut best: Option<(Rank, JobId)> = None;
         for &id in &self.ready {
-            let Some(job) = self.jobs.get(&id).filter(|job| self.fits(job, worker, slots)) else { continue };
+            let Some(job) = self.jobs.get(&id).filter(|job| self.fits(id, job, worker, slots)) else {
+                continue;
+            };
             // The usual case needs no comparison.
             if is_only {
                 return Some(id);
@@ -77,7 +80,7 @@ impl Scheduler {
         let slots = view.slots;
         // Where a thread keeps several tasks going, each of them is a lane as good as a slot.
         let in_flight = u64::from(job.spec.shape.in_flight());
-        let (lanes, all_lanes) = (slots * in_flight, self.fleet.slots() * in_flight);
+        let (lanes, all_lanes) = (slots * in_flight, (self.fleet.slots() - self.unfit.slots(id)) * in_flight);
         self.served_ns = self.served_ns.max(job.served_ns);
         let outlook = Outlook {
             ready: job.ready.len(),
@@ -164,18 +167,29 @@ impl Scheduler {
         id
     }
 
-    /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing is
-    /// ready.
+    /// Asks the worker with the most waiting work for half of it when another has a free slot and nothing that is ready suits
+    /// that one.
     fn rebalance(&mut self) {
-        if self.balanced || !self.ready.is_empty() || !self.fleet.is_stocked() {
+        if self.balanced || !self.fleet.is_stocked() {
             return;
         }
         let Some(thief) = self.fleet.idle() else { return };
-        let Some((lease, count)) = self.best_recall(thief) else {
+        let Some((lease, count)) = self.best_recall(thief).or_else(|| self.recall_of_another()) else {
             self.balanced = true;
             return;
         };
         self.recall(lease, count);
+    }
+
+    /// The first worker with a free slot may be one that must not run what waits elsewhere.
+    fn recall_of_another(&self) -> Option<(LeaseId, u64)> {
+        if self.unfit.is_empty() {
+            return None;
+        }
+        let next = |place: &(u64, WorkerId)| self.fleet.next_hungry(Some(*place));
+        let has_free = |&(_, id): &(u64, WorkerId)| self.fleet.get(id).is_some_and(|it| it.tasks < it.slots);
+        let idle = core::iter::successors(self.fleet.next_hungry(None), next).take_while(has_free);
+        idle.skip(1).take(LOOKED_AT_MAX).find_map(|(_, thief)| self.best_recall(thief))
     }
 
     /// The lease whose unstarted tasks are worth the most elsewhere, and how many of them to ask for. Of many workers
@@ -203,7 +217,7 @@ impl Scheduler {
                 let Some(job) = self.jobs.get(&lease.job) else { continue };
                 // What has a second lease is running.
                 let paired = self.stragglers.other(lease_id).is_some();
-                if lease.recalling || paired || job.is_stopped() || !self.fits(job, thief, slots) {
+                if lease.recalling || paired || job.is_stopped() || !self.fits(lease.job, job, thief, slots) {
                     continue;
                 }
                 let count = half.min(outstanding.len());

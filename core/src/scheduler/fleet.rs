@@ -30,6 +30,8 @@ pub(super) struct Worker {
     /// The time its tasks will take on one slot, by the estimates of their leases. Wide enough for any estimate, which a
     /// worker may have made up: a sum that is cut at its end gives back more than was added.
     load_ps: u128,
+    /// There are jobs, and it must not run any of them.
+    pub(super) suits_none: bool,
     hungry_key: Option<u64>,
 }
 
@@ -83,7 +85,7 @@ impl Worker {
         let credit_ps = config.credit.0.saturating_mul(1000).saturating_mul(self.slots);
         let takes = self.tasks < self.slots.saturating_mul(config.credit_tasks)
             || self.load_ps < u128::from(credit_ps);
-        (takes && !self.draining).then(|| self.tasks.saturating_mul(256) / self.slots)
+        (takes && !self.draining && !self.suits_none).then(|| self.tasks.saturating_mul(256) / self.slots)
     }
 }
 
@@ -111,6 +113,7 @@ impl Fleet {
             tasks: 0,
             recallable: 0,
             load_ps: 0,
+            suits_none: false,
             hungry_key: None,
         };
         if self.remove(id).is_some() {

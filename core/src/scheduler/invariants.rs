@@ -42,7 +42,11 @@ impl Scheduler {
         for (&id, job) in &self.jobs {
             job.check_invariants();
             assert_eq!(job.leased, leased.get(&id).copied().unwrap_or(0), "{id}: tasks out on leases");
-            assert_eq!(self.ready.contains(&id), job.has_work(), "{id} is filed wrongly");
+            assert_eq!(
+                self.ready.contains(&id),
+                job.has_work() && !self.suits_nobody(id),
+                "{id} is filed wrongly"
+            );
             assert!(!job.is_over(), "{id} is over and still there");
             let mut held = ranges.remove(&id).unwrap_or_default();
             held.extend(job.ready.iter().map(|(_, range)| range));
@@ -67,6 +71,7 @@ impl Scheduler {
         assert_eq!(later, self.waiting.len(), "tasks wait that are not there");
         self.fleet.check_invariants(&self.config);
         self.check_pairs();
+        self.check_unfit();
         assert!(self.next_check.is_some() || self.fleet.len() == 0, "nobody looks for silent workers");
     }
 }

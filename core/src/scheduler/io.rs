@@ -287,6 +287,15 @@ pub enum Input {
         /// The tasks.
         range: IndexRange,
     },
+    /// A worker must not run a job, and as for this job it is not there: nothing is charged to anybody, and a job that suits
+    /// no worker waits. To be said before the worker joins or the job is submitted or recovered, whichever comes later; it
+    /// counts until either is gone.
+    Unfit {
+        /// The worker, which may be about to join.
+        worker: WorkerId,
+        /// The job, which may be about to be submitted.
+        job: JobId,
+    },
     /// A worker cannot run a job at all, for example because the plugin does not load there. Its leases of
     /// that job end, and it gets no more of them. When no worker is left that can, the job ends.
     Trouble {

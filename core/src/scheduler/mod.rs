@@ -29,6 +29,7 @@ mod release;
 mod report;
 mod retry;
 mod speculation;
+mod unfit;
 mod worker;
 
 pub use chunk::{Batch, Outlook};
@@ -51,6 +52,7 @@ use job::Job;
 use lease::{Leases, Work};
 use report::Results;
 use speculation::Stragglers;
+use unfit::Unfit;
 
 /// Decides which worker gets which tasks. One owner drives it; it keeps no clock and no task data.
 #[derive(Debug)]
@@ -58,9 +60,11 @@ pub struct Scheduler {
     config: Config,
     policy: Box<dyn Policy>,
     jobs: BTreeMap<JobId, Job>,
-    /// Jobs that have something to lease out.
+    /// Jobs that have something to lease out, and that somebody may run.
     ready: BTreeSet<JobId>,
     fleet: Fleet,
+    /// Workers that must not run a job.
+    unfit: Unfit,
     leases: Leases,
     outputs: VecDeque<Output>,
     next_pos: LogPos,
@@ -101,6 +105,8 @@ pub struct Sizes {
     pub waiting: usize,
     /// Partial results that are kept apart.
     pub blocks: usize,
+    /// Pairs of worker and job that must not come together.
+    pub unfit: usize,
 }
 
 /// What a job looks like from outside.
@@ -120,7 +126,8 @@ pub struct JobView {
     pub failed: u64,
     /// Workers that know of it.
     pub workers: usize,
-    /// Workers that could run it: large enough for its shape, and the plugin is not known to fail there.
+    /// Workers that stay and could run it: large enough for its shape, not told to be unfit, and the plugin is not
+    /// known to fail there.
     pub fitting: usize,
     /// It is held back by the caller.
     pub held: bool,
@@ -146,6 +153,7 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             ready: BTreeSet::new(),
             fleet: Fleet::default(),
+            unfit: Unfit::default(),
             leases: Leases::default(),
             outputs: VecDeque::new(),
             next_pos,
@@ -194,6 +202,7 @@ impl Scheduler {
             blocks.into_iter().for_each(|(block, bytes)| reduction.insert(block, bytes));
         }
         self.jobs.insert(id, job);
+        self.unfit_jobs_changed(None);
         self.settle(id);
         self.dispatch();
     }
@@ -224,6 +233,7 @@ impl Scheduler {
             }
             Input::Returned { worker, lease, range } => self.on_returned(now, worker, lease, range),
             Input::Trouble { worker, job } => self.on_trouble(worker, job),
+            Input::Unfit { worker, job } => self.on_unfit(worker, job),
         }
         self.dispatch();
     }
@@ -257,8 +267,10 @@ impl Scheduler {
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<JobView> {
         let job = self.jobs.get(&id)?;
-        let fitting =
-            self.fleet.iter().filter(|(worker, view)| self.fits(job, *worker, view.slots as u32)).count();
+        let fits = |(worker, view): &(WorkerId, &fleet::Worker)| {
+            !view.draining && self.fits(id, job, *worker, view.slots as u32)
+        };
+        let fitting = self.fleet.iter().filter(fits).count();
         Some(JobView {
             tasks: job.tasks,
             ready: job.unleased(),
@@ -327,6 +339,7 @@ impl Scheduler {
             lease_places,
             charged: self.jobs.values().map(|job| job.charged.len()).sum(),
             waiting: self.waiting.len(),
+            unfit: self.unfit.len(),
             blocks: self.jobs.values().filter_map(|job| Some(job.reduction.as_ref()?.blocks().count())).sum(),
         }
     }
@@ -335,6 +348,7 @@ impl Scheduler {
         let mut job = Job::new(spec, &self.config);
         job.served_ns = self.served_ns;
         self.jobs.insert(id, job);
+        self.unfit_jobs_changed(None);
         let pos = self.log();
         self.outputs.push_back(Output::Accepted { job: id, pos });
         self.settle(id);
@@ -376,7 +390,7 @@ impl Scheduler {
         let Some(job) = self.jobs.get(&id) else { return };
         if job.is_over() {
             self.end(id, Outcome::Done);
-        } else if job.has_work() {
+        } else if job.has_work() && !self.suits_nobody(id) {
             self.ready.insert(id);
         } else {
             self.ready.remove(&id);
@@ -398,6 +412,7 @@ impl Scheduler {
             self.outputs.push_back(Output::Close { worker, job: id, cancel });
             self.check_drained(worker);
         }
+        self.unfit_jobs_changed(Some(id));
         let pos = self.log();
         self.outputs.push_back(Output::Ended { job: id, outcome, pos });
     }

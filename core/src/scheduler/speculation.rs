@@ -1,7 +1,7 @@
 //! Second leases for tasks that take too long, when the policy wants them: the backup tasks of Dean and Ghemawat,
 //! "MapReduce: simplified data processing on large clusters", OSDI 2004.
 //!
-//! When nothing is ready and a slot is free, the last tasks of a lease that should have ended long ago are leased to
+//! When a slot is free and nothing that is ready suits its worker, the last tasks of a lease that should have ended long ago are leased to
 //! another worker as well. The two leases are a pair, and each of their common tasks ends with the first of them that
 //! brings a result or a failure for good: the other lease loses it, and when nothing is left of that one, it ends and
 //! its worker is asked for what it did not start. What it still runs comes too late and is dropped. A task that one of
@@ -66,13 +66,14 @@ impl Stragglers {
 }
 
 impl Scheduler {
-    /// When a second lease may be worth it; `None` while all slots are busy or something is ready.
+    /// When a second lease may be worth it; `None` while all slots are busy. What is ready suits none of those that
+    /// are free, or they had it by now.
     pub(super) fn next_look(&self) -> Option<Time> {
         self.stragglers.next_look.filter(|_| self.may_speculate())
     }
 
     fn may_speculate(&self) -> bool {
-        self.stragglers.patience_min.is_some() && self.ready.is_empty() && self.fleet.idle().is_some()
+        self.stragglers.patience_min.is_some() && self.fleet.idle().is_some()
     }
 
     /// Keeps an eye on a lease that was just given.
@@ -159,13 +160,13 @@ impl Scheduler {
 
     /// The least loaded worker but `owner` that has a free slot and fits a job, and how many slots are free there.
     fn second_worker(&self, job: JobId, owner: WorkerId) -> Option<(WorkerId, u64)> {
-        let job = self.jobs.get(&job)?;
+        let (id, job) = (job, self.jobs.get(&job)?);
         let mut place = None;
         while let Some(next) = self.fleet.next_hungry(place) {
             let view = self.fleet.get(next.1)?;
             // Those with free slots come first.
             let free = view.slots.checked_sub(view.tasks).filter(|&free| free > 0)?;
-            if next.1 != owner && self.fits(job, next.1, view.slots as u32) {
+            if next.1 != owner && self.fits(id, job, next.1, view.slots as u32) {
                 return Some((next.1, free));
             }
             place = Some(next);

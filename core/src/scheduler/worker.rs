@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 impl Scheduler {
     pub(super) fn on_joined(&mut self, now: Time, worker: WorkerId, slots: u32) {
         self.fleet.join(worker, slots, now, &self.config);
+        self.unfit_joined(worker, u64::from(slots.max(1)));
         self.next_check.get_or_insert(now + self.config.lease);
         self.balanced = false;
     }
@@ -22,6 +23,7 @@ impl Scheduler {
         self.fleet.update(worker, &self.config, |worker| worker.draining = false);
         let Some(view) = self.fleet.get(worker) else { return };
         let (leases, jobs): (Vec<LeaseId>, Vec<JobId>) = (view.leases.to_vec(), view.jobs.to_vec());
+        let slots = view.slots;
         self.expired += leases.len() as u64;
         for lease in leases {
             self.put_back_lease(lease);
@@ -34,6 +36,7 @@ impl Scheduler {
             }
             self.settle(id);
         }
+        self.unfit_left(worker, slots);
     }
 
     pub(super) fn on_drain(&mut self, worker: WorkerId) {
@@ -55,28 +58,38 @@ impl Scheduler {
     }
 
     pub(super) fn on_trouble(&mut self, worker: WorkerId, id: JobId) {
-        let knows = self.jobs.get(&id).is_some_and(|job| job.workers.contains(&worker));
-        if !knows {
+        if !self.take_away(worker, id) {
             return;
         }
-        self.put_back_leases(worker, id);
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.workers.remove(&worker);
             job.banned.insert(worker);
         }
-        self.fleet.update(worker, &self.config, |worker| {
-            worker.unlearn(id);
-        });
-        self.outputs.push_back(Output::Close { worker, job: id, cancel: true });
-        self.check_drained(worker);
         let hopeless = self.jobs.get(&id).is_some_and(|job| {
-            self.fleet.iter().all(|(other, view)| !self.fits(job, other, view.slots as u32))
+            self.fleet.iter().all(|(other, view)| !self.fits(id, job, other, view.slots as u32))
         });
         if hopeless {
             self.end(id, Outcome::Unrunnable);
         } else {
             self.settle(id);
         }
+    }
+
+    /// Takes a job away from a worker; `false`: that one does not know of it.
+    pub(super) fn take_away(&mut self, worker: WorkerId, id: JobId) -> bool {
+        let knows = self.jobs.get(&id).is_some_and(|job| job.workers.contains(&worker));
+        if !knows {
+            return false;
+        }
+        self.put_back_leases(worker, id);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.workers.remove(&worker);
+        }
+        self.fleet.update(worker, &self.config, |worker| {
+            worker.unlearn(id);
+        });
+        self.outputs.push_back(Output::Close { worker, job: id, cancel: true });
+        self.check_drained(worker);
+        true
     }
 
     /// Gives up workers that were silent for a lease's length.

@@ -4,7 +4,7 @@
 use super::disk::Entry;
 use super::setting::Step;
 use super::world::{Event, World};
-use muster_core::id::JobId;
+use muster_core::id::{JobId, WorkerId};
 use muster_core::range::{IndexRange, RangeSet};
 use muster_core::scheduler::Input;
 use muster_core::time::Span;
@@ -70,6 +70,9 @@ impl World {
             (_, Some(id)) => id,
             (_, None) => return,
         };
+        if step == Step::Submit {
+            self.tell_whom_it_does_not_suit(job, id);
+        }
         let input = match step {
             Step::Submit => Input::Submit { job: id, spec: self.setting.jobs[job].spec.clone() },
             Step::Extend(tasks) => Input::Extend { job: id, tasks, bytes: tasks * 16 },
@@ -79,6 +82,17 @@ impl World {
             Step::Cancel => Input::Cancel { job: id },
         };
         self.tell(input, None);
+    }
+
+    /// Who must not run a job: the scheduler knows before it is there.
+    fn tell_whom_it_does_not_suit(&mut self, job: usize, id: JobId) {
+        let there: Vec<(WorkerId, usize)> =
+            self.sessions.iter().map(|(&worker, &at)| (worker, self.connections[at].machine)).collect();
+        for (worker, machine) in there {
+            if self.scheduler.worker_tasks(worker).is_some() && self.is_unfit(machine, job) {
+                self.tell(Input::Unfit { worker, job: id }, None);
+            }
+        }
     }
 
     /// A job may be paused: its client lets it go on, or has enough of it.

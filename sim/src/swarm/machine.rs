@@ -14,6 +14,8 @@ use super::partial::Partial;
 #[derive(Debug)]
 pub(super) struct Machine {
     pub slots: u32,
+    /// It may run every job.
+    pub fits_all: bool,
     pub agent: Agent,
     pub up: bool,
     /// It has said goodbye and does not come back.
@@ -113,6 +115,7 @@ impl Machine {
     pub(super) fn new(slots: u32) -> Self {
         Self {
             slots,
+            fits_all: false,
             agent: Agent::new(slots),
             up: true,
             gone: false,

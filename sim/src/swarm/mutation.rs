@@ -29,7 +29,7 @@ pub enum Mutation {
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// Every one, with its name.
-    pub const ALL: [(&'static str, Self); 27] = [
+    pub const ALL: [(&'static str, Self); 28] = [
         ("no-fencing", Self::Core(Core::NoFencing)),
         ("no-duplicate-check", Self::Core(Core::NoDuplicateCheck)),
         ("no-heartbeat-timeout", Self::Core(Core::NoHeartbeatTimeout)),
@@ -47,6 +47,7 @@ impl Mutation {
         ("class-budget-ignored", Self::Core(Core::ClassBudgetIgnored)),
         ("crashes-uncounted", Self::Core(Core::CrashesUncounted)),
         ("pause-unheard", Self::Core(Core::PauseUnheard)),
+        ("unfit-unheard", Self::Core(Core::UnfitUnheard)),
         ("drain-unheard", Self::Core(Core::DrainUnheard)),
         ("drained-early", Self::Core(Core::DrainedEarly)),
         ("rank-ignored", Self::Core(Core::RankIgnored)),

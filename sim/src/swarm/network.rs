@@ -22,7 +22,8 @@ impl World {
     /// A new machine, which connects.
     pub(super) fn add_machine(&mut self, slots: u32) {
         let machine = self.machines.len();
-        self.machines.push(Machine::new(slots));
+        // The last one to come.
+        self.machines.push(Machine { fits_all: self.healed, ..Machine::new(slots) });
         self.take_guarantee_of(machine);
         self.check(&super::checker::Fact::Born { machine });
         self.seek(machine, Span::ZERO);
@@ -70,8 +71,25 @@ impl World {
         (view.connection, view.attached, view.connecting) = (Some(connection), false, false);
         let slots = view.slots;
         self.send_down(connection, Down::Welcome);
+        self.tell_what_does_not_fit(machine, session);
         self.tell(Input::Joined { worker: session, slots }, None);
         self.queue.push(self.now + self.beats(), Event::Beat { machine, life, connection });
+    }
+
+    /// Which jobs a machine must not run: the scheduler knows before it is there.
+    fn tell_what_does_not_fit(&mut self, machine: usize, worker: WorkerId) {
+        for job in 0..self.clients.len() {
+            if let Some(id) = self.clients[job].id.filter(|&id| self.scheduler.job(id).is_some())
+                && self.is_unfit(machine, job)
+            {
+                self.tell(Input::Unfit { worker, job: id }, None);
+            }
+        }
+    }
+
+    /// Whether a machine must not run a job.
+    pub(super) fn is_unfit(&self, machine: usize, job: usize) -> bool {
+        !self.machines[machine].fits_all && self.setting.jobs[job].is_unfit(machine)
     }
 
     /// From one sign of life to the next.

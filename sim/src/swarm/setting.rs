@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub task: Span,
     pub script: Vec<(Time, Step)>,
     natures: Stream,
+    /// By machine, whether it must not run the job, when some must not.
+    unfit: Option<Stream>,
     poisoned: bool,
     failing: bool,
     /// One task in so many ends its executor.
@@ -164,6 +166,7 @@ impl Plan {
             task,
             script,
             natures: Stream::new(seed).split(1_000 + u64::from(job)),
+            unfit: unfit(seed, job),
             poisoned: poisoned && params.faults.has(Fault::Poison),
             failing: failing && params.faults.has(Fault::FailTask),
             poison_share,
@@ -195,6 +198,11 @@ impl Plan {
             return Nature::Fails(class);
         }
         Nature::Good
+    }
+
+    /// Whether a machine must not run it.
+    pub(super) fn is_unfit(&self, machine: usize) -> bool {
+        self.unfit.is_some_and(|stream| stream.bits(machine as u64).is_multiple_of(2))
     }
 
     /// How long a task runs.
@@ -234,6 +242,12 @@ fn retry(seed: u64, job: u32) -> RetryPolicy {
         backoff: dice.pick(&[Span::ZERO, Span::from_millis(2), Span::from_millis(50)]),
         backoff_max: dice.pick(&[Span::from_millis(1), Span::from_millis(100), Span::from_millis(10_000)]),
     }
+}
+
+/// In one of three jobs half of the machines must not run it.
+fn unfit(seed: u64, job: u32) -> Option<Stream> {
+    let mut dice = Dice::new(seed, 700 + u64::from(job));
+    dice.once_in(3).then(|| Stream::new(dice.bits()))
 }
 
 fn shape(dice: &mut Dice) -> ShapeRequest {

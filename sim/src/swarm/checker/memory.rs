@@ -69,6 +69,8 @@ impl Memory {
             && sizes.lease_places <= self.most_leases
             && sizes.charged <= tasks
             && sizes.waiting <= sizes.charged
+            // They are told before the worker or the job is there.
+            && sizes.unfit <= (sizes.jobs + 1) * (sizes.workers + 1)
             && sizes.blocks <= tasks;
         hold!(
             fair,

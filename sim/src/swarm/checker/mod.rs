@@ -11,6 +11,7 @@ mod credits;
 mod drains;
 mod durability;
 mod fencing;
+mod fit;
 mod in_force;
 pub(super) mod log;
 mod memory;
@@ -81,6 +82,7 @@ pub(super) fn all(setting: &Setting) -> Vec<Box<dyn Checker>> {
         Box::new(budgets::Budgets::new(config)),
         Box::new(backoff::Backoff::default()),
         Box::new(attempts::Attempts::default()),
+        Box::new(fit::Fit::default()),
         Box::new(no_lease_after_end::NoLeaseAfterEnd::default()),
         Box::new(pauses::Pauses::new(config)),
         Box::new(credits::Credits::new(config)),

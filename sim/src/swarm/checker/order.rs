@@ -1,5 +1,5 @@
 //! Whose turn it is: a lease goes to no job while another one that the policy prefers has ready tasks and fits the worker,
-//! and a second lease is given only when nothing is ready.
+//! and a second lease is given to no worker that something ready fits.
 
 use super::in_force::InForce;
 use super::{Checker, Fact, Verdict, hold};
@@ -26,6 +26,8 @@ pub(super) struct Order {
     leases: InForce,
     order: scheduler::Order,
     jobs: BTreeMap<JobId, Queued>,
+    /// Who must not run which job, said before the two are there.
+    unfit: BTreeSet<(WorkerId, JobId)>,
 }
 
 impl Queued {
@@ -72,7 +74,12 @@ impl Queued {
 
 impl Order {
     pub(super) fn new(config: &Config) -> Self {
-        Self { leases: InForce::default(), order: config.policy.order, jobs: BTreeMap::new() }
+        Self {
+            leases: InForce::default(),
+            order: config.policy.order,
+            jobs: BTreeMap::new(),
+            unfit: BTreeSet::new(),
+        }
     }
 
     /// Whether one job goes before another; of two that the policy does not tell apart, or by what it cannot be told
@@ -90,16 +97,20 @@ impl Order {
 
     fn granted(&mut self, worker: WorkerId, grant: &Grant) -> Verdict {
         let Grant { lease, job, range, ref kind, speculative, .. } = *grant;
+        let slots = self.leases.workers.get(&worker).copied().unwrap_or(0);
+        let could_go = |id: JobId, queued: &Queued| {
+            queued.waits() && queued.fits(worker, slots) && !self.unfit.contains(&(worker, id))
+        };
         if speculative {
-            let waits = self.jobs.iter().find(|(_, queued)| queued.waits());
+            let waits = self.jobs.iter().find(|&(&id, queued)| could_go(id, queued));
             hold!(waits.is_none(), "{job} gets a second lease, {lease}, and {waits:?} waits");
             return Ok(());
         }
-        let slots = self.leases.workers.get(&worker).copied().unwrap_or(0);
         if let Some(served) = self.jobs.get(&job) {
-            let passed = self.jobs.iter().find(|&(&id, queued)| {
-                self.before((id, queued), (job, served)) && queued.waits() && queued.fits(worker, slots)
-            });
+            let passed = self
+                .jobs
+                .iter()
+                .find(|&(&id, queued)| self.before((id, queued), (job, served)) && could_go(id, queued));
             hold!(passed.is_none(), "{worker} gets {lease} of {job}, and {passed:?} goes before that");
         }
         if let (Some(served), GrantKind::Run) = (self.jobs.get_mut(&job), kind) {
@@ -111,6 +122,7 @@ impl Order {
     fn told(&mut self, input: &Input) {
         match input {
             Input::Submit { job, spec } => drop(self.jobs.insert(*job, Queued::new(spec))),
+            Input::Unfit { worker, job } => _ = self.unfit.insert((*worker, *job)),
             Input::Hold { job, held } => {
                 if let Some(queued) = self.jobs.get_mut(job) {
                     queued.held = *held;
@@ -171,6 +183,7 @@ impl Checker for Order {
             Fact::Told(input) => self.told(input),
             Fact::Said { output, .. } => self.said(now, output)?,
             Fact::Restarted { jobs, .. } => {
+                self.unfit.clear();
                 self.jobs = jobs.iter().map(|job| (job.job, Queued::recovered(job))).collect();
             }
             _ => {}
