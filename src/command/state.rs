@@ -75,7 +75,13 @@ fn verdict(checked: &Checked) -> String {
         )
     } else {
         let Checked { jobs, results, plugins, .. } = checked;
-        format!("whole: {jobs} jobs with {results} kept results, {plugins} plugins")
+        let of = |count: &u64, one, many| format!("{count} {}", if *count == 1 { one } else { many });
+        format!(
+            "whole: {} with {}, {}",
+            of(jobs, "job", "jobs"),
+            of(results, "kept result", "kept results"),
+            of(plugins, "plugin", "plugins")
+        )
     };
     match checked.problems.len() {
         0 => format!("{whole}; nothing is damaged"),
@@ -87,15 +93,12 @@ fn backup(args: &StateArgs, to: &Path) -> Outcome {
     let copied = state::backup(&args.folder, to)?;
     if args.json {
         return printed(terminal::print_json(
-            &json!({"files": copied.files, "bytes": copied.bytes, "to": to}),
+            &json!({"files": copied.files, "bytes": copied.bytes, "keys": copied.keys, "to": to}),
         ));
     }
     let size = size_text(copied.bytes);
-    note(format_args!(
-        "{} has a copy of {}: {size}; it holds the cluster's keys",
-        to.display(),
-        args.folder.display()
-    ));
+    let keys = if copied.keys { "; it holds the cluster's keys" } else { "" };
+    note(format_args!("{} has a copy of {}: {size}{keys}", to.display(), args.folder.display()));
     Ok(Exit::Ok)
 }
 

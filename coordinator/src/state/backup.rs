@@ -23,6 +23,8 @@ pub struct BackedUp {
     pub files: u64,
     /// Bytes of everything.
     pub bytes: u64,
+    /// The cluster's keys and tokens are among it.
+    pub keys: bool,
 }
 
 /// Why there is no copy.
@@ -138,7 +140,8 @@ fn copy(source: &mut Source, to: &Path) -> Result<BackedUp, BackupError> {
     }
     Snapshot::open(&database)?.forget_its_coordinator()?;
     let authority = Authority::files(&source.folder().join(AUTHORITY))?;
-    if !authority.is_empty() {
+    copied.keys = !authority.is_empty();
+    if copied.keys {
         make_folder(&to.join(AUTHORITY))?;
         for (name, text) in authority {
             let path = to.join(AUTHORITY).join(name);
