@@ -99,6 +99,48 @@ fn lines_go_on_with_the_coordinator() {
     }
 }
 
+/// Whether a process still reads inputs.
+fn reads(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok())
+        .any(|name| name.trim() == "inputs")
+}
+
+/// The coordinator dies when everything was read and sent, and nothing of it acknowledged.
+#[test]
+fn the_last_lines_go_on_with_the_coordinator() {
+    let mut siege = Siege::new(2);
+    let wordcount = plugin("wordcount");
+    let mut run = Started::new(siege.client(&["run", &wordcount, "--lines", "-", "--out", "-"]));
+    let mut submit = Started::new(siege.client(&["submit", &wordcount, "--lines", "-"]));
+    [&mut run, &mut submit].into_iter().for_each(|command| command.write(b"first\n"));
+    run.wait_for_lines(1);
+    until("both jobs", SOON, || {
+        let jobs = siege.ask(&["job", "ls", "--json"]).ok().json();
+        let jobs = jobs["jobs"].as_array().unwrap().iter();
+        (jobs.filter(|job| job["ok"] == 1).count() == 2).then_some(())
+    });
+    siege.muster.signal(siege.coordinator.id(), libc::SIGSTOP);
+    for command in [&mut run, &mut submit] {
+        command.write(b"second\nthird\n");
+        command.close_input();
+        until("end of what is read", SOON, || (!reads(command.id())).then_some(()));
+    }
+    siege.kill_coordinator();
+    siege.start_coordinator();
+    siege.until_listening();
+    siege.until_workers(2);
+    let job = submit.finish().ok().text().trim().to_owned();
+    siege.ask(&["job", "wait", &job]).ok();
+    let kept = siege.ask(&["job", "results", &job]).ok();
+    for results in [run.finish().ok(), kept] {
+        let results = results.json_lines();
+        let outputs: Vec<_> = results.iter().map(|result| result["output"].as_str().unwrap()).collect();
+        assert_eq!(outputs, ["first 1\n", "second 1\n", "third 1\n"]);
+    }
+}
+
 #[test]
 fn another_coordinator_in_its_place_knows_nothing_of_the_job() {
     let muster = Muster::new();

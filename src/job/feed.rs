@@ -21,11 +21,13 @@ pub async fn feed(line: &Line, job: u64, blocks: Box<dyn Blocks>) -> Result<u64,
     let (sender, mut to_send) = mpsc::channel(BLOCKS_AHEAD);
     let mut reader = read_on_thread(blocks, job, sender)?;
     let sent = Mutex::new(Sent::default());
+    let mut read = None;
     loop {
         let (number, link) = line.link();
         let Err(lost) = send_over(&link, &mut to_send, &sent).await else { break };
         // When an input cannot be read the stream ends early, and the coordinator's complaint is only about that.
-        if let Ok(Err(error)) = reader.try_recv() {
+        read = read.or_else(|| reader.try_recv().ok());
+        if let Some(Err(error)) = read {
             return Err(error.into());
         }
         line.restore(number, lost).await?;
@@ -36,7 +38,11 @@ pub async fn feed(line: &Line, job: u64, blocks: Box<dyn Blocks>) -> Result<u64,
         }
     }
     let accepted = lock(&sent).accepted;
-    match reader.await {
+    let read = match read {
+        Some(read) => Ok(read),
+        None => reader.await,
+    };
+    match read {
         Ok(Ok(tasks)) if tasks == accepted => Ok(tasks),
         Ok(Ok(tasks)) => {
             Err(Failure::new(Exit::Connection, format_args!("{tasks} inputs were sent, {accepted} accepted")))
