@@ -28,6 +28,7 @@ use super::target::{Pin, Target, Token};
 use super::verifier::{client_config, is_wrong_peer, server_name};
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+    TLS_BUFFER_BYTES,
 };
 use crate::v1::InfoRequest;
 use crate::v1::cluster_client::ClusterClient;
@@ -182,10 +183,11 @@ pub(super) async fn open_tls(
     let (stream, peer) = open_tcp(target, address).await?;
     let config = client_config(pin, credential.map(Credential::shown))
         .map_err(|error| LinkError::Tls { target: target.to_string(), source: io::Error::other(error) })?;
-    let stream = TlsConnector::from(Arc::new(config))
+    let mut stream = TlsConnector::from(Arc::new(config))
         .connect(server_name(), stream)
         .await
         .map_err(|error| handshake_failed(target, error))?;
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
     Ok(Connection::new(Wire::Tls(Box::new(TlsStream::Client(stream))), Peer::Tcp { address: peer }))
 }
 

@@ -30,7 +30,7 @@ use super::quiet::about_stranger;
 use super::session::Session;
 use super::{
     ACCEPTED_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, private_file,
+    KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT, STREAM_WINDOW_BYTES, TLS_BUFFER_BYTES, private_file,
 };
 use crate::FRAME_BYTES;
 
@@ -242,7 +242,7 @@ impl Door {
     /// Reads who it is. One without a certificate stays a stranger, and keeps a stranger's place.
     fn introduce(
         &self,
-        stream: tls::TlsStream<TcpStream>,
+        mut stream: tls::TlsStream<TcpStream>,
         address: SocketAddr,
         stranger: Stranger,
     ) -> Connection {
@@ -252,6 +252,9 @@ impl Door {
             self.authority.sessions().open(self.authority.reader().read(certificates.first(), now), now);
         let session = Arc::clone(&place.session);
         let closed = session.caller.is_err().then(|| see_off(stranger, Arc::clone(&session)));
+        if session.caller.is_ok() {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        }
         let wire = Wire::Tls(Box::new(TlsStream::Server(stream)));
         let peer = Peer::Tls { address, session };
         Connection::accepted(wire, peer, PREFACE_TIMEOUT).in_place(place, closed)

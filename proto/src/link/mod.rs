@@ -86,5 +86,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// HTTP/2 flow control: bytes on the way per stream and per connection.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// What a TLS connection takes of a large message before it writes it out, in place of rustls' 64 KiB: outputs of short
+/// tasks go at 0.84 of their speed without TLS, before at 0.79 (medians of three runs, `outputs_over_tls`).
+const TLS_BUFFER_BYTES: usize = 1 << 20;
 /// The name in the server's certificate. Nobody resolves it: the pin says who is right.
 const SERVER_NAME: &str = "muster-coordinator";
