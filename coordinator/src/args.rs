@@ -4,6 +4,7 @@ use crate::Config;
 use crate::config::{FEED_WAIT, LEASE, PageConfig, RESULTS_MEMORY_BYTES};
 use crate::limits::{Limits, Setting, parse_limit};
 use crate::quantity::{duration, size};
+use crate::state::AUTHORITY;
 use muster_core::scheduler::PolicySpec;
 use muster_proto::link::{AccessFolder, CERTIFICATE_LIFE, FileError, is_address, parse_bare_host};
 use std::path::PathBuf;
@@ -114,7 +115,7 @@ impl CoordinatorArgs {
         let in_home =
             |file: String| Ok::<_, FileError>(AccessFolder::state_home()?.join("coordinators").join(file));
         let keys = match &self.state {
-            Some(state) => state.join("authority"),
+            Some(state) => state.join(AUTHORITY),
             None => in_home(format!("{}.authority", self.name))?,
         };
         let unix = match self.socket {

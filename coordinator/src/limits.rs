@@ -1,9 +1,9 @@
 //! How much a coordinator takes: one table, of which `--limit` changes the values, refusals quote the names, and
 //! docs/limits.md shows everything.
 
-use crate::driver::{Refusal, in_words};
+use crate::driver::Refusal;
 use crate::plugin::PLUGIN_MAX_BYTES;
-use crate::quantity::{duration, size};
+use crate::quantity::{duration, in_words, size};
 use muster_core::quantity::size_text;
 use muster_core::spelling::nearest;
 use muster_proto::convert::{PARAMS_MAX_BYTES, RESULT_DEFAULT_BYTES, RESULT_MAX_BYTES, TASKS_MAX};

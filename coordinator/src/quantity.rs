@@ -20,6 +20,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A wait in words.
+#[must_use]
+pub fn in_words(wait: Duration) -> String {
+    let seconds = wait.as_secs_f64();
+    if seconds < 60.0 { format!("{seconds} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
 /// A size in bytes with its unit: `4MiB`, `64KiB`, `1GB`. At least a byte.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use crate::service::{
     About, ClusterService, IdentityService, JobsService, PluginsService, Shared, WorkerLinkService,
 };
 use crate::serving::{Services, serve};
+use crate::state::AUTHORITY;
 use crate::store::blobs::Blobs;
 use crate::store::writer::Log;
 use crate::store::{MemoryStore, OpenReader, SqliteStore, Store, StoreError};
@@ -350,7 +351,7 @@ async fn open_listeners(config: &Config) -> Result<(Listener, Guard, Option<Arc<
     let mut to_open = ListenConfig { unix: config.unix.clone(), tcp: None };
     let mut authority = None;
     if let Some(address) = &config.listen {
-        let in_state = || config.state.as_ref().map(|state| state.join("authority"));
+        let in_state = || config.state.as_ref().map(|state| state.join(AUTHORITY));
         let folder = config.keys.clone().or_else(in_state);
         let folder = folder.ok_or_else(|| StartError::NoKeys { listen: address.clone() })?;
         let keys = Authority::load_or_create(&folder)?

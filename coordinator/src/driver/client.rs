@@ -105,10 +105,7 @@ impl Driver {
         }
         let most = self.settings.limits.get(Limit::Inputs);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if is_there(job, &feed) {
-            return self.answer_fed(id, reply);
-        }
-        if job.parked_feeds.is_empty() && has_room(job, &feed, most) {
+        if is_there(job, &feed) || (job.parked_feeds.is_empty() && has_room(job, &feed, most)) {
             self.take_in(id, feed, reply);
         } else {
             job.parked_feeds.push_back((feed, reply));
@@ -139,6 +136,9 @@ impl Driver {
     fn take_in(&mut self, id: JobId, feed: Feed, reply: Reply<u64>) {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if is_there(job, &feed) {
+            return self.answer_fed(id, reply);
+        }
         let Feed { count, inputs, seal, start } = feed;
         if let Some(start) = start.filter(|&start| start != job.tasks) {
             let has = format!("job {} has {} tasks", id.0, job.tasks);
@@ -177,9 +177,6 @@ impl Driver {
             && let Some((feed, reply)) = job.parked_feeds.pop_front()
         {
             match self.check_feed(id, &feed) {
-                Ok(()) if self.jobs.get(&id).is_some_and(|job| is_there(job, &feed)) => {
-                    self.answer_fed(id, reply)
-                }
                 Ok(()) => self.take_in(id, feed, reply),
                 Err(refusal) => self.refuse(reply, refusal),
             }

@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::report::Subject;
 use super::{Driver, Refusal};
+use crate::quantity::in_words;
 use muster_core::id::JobId;
 use muster_core::scheduler::{Input, JobView};
 use muster_core::time::{Span, Time};
@@ -48,12 +49,6 @@ impl Feeding {
         }
         now.since(*self.since.get_or_insert(now))
     }
-}
-
-/// The wait in words.
-pub fn in_words(wait: Duration) -> String {
-    let seconds = wait.as_secs_f64();
-    if seconds < 60.0 { format!("{seconds} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
 impl Driver {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 /// Why a worker must not run a job.
 #[derive(Debug)]
 enum Why {
-    /// It does not trust the plugin; what would change that, in words.
-    Untrusted(String),
+    /// It does not trust the plugin.
+    Untrusted,
     /// It cannot keep the sandbox, or does not grant what the plugin needs under it.
     Unkept(Unkept),
 }
@@ -37,16 +37,19 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     fn why_not(&self, hello: &Hello) -> Option<Why> {
         let PluginRecord { name, version, digest, .. } = self.plugin;
-        let who = format!("worker {}", hello.name);
-        let untrusted = hello.trust.why_not(name, version, digest, &who).map(Why::Untrusted);
-        untrusted.or_else(|| Some(Why::Unkept(hello.sandbox.level_for(self.asked, self.needs).err()?)))
+        if !hello.trust.admits(name, version, digest) {
+            return Some(Why::Untrusted);
+        }
+        hello.sandbox.level_for(self.asked, self.needs).err().map(Why::Unkept)
     }
 
     /// The same in words, with what would change it.
     fn in_words(&self, why: &Why, hello: &Hello) -> String {
+        let PluginRecord { name, version, digest, .. } = self.plugin;
+        let who = format!("worker {}", hello.name);
         match why {
-            Why::Untrusted(text) => text.clone(),
-            Why::Unkept(unkept) => unkept.text(&self.plugin.name, &format!("worker {}", hello.name)),
+            Why::Untrusted => hello.trust.why_not(name, version, digest, &who).unwrap_or_default(),
+            Why::Unkept(unkept) => unkept.text(name, &who),
         }
     }
 
@@ -56,7 +59,7 @@ impl Wanted<'_> {
             several: format!("{several} {what}"),
         };
         match why {
-            Why::Untrusted(_) => {
+            Why::Untrusted => {
                 of("does not trust", "do not trust", &format!("{}@{}", self.plugin.name, self.plugin.version))
             }
             Why::Unkept(Unkept::Level { asked, .. }) => {

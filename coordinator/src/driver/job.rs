@@ -1,7 +1,7 @@
 //! A job that has not ended: what the driver keeps for it beside the scheduler.
 
 use super::command::{Reply, ResultsAsk};
-use super::feeding::{Feeding, in_words};
+use super::feeding::Feeding;
 use super::inputs::Inputs;
 use super::logs::Hosts;
 use super::numbers::Numbers;
@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::samples::Samples;
 use super::{Page, Refusal};
 use crate::config::FEED_WAIT;
+use crate::quantity::in_words;
 use bytes::Bytes;
 use muster_core::id::JobId;
 use muster_core::range::{IndexRange, RangeSet};

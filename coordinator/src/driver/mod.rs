@@ -44,7 +44,7 @@ pub use command::{
     Snapshot,
 };
 pub use discovery::Target;
-pub use feeding::{Feeder, in_words};
+pub use feeding::Feeder;
 pub use logs::LogSources;
 pub use refusal::{Refusal, reason};
 pub use retention::Retention;

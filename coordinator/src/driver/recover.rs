@@ -24,7 +24,7 @@ const RECOVERY_WINDOW: Span = Span::from_millis(2_000);
 
 /// What must be kept of the results of a job.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Expected {
     /// The tasks that have results, and what these add up to; `None`: they need not be there.
     pub results: Option<(RangeSet, u64)>,
     /// The checksum of the one output.
@@ -90,7 +90,7 @@ impl Driver {
     ///
     /// # Errors
     /// Records that make no sense.
-    pub fn examine(&mut self, id: JobId, records: Vec<Record>) -> Result<Kept, StoreError> {
+    pub fn examine(&mut self, id: JobId, records: Vec<Record>) -> Result<Expected, StoreError> {
         let mut left = Left::default();
         records.into_iter().for_each(|record| left.add(record));
         let (committed, sum, taken) = (left.committed.clone(), left.checksum, left.taken);
@@ -99,10 +99,10 @@ impl Driver {
         let (outputs, reduces, told) = match (self.jobs.get(&id), self.ended.get(&id)) {
             (Some(job), _) => (job.submission.outputs, job.reduces(), None),
             (None, Some(ended)) => (ended.outputs, ended.reduces(), is_done.then_some(ended.status.checksum)),
-            (None, None) => return Ok(Kept { results: None, reduced: None }),
+            (None, None) => return Ok(Expected { results: None, reduced: None }),
         };
         let keeps = outputs == Outputs::Keep && !reduces && taken == 0;
-        Ok(Kept { results: keeps.then_some((committed, sum)), reduced: told.filter(|_| reduces) })
+        Ok(Expected { results: keeps.then_some((committed, sum)), reduced: told.filter(|_| reduces) })
     }
 
     /// A worker attached. When it is the last one that an earlier life knew, nobody is waited for any more.

@@ -1,9 +1,10 @@
 //! Plugins: push, pull, list, find, remove. The coordinator never runs or loads one.
 
 use super::{STREAM_MESSAGES, Sent, Shared};
-use crate::driver::{Command, in_words};
+use crate::driver::Command;
 use crate::limits::{Limit, Limits};
 use crate::plugin::describe;
+use crate::quantity::in_words;
 use crate::store::PluginRecord;
 use crate::store::blobs::{Blobs, Digest, hex};
 use bytes::Bytes;

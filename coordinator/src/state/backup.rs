@@ -2,15 +2,16 @@
 
 use super::AUTHORITY;
 use crate::store::StoreError;
-use crate::store::blobs::{Digest, hex};
+use crate::store::blobs::{Blobs, Digest, hex};
 use crate::store::sqlite::source::Source;
+use crate::store::sqlite::{self, BLOBS, DATABASE};
 use muster_proto::link::{Authority, FileError};
 use rusqlite::Connection;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// How often a copy is begun anew because the coordinator removed a file that it names.
@@ -101,76 +102,46 @@ fn part_of(to: &Path) -> PathBuf {
 }
 
 fn copy(source: &mut Source, to: &Path) -> Result<BackedUp, BackupError> {
-    let mut copied = BackedUp::default();
-    let blobs = to.join("blobs");
-    make_folder(&blobs)?;
-    let mut there = BTreeSet::new();
-    copy_files(source, &blobs, &mut there)?;
-    let database = to.join("muster.db");
-    source.copy_database(&database)?;
-    // A coordinator went on meanwhile. The copy of the database is what counts; most of its files are there already.
+    let blobs = Blobs::open(&to.join(BLOBS))?;
+    copy_files(source, &blobs, &source.files()?)?;
+    let database = to.join(DATABASE);
     let mut tries = 0;
+    // A coordinator goes on meanwhile. The copy of the database is what counts; most of its files are there already.
     let named = loop {
-        let mut missing = None;
-        let named = Snapshot::open(&database)?.files()?;
-        for &digest in &named {
-            if !there.contains(&digest) {
-                match copy_file(source, &blobs, &digest) {
-                    Ok(()) => _ = there.insert(digest),
-                    Err(error) if is_gone(&error) => missing = Some(digest),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        let Some(missing) = missing else { break named };
+        source.copy_database(&database)?;
+        let named = sqlite::named(&open(&database)?)?;
+        let Some(missing) = copy_files(source, &blobs, &named)? else { break named };
         // It was removed with its job after the database was copied, unless it is still wanted.
         tries += 1;
-        source.renew()?;
-        if source.files()?.contains(&missing) || tries == TRIES {
-            return Err(copy_file(source, &blobs, &missing).err().unwrap_or_else(|| BackupError::Changed {
-                path: source.folder().join("blobs").join(hex(&missing)),
-            }));
+        if source.files()?.contains(&missing) || tries >= TRIES {
+            copy_file(source, &blobs, &missing)?;
         }
         fs::remove_file(&database).map_err(StoreError::file("removing", &database))?;
-        source.copy_database(&database)?;
     };
-    for digest in there.difference(&named) {
-        let path = blobs.join(hex(digest));
-        fs::remove_file(&path).map_err(StoreError::file("removing", path))?;
-    }
-    Snapshot::open(&database)?.forget_its_coordinator()?;
-    let authority = Authority::files(&source.folder().join(AUTHORITY))?;
-    copied.keys = !authority.is_empty();
-    if copied.keys {
-        make_folder(&to.join(AUTHORITY))?;
-        for (name, text) in authority {
-            let path = to.join(AUTHORITY).join(name);
-            write(&path, text.as_bytes()).map_err(StoreError::file("writing", &path))?;
-        }
-        sync_folder(&to.join(AUTHORITY)).map_err(StoreError::file("writing", to))?;
-    }
+    let leftover = blobs.list()?.into_iter().filter(|digest| !named.contains(digest));
+    leftover.for_each(|digest| blobs.remove(&digest));
+    forget_its_coordinator(&database)?;
+    let keys = Authority::copy_files(&source.folder().join(AUTHORITY), &to.join(AUTHORITY))?;
     let sync = || {
-        sync_folder(&blobs)?;
         File::open(&database)?.sync_all()?;
         sync_folder(to)
     };
     sync().map_err(StoreError::file("writing", to))?;
-    copied.files = named.len() as u64;
-    copied.bytes = bytes_in(to).map_err(StoreError::file("reading", to))?;
-    Ok(copied)
+    let bytes = bytes_in(to).map_err(StoreError::file("reading", to))?;
+    Ok(BackedUp { files: named.len() as u64, bytes, keys })
 }
 
-/// Copies the files that are named now, but for those that are removed meanwhile.
-fn copy_files(source: &Source, to: &Path, there: &mut BTreeSet<Digest>) -> Result<(), BackupError> {
-    for digest in source.files()? {
-        match copy_file(source, to, &digest) {
-            Ok(()) => _ = there.insert(digest),
-            // Whether that is damage shows when the database was copied.
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(error),
+/// Copies those of the files that are not there yet; gives one that was removed meanwhile, or before.
+fn copy_files(source: &Source, to: &Blobs, named: &HashSet<Digest>) -> Result<Option<Digest>, BackupError> {
+    let there: HashSet<Digest> = to.list()?.into_iter().collect();
+    let mut missing = None;
+    for digest in named.difference(&there) {
+        match copy_file(source, to, digest) {
+            Err(error) if is_gone(&error) => missing = Some(*digest),
+            copied => copied?,
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Whether a file is not there any more.
@@ -178,54 +149,30 @@ fn is_gone(error: &BackupError) -> bool {
     matches!(error, BackupError::Store(StoreError::File { source, .. }) if source.kind() == ErrorKind::NotFound)
 }
 
-fn copy_file(source: &Source, to: &Path, digest: &Digest) -> Result<(), BackupError> {
-    let bytes = source.blobs().get(digest)?;
-    if *blake3::hash(&bytes).as_bytes() != *digest {
-        return Err(BackupError::Changed { path: source.folder().join("blobs").join(hex(digest)) });
+fn copy_file(source: &Source, to: &Blobs, digest: &Digest) -> Result<(), BackupError> {
+    if to.put(&source.blobs().get(digest)?)? == *digest {
+        return Ok(());
     }
-    let path = to.join(hex(digest));
-    Ok(write(&path, &bytes).map_err(StoreError::file("writing", &path))?)
+    Err(BackupError::Changed { path: source.folder().join(BLOBS).join(hex(digest)) })
 }
 
-/// The copy of the database.
-struct Snapshot(Connection);
-
-impl Snapshot {
-    fn open(path: &Path) -> Result<Self, StoreError> {
-        Connection::open(path).map(Self).map_err(StoreError::sqlite("opening the copy"))
-    }
-
-    fn files(&self) -> Result<BTreeSet<Digest>, StoreError> {
-        self.0
-            .prepare(crate::store::sqlite::NAMED)
-            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
-            .map_err(StoreError::sqlite("listing the files of the copy"))
-    }
-
-    /// Each coordinator that starts from a copy is one of its own: workers and clients of the one that was copied went on,
-    /// and what they know of its jobs is not true of these.
-    fn forget_its_coordinator(&self) -> Result<(), StoreError> {
-        let forget = || {
-            self.0.execute("DELETE FROM meta WHERE key = 'identity'", [])?;
-            let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'workers'";
-            if self.0.query_row(query, [], |row| row.get::<_, i64>(0))? > 0 {
-                self.0.execute("DELETE FROM workers", [])?;
-            }
-            Ok(())
-        };
-        forget().map_err(StoreError::sqlite("making the copy one of its own"))
-    }
+fn open(database: &Path) -> Result<Connection, StoreError> {
+    Connection::open(database).map_err(StoreError::sqlite("opening the copy"))
 }
 
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().mode(0o700).create(path).map_err(StoreError::file("making the folder", path))
-}
-
-/// A new file, for its owner alone, that is on the disk when this returns.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// Each coordinator that starts from a copy is one of its own: workers and clients of the one that was copied went on,
+/// and what they know of its jobs is not true of these.
+fn forget_its_coordinator(database: &Path) -> Result<(), StoreError> {
+    let copy = open(database)?;
+    let forget = || {
+        copy.execute("DELETE FROM meta WHERE key = 'identity'", [])?;
+        let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'workers'";
+        if copy.query_row(query, [], |row| row.get::<_, i64>(0))? > 0 {
+            copy.execute("DELETE FROM workers", [])?;
+        }
+        Ok(())
+    };
+    forget().map_err(StoreError::sqlite("making the copy one of its own"))
 }
 
 fn sync_folder(path: &Path) -> std::io::Result<()> {

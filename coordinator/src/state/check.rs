@@ -123,13 +123,13 @@ fn job_is_whole(source: &Source, driver: &mut Driver, job: JobId) -> Result<u64,
         Record::Reduced { data, .. } => Some(checksum::of_task(0, data)),
         _ => None,
     });
-    let kept = driver.examine(job, records).map_err(told)?;
-    if let (Some(found), Some(told)) = (reduced, kept.reduced)
+    let expected = driver.examine(job, records).map_err(told)?;
+    if let (Some(found), Some(told)) = (reduced, expected.reduced)
         && found != told
     {
         return Err(of_job("its output is not the one that it ended with".to_owned()));
     }
-    let Some((committed, sum)) = kept.results else { return Ok(0) };
+    let Some((committed, sum)) = expected.results else { return Ok(0) };
     let (mut there, mut found) = (RangeSet::new(), 0u64);
     source
         .each_result(job, |piece| {

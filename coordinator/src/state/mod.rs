@@ -10,6 +10,8 @@ use crate::Config;
 use crate::driver::{Driver, Life};
 use crate::metrics::Rejected;
 use crate::running::settings;
+use crate::store::sqlite::DATABASE;
+use crate::store::sqlite::source::Source;
 use crate::store::writer::Log;
 use crate::store::{MemoryStore, Record, SqliteStore, Store as _, StoreError};
 use muster_core::id::{Epoch, JobId, LogPos};
@@ -36,7 +38,8 @@ pub(crate) fn trial() -> Result<Driver, StoreError> {
 /// A coordinator has the folder, there is none, or no room for a second database.
 pub fn compact(folder: &Path) -> Result<(u64, u64), StoreError> {
     let bytes = || {
-        let files = ["muster.db", "muster.db-wal"].map(|name| fs::metadata(folder.join(name)));
+        let files =
+            [DATABASE.to_owned(), format!("{DATABASE}-wal")].map(|name| fs::metadata(folder.join(name)));
         files.into_iter().flatten().map(|found| found.blocks() * 512).sum()
     };
     let mut store = open(folder)?;
@@ -61,6 +64,6 @@ pub fn remove(folder: &Path, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
 
 /// Opens a folder that has a state, and nothing else.
 fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
-    drop(crate::store::sqlite::source::Source::open(folder)?);
+    drop(Source::open(folder)?);
     SqliteStore::open(folder)
 }

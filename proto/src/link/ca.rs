@@ -107,6 +107,20 @@ impl Authority {
         Self { life_s: life.as_secs(), ..self }
     }
 
+    /// Copies the files that make an authority to a folder, and says whether there are any.
+    ///
+    /// # Errors
+    /// As [`Authority::files`], and when the copies cannot be written.
+    pub fn copy_files(from: &Path, to: &Path) -> Result<bool, FileError> {
+        let files = Self::files(from)?;
+        if files.is_empty() {
+            return Ok(false);
+        }
+        private_file::create_folder(to)?;
+        files.iter().try_for_each(|(name, text)| private_file::replace(&to.join(name), text))?;
+        Ok(true)
+    }
+
     /// The same authority, with so much room for tokens and connections.
     #[must_use]
     pub fn with_capacity(self, capacity: Capacity) -> Self {

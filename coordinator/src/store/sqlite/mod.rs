@@ -13,24 +13,30 @@ mod shrink;
 pub mod source;
 mod write;
 
-use super::blobs::Blobs;
+use super::blobs::{Blobs, Digest};
 use super::lock::FolderLock;
 use super::{OpenReader, Record, Store, StoreError};
 use muster_core::id::{Epoch, JobId, LogPos};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The database in the folder.
-const DATABASE: &str = "muster.db";
+pub(crate) const DATABASE: &str = "muster.db";
 /// The folder of large items and plugin files in it.
-const BLOBS: &str = "blobs";
+pub(crate) const BLOBS: &str = "blobs";
 /// The files that records name.
-pub(crate) const NAMED: &str =
-    "SELECT digest FROM plugins UNION SELECT blob FROM results WHERE blob IS NOT NULL
-                     UNION SELECT blob FROM inputs WHERE blob IS NOT NULL";
+pub(crate) fn named(from: &Connection) -> Result<HashSet<Digest>, StoreError> {
+    from.prepare(
+        "SELECT digest FROM plugins UNION SELECT blob FROM results WHERE blob IS NOT NULL
+         UNION SELECT blob FROM inputs WHERE blob IS NOT NULL",
+    )
+    .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+    .map_err(StoreError::sqlite("listing blobs"))
+}
 
 /// Keeps records in a folder.
 #[derive(Debug)]
@@ -96,11 +102,7 @@ impl SqliteStore {
     /// # Errors
     /// When database or folder cannot be read.
     pub fn sweep_blobs(&mut self) -> Result<usize, StoreError> {
-        let mut named = self.connection.prepare(NAMED).map_err(StoreError::sqlite("listing blobs"))?;
-        let named: std::collections::HashSet<[u8; 32]> = named
-            .query_map([], |row| row.get(0))
-            .and_then(Iterator::collect)
-            .map_err(StoreError::sqlite("listing blobs"))?;
+        let named = named(&self.connection)?;
         let mut removed = 0;
         for digest in self.blobs.list()? {
             if !named.contains(&digest) {

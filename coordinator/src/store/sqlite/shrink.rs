@@ -44,7 +44,7 @@ fn try_step(connection: &Connection) -> rusqlite::Result<bool> {
     }
     let taken = STEP_PAGES.min(STEP_LOOKS / free).max(1);
     // Each page that was freed is a row.
-    let mut freeing = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({taken})"))?;
+    let mut freeing = connection.prepare(&format!("PRAGMA incremental_vacuum({taken})"))?;
     let mut freed = freeing.query([])?;
     while freed.next()?.is_some() {}
     if !few(number("freelist_count")?, number("page_count")?) {

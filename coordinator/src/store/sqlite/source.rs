@@ -5,6 +5,7 @@ use crate::store::blobs::{Blobs, Digest};
 use crate::store::{Piece, PluginRecord, Record, StoreError};
 use muster_core::id::JobId;
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -147,19 +148,20 @@ impl Source {
     /// # Errors
     /// Rows that make no sense.
     pub fn files_of(&self, job: JobId) -> Result<Vec<Digest>, StoreError> {
-        self.digests(
-            "SELECT blob FROM inputs WHERE job = ?1 AND blob IS NOT NULL
-             UNION SELECT blob FROM results WHERE job = ?1 AND blob IS NOT NULL",
-            &[job.0 as i64],
-        )
+        const QUERY: &str = "SELECT blob FROM inputs WHERE job = ?1 AND blob IS NOT NULL
+                             UNION SELECT blob FROM results WHERE job = ?1 AND blob IS NOT NULL";
+        self.connection
+            .prepare(QUERY)
+            .and_then(|mut query| query.query_map([job.0 as i64], |row| row.get(0))?.collect())
+            .map_err(StoreError::sqlite("listing blobs"))
     }
 
     /// All files that are named.
     ///
     /// # Errors
     /// Rows that make no sense.
-    pub fn files(&self) -> Result<Vec<Digest>, StoreError> {
-        self.digests(super::NAMED, &[])
+    pub fn files(&self) -> Result<HashSet<Digest>, StoreError> {
+        super::named(&self.connection)
     }
 
     /// The folder.
@@ -188,15 +190,6 @@ impl Source {
         let copied = self.connection.execute("VACUUM INTO ?1", [path]).map(drop);
         self.run("BEGIN")?;
         copied.map_err(StoreError::sqlite("copying the database"))
-    }
-
-    fn digests(&self, query: &str, keys: &[i64]) -> Result<Vec<Digest>, StoreError> {
-        self.connection
-            .prepare(query)
-            .and_then(|mut query| {
-                query.query_map(rusqlite::params_from_iter(keys), |row| row.get(0))?.collect()
-            })
-            .map_err(StoreError::sqlite("listing blobs"))
     }
 
     fn run(&self, statements: &str) -> Result<(), StoreError> {
