@@ -74,6 +74,21 @@ impl fmt::Display for Trusted {
     }
 }
 
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Listed(listed) => {
+                for (at, trusted) in listed.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{trusted}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 impl FromStr for Trusted {
     type Err = String;
 

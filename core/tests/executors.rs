@@ -241,3 +241,17 @@ fn only_tasks_over_their_time_are_charged_when_their_executor_is_ended() {
         .collect();
     assert_eq!(again, [IndexRange::new(0, 1), IndexRange::new(3, 4)]);
 }
+
+#[test]
+fn executors_that_end_for_no_fault_of_theirs_start_again() {
+    let mut world = World::new(2);
+    world.open(1, 2, 1);
+    world.grant(1, 1, 0, 4, false);
+    // As those do whose plugin's file is fetched again.
+    for executor in 1..=8 {
+        assert_eq!(world.exited_by(executor, ExitCause::Stopped).len(), 1, "another in its place");
+    }
+    // Those that fail by themselves are given up.
+    assert_eq!(world.exited(9).len() + world.exited(10).len(), 2);
+    assert_eq!(world.exited(11), []);
+}

@@ -267,7 +267,7 @@ fn frames() {
         stream.extend(bytes);
     };
     from("loaded", FromExecutor::Loaded);
-    from("load-failed", FromExecutor::LoadFailed { text: "no such symbol".into() });
+    from("load-failed", FromExecutor::LoadFailed { text: "no such symbol".into(), is_damage: false });
     from("opened", FromExecutor::Opened { job: 1 });
     from("deaf", FromExecutor::Deaf { slot: 1, tasks: vec![3, 4] });
     let histogram = Reading::Histogram { sum: 1.5, buckets: vec![(0.5, 3), (f64::INFINITY, 1)] };

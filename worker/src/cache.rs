@@ -289,7 +289,10 @@ fn check(path: PathBuf, digest: [u8; 32]) -> Result<Option<PluginFile>, CacheErr
         tracing::warn!(path = %path.display(), "a plugin file in the cache is damaged; it is fetched again");
         return match std::fs::remove_file(&path) {
             Ok(()) => Ok(None),
-            Err(source) => Err(CacheError::File { path, source }),
+            Err(error) => {
+                let source = io::Error::new(error.kind(), format!("{error}; remove what is there"));
+                Err(CacheError::File { path, source })
+            }
         };
     }
     // When it was used last: those that were not for longest go first.

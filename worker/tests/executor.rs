@@ -200,7 +200,9 @@ fn what_cannot_be_loaded_or_opened_is_said_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let mut executor = Executor::start(&folder.path().join("missing.so"));
     match executor.receive() {
-        FromExecutor::LoadFailed { text } => assert!(text.contains("no such file"), "{text}"),
+        FromExecutor::LoadFailed { text, is_damage } => {
+            assert!(text.contains("no such file") && is_damage, "{text}");
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(executor.wait().code(), Some(3));

@@ -8,7 +8,7 @@ use fixture::executor::until;
 use fixture::plugin::{null, wild};
 use fixture::worker::{Worker, is_alive};
 use muster_plugin_host::inspect;
-use muster_proto::v1::{FailureClass, JobClose, JobOpen, PluginRef, Sandbox, Work};
+use muster_proto::v1::{FailureClass, JobClose, JobOpen, Model, PluginRef, Sandbox, Shape, Work};
 use muster_worker::page::JobPage;
 use std::path::PathBuf;
 
@@ -186,25 +186,63 @@ fn a_full_cache_keeps_what_is_in_use() {
     runs(&coordinator, &mut session, 3, &null);
 }
 
-#[test]
-fn a_file_that_changes_after_it_came_is_not_loaded() {
-    let Some(wild) = wild() else { return };
-    let (coordinator, _worker, mut session) = world(&["--slots", "1"]);
-    let plugin = coordinator.plugin(&wild);
-    runs(&coordinator, &mut session, 1, &plugin);
-    coordinator.work(&session, close(1, false));
-    let file = kept(&coordinator).remove(0);
+/// A job for four executors; in a sandbox of its own it has none of those that another job leaves.
+fn open_apart(job: u64, plugin: &PluginRef) -> JobOpen {
+    let four = Shape { model: Model::Process.into(), processes: 4, threads: 1, ..Shape::default() };
+    JobOpen { sandbox: Sandbox::Limits.into(), shape: Some(four), ..open(job, plugin, "{}", 1) }
+}
+
+/// The worker's only plugin file, in which one bit is now another: as if somebody had put another file there.
+fn changed(coordinator: &Coordinator) -> PathBuf {
+    let file = kept(coordinator).remove(0);
     let mut bytes = std::fs::read(&file).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    // As somebody does who puts another file there.
     std::fs::remove_file(&file).unwrap();
     std::fs::write(&file, bytes).unwrap();
-    // In a sandbox of its own the job cannot have the executor of the first one.
-    let open = JobOpen { sandbox: Sandbox::Limits.into(), ..open(2, &plugin, "{}", 1) };
-    let text = trouble_with(&coordinator, &mut session, open);
+    file
+}
+
+#[test]
+fn a_file_that_changes_after_it_came_is_fetched_once_more() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "4"]);
+    let plugin = coordinator.plugin(&wild);
+    runs(&coordinator, &mut session, 1, &plugin);
+    coordinator.work(&session, close(1, false));
+    let file = changed(&coordinator);
+    let opens = vec![open_apart(2, &plugin)];
+    coordinator.work(&session, Work { opens, grants: vec![grant(2, 2, 0, 1_000)], ..Work::default() });
+    let report = coordinator.reports_until(&mut session, |report| settled(report) == 1_000);
+    assert_eq!(results(&report).len(), 1_000);
+    assert_eq!((&report.troubles[..], &report.exits[..]), (&[][..], &[][..]));
+    let [notice] = &report.notices[..] else { panic!("{:?}", report.notices) };
+    let text = &notice.text;
     assert!(text.contains("was changed after it came") && text.contains(file.to_str().unwrap()), "{text}");
-    runs(&coordinator, &mut session, 3, &plugin);
+    assert_eq!(coordinator.pulls(), 2, "for all four executors it is fetched once");
+    assert_eq!(*blake3::hash(&std::fs::read(&file).unwrap()).as_bytes(), plugin.digest[..]);
+}
+
+#[test]
+fn a_changed_file_that_cannot_be_fetched_again_is_trouble() {
+    let Some(wild) = wild() else { return };
+    let (coordinator, _worker, mut session) = world(&["--slots", "4"]);
+    let plugin = coordinator.plugin(&wild);
+    runs(&coordinator, &mut session, 1, &plugin);
+    coordinator.work(&session, close(1, false));
+    let file = changed(&coordinator);
+    coordinator.damage(&plugin);
+    let text = trouble_with(&coordinator, &mut session, open_apart(2, &plugin));
+    for part in ["was changed after it came", ", and cannot be fetched again: ", "arrived damaged"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Nor can a folder in its place be replaced.
+    std::fs::create_dir_all(file.join("inside")).unwrap();
+    let text = trouble_with(&coordinator, &mut session, open(3, &plugin, "{}", 1));
+    assert!(text.contains(file.to_str().unwrap()) && text.contains("; remove what is there"), "{text}");
+    std::fs::remove_dir_all(&file).unwrap();
+    coordinator.plugin(&wild);
+    runs(&coordinator, &mut session, 4, &plugin);
 }
 
 #[test]

@@ -255,7 +255,8 @@ impl Agent {
             return;
         }
         let Some(job) = self.jobs.get_mut(&job_id).filter(|job| !job.closing) else { return };
-        if matches!(executor.state, State::Opening { .. }) {
+        // One that ended for no fault of its own says nothing of the next.
+        if matches!(executor.state, State::Opening { .. }) && cause != ExitCause::Stopped {
             job.failed_starts += 1;
         }
         let hopeless = cause == ExitCause::LoadFailed || job.failed_starts >= FAILED_STARTS_MAX;

@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::executor::{ExecutorHandle, Seat, Surroundings};
+use super::exit::Refusal;
 use super::inquest::Charge;
 use super::job::{JobState, Memory};
 use super::report::Results;
@@ -186,7 +187,7 @@ impl Driver {
         }
         let Some(Ok(descriptors)) = job.descriptors() else {
             job.trouble = "the worker has no file descriptors left; raise its limit (ulimit -n)".to_owned();
-            executor.circumstances.refusal = Some(job.trouble.clone());
+            executor.circumstances.refusal = Some(Refusal::of(job.trouble.clone()));
             return executor.kill();
         };
         let open = ToExecutor::Open(OpenJob {

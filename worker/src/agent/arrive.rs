@@ -4,7 +4,7 @@ use super::act::Arrived;
 use super::driver::Driver;
 use super::event::{End, Event};
 use super::executor::Seat;
-use super::exit::{Circumstances, Ending, explain, violation_text};
+use super::exit::{Circumstances, Ending, Refusal, explain, violation_text};
 use super::inquest::{Inquest, evidence_of};
 use super::job::{Held, JobState};
 use super::report::ReportBuilder;
@@ -50,13 +50,13 @@ impl Driver {
                 executor.is_loaded = true;
                 self.metrics.plugin_loaded(true);
             }
-            FromExecutor::LoadFailed { text } => {
+            FromExecutor::LoadFailed { text, is_damage } => {
                 self.metrics.plugin_loaded(false);
-                executor.circumstances.refusal = Some(text);
+                executor.circumstances.refusal = Some(Refusal { text, is_damage });
                 // The next job has the file looked at anew.
                 self.plugins.remove(&executor.plugin.digest);
             }
-            FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(text),
+            FromExecutor::OpenFailed { text, .. } => executor.circumstances.refusal = Some(Refusal::of(text)),
             FromExecutor::Opened { .. } => {
                 let took = now.since(executor.started);
                 let is_first = !std::mem::replace(&mut executor.has_opened, true);
@@ -227,7 +227,8 @@ impl Driver {
         false
     }
 
-    fn on_ended(&mut self, id: ExecutorId, end: End) {
+    pub fn on_ended(&mut self, id: ExecutorId, end: End) {
+        let Some(end) = self.unless_renewed(id, end) else { return };
         // Before its end is told: that may have come of what was written there.
         if let Some(seat) = self.executors.get(&id).and_then(|executor| executor.seat) {
             self.has_intact_page(seat.job, JobState::is_all_intact);

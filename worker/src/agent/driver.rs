@@ -3,11 +3,13 @@
 use super::Stop;
 use super::event::{Event, Events, Inbox};
 use super::executor::{ExecutorHandle, Seat};
+use super::exit::Refusal;
 use super::job::{JobState, LeaseState};
 use super::logs::Asked;
 use super::memory;
 use super::names::Names;
 use super::outbox::Outbox;
+use super::renewal::Renewal;
 use super::report::ReportBuilder;
 use super::session::{Session, Way, keep_connecting};
 use super::work::Waiting;
@@ -26,6 +28,7 @@ use muster_core::agent::{Agent, Input};
 use muster_core::id::{Epoch, ExecutorId, JobId, LeaseId, WorkerId};
 use muster_core::sandbox::Level;
 use muster_core::time::{Span, Time};
+use muster_proto::link::Link;
 use muster_proto::v1::{
     Drain, FromWorker, Goodbye, Heartbeat, JobProgress, Leave, ToWorker, WorkerHello, from_worker, to_worker,
 };
@@ -67,6 +70,10 @@ pub(super) struct Driver {
     pub plugin_keys: BTreeMap<([u8; 32], Bounds, Level), u64>,
     /// Jobs that wait for their plugin, or until an earlier life of theirs is gone.
     pub waiting: BTreeMap<JobId, Waiting>,
+    /// Files of plugins that are fetched again.
+    pub renewals: BTreeMap<[u8; 32], Renewal>,
+    /// The link to the coordinator, while there is one.
+    pub link: Option<Link>,
     pub report: ReportBuilder,
     pub outbox: Outbox,
     pub names: Names,
@@ -143,6 +150,8 @@ impl Driver {
             plugins: BTreeMap::new(),
             plugin_keys: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            renewals: BTreeMap::new(),
+            link: None,
             report: ReportBuilder::default(),
             outbox: Outbox::default(),
             names: Names::default(),
@@ -316,7 +325,9 @@ impl Driver {
         tracing::info!(coordinator = %self.config.target, epoch = new.epoch.0, "connected");
         self.metrics.set_connected(true);
         self.waiting.clear();
+        self.link = Some(new.link.clone());
         self.take_up(new.state, &new.adopted);
+        self.fetch_renewals(&new.link);
         let life = (new.epoch, new.worker);
         // Of two lives of one coordinator the later one counts on; within one it counts its workers.
         if self.life.replace(life).is_some_and(|before| before > life) {
@@ -328,6 +339,7 @@ impl Driver {
 
     fn on_lost(&mut self, status: Option<Status>, session: &mut Option<Session>) -> Next {
         *session = None;
+        self.link = None;
         // What is on its way for them breaks off with the link, and says nothing of whether they can be run.
         self.waiting.clear();
         self.metrics.set_connected(false);
@@ -476,7 +488,7 @@ impl Driver {
         for executor in self.executors.values_mut() {
             if !executor.is_loaded && now.since(executor.started) >= LOAD_TIME_MAX {
                 let text = format!("the plugin did not finish loading within {LOAD_TIME_MAX}");
-                executor.circumstances.refusal.get_or_insert(text);
+                executor.circumstances.refusal.get_or_insert(Refusal::of(text));
                 executor.kill();
             }
         }
@@ -487,6 +499,7 @@ impl Driver {
         for (&id, job) in &mut self.jobs {
             job.crashes.tell_rest(id);
         }
+        self.forget_renewals();
         for executor in self.executors.values_mut() {
             executor.circumstances.killed = true;
             executor.kill();

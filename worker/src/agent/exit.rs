@@ -35,7 +35,9 @@ pub(super) struct Circumstances {
     /// It closed its connection and did not end.
     pub cut_off: bool,
     /// It said that it cannot load its plugin or open its job.
-    pub refusal: Option<String>,
+    pub refusal: Option<Refusal>,
+    /// The file that it could not load was fetched again.
+    pub renewed: bool,
     /// It broke the protocol.
     pub violation: Option<String>,
     /// It was over its memory limit, by what the kernel counted.
@@ -46,6 +48,21 @@ pub(super) struct Circumstances {
     pub pid: u32,
     /// The last lines it wrote.
     pub last_lines: Vec<String>,
+}
+
+/// Why an executor did not begin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refusal {
+    pub text: String,
+    /// Its plugin's file is not, or not any more, what the agent has checked.
+    pub is_damage: bool,
+}
+
+impl Refusal {
+    /// One that another file would not help.
+    pub fn of(text: String) -> Self {
+        Self { text, is_damage: false }
+    }
 }
 
 /// How an executor ended.
@@ -134,8 +151,9 @@ pub(super) fn explain(status: Option<WaitStatus>, circumstances: &Circumstances)
 
 /// An end that the agent wanted, or that the executor explained.
 fn told(status: Option<WaitStatus>, circumstances: &Circumstances) -> Option<(ExitCause, String)> {
-    let Circumstances { stopped, killed, terminated, over_time, outdated, refusal, violation, .. } =
-        circumstances;
+    let Circumstances {
+        stopped, killed, terminated, over_time, outdated, refusal, renewed, violation, ..
+    } = circumstances;
     if let Some(text) = violation {
         return Some((ExitCause::Protocol, violation_text(text)));
     }
@@ -152,8 +170,11 @@ fn told(status: Option<WaitStatus>, circumstances: &Circumstances) -> Option<(Ex
         };
         return Some((ExitCause::Killed, format!("muster killed the executor: {why}")));
     }
-    if let Some(text) = refusal {
-        return Some((ExitCause::LoadFailed, text.clone()));
+    if *renewed {
+        return Some((ExitCause::Stopped, "its plugin's file was fetched again".to_owned()));
+    }
+    if let Some(refusal) = refusal {
+        return Some((ExitCause::LoadFailed, refusal.text.clone()));
     }
     match (ended_well, circumstances.stopped, circumstances.retired) {
         (true, true, _) => Some((ExitCause::Stopped, "stopped".to_owned())),

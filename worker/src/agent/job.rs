@@ -35,6 +35,8 @@ pub(super) struct JobState {
     pub plugin: Arc<PluginFile>,
     /// The plugin's file is not removed while the job is open.
     _in_use: Option<InUse>,
+    /// The file was fetched again, or could not be.
+    pub is_renewed: bool,
     pub memory: Option<Memory>,
     /// What its tasks share by name; the pages of executors come and go, this stays.
     pub regions: Option<RegionFile>,
@@ -165,6 +167,7 @@ impl JobState {
             open,
             plugin,
             _in_use: None,
+            is_renewed: false,
             memory: None,
             regions: None,
             trouble: String::new(),
@@ -179,6 +182,15 @@ impl JobState {
     /// Its plugin's file stays where it is.
     pub fn holding(self, in_use: InUse) -> Self {
         Self { _in_use: Some(in_use), ..self }
+    }
+
+    /// Its plugin's file was fetched again, or could not be: that is tried once.
+    pub fn renew(&mut self, file: Option<&Arc<PluginFile>>) {
+        self.is_renewed = true;
+        if let Some(file) = file {
+            self.plugin = Arc::clone(file);
+            self._in_use = file.hold().ok();
+        }
     }
 
     /// An executor of it crashed.

@@ -18,6 +18,7 @@ mod memory;
 mod names;
 mod outbox;
 mod output;
+mod renewal;
 mod report;
 mod resume;
 mod session;
@@ -81,6 +82,7 @@ pub async fn run(config: Config, stops: impl Stream<Item = Stop>) -> Result<(), 
     };
     let standing = Standing::new(&config)?;
     tracing::info!(sandbox = %standing.terms.level, most = %standing.terms.most, kernel = %standing.kernel, "sandbox");
+    tracing::info!(plugins = %config.trust, "trusted");
     let hello = hello(&config, &standing.terms, http.as_ref().map(|http| http.address))?;
     if let Some(http) = &http {
         tracing::info!(address = %http.address, "serving /metrics and /healthz");

@@ -9,7 +9,7 @@ use super::stop::StopCount;
 use crate::cache::{CacheError, Origin, PluginFile};
 use muster_core::agent::{self, Input, PluginKey};
 use muster_core::id::{JobId, LeaseId};
-use muster_proto::convert::{GrantIn, JobOpen, Work};
+use muster_proto::convert::{GrantIn, JobOpen, PluginRef, Work};
 use muster_proto::link::Link;
 use std::sync::Arc;
 
@@ -74,16 +74,16 @@ impl Driver {
             Some(_) => drop(self.waiting.insert(id, Waiting::new(open))),
             None => {
                 if !fetching {
-                    self.fetch(&open, link);
+                    self.fetch(open.plugin.clone(), link);
                 }
                 self.waiting.insert(id, Waiting::new(open));
             }
         }
     }
 
-    fn fetch(&self, open: &JobOpen, link: &Link) {
+    pub fn fetch(&self, plugin: PluginRef, link: &Link) {
         let (cache, events) = (self.cache.clone(), self.events.clone());
-        let (link, plugin, metrics) = (link.clone(), open.plugin.clone(), Arc::clone(&self.metrics));
+        let (link, metrics) = (link.clone(), Arc::clone(&self.metrics));
         tokio::spawn(async move {
             let result = cache.get(link, &plugin).await;
             metrics.plugin_wanted(result.as_ref().ok().map(|&(_, origin)| origin));
@@ -99,6 +99,7 @@ impl Driver {
             .filter(|(_, waiting)| waiting.open.plugin.digest == digest)
             .map(|(&id, _)| id)
             .collect();
+        self.on_renewed(digest, result.as_ref());
         match result {
             Ok(file) => {
                 self.plugins.insert(digest, file);

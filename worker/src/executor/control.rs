@@ -184,11 +184,8 @@ impl Control {
         {
             eprintln!("executor: crashes will not be recorded: {error}");
         }
-        let checked = confine(path).map_err(|error| error.to_string());
-        if let Err(text) = checked.and_then(|()| check(path, digest)) {
-            self.outbox.send(&FromExecutor::LoadFailed { text });
-            return Err(End(EXIT_REFUSED));
-        }
+        confine(path).map_err(|error| self.refuse(error.to_string(), false))?;
+        check(path, digest).map_err(|text| self.refuse(text, true))?;
         let services = Services {
             outbox: Arc::clone(&self.outbox),
             gil: Arc::clone(&self.gil),
@@ -202,11 +199,13 @@ impl Control {
                 self.outbox.send(&FromExecutor::Loaded);
                 Ok(())
             }
-            Err(error) => {
-                self.outbox.send(&FromExecutor::LoadFailed { text: error.to_string() });
-                Err(End(EXIT_REFUSED))
-            }
+            Err(error) => Err(self.refuse(error.to_string(), false)),
         }
+    }
+
+    fn refuse(&self, text: String, is_damage: bool) -> End {
+        self.outbox.send(&FromExecutor::LoadFailed { text, is_damage });
+        End(EXIT_REFUSED)
     }
 
     fn open(&mut self, open: OpenJob) -> Result<(), End> {
@@ -274,7 +273,7 @@ fn broken(error: FrameError) -> End {
 fn check(path: &Path, digest: &[u8; 32]) -> Result<(), String> {
     match digest_of(path) {
         Ok(found) if found != *digest => Err(format!(
-            "plugin file {}: it was changed after it came (its digest is {}, expected {}); the next job fetches it again",
+            "plugin file {}: it was changed after it came (its digest is {}, expected {})",
             path.display(),
             short(&found),
             short(digest)

@@ -32,6 +32,8 @@ pub enum FromExecutor {
     LoadFailed {
         /// Why, in words.
         text: String,
+        /// Its file is not, or not any more, what the agent has checked.
+        is_damage: bool,
     },
     /// The job is open; its threads claim.
     Opened {
@@ -106,8 +108,9 @@ impl FromExecutor {
         let mut frame = Writer::begin();
         match self {
             Self::Loaded => frame.u8(LOADED),
-            Self::LoadFailed { text } => {
+            Self::LoadFailed { text, is_damage } => {
                 frame.u8(LOAD_FAILED);
+                frame.u8(u8::from(*is_damage));
                 frame.text(text);
             }
             Self::Opened { job } => {
@@ -156,7 +159,10 @@ impl FromExecutor {
         let mut fields = Reader::new(frame);
         let message = match fields.u8("kind")? {
             LOADED => Self::Loaded,
-            LOAD_FAILED => Self::LoadFailed { text: fields.text("text")? },
+            LOAD_FAILED => {
+                let is_damage = fields.u8("is_damage")? != 0;
+                Self::LoadFailed { text: fields.text("text")?, is_damage }
+            }
             OPENED => Self::Opened { job: fields.u64("job")? },
             OPEN_FAILED => Self::OpenFailed { job: fields.u64("job")?, text: fields.text("text")? },
             BATCH => Self::Batch(Batch::decode(&mut fields)?),

@@ -110,7 +110,8 @@ fn every_message_survives_the_way() {
     for message in [
         FromExecutor::Loaded,
         FromExecutor::Shelved,
-        FromExecutor::LoadFailed { text: "no such file".into() },
+        FromExecutor::LoadFailed { text: "no such file".into(), is_damage: true },
+        FromExecutor::LoadFailed { text: "no such symbol".into(), is_damage: false },
         FromExecutor::Opened { job: 5 },
         FromExecutor::OpenFailed { job: 5, text: "bad".into() },
         FromExecutor::Retired,

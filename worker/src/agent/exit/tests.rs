@@ -30,7 +30,8 @@ fn each_end_has_its_cause() {
     let killed = Circumstances { killed: true, ..none.clone() };
     let late = Circumstances { over_time: Some(Span::from_millis(5)), killed: true, ..none.clone() };
     let terminated = Circumstances { terminated: true, ..none.clone() };
-    let refused = Circumstances { refusal: Some("bad".into()), ..none.clone() };
+    let refused = Circumstances { refusal: Some(Refusal::of("bad".into())), ..none.clone() };
+    let renewed = Circumstances { renewed: true, ..refused.clone() };
     let broken = Circumstances { violation: Some("odd frame".into()), killed: true, ..none.clone() };
     let cut_off = Circumstances { cut_off: true, ..none.clone() };
     let evidence = |oom_kills| Some(MemoryEvidence { peak_bytes: 10, limit_bytes: 9, oom_kills });
@@ -42,6 +43,7 @@ fn each_end_has_its_cause() {
         (Some(WaitStatus::Code(0)), &none, ExitCause::Exited),
         (Some(WaitStatus::Code(7)), &stopped, ExitCause::Exited),
         (Some(WaitStatus::Code(3)), &refused, ExitCause::LoadFailed),
+        (Some(WaitStatus::Code(3)), &renewed, ExitCause::Stopped),
         (Some(WaitStatus::Code(EXIT_CUT_OFF)), &none, ExitCause::Protocol),
         (signal(libc::SIGKILL), &cut_off, ExitCause::Protocol),
         (signal(libc::SIGSEGV), &cut_off, ExitCause::Signal),
