@@ -1,7 +1,6 @@
 //! For the fuzz targets: the readers behind this module's files and certificates, without their files. What is read
 //! and has a writer is written again.
 
-use std::fs::File;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
