@@ -192,8 +192,10 @@ fn open_apart(job: u64, plugin: &PluginRef) -> JobOpen {
     JobOpen { sandbox: Sandbox::Limits.into(), shape: Some(four), ..open(job, plugin, "{}", 1) }
 }
 
-/// The worker's only plugin file, in which one bit is now another: as if somebody had put another file there.
-fn changed(coordinator: &Coordinator) -> PathBuf {
+/// Has the worker run a job, and then a bit of its plugin's file is another: as if somebody had put another file there.
+fn run_and_change(coordinator: &Coordinator, session: &mut Session, plugin: &PluginRef) -> PathBuf {
+    runs(coordinator, session, 1, plugin);
+    coordinator.work(session, close(1, false));
     let file = kept(coordinator).remove(0);
     let mut bytes = std::fs::read(&file).unwrap();
     let last = bytes.len() - 1;
@@ -208,9 +210,7 @@ fn a_file_that_changes_after_it_came_is_fetched_once_more() {
     let Some(wild) = wild() else { return };
     let (coordinator, _worker, mut session) = world(&["--slots", "4"]);
     let plugin = coordinator.plugin(&wild);
-    runs(&coordinator, &mut session, 1, &plugin);
-    coordinator.work(&session, close(1, false));
-    let file = changed(&coordinator);
+    let file = run_and_change(&coordinator, &mut session, &plugin);
     let opens = vec![open_apart(2, &plugin)];
     coordinator.work(&session, Work { opens, grants: vec![grant(2, 2, 0, 1_000)], ..Work::default() });
     let report = coordinator.reports_until(&mut session, |report| settled(report) == 1_000);
@@ -228,9 +228,7 @@ fn a_changed_file_that_cannot_be_fetched_again_is_trouble() {
     let Some(wild) = wild() else { return };
     let (coordinator, _worker, mut session) = world(&["--slots", "4"]);
     let plugin = coordinator.plugin(&wild);
-    runs(&coordinator, &mut session, 1, &plugin);
-    coordinator.work(&session, close(1, false));
-    let file = changed(&coordinator);
+    let file = run_and_change(&coordinator, &mut session, &plugin);
     coordinator.damage(&plugin);
     let text = trouble_with(&coordinator, &mut session, open_apart(2, &plugin));
     for part in ["was changed after it came", ", and cannot be fetched again: ", "arrived damaged"] {
