@@ -327,7 +327,7 @@ impl Driver {
         self.waiting.clear();
         self.link = Some(new.link.clone());
         self.take_up(new.state, &new.adopted);
-        self.fetch_renewals(&new.link);
+        self.fetch_renewals();
         let life = (new.epoch, new.worker);
         // Of two lives of one coordinator the later one counts on; within one it counts its workers.
         if self.life.replace(life).is_some_and(|before| before > life) {
@@ -356,10 +356,9 @@ impl Driver {
     fn on_message(&mut self, message: ToWorker, session: Option<&Session>) -> Next {
         self.metrics.message(Direction::In, message.encoded_len());
         match message.kind {
-            Some(to_worker::Kind::Work(work)) => match (work.try_into(), session) {
-                (Ok(work), Some(session)) => self.on_work(work, &session.link),
-                (Err(error), _) => tracing::error!(%error, "the coordinator sent work that makes no sense"),
-                (Ok(_), None) => {}
+            Some(to_worker::Kind::Work(work)) => match work.try_into() {
+                Ok(work) => self.on_work(work),
+                Err(error) => tracing::error!(%error, "the coordinator sent work that makes no sense"),
             },
             Some(to_worker::Kind::Drain(Drain { now: true })) => {
                 tracing::warn!("this worker did not drain in time; what it runs goes to others");

@@ -6,7 +6,6 @@ use super::event::End;
 use crate::cache::{CacheError, PluginFile};
 use muster_core::id::ExecutorId;
 use muster_proto::convert::PluginRef;
-use muster_proto::link::Link;
 use std::sync::Arc;
 
 /// A file that is fetched again.
@@ -40,9 +39,7 @@ impl Driver {
         let text = format!("{}; it is fetched again", refusal.text);
         tracing::warn!(job = %job.open.job, text, "a plugin's file cannot be used");
         self.report.notice(job.open.job, text);
-        if let Some(link) = &self.link {
-            self.fetch(plugin.clone(), link);
-        }
+        self.fetch(plugin.clone());
         self.renewals.insert(plugin.digest, Renewal { plugin, ends: vec![(id, end)] });
         None
     }
@@ -68,9 +65,9 @@ impl Driver {
     }
 
     /// Asks for the files over a new link.
-    pub fn fetch_renewals(&self, link: &Link) {
+    pub fn fetch_renewals(&self) {
         for renewal in self.renewals.values() {
-            self.fetch(renewal.plugin.clone(), link);
+            self.fetch(renewal.plugin.clone());
         }
     }
 

@@ -10,7 +10,6 @@ use crate::cache::{CacheError, Origin, PluginFile};
 use muster_core::agent::{self, Input, PluginKey};
 use muster_core::id::{JobId, LeaseId};
 use muster_proto::convert::{GrantIn, JobOpen, PluginRef, Work};
-use muster_proto::link::Link;
 use std::sync::Arc;
 
 /// A job that cannot be opened yet.
@@ -22,11 +21,11 @@ pub(super) struct Waiting {
 }
 
 impl Driver {
-    pub fn on_work(&mut self, work: Work, link: &Link) {
+    pub fn on_work(&mut self, work: Work) {
         let Work { opens, grants, recalls, closes, lasting } = work;
         self.outbox.lasts(lasting);
         for open in opens {
-            self.on_open(open, link);
+            self.on_open(open);
         }
         for grant in grants {
             self.on_grant(grant);
@@ -52,7 +51,7 @@ impl Driver {
         }
     }
 
-    fn on_open(&mut self, open: JobOpen, link: &Link) {
+    fn on_open(&mut self, open: JobOpen) {
         let (id, digest) = (open.job, open.plugin.digest);
         // Nothing of it is fetched. Names are those of the coordinator; once the file is here, its own are looked at.
         if let Err(reason) = self.check_trust(&open.plugin.name, &open.plugin.version, &digest) {
@@ -74,16 +73,18 @@ impl Driver {
             Some(_) => drop(self.waiting.insert(id, Waiting::new(open))),
             None => {
                 if !fetching {
-                    self.fetch(open.plugin.clone(), link);
+                    self.fetch(open.plugin.clone());
                 }
                 self.waiting.insert(id, Waiting::new(open));
             }
         }
     }
 
-    pub fn fetch(&self, plugin: PluginRef, link: &Link) {
+    /// Asks for a plugin's file, as long as there is a link to ask over.
+    pub fn fetch(&self, plugin: PluginRef) {
+        let Some(link) = self.link.clone() else { return };
         let (cache, events) = (self.cache.clone(), self.events.clone());
-        let (link, metrics) = (link.clone(), Arc::clone(&self.metrics));
+        let metrics = Arc::clone(&self.metrics);
         tokio::spawn(async move {
             let result = cache.get(link, &plugin).await;
             metrics.plugin_wanted(result.as_ref().ok().map(|&(_, origin)| origin));
